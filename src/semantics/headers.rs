@@ -1,0 +1,370 @@
+//! Fields that speak to the next hop alone, message framing, and Via.
+//!
+//! What a field means for caching stands in the modules of that name; this file only says which
+//! fields may travel.
+
+use http::header::{
+    AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_TYPE, COOKIE, DATE, ETAG, EXPIRES, HOST, LAST_MODIFIED, PRAGMA, SET_COOKIE,
+    TRANSFER_ENCODING, VARY, VIA,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use thiserror::Error;
+
+use super::list;
+
+/// The name by which this proxy is known in Via and Cache-Status.
+pub(super) const PSEUDONYM: &str = "copal";
+
+/// How often a request may have passed a proxy of our name before it counts as going in circles.
+const VIA_HOPS_MAX: usize = 8;
+
+/// A Content-Length that isn't one number.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum BadLength {
+    /// Something else than digits.
+    #[error("Content-Length is not a number")]
+    NotANumber,
+    /// More than 64 bits can hold.
+    #[error("Content-Length is too great")]
+    TooGreat,
+    /// Several values that differ.
+    #[error("Content-Length has several values")]
+    Conflicting,
+}
+
+/// Removes what is meant for this hop alone, from a request or a response.
+///
+/// RFC 9110 §7.6.1: "Intermediaries MUST parse a received Connection header field before a message
+/// is forwarded and, for each connection-option in this field, remove any header or trailer
+/// field(s) from the message with the same name as the connection-option, and then remove the
+/// Connection header field itself". Fields that it cannot rightly name stay, or `Connection:
+/// cache-control` would publish a private page; see [`connection_is_hostile`].
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
+    for name in named_by_connection(headers) {
+        if !is_end_to_end(&name) {
+            headers.remove(name);
+        }
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Whether Connection names a field that is not the connection's: a request smuggler's trick.
+///
+/// RFC 9110 §7.6.1: "A sender MUST NOT send a connection option corresponding to a field that is
+/// intended for all recipients of the content. For example, Cache-Control is never appropriate as a
+/// connection option".
+pub fn connection_is_hostile(headers: &HeaderMap) -> bool {
+    list::all_members(headers, &CONNECTION).any(|member| {
+        // Nearly every Connection is one of these, and a name is not free to make.
+        let usual = [&b"close"[..], b"keep-alive", b"upgrade", b"te"];
+        !usual
+            .iter()
+            .any(|option| option.eq_ignore_ascii_case(member))
+            && HeaderName::from_bytes(member).is_ok_and(|name| is_end_to_end(&name))
+    })
+}
+
+/// Removes the fields that frame a body (RFC 9112 §6): whoever sends the message on frames it anew.
+pub fn strip_framing(headers: &mut HeaderMap) {
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(TRANSFER_ENCODING);
+}
+
+/// Adds this hop to Via; `version` is that of the message received (RFC 9110 §7.6.3).
+pub fn append_via(headers: &mut HeaderMap, version: Version) {
+    headers.append(
+        VIA,
+        HeaderValue::from_static(match version {
+            Version::HTTP_09 => "0.9 copal",
+            Version::HTTP_10 => "1.0 copal",
+            Version::HTTP_2 => "2.0 copal",
+            Version::HTTP_3 => "3.0 copal",
+            _ => "1.1 copal",
+        }),
+    );
+}
+
+/// The Via member of an answer that this hop made itself.
+pub fn via() -> HeaderValue {
+    HeaderValue::from_static("1.1 copal")
+}
+
+/// Whether a request has passed proxies of our name so often that it must be going in circles.
+///
+/// RFC 9110 §7.6.3: Via "can be used for tracking message forwards, avoiding request loops". Some
+/// passes are fine: many proxies of one name may stand in a row.
+pub fn via_loops(headers: &HeaderMap) -> bool {
+    let ours = list::all_members(headers, &VIA).filter(|member| {
+        let mut words = member
+            .split(|byte| matches!(byte, b' ' | b'\t'))
+            .filter(|w| !w.is_empty());
+        words
+            .nth(1)
+            .is_some_and(|by| by.eq_ignore_ascii_case(PSEUDONYM.as_bytes()))
+    });
+    ours.take(VIA_HOPS_MAX).count() == VIA_HOPS_MAX
+}
+
+/// The length that Content-Length states, in bytes.
+///
+/// RFC 9110 §8.6 has digits alone. RFC 9112 §6.3 makes anything else an error, "unless the field
+/// value can be successfully parsed as a comma-separated list, all values in the list are valid,
+/// and all values in the list are the same".
+///
+/// # Errors
+/// [`BadLength`] if a member is no number, is too great, or differs from another.
+pub fn content_length(headers: &HeaderMap) -> Result<Option<u64>, BadLength> {
+    let mut length = None;
+    for member in list::all_members(headers, &CONTENT_LENGTH) {
+        let stated = decimal(member)?;
+        if length.is_some_and(|known| known != stated) {
+            return Err(BadLength::Conflicting);
+        }
+        length = Some(stated);
+    }
+    Ok(length)
+}
+
+/// Whether a successful answer to `method` may have changed the resource.
+///
+/// RFC 9111 §4.4: "A cache MUST invalidate the target URI when it receives a non-error status code
+/// in response to an unsafe request method (including methods whose safety is unknown)." The safe
+/// ones are those of RFC 9110 §9.2.1.
+pub fn invalidates(method: &Method) -> bool {
+    ![Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method)
+}
+
+fn decimal(text: &[u8]) -> Result<u64, BadLength> {
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+        return Err(BadLength::NotANumber);
+    }
+    text.iter()
+        .try_fold(0_u64, |value, digit| {
+            value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+        })
+        .ok_or(BadLength::TooGreat)
+}
+
+/// The fields that Connection names.
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    list::all_members(headers, &CONNECTION)
+        .filter_map(|member| HeaderName::from_bytes(member).ok())
+        .collect()
+}
+
+/// Fields of the connection, whether Connection names them or not: RFC 9110 §7.6.1 lists
+/// Proxy-Connection, Keep-Alive, TE, Transfer-Encoding and Upgrade. RFC 9111 §3.1 adds those that
+/// authenticate towards a proxy; RFC 7540 §3.2.1 HTTP2-Settings; and Trailer announces fields that
+/// are not forwarded (RFC 9110 §6.5.1).
+const HOP_BY_HOP: [&str; 11] = [
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(&name.as_str())
+}
+
+/// Fields "intended for all recipients of the content", or that routing and framing rest on.
+fn is_end_to_end(name: &HeaderName) -> bool {
+    const END_TO_END: [HeaderName; 18] = [
+        AGE,
+        AUTHORIZATION,
+        CACHE_CONTROL,
+        CONTENT_ENCODING,
+        CONTENT_LENGTH,
+        CONTENT_RANGE,
+        CONTENT_TYPE,
+        COOKIE,
+        DATE,
+        ETAG,
+        EXPIRES,
+        HOST,
+        LAST_MODIFIED,
+        PRAGMA,
+        SET_COOKIE,
+        TRANSFER_ENCODING,
+        VARY,
+        VIA,
+    ];
+    END_TO_END.contains(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::testing::{any_headers, headers};
+    use super::*;
+
+    type Lines = &'static [(&'static str, &'static str)];
+
+    type Length = Result<Option<u64>, BadLength>;
+
+    #[test]
+    fn what_is_of_the_hop_stays_behind() {
+        // All rows: RFC 9110 §7.6.1.
+        #[rustfmt::skip]
+        let rows: [(Lines, Lines); 6] = [
+            (&[("a", "1"), ("host", "b")], &[("a", "1"), ("host", "b")]),
+            (&[("connection", "a, B"), ("a", "1"), ("b", "2"), ("c", "3")], &[("c", "3")]),
+            (&[("connection", "a"), ("connection", "b"), ("a", "1"), ("b", "2")], &[]),
+            (&[("connection", "close, a b, ,\"")], &[]),
+            (
+                &[
+                    ("keep-alive", "1"),
+                    ("proxy-connection", "1"),
+                    ("te", "trailers"),
+                    ("trailer", "x"),
+                    ("transfer-encoding", "chunked"),
+                    ("upgrade", "h2c"),
+                    ("http2-settings", "x"),
+                    ("proxy-authenticate", "x"),
+                    ("proxy-authentication-info", "x"),
+                    ("proxy-authorization", "x"),
+                    ("x", "1"),
+                ],
+                &[("x", "1")],
+            ),
+            // Not the connection's to name.
+            (
+                &[
+                    ("connection", "cache-control, set-cookie"),
+                    ("cache-control", "no-store"),
+                ],
+                &[("cache-control", "no-store")],
+            ),
+        ];
+        for (before, after) in rows {
+            let mut found = headers(before);
+            strip_hop_by_hop(&mut found);
+            assert_eq!(found, headers(after), "{before:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_names_end_to_end_fields_is_hostile() {
+        // RFC 9110 §7.6.1.
+        let rows = [
+            ("close", false),
+            ("Keep-Alive, Upgrade", false),
+            ("TE, x-custom", false),
+            ("", false),
+            ("Host", true),
+            ("close, Content-Length", true),
+            ("transfer-encoding", true),
+            ("keep-alive, CACHE-CONTROL", true),
+            ("cookie", true),
+        ];
+        for (value, expected) in rows {
+            let found = connection_is_hostile(&headers(&[("connection", value)]));
+            assert_eq!(found, expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_content_length_is_one_number() {
+        use BadLength::{Conflicting, NotANumber, TooGreat};
+        // All rows: RFC 9110 §8.6, RFC 9112 §6.3.
+        let rows: [(&[&str], Length); 13] = [
+            (&[], Ok(None)),
+            (&["0"], Ok(Some(0))),
+            (&["0010"], Ok(Some(10))),
+            (&["18446744073709551615"], Ok(Some(u64::MAX))),
+            (&["5, 5"], Ok(Some(5))),
+            (&["5", "5"], Ok(Some(5))),
+            (&["5", "6"], Err(Conflicting)),
+            (&["5,6"], Err(Conflicting)),
+            (&["18446744073709551616"], Err(TooGreat)),
+            (&["+5"], Err(NotANumber)),
+            (&["-5"], Err(NotANumber)),
+            (&[""], Err(NotANumber)),
+            (&["5,"], Err(NotANumber)),
+        ];
+        for (values, expected) in rows {
+            let lines: Vec<_> = values
+                .iter()
+                .map(|value| ("content-length", *value))
+                .collect();
+            assert_eq!(content_length(&headers(&lines)), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn via_names_us_and_tells_loops() {
+        // RFC 9110 §7.6.3.
+        let mut request = headers(&[("via", "1.0 fred, 1.1 copalite")]);
+        append_via(&mut request, Version::HTTP_10);
+        append_via(&mut request, Version::HTTP_11);
+        append_via(&mut request, Version::HTTP_2);
+        let lines: Vec<_> = request.get_all(VIA).iter().collect();
+        assert_eq!(
+            lines,
+            [
+                "1.0 fred, 1.1 copalite",
+                "1.0 copal",
+                "1.1 copal",
+                "2.0 copal"
+            ]
+        );
+        assert!(!via_loops(&request));
+        request.append(
+            VIA,
+            HeaderValue::from_static("1.1 copal, HTTP/1.1  Copal (x), 1.1 copal"),
+        );
+        assert!(!via_loops(&request), "six of ours, one of another");
+        request.append(VIA, HeaderValue::from_static("1.1 copal, 1.1\tcopal"));
+        assert!(via_loops(&request));
+    }
+
+    #[test]
+    fn unsafe_and_unknown_methods_invalidate() {
+        // RFC 9111 §4.4, RFC 9110 §9.2.1.
+        let rows = [
+            ("GET", false),
+            ("HEAD", false),
+            ("OPTIONS", false),
+            ("TRACE", false),
+            ("POST", true),
+            ("PUT", true),
+            ("DELETE", true),
+            ("PATCH", true),
+            ("M-SEARCH", true),
+            ("get", true),
+        ];
+        for (name, expected) in rows {
+            let method = Method::from_bytes(name.as_bytes()).expect("a method");
+            assert_eq!(invalidates(&method), expected, "{name}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn nothing_of_the_hop_survives(headers in any_headers()) {
+            let mut stripped = headers.clone();
+            strip_hop_by_hop(&mut stripped);
+            strip_framing(&mut stripped);
+            prop_assert!(!stripped.keys().any(is_hop_by_hop));
+            prop_assert_eq!(stripped.get(CACHE_CONTROL), headers.get(CACHE_CONTROL));
+            let _ = (connection_is_hostile(&headers), via_loops(&headers));
+            let _ = content_length(&headers);
+        }
+    }
+}

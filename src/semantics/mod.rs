@@ -1,0 +1,30 @@
+//! Ground floor: what the RFCs say about HTTP caching, as pure functions.
+//!
+//! Values come in, verdicts with their reasons go out. Nothing here does I/O, reads a clock (time
+//! is an argument), knows the configuration or imports another floor. What a request meets on a hit
+//! ([`key`], [`vary`], [`freshness`], [`conditional`]) allocates nothing.
+//!
+//! The modules stand in reading order: names of things first, then the fields, then the verdicts.
+
+pub mod key;
+
+mod list;
+
+pub mod date;
+pub mod directives;
+pub mod headers;
+pub mod vary;
+
+pub mod conditional;
+
+mod exchange;
+
+pub mod freshness;
+pub mod storable;
+
+pub mod policy;
+
+pub mod cache_status;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,284 @@
+//! Which of several stored responses fits a request (RFC 9110 §12.5.5, RFC 9111 §4.1).
+//!
+//! A response says by Vary which request fields chose it; a [`Variant`] keeps their values in
+//! normal form. Comparing a request with it allocates nothing. The URI's part is in `key.rs`.
+
+use std::ops::ControlFlow;
+
+use http::header::{ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, VARY};
+use http::{HeaderMap, HeaderName};
+
+use super::list;
+
+/// The most field names that a Vary is followed for; with more it counts as `*`.
+pub const FIELDS_MAX: usize = 32;
+
+/// What a response's Vary says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Vary {
+    /// The response was chosen by more than the request: no other request is known to fit.
+    Star,
+    /// The response was chosen by these request fields, sorted, each once; by none if empty.
+    Fields(Box<[HeaderName]>),
+}
+
+/// The request fields a response was chosen by, with their values in normal form.
+///
+/// The default is the variant of a response without Vary: it fits every request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Variant {
+    names: Box<[HeaderName]>,
+    /// The values of `names`, one after another, as [`encode`] writes them.
+    values: Box<[u8]>,
+}
+
+// === impl Vary ===
+
+impl Vary {
+    /// The Vary of a response: all lines as one list, empty members ignored.
+    ///
+    /// RFC 9110 §12.5.5: "A list containing the member "*" signals that other aspects of the
+    /// request might have played a role in selecting the response representation". So does, to be
+    /// safe, a member that is no field name, and a list of more than [`FIELDS_MAX`].
+    pub fn of(response: &HeaderMap) -> Self {
+        let mut names = Vec::new();
+        for member in list::all_members(response, &VARY).filter(|member| !member.is_empty()) {
+            match HeaderName::from_bytes(member) {
+                // `*` is a token, hence a name to the parser.
+                Ok(name) if member != b"*" && names.len() < FIELDS_MAX => names.push(name),
+                _ => return Self::Star,
+            }
+        }
+        names.sort_unstable_by(|left, right| left.as_str().cmp(right.as_str()));
+        names.dedup();
+        Self::Fields(names.into())
+    }
+}
+
+// === impl Variant ===
+
+impl Variant {
+    /// The variant that `request` asks for, where a response varies by `names`.
+    pub fn new(names: &[HeaderName], request: &HeaderMap) -> Self {
+        let mut values = Vec::new();
+        for name in names {
+            let _ = encode(name, request, |bytes, fold| {
+                let start = values.len();
+                values.extend_from_slice(bytes);
+                if fold {
+                    values[start..].make_ascii_lowercase();
+                }
+                ControlFlow::Continue(())
+            });
+        }
+        Self {
+            names: names.into(),
+            values: values.into(),
+        }
+    }
+
+    /// Whether a response stored under this variant fits `request`.
+    ///
+    /// RFC 9111 §4.1: "the cache MUST NOT use that stored response without revalidation unless all
+    /// the presented request header fields nominated by that Vary field value match those fields in
+    /// the original request". A field absent from one request matches only its absence.
+    pub fn matches(&self, request: &HeaderMap) -> bool {
+        let mut rest = &self.values[..];
+        let fits = |name| {
+            encode(name, request, |bytes, fold| {
+                match rest.split_at_checked(bytes.len()) {
+                    Some((stored, after)) if equal(stored, bytes, fold) => {
+                        rest = after;
+                        ControlFlow::Continue(())
+                    }
+                    _ => ControlFlow::Break(()),
+                }
+            })
+            .is_continue()
+        };
+        self.names.iter().all(fits)
+    }
+
+    /// The variant that `request` would get if its response varies as this one did.
+    pub fn predict(&self, request: &HeaderMap) -> Self {
+        Self::new(&self.names, request)
+    }
+
+    /// The request fields that choose, sorted; empty without Vary.
+    pub fn names(&self) -> &[HeaderName] {
+        &self.names
+    }
+
+    /// What the variant weighs on the heap, in bytes; the text of every name is counted, although
+    /// well-known ones are shared.
+    pub fn weight_bytes(&self) -> usize {
+        let text: usize = self.names.iter().map(|name| name.as_str().len()).sum();
+        size_of_val(&*self.names) + text + self.values.len()
+    }
+}
+
+/// Hands the normal form of one request field to `sink`, piece by piece, each with whether its
+/// letter case is to be folded, until the sink breaks off.
+///
+/// RFC 9111 §4.1 lets a cache transform values by "adding or removing whitespace, where allowed in
+/// the header field's syntax", "combining multiple header field lines with the same field name" and
+/// "normalizing both header field values in a way that is known to have identical semantics".
+///
+/// An absent field is one 0; a present one is a 1, its members with a comma between, and a 0.
+/// A field value holds neither, so the encoding of several fields in a row is unambiguous.
+fn encode(
+    name: &HeaderName,
+    request: &HeaderMap,
+    mut sink: impl FnMut(&[u8], bool) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let fold = is_case_insensitive(name);
+    let mut opening: &[u8] = b"\x01";
+    for member in list::all_members(request, name) {
+        sink(opening, false)?;
+        sink(member, fold)?;
+        opening = b",";
+    }
+    sink(b"\x00", false)
+}
+
+fn equal(stored: &[u8], bytes: &[u8], fold: bool) -> bool {
+    match fold {
+        true => stored.eq_ignore_ascii_case(bytes),
+        false => stored == bytes,
+    }
+}
+
+/// Fields whose whole value is case-insensitive: codings (RFC 9110 §8.4.1), language ranges
+/// (RFC 4647 §2.1) and charsets (RFC 9110 §8.3.2).
+fn is_case_insensitive(name: &HeaderName) -> bool {
+    [ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE].contains(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::subsequence;
+
+    use super::super::testing::{any_headers, headers};
+    use super::*;
+
+    type Lines = &'static [(&'static str, &'static str)];
+
+    /// (Vary, the first request, another one, does it fit?)
+    type Fit = (&'static str, Lines, Lines, bool);
+
+    fn vary(lines: Lines) -> Option<Vec<String>> {
+        match Vary::of(&headers(lines)) {
+            Vary::Star => None,
+            Vary::Fields(names) => Some(names.iter().map(|name| name.to_string()).collect()),
+        }
+    }
+
+    fn variant(names: &'static str, request: Lines) -> Variant {
+        match Vary::of(&headers(&[("vary", names)])) {
+            Vary::Fields(names) => Variant::new(&names, &headers(request)),
+            Vary::Star => panic!("{names} is `*`"),
+        }
+    }
+
+    #[test]
+    fn vary_is_one_list_of_names() {
+        // All rows: RFC 9110 §12.5.5.
+        let rows: [(Lines, Option<&[&str]>); 12] = [
+            (&[], Some(&[])),
+            (&[("vary", "")], Some(&[])),
+            (&[("vary", "B, a ,,A")], Some(&["a", "b"])),
+            (&[("vary", "b"), ("vary", "a")], Some(&["a", "b"])),
+            (&[("vary", "*")], None),
+            (&[("vary", "*, a")], None),
+            (&[("vary", "a, *")], None),
+            (&[("vary", ", *")], None),
+            (&[("vary", "a"), ("vary", "*")], None),
+            (&[("vary", "a"), ("vary", ",,* ,")], None),
+            (&[("vary", "a b")], None),
+            (&[("vary", "a;b")], None),
+        ];
+        for (lines, expected) in rows {
+            let expected: Option<Vec<String>> =
+                expected.map(|names| names.iter().map(|name| name.to_string()).collect());
+            assert_eq!(vary(lines), expected, "{lines:?}");
+        }
+        let many: Vec<String> = (0..=FIELDS_MAX).map(|n| format!("x{n}")).collect();
+        assert_eq!(Vary::of(&headers(&[("vary", &many.join(","))])), Vary::Star);
+    }
+
+    #[test]
+    fn a_variant_fits_requests_with_the_same_values() {
+        // All rows: RFC 9111 §4.1.
+        #[rustfmt::skip]
+        let rows: [Fit; 19] = [
+            ("", &[("a", "1")], &[("a", "2")], true),
+            ("a", &[("a", "1")], &[("a", "1")], true),
+            ("a", &[("a", "1")], &[("a", "2")], false),
+            ("a", &[("a", "1")], &[("a", "12")], false),
+            ("a", &[("a", "12")], &[("a", "1")], false),
+            ("a", &[("a", "1"), ("b", "1")], &[("a", "1"), ("b", "2")], true),
+            // Absent differs from present, empty or not.
+            ("a", &[], &[], true),
+            ("a", &[], &[("a", "")], false),
+            ("a", &[("a", "")], &[], false),
+            ("a, b", &[("a", "")], &[("b", "")], false),
+            ("a, b", &[("a", "1")], &[("b", "1")], false),
+            // Whitespace around commas outside quotes.
+            ("a", &[("a", "1,2")], &[("a", " 1 ,\t2 ")], true),
+            ("a", &[("a", "\"1,2\"")], &[("a", "\"1, 2\"")], false),
+            // All lines of a repeated field, in order.
+            ("a", &[("a", "1, 2")], &[("a", "1"), ("a", "2")], true),
+            ("a", &[("a", "1"), ("a", "2")], &[("a", "1"), ("a", "3")], false),
+            ("a", &[("a", "1, 2")], &[("a", "2, 1")], false),
+            // Letter case, where the field's grammar ignores it.
+            ("accept-language", &[("accept-language", "EN")], &[("accept-language", "en")], true),
+            ("accept-charset", &[("accept-charset", "A")], &[("accept-charset", "a")], true),
+            ("a", &[("a", "EN")], &[("a", "en")], false),
+        ];
+        for (names, first, other, expected) in rows {
+            let stored = variant(names, first);
+            assert_eq!(
+                stored.matches(&headers(other)),
+                expected,
+                "{names}: {first:?} {other:?}"
+            );
+            assert_eq!(
+                stored == stored.predict(&headers(other)),
+                expected,
+                "{names}: {other:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_variant_is_small() {
+        assert!(size_of::<Variant>() <= 32);
+        assert_eq!(Variant::default().weight_bytes(), 0);
+        let one = variant("accept", &[("accept", "text/html")]);
+        assert_eq!(one.weight_bytes(), size_of::<HeaderName>() + 6 + 11);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn no_response_panics(response in any_headers()) {
+            if let Vary::Fields(names) = Vary::of(&response) {
+                prop_assert!(names.len() <= FIELDS_MAX);
+                prop_assert!(names.is_sorted_by(|left, right| left.as_str() < right.as_str()));
+            }
+        }
+
+        #[test]
+        fn to_match_is_to_have_the_same_variant(
+            first in any_headers(), other in any_headers(),
+            names in subsequence(vec!["age", "cache-control", "cookie", "vary"], 0..4),
+        ) {
+            let names: Vec<_> = names.iter().map(|name| HeaderName::from_static(name)).collect();
+            let stored = Variant::new(&names, &first);
+            prop_assert!(stored.matches(&first));
+            prop_assert_eq!(stored.matches(&other), stored == stored.predict(&other));
+        }
+    }
+}
