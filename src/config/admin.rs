@@ -1,0 +1,116 @@
+//! `[admin]`: the operator's door.
+//!
+//! Not the endpoint itself, nor the comparison of tokens.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::listen;
+use super::report::{Given, Place, Report};
+
+/// The token of the example file, which everybody knows.
+const TOKEN_OF_EXAMPLE: &str = "change-me";
+
+/// The admin listener.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admin {
+    /// Where to bind; port 0 picks a free one.
+    pub address: SocketAddr,
+    /// What `Authorization: Bearer …` must carry (RFC 6750 §2.1). Always there beyond loopback.
+    pub token: Option<Secret>,
+}
+
+/// A text that must not appear in logs: its `Debug` form is masked.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub struct Secret(Arc<str>);
+
+/// `[admin]` as written.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAdmin {
+    pub(super) address: Given<String>,
+    token: Given<Secret>,
+}
+
+// === impl Secret ===
+
+impl Secret {
+    /// The text itself, for comparison only.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+// === impl RawAdmin ===
+
+impl RawAdmin {
+    /// A table that has only an address.
+    pub(super) fn at(address: Spanned<String>) -> Self {
+        Self {
+            address: Some(address),
+            token: None,
+        }
+    }
+
+    /// The table stands at `place`. `None` after a complaint.
+    pub(super) fn resolve(&self, place: Place, report: &mut Report) -> Option<Admin> {
+        let address = match &self.address {
+            Some(text) => listen::resolve_address(text, report)?,
+            None => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9180),
+        };
+        match &self.token {
+            Some(token) => {
+                if let Err(text) = check_token(token.get_ref().expose(), address) {
+                    report.at(token.span(), text);
+                }
+            }
+            None => self.check_may_lack_token(address, place, report),
+        }
+        Some(Admin {
+            address,
+            token: self.token.as_ref().map(|it| it.get_ref().clone()),
+        })
+    }
+
+    fn check_may_lack_token(&self, address: SocketAddr, place: Place, report: &mut Report) {
+        if address.ip().is_loopback() || report.has_lost(&place, "token") {
+            return;
+        }
+        let Some(text) = &self.address else {
+            return;
+        };
+        let complaint = "is beyond loopback, where everybody could purge; \
+                         add a `token` to [admin], or write \"127.0.0.1:9180\"";
+        report.at(text.span(), complaint);
+    }
+}
+
+/// RFC 6750 §2.1: `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
+fn check_token(token: &str, address: SocketAddr) -> Result<(), &'static str> {
+    let stem = token.trim_end_matches('=');
+    let is_token = |it: u8| it.is_ascii_alphanumeric() || b"-._~+/".contains(&it);
+    if stem.is_empty() || !stem.bytes().all(is_token) {
+        return Err("cannot be sent as a bearer token; use letters, digits and -._~+/ only");
+    }
+    if token == TOKEN_OF_EXAMPLE && !address.ip().is_loopback() {
+        return Err("is the token of the example, which everybody knows; choose one of your own");
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! Checks that span tables: whether names are known, and whether things stand twice.
+//!
+//! Not the checks of single values, which each table makes for itself. A value that is wrong by
+//! itself is passed over here, so that it is complained about once.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use super::RawConfig;
+use super::path::PathPattern;
+use super::report::{Place, ROOT, Report, join};
+use super::site::{HostPattern, RawSite};
+use super::wording;
+
+/// Complains about all that is wrong between tables.
+pub(super) fn check(raw: &RawConfig, report: &mut Report) {
+    something_to_serve(raw, report);
+    addresses_differ(raw, report);
+    hosts_differ(raw, report);
+    for site in &raw.site {
+        paths_differ(site.get_ref(), report);
+        origins_are_known(site.get_ref(), raw, report);
+    }
+}
+
+fn something_to_serve(raw: &RawConfig, report: &mut Report) {
+    if raw.listen.is_empty() {
+        let text = "is missing; add [[listen]] with `address = \"127.0.0.1:8080\"`";
+        report.missing(ROOT, "listen", text);
+    }
+    if raw.origins.is_empty() && needs_origins(raw) {
+        let text = "is missing; add [origins.NAME] with `servers = [\"http://127.0.0.1:8081\"]`";
+        report.missing(ROOT, "origins", text);
+    }
+    if raw.site.is_empty() {
+        let text = "is missing; add [[site]] with `hosts = [\"*\"]` and the name of an `origin`";
+        report.missing(ROOT, "site", text);
+    }
+}
+
+/// A configuration that only redirects and answers needs no origins.
+fn needs_origins(raw: &RawConfig) -> bool {
+    let mut routes = raw.site.iter().flat_map(|site| &site.get_ref().route);
+    raw.site.is_empty() || routes.any(|route| route.get_ref().origin.is_some())
+}
+
+/// Port 0 is another port each time.
+fn addresses_differ(raw: &RawConfig, report: &mut Report) {
+    let listen = raw
+        .listen
+        .iter()
+        .filter_map(|it| it.get_ref().address.as_ref());
+    let admin = raw
+        .admin
+        .iter()
+        .filter_map(|it| it.get_ref().address.as_ref());
+    let addresses = listen.chain(admin).filter_map(|text| {
+        let address = text.get_ref().parse::<std::net::SocketAddr>().ok()?;
+        (address.port() != 0).then(|| (address, text.span()))
+    });
+    complain_of_repeats(addresses, "this address", report);
+}
+
+fn hosts_differ(raw: &RawConfig, report: &mut Report) {
+    let lists = raw
+        .site
+        .iter()
+        .filter_map(|site| site.get_ref().hosts.as_ref());
+    let hosts = lists.flat_map(|list| list.get_ref()).filter_map(|text| {
+        HostPattern::parse(text.get_ref())
+            .ok()
+            .map(|host| (host, text.span()))
+    });
+    complain_of_repeats(hosts, "this host", report);
+}
+
+/// `/users/{id}` and `/users/{name}` are one path.
+fn paths_differ(site: &RawSite, report: &mut Report) {
+    let written = site
+        .route
+        .iter()
+        .filter_map(|route| route.get_ref().path.as_ref());
+    let paths = written.filter_map(|text| {
+        let path = PathPattern::parse(text.get_ref()).ok()?;
+        Some((path.patterns().to_vec(), text.span()))
+    });
+    complain_of_repeats(paths, "this path", report);
+}
+
+fn complain_of_repeats<T: Eq + Hash>(
+    items: impl Iterator<Item = (T, Place)>,
+    what: &str,
+    report: &mut Report,
+) {
+    let mut first_places = HashMap::new();
+    for (item, place) in items {
+        match first_places.get(&item) {
+            Some(first) => {
+                let first = report.describe(first);
+                report.at(
+                    place,
+                    format!("{what} is taken by {first}; remove one of the two"),
+                );
+            }
+            None => {
+                first_places.insert(item, place);
+            }
+        }
+    }
+}
+
+fn origins_are_known(site: &RawSite, raw: &RawConfig, report: &mut Report) {
+    let names: Vec<&str> = raw
+        .origins
+        .keys()
+        .map(|name| name.get_ref().as_str())
+        .collect();
+    for origin in site
+        .route
+        .iter()
+        .filter_map(|route| route.get_ref().origin.as_ref())
+    {
+        let name = origin.get_ref().as_str();
+        // It may be the table that could not be read, or one of those under `[orgins.…]`.
+        let is_told_already = names.is_empty()
+            || report.was_written("origins")
+            || report.was_written(&join("origins", name));
+        if names.contains(&name) || is_told_already {
+            continue;
+        }
+        let text = match wording::closest(name, &names) {
+            Some(meant) => format!("unknown origin `{name}`; did you mean `{meant}`?"),
+            None => {
+                let known = wording::list(&names, "`", "and");
+                format!("unknown origin `{name}`; known are {known}")
+            }
+        };
+        report.at(origin.span(), text);
+    }
+}

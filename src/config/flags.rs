@@ -1,0 +1,172 @@
+//! A configuration without a file: the flags of `copal run` as the tables they stand for.
+//!
+//! Not the parsing of arguments, nor the checks, which are those of a file.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize as _;
+use serde::de::IntoDeserializer as _;
+use serde::de::value::{Error, StrDeserializer};
+use toml::Spanned;
+
+use super::admin::RawAdmin;
+use super::listen::RawListen;
+use super::origin::RawOrigin;
+use super::report::{Given, Report};
+use super::site::RawSite;
+use super::table::Written;
+use super::units::{Period, Size};
+use super::{Profile, RawConfig, wording};
+
+/// The name of the only origin.
+const ORIGIN: &str = "default";
+
+/// What can be said on the command line, as typed.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--listen ADDR`, one at least.
+    pub listen: Vec<String>,
+    /// `--origin URL`, one at least: the servers of the only origin.
+    pub origins: Vec<String>,
+    /// `--admin ADDR`.
+    pub admin: Option<String>,
+    /// `--memory SIZE`.
+    pub memory: Option<String>,
+    /// `--profile cautious|rfc`.
+    pub profile: Option<String>,
+    /// `--default-ttl DURATION`.
+    pub default_ttl: Option<String>,
+}
+
+/// A flag. Its number is the place of its values.
+#[derive(Clone, Copy)]
+enum Flag {
+    Listen,
+    Origin,
+    Admin,
+    Memory,
+    Profile,
+    DefaultTtl,
+}
+
+/// In the order of `Flag`.
+const NAMES: [&str; 6] = [
+    "--listen",
+    "--origin",
+    "--admin",
+    "--memory",
+    "--profile",
+    "--default-ttl",
+];
+
+/// The tables that `flags` stand for, and the complaints about values that could not be read.
+pub(super) fn read(flags: &Flags) -> (RawConfig, Report) {
+    let mut report = Report::on_flags(&NAMES);
+    check_required(flags, &mut report);
+    let mut raw = RawConfig {
+        profile: read_profile(flags, &mut report).unwrap_or_default(),
+        listen: flags.listen.iter().map(|text| listen_on(text)).collect(),
+        admin: flags.admin.as_deref().map(admin_at),
+        origins: only_origin(&flags.origins),
+        site: vec![only_site()],
+        ..RawConfig::default()
+    };
+    raw.store.memory = read_value(Flag::Memory, &flags.memory, Size::parse, &mut report);
+    raw.cache.default_ttl = read_value(
+        Flag::DefaultTtl,
+        &flags.default_ttl,
+        Period::parse,
+        &mut report,
+    );
+    (raw, report)
+}
+
+fn check_required(flags: &Flags, report: &mut Report) {
+    if flags.listen.is_empty() {
+        report.at(
+            Flag::Listen.of(()).span(),
+            "is missing; add `--listen 127.0.0.1:8080`",
+        );
+        report.lose("listen".to_owned());
+    }
+    if flags.origins.is_empty() {
+        report.at(
+            Flag::Origin.of(()).span(),
+            "is missing; add `--origin http://127.0.0.1:8081`",
+        );
+        report.lose("origins".to_owned());
+    }
+}
+
+fn read_profile(flags: &Flags, report: &mut Report) -> Option<Profile> {
+    let parse = |text: &str| {
+        let deserializer: StrDeserializer<'_, Error> = text.into_deserializer();
+        Profile::deserialize(deserializer).map_err(|error| wording::of_value(&error.to_string()))
+    };
+    read_value(Flag::Profile, &flags.profile, parse, report).map(Spanned::into_inner)
+}
+
+fn read_value<T>(
+    flag: Flag,
+    text: &Option<String>,
+    parse: impl Fn(&str) -> Result<T, String>,
+    report: &mut Report,
+) -> Given<T> {
+    match parse(text.as_ref()?) {
+        Ok(value) => Some(flag.of(value)),
+        Err(complaint) => {
+            report.at(flag.of(()).span(), complaint);
+            None
+        }
+    }
+}
+
+fn listen_on(address: &str) -> Written<RawListen> {
+    let address = Some(Flag::Listen.of(address.to_owned()));
+    Flag::Listen.table(RawListen {
+        address,
+        ..RawListen::default()
+    })
+}
+
+fn admin_at(address: &str) -> Written<RawAdmin> {
+    Flag::Admin.table(RawAdmin::at(Flag::Admin.of(address.to_owned())))
+}
+
+fn only_origin(urls: &[String]) -> BTreeMap<Spanned<String>, Written<RawOrigin>> {
+    if urls.is_empty() {
+        return BTreeMap::new();
+    }
+    let servers = urls
+        .iter()
+        .map(|url| Flag::Origin.of(url.clone()))
+        .collect();
+    let origin = RawOrigin::of_servers(Flag::Origin.of(servers));
+    let origin = Flag::Origin.table(origin);
+    BTreeMap::from([(Flag::Origin.of(ORIGIN.to_owned()), origin)])
+}
+
+fn only_site() -> Written<RawSite> {
+    let hosts = Some(Flag::Origin.of(vec![Flag::Origin.of("*".to_owned())]));
+    let origin = Some(Flag::Origin.of(ORIGIN.to_owned()));
+    Flag::Origin.table(RawSite {
+        hosts,
+        origin,
+        ..RawSite::default()
+    })
+}
+
+// === impl Flag ===
+
+impl Flag {
+    /// `value` as given to this flag.
+    fn of<T>(self, value: T) -> Spanned<T> {
+        let number = self as usize;
+        Spanned::new(number..number + 1, value)
+    }
+
+    /// A table of which this flag has a part.
+    fn table<T>(self, keys: T) -> Written<T> {
+        self.of(keys.into())
+    }
+}

@@ -1,0 +1,209 @@
+//! `[[listen]]` and `[server]`: where clients come in, and what they may ask of us.
+//!
+//! Not the binding of sockets, nor which host leads where (`site.rs`).
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::report::{Given, Report};
+use super::table::Written;
+use super::units::{self, Count, KIB, MIB, Period, Size};
+
+const CONNECTIONS: RangeInclusive<usize> = 1..=1 << 24;
+/// hyper reads into a buffer of at least 8 KiB.
+const HEADER_BYTES: RangeInclusive<u64> = 8 * KIB..=MIB;
+/// `http::HeaderMap` holds fewer than 32768 fields.
+const HEADER_FIELDS: RangeInclusive<usize> = 1..=32_000;
+/// `http::Uri` holds at most 65534 bytes.
+const TARGET_BYTES: RangeInclusive<u64> = 1..=65_534;
+
+/// One address at which clients are awaited.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listen {
+    /// Where to bind; port 0 picks a free one.
+    pub address: SocketAddr,
+    /// What is spoken there.
+    pub protocol: Protocol,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// HTTP/1.1, and HTTP/2 by prior knowledge (RFC 9113 §3.3), without TLS.
+    #[default]
+    Http,
+}
+
+impl Protocol {
+    /// As it is written in the configuration, and printed when the listener is bound.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+        }
+    }
+}
+
+/// What any client may ask of us, whichever listener it came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// Connections of clients at once; further ones wait in the kernel's queue.
+    pub connections_max: usize,
+    /// From a request's first byte to the end of its head.
+    pub header_timeout: Duration,
+    /// How long a connection may stay open without a request.
+    pub idle_timeout: Duration,
+    /// How long a client may take no byte of its response.
+    pub send_timeout: Duration,
+    /// How long a client may send no byte of its request body.
+    pub body_timeout: Duration,
+    /// A longer request head is answered with 431 (RFC 6585 §5).
+    pub header_bytes_max: usize,
+    /// More request fields are answered with 431 (RFC 6585 §5).
+    pub header_fields_max: usize,
+    /// A longer request target is answered with 414 (RFC 9110 §15.5.15).
+    pub target_bytes_max: usize,
+    /// A longer request body is answered with 413 (RFC 9110 §15.5.14).
+    pub body_bytes_max: u64,
+    /// How long requests in progress may take after the order to stop.
+    pub drain_timeout: Duration,
+    /// Networks whose clients may send PURGE and SOFTPURGE; with none, these are unknown methods.
+    pub purge_from: Vec<IpNet>,
+}
+
+/// One `[[listen]]` as written.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawListen {
+    pub(super) address: Given<String>,
+    pub(super) protocol: Protocol,
+}
+
+/// `[server]` as written.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawServer {
+    connections_max: Given<Count>,
+    header_timeout: Given<Period>,
+    idle_timeout: Given<Period>,
+    send_timeout: Given<Period>,
+    body_timeout: Given<Period>,
+    header_bytes_max: Given<Size>,
+    header_fields_max: Given<Count>,
+    target_bytes_max: Given<Size>,
+    body_bytes_max: Given<Size>,
+    drain_timeout: Given<Period>,
+    purge_from: Vec<Spanned<String>>,
+}
+
+// === impl RawListen ===
+
+impl RawListen {
+    /// `None` after a complaint.
+    pub(super) fn resolve(raw: &Written<Self>, report: &mut Report) -> Option<Listen> {
+        let Self { address, protocol } = &**raw.get_ref();
+        let Some(address) = address else {
+            report.missing(
+                raw.span(),
+                "address",
+                "is missing; write `address = \"127.0.0.1:8080\"`",
+            );
+            return None;
+        };
+        let address = resolve_address(address, report)?;
+        Some(Listen {
+            address,
+            protocol: *protocol,
+        })
+    }
+}
+
+/// An IP address and a port; `None` after a complaint.
+pub(super) fn resolve_address(text: &Spanned<String>, report: &mut Report) -> Option<SocketAddr> {
+    let address = text.get_ref().parse().ok();
+    if address.is_none() {
+        let form = "is not an IP address and a port; write \"127.0.0.1:8080\" or \"[::]:8080\"";
+        report.at(text.span(), form);
+    }
+    address
+}
+
+// === impl RawServer ===
+
+impl RawServer {
+    pub(super) fn resolve(&self, report: &mut Report) -> Server {
+        let server = Server {
+            connections_max: units::count(&self.connections_max, 16_384, CONNECTIONS, report),
+            header_timeout: units::timeout(&self.header_timeout, 10, report),
+            idle_timeout: units::timeout(&self.idle_timeout, 75, report),
+            send_timeout: units::timeout(&self.send_timeout, 30, report),
+            body_timeout: units::timeout(&self.body_timeout, 30, report),
+            header_bytes_max: fitting(units::bytes(
+                &self.header_bytes_max,
+                32 * KIB,
+                HEADER_BYTES,
+                report,
+            )),
+            header_fields_max: units::count(&self.header_fields_max, 100, HEADER_FIELDS, report),
+            target_bytes_max: fitting(units::bytes(
+                &self.target_bytes_max,
+                8 * KIB,
+                TARGET_BYTES,
+                report,
+            )),
+            body_bytes_max: units::bytes(&self.body_bytes_max, 1 << 30, 0..=u64::MAX, report),
+            drain_timeout: units::period(&self.drain_timeout, Duration::from_secs(30)),
+            purge_from: self.networks(report),
+        };
+        self.check_target_fits(&server, report);
+        server
+    }
+
+    fn check_target_fits(&self, server: &Server, report: &mut Report) {
+        if server.target_bytes_max <= server.header_bytes_max {
+            return;
+        }
+        if let Some(target) = &self.target_bytes_max {
+            let text = "is more than `header_bytes_max`, which counts the target too; raise that";
+            report.at(target.span(), text);
+        }
+    }
+
+    fn networks(&self, report: &mut Report) -> Vec<IpNet> {
+        let mut networks = Vec::new();
+        for text in &self.purge_from {
+            match parse_network(text.get_ref()) {
+                Ok(network) => networks.push(network),
+                Err(complaint) => report.at(text.span(), complaint),
+            }
+        }
+        networks
+    }
+}
+
+/// `usize` for limits that are checked to be far below its end.
+fn fitting(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// A network in CIDR form, or a single address.
+fn parse_network(text: &str) -> Result<IpNet, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.into());
+    }
+    let network: IpNet = text
+        .parse()
+        .map_err(|_| "is not a network; write \"10.0.0.0/8\" or \"::1\"".to_owned())?;
+    if network.addr() != network.network() {
+        return Err(format!(
+            "has bits set beyond its prefix; write \"{}\"",
+            network.trunc()
+        ));
+    }
+    Ok(network)
+}

@@ -1,0 +1,693 @@
+//! A table of mistakes, and what is said about each. For tests only.
+//!
+//! Not mistakes that meet (`tests.rs`), nor those in single values, which are tested beside the
+//! code that reads them.
+
+use super::tests::{MINIMAL, complaints};
+
+/// Lines with mistakes, and what is said about them: `line: key: what and how to mend`.
+type Row = (&'static str, &'static [&'static str]);
+
+#[test]
+fn mistakes_in_tables() {
+    for (lines, said) in TABLES {
+        assert_said(&format!("{lines}\n{MINIMAL}"), lines, said);
+    }
+}
+
+#[test]
+fn mistakes_in_sites() {
+    for (lines, said) in SITES {
+        assert_said(&format!("{MINIMAL}{lines}\n"), lines, said);
+    }
+}
+
+fn assert_said(text: &str, lines: &str, said: &[&str]) {
+    let said: Vec<String> = said.iter().map(|it| format!("f:{it}")).collect();
+    assert_eq!(complaints(text), said, "{lines}");
+}
+
+/// These lines stand before a configuration without mistakes.
+const TABLES: &[Row] = &[
+    (
+        r#"profile = "fast""#,
+        &[r#"1: profile: `fast` is not known; write "cautious" or "rfc""#],
+    ),
+    (
+        "zz = 1",
+        &[
+            "1: zz: unknown key; known here are `profile`, `listen`, `server`, `admin`, `log`, `store`, `cache`, `origins` and `site`",
+        ],
+    ),
+    (
+        "sites = 1",
+        &["1: sites: unknown key; did you mean `site`?"],
+    ),
+    (
+        "profile = 5",
+        &["1: profile: must be text in double quotes"],
+    ),
+    (
+        "[server]
+max_connections = 5",
+        &["2: server.max_connections: unknown key; did you mean `connections_max`?"],
+    ),
+    (
+        "[server]
+connections_max = 0",
+        &["2: server.connections_max: is out of limits; write 1 to 16777216"],
+    ),
+    (
+        "[server]
+connections_max = -1",
+        &[
+            "2: server.connections_max: integer `-1` stands where a whole number from 0 up is wanted",
+        ],
+    ),
+    (
+        r#"[server]
+connections_max = "many""#,
+        &[
+            r#"2: server.connections_max: string "many" stands where a whole number from 0 up is wanted"#,
+        ],
+    ),
+    (
+        r#"[server]
+header_timeout = "0s""#,
+        &[r#"2: server.header_timeout: must not be zero; a long one, as "1d", is as good as none"#],
+    ),
+    (
+        "[server]
+header_timeout = 10",
+        &[
+            r#"2: server.header_timeout: integer `10` stands where a duration such as "30s" is wanted"#,
+        ],
+    ),
+    (
+        "[server]
+header_timeout = 10s",
+        &[r#"2: server.header_timeout: is not a value; text goes in double quotes, as "30s""#],
+    ),
+    (
+        "[server]
+header_timeout =",
+        &[r#"2: server.header_timeout: is not a value; text goes in double quotes, as "30s""#],
+    ),
+    (
+        r#"[server]
+header_timeout = "10""#,
+        &[r#"2: server.header_timeout: has no unit; write "10s""#],
+    ),
+    (
+        r#"[server]
+header_timeout = "1h30m""#,
+        &["2: server.header_timeout: unknown unit `h30m`; write ms, s, m, h or d"],
+    ),
+    (
+        r#"[server]
+header_bytes_max = "1KiB""#,
+        &[r#"2: server.header_bytes_max: is out of limits; write "8KiB" to "1MiB""#],
+    ),
+    (
+        r#"[server]
+header_bytes_max = "64k""#,
+        &[
+            "2: server.header_bytes_max: unknown unit `k`; write KiB, MiB, GiB or TiB (powers of 1024), or KB, MB, GB or TB (powers of 1000)",
+        ],
+    ),
+    (
+        r#"[server]
+target_bytes_max = "48KiB""#,
+        &[
+            "2: server.target_bytes_max: is more than `header_bytes_max`, which counts the target too; raise that",
+        ],
+    ),
+    (
+        "[server]
+body_bytes_max = -1",
+        &[
+            r#"2: server.body_bytes_max: integer `-1` stands where a size such as "512MiB" is wanted"#,
+        ],
+    ),
+    (
+        "[server]
+body_bytes_max = true",
+        &[
+            r#"2: server.body_bytes_max: boolean `true` stands where a size such as "512MiB" is wanted"#,
+        ],
+    ),
+    (
+        r#"[server]
+purge_from = ["10.0.0.1/8"]"#,
+        &[r#"2: server.purge_from[0]: has bits set beyond its prefix; write "10.0.0.0/8""#],
+    ),
+    (
+        r#"[server]
+purge_from = ["lan"]"#,
+        &[r#"2: server.purge_from[0]: is not a network; write "10.0.0.0/8" or "::1""#],
+    ),
+    (
+        r#"[server]
+purge_from = "10.0.0.0/8""#,
+        &[
+            r#"2: server.purge_from: string "10.0.0.0/8" stands where a list, as ["a", "b"], is wanted"#,
+        ],
+    ),
+    (
+        r#"[server]
+purge_from = ["10.0.0.0/8", 5, "lan"]"#,
+        &[
+            "2: server.purge_from[1]: integer `5` stands where text in double quotes is wanted",
+            r#"2: server.purge_from[2]: is not a network; write "10.0.0.0/8" or "::1""#,
+        ],
+    ),
+    (
+        "[server]
+[server]",
+        &["2: server: is given twice; keep one of the two"],
+    ),
+    (
+        "[[server]]",
+        &["1: server: a list stands where a table is wanted"],
+    ),
+    (
+        r#"[admin]
+address = "0.0.0.0:9180""#,
+        &[
+            r#"2: admin.address: is beyond loopback, where everybody could purge; add a `token` to [admin], or write "127.0.0.1:9180""#,
+        ],
+    ),
+    (
+        r#"[admin]
+address = "0.0.0.0:9180"
+token = "change-me""#,
+        &[
+            "3: admin.token: is the token of the example, which everybody knows; choose one of your own",
+        ],
+    ),
+    (
+        r#"[admin]
+token = "a b""#,
+        &["2: admin.token: cannot be sent as a bearer token; use letters, digits and -._~+/ only"],
+    ),
+    (
+        r#"[admin]
+token = """#,
+        &["2: admin.token: cannot be sent as a bearer token; use letters, digits and -._~+/ only"],
+    ),
+    (
+        r#"[admin]
+address = "127.0.0.1:8080""#,
+        &[
+            "2: admin.address: this address is taken by `listen[0].address` on line 4; remove one of the two",
+        ],
+    ),
+    (
+        r#"[admin]
+address = "0.0.0.0:9180"
+token = 5"#,
+        &["3: admin.token: integer `5` stands where text in double quotes is wanted"],
+    ),
+    (
+        r#"[log]
+level = "loud""#,
+        &[
+            r#"2: log.level: `loud` is not known; write "error", "warn", "info", "debug" or "trace""#,
+        ],
+    ),
+    (
+        r#"[log]
+access = "sdtout""#,
+        &[r#"2: log.access: is not known; did you mean "stdout"?"#],
+    ),
+    (
+        r#"[log]
+access = "syslog""#,
+        &[
+            r#"2: log.access: is not known; write "off", "stdout", "stderr" or a path, as "./access.log""#,
+        ],
+    ),
+    (
+        r#"[log]
+format = "xml""#,
+        &[r#"2: log.format: `xml` is not known; write "common", "combined" or "json""#],
+    ),
+    (
+        r#"[store]
+memory = "1KiB""#,
+        &[r#"2: store.memory: is out of limits; write "64KiB" to "1024TiB""#],
+    ),
+    (
+        r#"[store]
+memory = "1MiB"
+object_max = "2MiB""#,
+        &["3: store.object_max: is more than `memory`; lower it or raise that"],
+    ),
+    (
+        r#"[store]
+fill_memory = "512KiB""#,
+        &[r#"2: store.fill_memory: is out of limits; write "1MiB" to "1024TiB""#],
+    ),
+    (
+        r#"[store]
+object_max = "9MiB"
+fill_memory = "8MiB""#,
+        &[
+            "2: store.object_max: is more than `fill_memory`, so that it could never arrive; raise that",
+        ],
+    ),
+    (
+        "[store]
+variants_max = 0",
+        &["2: store.variants_max: is out of limits; write 1 to 10000"],
+    ),
+    (
+        r#"[store]
+finish_fill = "yes""#,
+        &[r#"2: store.finish_fill: string "yes" stands where true or false is wanted"#],
+    ),
+    (
+        r#"[store]
+memory = "9999999999GiB""#,
+        &[r#"2: store.memory: is out of limits; write "64KiB" to "1024TiB""#],
+    ),
+    (
+        r#"[cache]
+cookies = "strip""#,
+        &[r#"2: cache.cookies: `strip` is not known; write "pass" or "ignore""#],
+    ),
+    (
+        r#"[cache]
+default_ttl = "10 years""#,
+        &["2: cache.default_ttl: unknown unit `years`; write ms, s, m, h or d"],
+    ),
+    (
+        "[cache]
+heuristic = 1",
+        &["2: cache.heuristic: integer `1` stands where true or false is wanted"],
+    ),
+    (
+        "[[listen]]",
+        &[r#"1: listen[0].address: is missing; write `address = "127.0.0.1:8080"`"#],
+    ),
+    (
+        r#"[[listen]]
+adress = "127.0.0.1:1""#,
+        &["2: listen[0].adress: unknown key; did you mean `address`?"],
+    ),
+    (
+        r#"[[listen]]
+address = "localhost:80""#,
+        &[
+            r#"2: listen[0].address: is not an IP address and a port; write "127.0.0.1:8080" or "[::]:8080""#,
+        ],
+    ),
+    (
+        r#"[[listen]]
+address = ":80""#,
+        &[
+            r#"2: listen[0].address: is not an IP address and a port; write "127.0.0.1:8080" or "[::]:8080""#,
+        ],
+    ),
+    (
+        r#"[[listen]]
+address = "127.0.0.1:8080""#,
+        &[
+            "4: listen[1].address: this address is taken by `listen[0].address` on line 2; remove one of the two",
+        ],
+    ),
+    (
+        r#"[[listen]]
+address = "127.0.0.1:1"
+protocol = "https""#,
+        &[r#"3: listen[0].protocol: `https` is not known; write "http""#],
+    ),
+    (
+        r#"[listen]
+address = "127.0.0.1:1""#,
+        &["3: syntax: duplicate key"],
+    ),
+    (
+        "[origins.b]",
+        &[r#"1: origins.b.servers: is missing; write `servers = ["http://127.0.0.1:8081"]`"#],
+    ),
+    (
+        "[origins.b]
+servers = []",
+        &["2: origins.b.servers: is empty; write one server at least"],
+    ),
+    (
+        r#"[origins.b]
+servers = ["https://a"]"#,
+        &[
+            r#"2: origins.b.servers[0]: https origins need TLS, which this version does not speak; write "http://…" or put a TLS client between"#,
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["a:80"]"#,
+        &[r#"2: origins.b.servers[0]: is not a URL; write "http://a:80""#],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a/b", "http://u@a", "http://a:x", "ftp://a"]"#,
+        &[
+            "2: origins.b.servers[0]: has a path or a query; leave it out, paths are for routes",
+            "2: origins.b.servers[1]: has user information, which is not sent; leave out all up to `@`",
+            "2: origins.b.servers[2]: the port must be a number from 1 to 65535",
+            r#"2: origins.b.servers[3]: unknown scheme `ftp`; write "http://…""#,
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a", "http://A:80"]"#,
+        &["2: origins.b.servers[1]: http://a:80 is in this list already; remove one"],
+    ),
+    (
+        r#"[origins.b]
+server = ["http://a"]"#,
+        &["2: origins.b.server: unknown key; did you mean `servers`?"],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+host = "a/b""#,
+        &[
+            "3: origins.b.host: is not the name of a host; use letters, digits, hyphens and single dots",
+        ],
+    ),
+    (
+        r#"[origins."b.c"]
+servers = ["http://a"]"#,
+        &[
+            r#"1: origins."b.c": names of origins are 1 to 64 letters, digits, `_` and `-`; rename it"#,
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+unknown_transfer_coding = "pass""#,
+        &[
+            r#"3: origins.b.unknown_transfer_coding: `pass` is not known; write "refuse" or "accept""#,
+        ],
+    ),
+    (
+        "[origins.b]
+servers = [5]",
+        &["2: origins.b.servers: integer `5` stands where text in double quotes is wanted"],
+    ),
+    ("[x", &["1: syntax: unclosed table, expected `]`"]),
+    (
+        r#"x = ""#,
+        &[r#"1: syntax: invalid basic string, expected `"`"#],
+    ),
+    (
+        "x = [1",
+        &["2: syntax: missing comma between array elements, expected `,`"],
+    ),
+    (
+        "= 1",
+        &["1: syntax: unquoted keys cannot be empty, expected letters, numbers, `-`, `_`"],
+    ),
+    (
+        "x = {a=1",
+        &["2: syntax: missing key for inline table element, expected `,`"],
+    ),
+];
+
+/// These lines stand behind a configuration without mistakes, from its line 8 on, in its site.
+const SITES: &[Row] = &[
+    (
+        "hosts2 = 1",
+        &["8: site[0].hosts2: unknown key; did you mean `hosts`?"],
+    ),
+    (
+        "[[site.route]]",
+        &[
+            r#"8: site[0].route[0].path: is missing; write `path = "/*"` for all paths"#,
+            "8: site[0].route[0]: leads nowhere; add one of `origin`, `redirect` and `answer`",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+origin = "a""#,
+        &[r#"8: site[0].route[0].path: is missing; write `path = "/*"` for all paths"#],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x""#,
+        &["8: site[0].route[0]: leads nowhere; add one of `origin`, `redirect` and `answer`"],
+    ),
+    (
+        r#"[[site.route]]
+path = "x"
+origin = "a""#,
+        &["9: site[0].route[0].path: must begin with `/`, as in `/a/*`"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/*/x"
+origin = "a""#,
+        &["9: site[0].route[0].path: `*` stands only at the end and after a `/`, as in `/a/*`"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/{a}.x"
+origin = "a""#,
+        &["9: site[0].route[0].path: `{name}` must fill its whole segment, as in `/users/{id}`"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/*"
+origin = "a""#,
+        &[
+            "7: site[0].origin: this path is taken by `site[0].route[0].path` on line 9; remove one of the two",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x/{a}"
+origin = "a"
+[[site.route]]
+path = "/x/{b}"
+origin = "a""#,
+        &[
+            "12: site[0].route[1].path: this path is taken by `site[0].route[0].path` on line 9; remove one of the two",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "b""#,
+        &["10: site[0].route[0].origin: unknown origin `b`; did you mean `a`?"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+orign = "a""#,
+        &["10: site[0].route[0].orign: unknown key; did you mean `origin`?"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+answer = { }"#,
+        &["11: site[0].route[0].answer: this route has `origin` already; keep one of the two"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x/*"
+origin = "a"
+strip_prefix = "/y""#,
+        &["11: site[0].route[0].strip_prefix: is not the front of `/x/*`"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/xy/*"
+origin = "a"
+strip_prefix = "/x""#,
+        &["11: site[0].route[0].strip_prefix: is not the front of `/xy/*`"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x/*"
+origin = "a"
+strip_prefix = "/x/""#,
+        &[
+            "11: site[0].route[0].strip_prefix: must begin with `/`, name something and not end with `/`",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/{x}/*"
+origin = "a"
+strip_prefix = "/{x}""#,
+        &["11: site[0].route[0].strip_prefix: must be plain text, without `{name}` and `*`"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+redirect = { }"#,
+        &[r#"10: site[0].route[0].redirect.to: is missing; write a URL, as "https://a.example/""#],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+redirect = { to = "new" }"#,
+        &[
+            r#"10: site[0].route[0].redirect.to: must be a URL, as "https://a.example/", or a path, as "/new/""#,
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+redirect = { to = "/new", status = 300 }"#,
+        &[
+            "10: site[0].route[0].redirect.status: does not redirect; write 301, 302, 303, 307 or 308",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+redirect = { to = "/new/", keep_rest = true }"#,
+        &[
+            "10: site[0].route[0].redirect.keep_rest: there is no rest to keep; let the path end with `/*`",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x/*"
+redirect = { to = "/new", keep_rest = true }"#,
+        &[
+            "10: site[0].route[0].redirect.to: must end with `/` and have no query, since `keep_rest` adds to it",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+redirect = { to = "/new" }
+strip_prefix = "/x"
+cache = { enabled = false }"#,
+        &[
+            "11: site[0].route[0].strip_prefix: has no effect beside `redirect`; leave it out",
+            "12: site[0].route[0].cache: has no effect beside `redirect`; leave it out",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+answer = { status = 100 }"#,
+        &["10: site[0].route[0].answer.status: is no final status; write 200 to 599"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+answer = { status = 204, body = "x" }"#,
+        &["10: site[0].route[0].answer.body: status 204 has no body; leave it out"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+answer = { fields = { content-length = "1" } }"#,
+        &[
+            "10: site[0].route[0].answer.fields.content-length: belongs to the connection and is written by the proxy alone; leave it out",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+answer = { fields = { "a b" = "1", c = " x", d = "\n", e = "é" } }"#,
+        &[
+            r#"10: site[0].route[0].answer.fields."a b": is not the name of a field; use letters, digits and hyphens (RFC 9110 §5.1)"#,
+            "10: site[0].route[0].answer.fields.c: is not the value of a field; use visible ASCII, with spaces only between words (RFC 9110 §5.5)",
+            "10: site[0].route[0].answer.fields.d: is not the value of a field; use visible ASCII, with spaces only between words (RFC 9110 §5.5)",
+            "10: site[0].route[0].answer.fields.e: is not the value of a field; use visible ASCII, with spaces only between words (RFC 9110 §5.5)",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+request_fields = { set = { Host = "b", A = "1" }, remove = ["a", "connection"] }"#,
+        &[
+            "11: site[0].route[0].request_fields.set.Host: is set by the key `host` of the origin; move it there",
+            "11: site[0].route[0].request_fields.remove[0]: is named twice; letter case makes no other field",
+            "11: site[0].route[0].request_fields.remove[1]: belongs to the connection and is written by the proxy alone; leave it out",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+response_fields = { add = { } }"#,
+        &[
+            "11: site[0].route[0].response_fields.add: unknown key; known here are `set` and `remove`",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+cache = { ttl = "1s" }"#,
+        &[
+            "11: site[0].route[0].cache.ttl: unknown key; known here are `enabled`, `default_ttl`, `heuristic`, `set_cookie` and `cookies`",
+        ],
+    ),
+    (
+        "[[site]]",
+        &[
+            "8: site[1]: has no route; add a [[site.route]], or `origin` for one",
+            r#"8: site[1].hosts: is missing; write `hosts = ["*"]` for any host"#,
+        ],
+    ),
+    (
+        r#"[[site]]
+hosts = []
+origin = "a""#,
+        &[r#"9: site[1].hosts: is empty; write ["*"] for any host"#],
+    ),
+    (
+        r#"[[site]]
+hosts = ["b"]"#,
+        &["8: site[1]: has no route; add a [[site.route]], or `origin` for one"],
+    ),
+    (
+        r#"[[site]]
+hosts = ["*"]
+origin = "a""#,
+        &[
+            "9: site[1].hosts[0]: this host is taken by `site[0].hosts[0]` on line 6; remove one of the two",
+        ],
+    ),
+    (
+        r#"[[site]]
+hosts = ["b", "B", "*.c", "*.C", "c:80", "*d", ".d", "é"]
+origin = "a""#,
+        &[
+            "9: site[1].hosts[1]: this host is taken by `site[1].hosts[0]` on line 9; remove one of the two",
+            "9: site[1].hosts[3]: this host is taken by `site[1].hosts[2]` on line 9; remove one of the two",
+            "9: site[1].hosts[4]: a host stands here without a port",
+            r#"9: site[1].hosts[5]: `*` stands alone or before a dot, as "*.shop.example""#,
+            r#"9: site[1].hosts[6]: subdomains are written with a star, as "*.shop.example""#,
+            r#"9: site[1].hosts[7]: a name beyond ASCII is written in its "xn--" form"#,
+        ],
+    ),
+    (
+        r#"[[site]]
+hosts = "b"
+origin = "a""#,
+        &[r#"9: site[1].hosts: string "b" stands where a list, as ["a", "b"], is wanted"#],
+    ),
+    (
+        r#"[[site]]
+host = ["b"]
+origin = "a""#,
+        &["9: site[1].host: unknown key; did you mean `hosts`?"],
+    ),
+    (
+        r#"[[site]]
+hosts = ["b"]
+routes = []"#,
+        &["10: site[1].routes: unknown key; did you mean `route`?"],
+    ),
+];

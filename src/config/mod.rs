@@ -1,0 +1,212 @@
+//! What the user wrote, and what it means.
+//!
+//! A file is loaded, parsed into raw tables that hold just what was typed, checked, and resolved
+//! into [`Config`], where every default is filled in and every value has the type it is used as.
+//! All mistakes are told at once, each with its line and its key. Nothing is built here: no socket
+//! is bound and no host is looked up. Only constructors of the floors above see these types.
+
+mod action;
+mod admin;
+mod cache;
+mod check;
+mod complaint;
+mod fields;
+mod flags;
+mod host;
+mod listen;
+mod log;
+mod origin;
+mod path;
+mod recover;
+mod report;
+mod route;
+mod site;
+mod table;
+mod units;
+mod wording;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+pub use self::action::{Action, Answer, Redirect};
+pub use self::admin::{Admin, Secret};
+pub use self::cache::{CacheRules, Store};
+pub use self::complaint::{Complaint, Complaints};
+pub use self::fields::Edits;
+pub use self::flags::Flags;
+pub use self::listen::{Listen, Protocol, Server};
+pub use self::log::{Access, Format, Level, Log};
+pub use self::origin::{Origin, ServerUrl};
+pub use self::path::PathPattern;
+pub use self::route::Route;
+pub use self::site::{HostPattern, Site};
+
+use self::admin::RawAdmin;
+use self::cache::{RawCacheRules, RawStore};
+use self::listen::{RawListen, RawServer};
+use self::log::RawLog;
+use self::origin::RawOrigin;
+use self::report::Report;
+use self::site::RawSite;
+use self::table::{Table, Written};
+
+/// No configuration is larger, so that a wrong path, as to a disk image, does no harm.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// A whole configuration, checked, with all defaults filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Which defaults hold where nothing is written; already applied to the rest.
+    pub profile: Profile,
+    /// Where clients come in; one at least.
+    pub listen: Vec<Listen>,
+    /// What clients may ask of us.
+    pub server: Server,
+    /// The operator's door, if there is one.
+    pub admin: Option<Admin>,
+    /// What is logged.
+    pub log: Log,
+    /// How much is kept.
+    pub store: Store,
+    /// Where responses come from, by name.
+    pub origins: BTreeMap<Arc<str>, Origin>,
+    /// Which hosts and paths lead where; one at least.
+    pub sites: Vec<Site>,
+}
+
+/// Which defaults hold where nothing is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Never shares a page that may be somebody's own.
+    #[default]
+    Cautious,
+    /// Stores all that RFC 9111 lets a shared cache store.
+    Rfc,
+}
+
+/// A whole file as written.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawConfig {
+    profile: Profile,
+    listen: Vec<Written<RawListen>>,
+    server: Table<RawServer>,
+    admin: Option<Written<RawAdmin>>,
+    log: Table<RawLog>,
+    store: Table<RawStore>,
+    cache: Table<RawCacheRules>,
+    origins: BTreeMap<Spanned<String>, Written<RawOrigin>>,
+    site: Vec<Written<RawSite>>,
+}
+
+/// Reads, parses and checks the file at `path`.
+///
+/// # Errors
+/// All mistakes at once; a file that cannot be read is one.
+pub fn load(path: &Path) -> Result<Config, Complaints> {
+    let file = path.display().to_string();
+    match read_bounded(path) {
+        Ok(text) => parse(&text, &file),
+        Err(error) => Err(Complaints::one(&file, format!("cannot be read: {error}"))),
+    }
+}
+
+/// Parses and checks the text of a file that complaints call `file`.
+///
+/// # Errors
+/// All mistakes at once.
+pub fn parse(text: &str, file: &str) -> Result<Config, Complaints> {
+    let (raw, mut report) = recover::read(text, file);
+    let config = raw.map(|raw| settle(raw, &mut report));
+    report.finish()?;
+    config.ok_or_else(|| Complaints::one(file, "cannot be understood".to_owned()))
+}
+
+fn read_bounded(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other(
+            "it is larger than 4 MiB, too large for a configuration",
+        ));
+    }
+    Ok(text)
+}
+
+/// Checks what was written and fills in the rest.
+fn settle(mut raw: RawConfig, report: &mut Report) -> Config {
+    raw.site
+        .iter_mut()
+        .for_each(|site| site.get_mut().write_out());
+    check::check(&raw, report);
+    raw.resolve(report)
+}
+
+// === impl Config ===
+
+impl Config {
+    /// The configuration that a file with the same content would give: one origin, `default`,
+    /// and one site for any host.
+    ///
+    /// # Errors
+    /// All mistakes at once, each with the name of its flag.
+    pub fn from_flags(flags: &Flags) -> Result<Self, Complaints> {
+        let (raw, mut report) = flags::read(flags);
+        let config = settle(raw, &mut report);
+        report.finish().map(|()| config)
+    }
+}
+
+// === impl RawConfig ===
+
+impl RawConfig {
+    fn resolve(&self, report: &mut Report) -> Config {
+        let rules = self.cache.over(&CacheRules::of_profile(self.profile));
+        let admin = self.admin.as_ref();
+        Config {
+            profile: self.profile,
+            listen: self
+                .listen
+                .iter()
+                .filter_map(|it| RawListen::resolve(it, report))
+                .collect(),
+            server: self.server.resolve(report),
+            admin: admin.and_then(|it| it.get_ref().resolve(it.span(), report)),
+            log: self.log.resolve(report),
+            store: self.store.resolve(report),
+            origins: self.resolve_origins(report),
+            sites: self
+                .site
+                .iter()
+                .map(|it| RawSite::resolve(it, &rules, report))
+                .collect(),
+        }
+    }
+
+    fn resolve_origins(&self, report: &mut Report) -> BTreeMap<Arc<str>, Origin> {
+        let mut origins = BTreeMap::new();
+        for (name, raw) in &self.origins {
+            origin::check_name(name, report);
+            let name = name.get_ref();
+            let origin = raw
+                .get_ref()
+                .resolve(name, raw.span(), self.profile, report);
+            origins.insert(Arc::clone(&origin.name), origin);
+        }
+        origins
+    }
+}
+
+#[cfg(test)]
+mod mistakes;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! Reads the text of a file into the raw tables and goes on after a mistake, so that a user sees
+//! all mistakes at once.
+//!
+//! Serde stops at its first error. What it stumbled over is told, taken out of the tree, and serde
+//! runs again over the rest. Not the meaning of values: the tables check that afterwards.
+
+use std::mem;
+
+use serde::Deserialize as _;
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue, Error, ValueDeserializer};
+
+use super::RawConfig;
+use super::report::{Place, ROOT, Report, join};
+use super::wording;
+
+/// How many unknown keys and values of a wrong type are told at once.
+const MISTAKES_MAX: usize = 50;
+
+type Tree<'a> = Spanned<DeValue<'a>>;
+
+/// What was taken out of the tree.
+enum Removed {
+    /// An entry of the table at this path.
+    Entry { table: String, key: String },
+    /// An element of a list.
+    Element,
+}
+
+// === impl Removed ===
+
+impl Removed {
+    fn path(&self, place: &Place, report: &Report) -> String {
+        match self {
+            Self::Entry { table, key } => join(table, key),
+            Self::Element => report.key_at(place).to_owned(),
+        }
+    }
+
+    /// What is said in place of serde's `message`.
+    fn complaint(&self, message: &str, report: &mut Report) -> String {
+        let Self::Entry { table, key } = self else {
+            return wording::of_value(message);
+        };
+        let (text, meant) = wording::of_serde(message, key);
+        // `orgins` was meant to be `origins`: the latter is not missing.
+        if let Some(meant) = meant {
+            report.misspell(join(table, &meant));
+        }
+        text
+    }
+}
+
+/// What could be read of `text`, and the complaints about the rest. `None` when it is so broken
+/// that everything said about its content would be guesswork.
+pub(super) fn read(text: &str, file: &str) -> (Option<RawConfig>, Report) {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut tree = Spanned::new(ROOT, DeValue::Table(table.into_inner()));
+    let mut report = Report::on_file(file, text, &tree);
+    let Some(spoilt) = spoilt_entries(&errors, &tree) else {
+        tell_broken(&errors, &mut report);
+        return (None, report);
+    };
+    for (place, complaint) in spoilt {
+        take_out(place, |_, _| complaint.to_owned(), &mut tree, &mut report);
+    }
+    for _ in 0..MISTAKES_MAX {
+        match RawConfig::deserialize(ValueDeserializer::from(tree.clone())) {
+            Ok(raw) => return (Some(raw), report),
+            Err(error) => {
+                let place = error.span().unwrap_or(ROOT);
+                let complaint =
+                    |it: &Removed, report: &mut Report| it.complaint(error.message(), report);
+                take_out(place, complaint, &mut tree, &mut report);
+            }
+        }
+    }
+    report.there_are_more();
+    (None, report)
+}
+
+/// The places of syntax errors, with complaints, if each of them concerns one entry only.
+fn spoilt_entries(errors: &[Error], tree: &Tree<'_>) -> Option<Vec<(Place, &'static str)>> {
+    // So many come from a file of another kind.
+    let is_toml = errors.len() <= MISTAKES_MAX;
+    is_toml.then(|| {
+        errors
+            .iter()
+            .map(|error| spoilt_entry(error, tree))
+            .collect()
+    })?
+}
+
+/// A syntax error that concerns one entry only, so that the rest can still be read: a value
+/// without its quotes, as `30s`, or a key given twice.
+fn spoilt_entry(error: &Error, tree: &Tree<'_>) -> Option<(Place, &'static str)> {
+    let place = error.span()?;
+    if is_text_at(tree, &place) {
+        Some((place, wording::UNQUOTED))
+    } else if error.message() == "duplicate key" && is_key_at(tree, &place) {
+        Some((place, wording::TWICE))
+    } else {
+        None
+    }
+}
+
+/// Complains about syntax errors. One slip, as a list without its end, makes an error on each line
+/// that follows: of errors on successive lines only the first is told.
+fn tell_broken(errors: &[Error], report: &mut Report) {
+    let mut slips: Vec<(Place, &str)> = errors
+        .iter()
+        .map(|error| (error.span().unwrap_or(ROOT), error.message()))
+        .collect();
+    slips.sort_by_key(|(place, _)| place.start);
+    let mut last_line = None;
+    for (place, message) in slips {
+        let line = report.line_of(place.start);
+        if last_line.is_none_or(|last| line > last + 1) {
+            report.add(place, "syntax".to_owned(), message.to_owned());
+        }
+        last_line = Some(line);
+    }
+}
+
+/// Takes what stands at `place` out of the tree, and complains about it.
+fn take_out(
+    place: Place,
+    complaint: impl Fn(&Removed, &mut Report) -> String,
+    tree: &mut Tree<'_>,
+    report: &mut Report,
+) {
+    let Some(removed) = remove(tree, "", &place) else {
+        return;
+    };
+    let path = removed.path(&place, report);
+    let text = complaint(&removed, report);
+    report.add(place, path.clone(), text);
+    report.lose(path);
+}
+
+/// Removes the innermost entry or element that stands at `place`.
+fn remove(value: &mut Tree<'_>, path: &str, place: &Place) -> Option<Removed> {
+    match value.get_mut() {
+        DeValue::Table(table) => remove_in_table(table, path, place),
+        DeValue::Array(list) => remove_in_list(list, path, place),
+        _ => None,
+    }
+}
+
+fn remove_in_table(table: &mut DeTable<'_>, path: &str, place: &Place) -> Option<Removed> {
+    let mut values = table.iter_mut();
+    let inner = values.find_map(|(key, value)| remove(value, &join(path, key.get_ref()), place));
+    if inner.is_some() {
+        return inner;
+    }
+    let stands_there =
+        |key: &Spanned<_>, value: &_| key.span() == *place || stands_at(value, place);
+    let (key, _) = table.iter().find(|(key, value)| stands_there(key, value))?;
+    let key = key.get_ref().clone().into_owned();
+    table.remove(key.as_str());
+    Some(Removed::Entry {
+        table: path.to_owned(),
+        key,
+    })
+}
+
+/// Takes single elements out of lists of plain values only: a list must not become empty by it,
+/// and the tables of a list must keep their numbers.
+fn remove_in_list(list: &mut DeArray<'_>, path: &str, place: &Place) -> Option<Removed> {
+    let mut values = list.iter_mut().enumerate();
+    let inner = values.find_map(|(at, value)| remove(value, &format!("{path}[{at}]"), place));
+    if inner.is_some() || list.len() < 2 || list.iter().any(|it| it.get_ref().is_table()) {
+        return inner;
+    }
+    let at = list.iter().position(|it| it.span() == *place)?;
+    let rest = mem::replace(list, DeArray::new()).into_iter().enumerate();
+    *list = rest
+        .filter(|(index, _)| *index != at)
+        .map(|(_, value)| value)
+        .collect();
+    Some(Removed::Element)
+}
+
+/// Whether a value, or an element of it that is a list, stands at `place`.
+fn stands_at(value: &Tree<'_>, place: &Place) -> bool {
+    let list = value.get_ref().as_array();
+    value.span() == *place || list.is_some_and(|list| list.iter().any(|it| stands_at(it, place)))
+}
+
+fn is_text_at(value: &Tree<'_>, place: &Place) -> bool {
+    match value.get_ref() {
+        DeValue::Table(table) => table.values().any(|it| is_text_at(it, place)),
+        DeValue::Array(array) => array.iter().any(|it| is_text_at(it, place)),
+        DeValue::String(_) => value.span() == *place,
+        _ => false,
+    }
+}
+
+fn is_key_at(value: &Tree<'_>, place: &Place) -> bool {
+    match value.get_ref() {
+        DeValue::Table(table) => table
+            .iter()
+            .any(|(key, value)| key.span() == *place || is_key_at(value, place)),
+        DeValue::Array(array) => array.iter().any(|it| is_key_at(it, place)),
+        _ => false,
+    }
+}

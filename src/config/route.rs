@@ -1,0 +1,206 @@
+//! `[[site.route]]`: what becomes of the requests for a path.
+//!
+//! Not which hosts a site is for (`site.rs`), the form of paths (`path.rs`), nor answers of our
+//! own (`action.rs`).
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::action::{Action, RawAnswer, RawRedirect};
+use super::cache::{CacheRules, RawCacheRules};
+use super::fields::{Edits, RawEdits};
+use super::path::PathPattern;
+use super::report::{Given, Place, Report};
+use super::table::{Table, Written};
+
+/// What becomes of the requests for a path.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// Which paths it is for.
+    pub path: PathPattern,
+    /// Who answers.
+    pub action: Action,
+    /// What is cut from the front of the path before the origin sees it. It ends before a `/` or
+    /// at the end of the path; what is left of an empty path is `/`.
+    pub strip_prefix: Option<String>,
+    /// Edits of the request towards the origin.
+    pub request_fields: Edits,
+    /// Edits of the response towards the client.
+    pub response_fields: Edits,
+    /// By which rules responses are cached.
+    pub cache: CacheRules,
+}
+
+/// One `[[site.route]]` as written.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawRoute {
+    pub(super) path: Given<String>,
+    pub(super) origin: Given<String>,
+    redirect: Option<Written<RawRedirect>>,
+    answer: Option<Written<RawAnswer>>,
+    strip_prefix: Given<String>,
+    request_fields: Option<Written<RawEdits>>,
+    response_fields: Table<RawEdits>,
+    cache: Option<Written<RawCacheRules>>,
+}
+
+// === impl RawRoute ===
+
+impl RawRoute {
+    /// What a site's own `origin` is short for.
+    pub(super) fn everything_to(origin: Spanned<String>) -> Written<Self> {
+        let place = origin.span();
+        let path = Some(Spanned::new(place.clone(), "/*".to_owned()));
+        let route = Self {
+            path,
+            origin: Some(origin),
+            ..Self::default()
+        };
+        Spanned::new(place, route.into())
+    }
+
+    /// `None` after a complaint.
+    pub(super) fn resolve(
+        raw: &Written<Self>,
+        base: &CacheRules,
+        report: &mut Report,
+    ) -> Option<Route> {
+        let place = raw.span();
+        let raw = raw.get_ref();
+        let path = raw.resolve_path(place.clone(), report);
+        raw.check_one_action(place.clone(), report);
+        let action = raw.resolve_action(path.as_ref(), report);
+        raw.check_strip_prefix(report);
+        raw.check_has_effect(report);
+        raw.check_host_is_not_set(report);
+        let edits = raw
+            .request_fields
+            .as_ref()
+            .map(|it| it.get_ref().resolve(report));
+        let response_fields = raw.response_fields.resolve(report);
+        Some(Route {
+            path: path?,
+            action: action?,
+            strip_prefix: raw.strip_prefix.as_ref().map(|it| it.get_ref().clone()),
+            request_fields: edits.unwrap_or_default(),
+            response_fields,
+            cache: raw
+                .cache
+                .as_ref()
+                .map_or(base.clone(), |it| it.get_ref().over(base)),
+        })
+    }
+
+    fn resolve_path(&self, place: Place, report: &mut Report) -> Option<PathPattern> {
+        let Some(path) = &self.path else {
+            report.missing(
+                place,
+                "path",
+                "is missing; write `path = \"/*\"` for all paths",
+            );
+            return None;
+        };
+        let parsed = PathPattern::parse(path.get_ref());
+        parsed
+            .map_err(|complaint| report.at(path.span(), complaint))
+            .ok()
+    }
+
+    /// The actions written, with the names of their keys.
+    fn actions(&self) -> Vec<(&'static str, Place)> {
+        let origin = self.origin.as_ref().map(|it| ("origin", it.span()));
+        let redirect = self.redirect.as_ref().map(|it| ("redirect", it.span()));
+        let answer = self.answer.as_ref().map(|it| ("answer", it.span()));
+        origin.into_iter().chain(redirect).chain(answer).collect()
+    }
+
+    fn check_one_action(&self, place: Place, report: &mut Report) {
+        let actions = self.actions();
+        let keys = ["origin", "redirect", "answer"];
+        if actions.is_empty() && !keys.iter().any(|key| report.has_lost(&place, key)) {
+            report.at(
+                place,
+                "leads nowhere; add one of `origin`, `redirect` and `answer`",
+            );
+        }
+        for (_, second) in actions.iter().skip(1) {
+            let first = actions[0].0;
+            let text = format!("this route has `{first}` already; keep one of the two");
+            report.at(second.clone(), text);
+        }
+    }
+
+    fn resolve_action(&self, path: Option<&PathPattern>, report: &mut Report) -> Option<Action> {
+        if let Some(origin) = &self.origin {
+            return Some(Action::Origin(origin.get_ref().as_str().into()));
+        }
+        if let Some(redirect) = &self.redirect {
+            let place = redirect.span();
+            return redirect
+                .get_ref()
+                .resolve(place, path, report)
+                .map(Action::Redirect);
+        }
+        let answer = self.answer.as_ref()?;
+        Some(Action::Answer(answer.get_ref().resolve(report)))
+    }
+
+    fn check_strip_prefix(&self, report: &mut Report) {
+        let Some((prefix, path)) = self.strip_prefix.as_ref().zip(self.path.as_ref()) else {
+            return;
+        };
+        let text = prefix.get_ref().as_str();
+        let rest = path.get_ref().strip_prefix(text);
+        let is_front = rest.is_some_and(|it| it.is_empty() || it.starts_with('/'));
+        if text.len() < 2 || !text.starts_with('/') || text.ends_with('/') {
+            report.at(
+                prefix.span(),
+                "must begin with `/`, name something and not end with `/`",
+            );
+        } else if text.contains(['{', '*']) {
+            report.at(
+                prefix.span(),
+                "must be plain text, without `{name}` and `*`",
+            );
+        } else if !is_front {
+            report.at(
+                prefix.span(),
+                format!("is not the front of `{}`", path.get_ref()),
+            );
+        }
+    }
+
+    /// Keys that only mean something on the way to an origin.
+    fn check_has_effect(&self, report: &mut Report) {
+        let Some((action, _)) = self
+            .actions()
+            .first()
+            .filter(|it| it.0 != "origin")
+            .cloned()
+        else {
+            return;
+        };
+        let strip_prefix = self.strip_prefix.as_ref().map(Spanned::span);
+        let request_fields = self.request_fields.as_ref().map(Spanned::span);
+        let cache = self.cache.as_ref().map(Spanned::span);
+        for place in [strip_prefix, request_fields, cache].into_iter().flatten() {
+            report.at(
+                place,
+                format!("has no effect beside `{action}`; leave it out"),
+            );
+        }
+    }
+
+    fn check_host_is_not_set(&self, report: &mut Report) {
+        let edits = self.request_fields.iter().map(Spanned::get_ref);
+        for name in edits.flat_map(|it| it.set.keys()) {
+            if name.get_ref().eq_ignore_ascii_case("host") {
+                report.at(
+                    name.span(),
+                    "is set by the key `host` of the origin; move it there",
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! `[[site]]`: which hosts lead to which routes.
+//!
+//! Not the routes themselves (`route.rs`).
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::cache::CacheRules;
+use super::host;
+use super::report::{Given, Place, Report};
+use super::route::{RawRoute, Route};
+use super::table::Written;
+
+/// Routes for some hosts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    /// Which hosts it is for; no two sites share one.
+    pub hosts: Vec<HostPattern>,
+    /// Its routes in the order written; no two have the same path.
+    pub routes: Vec<Route>,
+}
+
+/// Which hosts a site is for. An exact host comes before the longest fitting suffix, and that
+/// before any host.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// This host, in lower case and without a port; an IPv6 address has its brackets.
+    Exact(String),
+    /// `.shop.example`, with its dot, for `*.shop.example`: any longer host that ends with this, at
+    /// any depth, so not `shop.example` itself.
+    Suffix(String),
+    /// Any host.
+    Any,
+}
+
+/// One `[[site]]` as written.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSite {
+    pub(super) hosts: Given<Vec<Spanned<String>>>,
+    pub(super) origin: Given<String>,
+    pub(super) route: Vec<Written<RawRoute>>,
+}
+
+// === impl HostPattern ===
+
+impl HostPattern {
+    /// What is written, or what is wrong with it and how to mend it.
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        const FORMS: &str = "`*` stands alone or before a dot, as \"*.shop.example\"";
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        if text.starts_with('.') {
+            return Err("subdomains are written with a star, as \"*.shop.example\"");
+        }
+        let suffix = text.strip_prefix("*.");
+        if suffix.unwrap_or(text).contains('*') {
+            return Err(FORMS);
+        }
+        match suffix {
+            Some(suffix) => Ok(Self::Suffix(format!(".{}", host::parse(suffix)?))),
+            None => Ok(Self::Exact(host::parse(text)?)),
+        }
+    }
+}
+
+// === impl RawSite ===
+
+impl RawSite {
+    /// Replaces the short form by the route it stands for.
+    pub(super) fn write_out(&mut self) {
+        self.route
+            .extend(self.origin.take().map(RawRoute::everything_to));
+    }
+
+    pub(super) fn resolve(raw: &Written<Self>, base: &CacheRules, report: &mut Report) -> Site {
+        let place = raw.span();
+        let raw = raw.get_ref();
+        let lost = ["route", "origin"]
+            .iter()
+            .any(|key| report.has_lost(&place, key));
+        if raw.route.is_empty() && !lost {
+            report.at(
+                place.clone(),
+                "has no route; add a [[site.route]], or `origin` for one",
+            );
+        }
+        let hosts = raw.resolve_hosts(place, report);
+        let routes = raw
+            .route
+            .iter()
+            .filter_map(|route| RawRoute::resolve(route, base, report))
+            .collect();
+        Site { hosts, routes }
+    }
+
+    fn resolve_hosts(&self, place: Place, report: &mut Report) -> Vec<HostPattern> {
+        let Some(list) = &self.hosts else {
+            report.missing(
+                place,
+                "hosts",
+                "is missing; write `hosts = [\"*\"]` for any host",
+            );
+            return Vec::new();
+        };
+        if list.get_ref().is_empty() {
+            report.at(list.span(), "is empty; write [\"*\"] for any host");
+        }
+        let mut hosts = Vec::new();
+        for text in list.get_ref() {
+            match HostPattern::parse(text.get_ref()) {
+                Ok(host) => hosts.push(host),
+                Err(complaint) => report.at(text.span(), complaint),
+            }
+        }
+        hosts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_patterns() {
+        let exact = |it: &str| Some(HostPattern::Exact(it.to_owned()));
+        for (text, pattern) in [
+            ("*", Some(HostPattern::Any)),
+            ("Shop.example", exact("shop.example")),
+            ("[::1]", exact("[::1]")),
+            (
+                "*.Shop.example",
+                Some(HostPattern::Suffix(".shop.example".to_owned())),
+            ),
+            (".shop.example", None),
+            ("*shop.example", None),
+            ("a.*.example", None),
+            ("*.*.example", None),
+            ("*.", None),
+            ("shop.example:80", None),
+            ("http://shop.example", None),
+            ("", None),
+        ] {
+            assert_eq!(HostPattern::parse(text).ok(), pattern, "{text}");
+        }
+    }
+}

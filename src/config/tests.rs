@@ -1,0 +1,397 @@
+//! Whole files and whole command lines: what they give, and what is said about their mistakes.
+//!
+//! Single values are tested beside the code that reads them.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../config.toml.example");
+
+/// The least that is a configuration.
+pub(super) const MINIMAL: &str = "\
+[[listen]]
+address = \"127.0.0.1:8080\"
+[origins.a]
+servers = [\"http://127.0.0.1:8081\"]
+[[site]]
+hosts = [\"*\"]
+origin = \"a\"
+";
+
+/// What is said about the text of a file `f`.
+pub(super) fn complaints(text: &str) -> Vec<String> {
+    match parse(text, "f") {
+        Ok(_) => Vec::new(),
+        Err(complaints) => complaints.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn the_example_is_clean() {
+    assert_eq!(complaints(EXAMPLE), Vec::<String>::new());
+}
+
+#[test]
+fn the_example_shows_the_defaults() {
+    let minimal = parse(MINIMAL, "f").unwrap();
+    let example = parse(EXAMPLE, "f").unwrap();
+    assert_eq!(example.profile, minimal.profile);
+    assert_eq!(example.listen, minimal.listen);
+    assert_eq!(example.server, minimal.server);
+    assert_eq!(example.log, minimal.log);
+    assert_eq!(example.store, minimal.store);
+    assert_eq!(
+        example.sites[0].routes[0].cache,
+        minimal.sites[0].routes[0].cache
+    );
+    let (shop, a) = (&example.origins["shop"], &minimal.origins["a"]);
+    let shown = Origin {
+        name: a.name.clone(),
+        servers: a.servers.clone(),
+        host: None,
+        ..shop.clone()
+    };
+    assert_eq!(&shown, a);
+    let admin = parse(&format!("{MINIMAL}[admin]\n"), "f")
+        .unwrap()
+        .admin
+        .unwrap();
+    assert_eq!(admin.address, example.admin.unwrap().address);
+    assert_eq!(admin.token, None);
+}
+
+#[test]
+fn the_example_says_what_it_says() {
+    let example = parse(EXAMPLE, "f").unwrap();
+    let shop = &example.sites[0];
+    assert_eq!(
+        shop.hosts,
+        [
+            HostPattern::Exact("shop.example".to_owned()),
+            HostPattern::Suffix(".shop.example".to_owned())
+        ]
+    );
+    let api = &shop.routes[1];
+    assert_eq!(api.path.patterns(), ["/api/", "/api/{*rest}"]);
+    assert_eq!(api.action, Action::Origin("api".into()));
+    assert_eq!(api.strip_prefix.as_deref(), Some("/api"));
+    assert_eq!(api.request_fields.set.len(), 1);
+    assert_eq!(api.response_fields.remove, ["x-powered-by"]);
+    assert!(api.cache.ignore_cookies && !api.cache.store_set_cookie && api.cache.enabled);
+    assert_eq!(api.cache.default_ttl, Duration::from_secs(10));
+    assert!(!shop.routes[2].cache.enabled);
+    assert!(matches!(&shop.routes[3].action, Action::Redirect(it) if it.keep_rest));
+    assert!(matches!(&shop.routes[4].action, Action::Answer(it) if it.fields.len() == 1));
+    assert_eq!(example.sites[1].hosts, [HostPattern::Any]);
+    assert_eq!(example.sites[1].routes[0].path.to_string(), "/*");
+}
+
+#[test]
+fn each_table_of_keys_is_in_the_example_and_in_the_docs() {
+    let docs = include_str!("../../docs/config.md");
+    let route = "[[site.route]]\npath=\"/x\"\norigin=\"a\"\n";
+    for table in [
+        "zz9 = 1",
+        "[server]\nzz9 = 1",
+        "[admin]\nzz9 = 1",
+        "[log]\nzz9 = 1",
+        "[store]\nzz9 = 1",
+        "[cache]\nzz9 = 1",
+        "[[listen]]\nzz9 = 1",
+        "[origins.b]\nzz9 = 1",
+        "[[site]]\nzz9 = 1",
+        &format!("[[site]]\n{route}zz9 = 1"),
+        &format!("[[site]]\n{route}request_fields.zz9 = 1"),
+        &format!("[[site]]\n{route}cache.zz9 = 1"),
+        &format!("[[site]]\n{route}redirect.zz9 = 1"),
+        &format!("[[site]]\n{route}answer.zz9 = 1"),
+    ] {
+        let said = complaints(table);
+        let said = said
+            .iter()
+            .find(|it| it.contains("known here are"))
+            .expect(table);
+        for key in said.split('`').skip(1).step_by(2) {
+            assert!(EXAMPLE.contains(key), "{key} is not in the example");
+            assert!(
+                docs.contains(&format!("`{key}`")),
+                "{key} is not in docs/config.md"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_profile_sets_four_defaults() {
+    let rfc = parse(&format!("profile = \"rfc\"\n{MINIMAL}"), "f").unwrap();
+    let rules = &rfc.sites[0].routes[0].cache;
+    assert!(rules.heuristic && rules.store_set_cookie && rules.ignore_cookies);
+    assert!(!rfc.origins["a"].refuse_unknown_coding);
+    let cautious = parse(MINIMAL, "f").unwrap();
+    let rules = &cautious.sites[0].routes[0].cache;
+    assert!(!rules.heuristic && !rules.store_set_cookie && !rules.ignore_cookies);
+    assert!(cautious.origins["a"].refuse_unknown_coding);
+}
+
+#[test]
+fn what_is_written_goes_before_the_profile() {
+    let lines = "profile = \"rfc\"\n[cache]\nset_cookie = \"pass\"\ndefault_ttl = \"5s\"\n";
+    let route = "[[site.route]]\npath = \"/x\"\norigin = \"a\"\ncache.heuristic = false\n";
+    let config = parse(&format!("{lines}{MINIMAL}{route}"), "f").unwrap();
+    // The short form of a route stands behind those written in full.
+    let (own, short) = (
+        &config.sites[0].routes[0].cache,
+        &config.sites[0].routes[1].cache,
+    );
+    assert!(!own.store_set_cookie && !own.heuristic && own.ignore_cookies);
+    assert!(!short.store_set_cookie && short.heuristic);
+    assert_eq!(own.default_ttl, Duration::from_secs(5));
+}
+
+#[test]
+fn sizes_of_the_store_follow_each_other() {
+    const MIB: u64 = 1 << 20;
+    for (lines, sizes) in [
+        ("", (256, 32, 64)),
+        ("memory = \"1GiB\"", (1024, 128, 256)),
+        ("memory = \"8MiB\"", (8, 1, 2)),
+        ("memory = \"2MiB\"", (2, 0, 1)),
+        ("object_max = \"128MiB\"", (256, 128, 128)),
+        ("fill_memory = \"16MiB\"", (256, 16, 16)),
+        ("memory = \"64GiB\"", (65_536, 4095, 16_384)),
+    ] {
+        let store = parse(&format!("[store]\n{lines}\n{MINIMAL}"), "f")
+            .unwrap()
+            .store;
+        let (memory, object, fill) = sizes;
+        assert_eq!(store.memory_bytes, memory * MIB, "{lines}");
+        assert_eq!(store.object_bytes_max / MIB, object, "{lines}");
+        assert_eq!(store.fill_bytes_max, fill * MIB, "{lines}");
+    }
+}
+
+#[test]
+fn three_mistakes_are_told_at_once() {
+    let text = "\
+[[listen]]
+address = \"127.0.0.1:8080\"
+[server]
+idle_timout = \"75s\"
+send_timeout = \"half a minute\"
+[origins.shop]
+servers = [\"http://127.0.0.1:8081\"]
+[[site]]
+hosts = [\"*\"]
+origin = \"shup\"
+";
+    assert_eq!(
+        complaints(text),
+        [
+            "f:4: server.idle_timout: unknown key; did you mean `idle_timeout`?",
+            "f:5: server.send_timeout: a duration is a whole number with a unit, as \"250ms\", \
+             \"30s\" or \"5m\"",
+            "f:10: site[0].origin: unknown origin `shup`; did you mean `shop`?",
+        ]
+    );
+}
+
+#[test]
+fn what_follows_from_a_mistake_is_not_told() {
+    for (from, to, said) in [
+        // A required key, an origin or a table that was written badly is not missing.
+        ("address = \"127.0.0.1:8080\"", "address = 8080", 1),
+        ("[origins.a]", "[orgins.a]", 1),
+        ("[origins.a]", "[[origins]]", 1),
+        ("[[site]]", "[[sites]]", 1),
+        ("[[listen]]", "[[listener]]", 1),
+        ("servers = ", "server = ", 1),
+        ("servers = [\"http://127.0.0.1:8081\"]", "servers = 8081", 1),
+        (
+            "servers = [\"http://127.0.0.1:8081\"]",
+            "servers = [http://127.0.0.1:8081]",
+            1,
+        ),
+        ("origin = \"a\"", "origin = a", 1),
+        ("hosts = [\"*\"]", "hosts = *", 1),
+        // These are mistakes of their own.
+        ("origin = \"a\"", "origin = \"b\"\nhots = []", 2),
+        (
+            "[origins.a]",
+            "[origins.a]\nhost = \"b c\"\nidle_max = 1.5",
+            2,
+        ),
+    ] {
+        let text = MINIMAL.replace(from, to);
+        assert_ne!(text, MINIMAL);
+        let told = complaints(&text);
+        assert_eq!(told.len(), said, "{to}: {told:#?}");
+    }
+}
+
+#[test]
+fn an_empty_file_lacks_three_things() {
+    let told = complaints("");
+    let begins: Vec<&str> = told
+        .iter()
+        .filter_map(|it| it.split(" is missing").next())
+        .collect();
+    assert_eq!(begins, ["f:1: listen:", "f:1: origins:", "f:1: site:"]);
+}
+
+#[test]
+fn a_site_that_only_answers_needs_no_origins() {
+    let text = "[[listen]]\naddress = \"127.0.0.1:0\"\n[[listen]]\naddress = \"127.0.0.1:0\"\n\
+                [[site]]\nhosts = [\"*\"]\n[[site.route]]\npath = \"/*\"\nanswer = {}\n";
+    assert_eq!(complaints(text), Vec::<String>::new());
+}
+
+#[test]
+fn complaints_are_bounded() {
+    let unknown: String = (0..200).map(|n| format!("zz{n} = 1\n")).collect();
+    let unquoted: String = (0..200).map(|n| format!("zz{n} = 1s\n\n")).collect();
+    let no_hosts = "\"a b\", ".repeat(2000);
+    let no_hosts = format!("{MINIMAL}[[site]]\nhosts = [{no_hosts}]\norigin = \"a\"\n");
+    for (text, count) in [(unknown, 51), (unquoted, 200), (no_hosts, 1001)] {
+        let told = complaints(&text);
+        assert_eq!(told.len(), count);
+        let last = told.last().map(String::as_str);
+        let more = "f: there are more mistakes than these; mend them and check again";
+        assert_eq!(last == Some(more), count != 200, "{last:?}");
+    }
+}
+
+#[test]
+fn a_complaint_stays_on_its_line() {
+    let lines = "profile = \"a\\nb\"\n[log]\nlevel = \"\\u001b[2J\"\n\"a\\nb\" = 1\n";
+    let told = complaints(&format!("{lines}{MINIMAL}"));
+    assert_eq!(told.len(), 3);
+    assert!(
+        told.iter().all(|it| !it.contains(char::is_control)),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_complaint() {
+    let error = load(Path::new("/nowhere/config.toml"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("/nowhere/config.toml: cannot be read: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_token_is_never_shown() {
+    let secret = "c29tZXRoaW5n";
+    let text = format!("[admin]\ntoken = \"{secret}\"\n{MINIMAL}");
+    let config = parse(&text, "f").unwrap();
+    assert!(!format!("{config:?}").contains(secret));
+    assert_eq!(config.admin.unwrap().token.unwrap().expose(), secret);
+    let bad = format!("[admin]\ntoken = \"{secret} {secret}\"\n{MINIMAL}");
+    assert!(!complaints(&bad).concat().contains(secret));
+}
+
+#[test]
+fn flags_give_what_a_file_gives() {
+    let flags = Flags {
+        listen: vec!["127.0.0.1:8080".to_owned()],
+        origins: vec!["http://127.0.0.1:8081".to_owned()],
+        admin: Some("127.0.0.1:0".to_owned()),
+        memory: Some("1GiB".to_owned()),
+        profile: Some("rfc".to_owned()),
+        default_ttl: Some("10s".to_owned()),
+    };
+    let text = format!(
+        "profile = \"rfc\"\nstore.memory = \"1GiB\"\ncache.default_ttl = \"10s\"\n\
+         admin.address = \"127.0.0.1:0\"\n{MINIMAL}"
+    );
+    let text = text
+        .replace("origins.a", "origins.default")
+        .replace("\"a\"", "\"default\"");
+    assert_eq!(Config::from_flags(&flags), parse(&text, "f"));
+}
+
+#[test]
+fn mistakes_in_flags_name_the_flag() {
+    let text = |it: &str| Some(it.to_owned());
+    let flags = Flags {
+        listen: vec!["8080".to_owned()],
+        origins: vec!["https://a".to_owned(), "b".to_owned()],
+        admin: text("0.0.0.0:9180"),
+        memory: text("much"),
+        profile: text("fast"),
+        default_ttl: text("5"),
+    };
+    let told = Config::from_flags(&flags).unwrap_err();
+    let keys: Vec<&str> = told.iter().filter_map(|it| it.key.as_deref()).collect();
+    assert_eq!(
+        keys,
+        [
+            "--listen",
+            "--origin",
+            "--origin",
+            "--admin",
+            "--memory",
+            "--profile",
+            "--default-ttl"
+        ]
+    );
+    assert!(
+        told.to_string()
+            .starts_with("--listen: is not an IP address and a port;")
+    );
+    let told = Config::from_flags(&Flags::default()).unwrap_err();
+    let keys: Vec<&str> = told.iter().filter_map(|it| it.key.as_deref()).collect();
+    assert_eq!(keys, ["--listen", "--origin"]);
+}
+
+/// A part of the example, cut or put elsewhere or changed: what users do to it, and worse.
+fn mutated(example: &str, from: usize, to: usize, put: &str) -> String {
+    let chars: Vec<char> = example.chars().collect();
+    let (from, to) = (from % chars.len(), to % chars.len());
+    let (start, end) = (from.min(to), from.max(to));
+    let front = chars[..start].iter();
+    front
+        .copied()
+        .chain(put.chars())
+        .chain(chars[end..].iter().copied())
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_parsed_or_complained_of(text in any::<String>()) {
+        if let Err(told) = parse(&text, "f") {
+            prop_assert!(told.iter().count() > 0);
+        }
+    }
+
+    #[test]
+    fn text_like_toml_is_parsed_or_complained_of(text in "([a-z_]{1,8}|[\\[\\]{}=.,\"'#\n 0-9-]){0,60}") {
+        if let Err(told) = parse(&text, "f") {
+            prop_assert!(told.iter().count() > 0);
+        }
+    }
+
+    #[test]
+    fn a_mutated_example_is_parsed_or_complained_of(
+        from in any::<usize>(),
+        length in 0..40_usize,
+        put in "(|=|\"|\\[|\\]|\n|[a-z]{1,4}|-?[0-9]{1,20}|\\PC{1,3})",
+    ) {
+        let text = mutated(EXAMPLE, from, from.wrapping_add(length), &put);
+        if let Err(told) = parse(&text, "f") {
+            let lines = text.lines().count() + 1;
+            for complaint in &told {
+                prop_assert!(complaint.line.is_some_and(|it| (1..=lines).contains(&it)));
+                prop_assert!(!complaint.text.contains('\n'));
+                prop_assert!(complaint.key.is_some());
+            }
+        }
+    }
+}
