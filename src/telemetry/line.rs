@@ -1,0 +1,482 @@
+//! One finished request as one line of text: Apache's common and combined formats, or JSON. Where
+//! lines go stands in `access_log`.
+//!
+//! What a client wrote is hostile until escaped: no field can end its line, close its quotes or
+//! reach a terminal as a control sequence.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderValue, Uri};
+
+use super::record::{Asked, Record};
+use crate::config::Format;
+
+/// Of a longer field only the beginning is shown, followed by `...`.
+const FIELD_BYTES_MAX: usize = 1024;
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+/// `22/Nov/2026:06:05:15 +0000`, as Apache writes `%t`; always in UTC.
+struct ApacheTime(SystemTime);
+
+/// `2026-11-22T06:05:15.042Z` (RFC 3339 §5.6).
+struct Rfc3339(SystemTime);
+
+/// A moment in the proleptic Gregorian calendar, UTC.
+struct Civil {
+    year: u64,
+    month: u64,
+    day: u64,
+    hour: u64,
+    minute: u64,
+    second: u64,
+    milli: u32,
+}
+
+// === impl ApacheTime ===
+
+impl fmt::Display for ApacheTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = Civil::from(self.0);
+        // Months are 1 to 12 by construction; the remainder keeps the index inside all the same.
+        let month = MONTHS[(at.month + 11) as usize % MONTHS.len()];
+        write!(f, "{:02}/{month}/{:04}:", at.day, at.year)?;
+        write!(f, "{:02}:{:02}:{:02} +0000", at.hour, at.minute, at.second)
+    }
+}
+
+// === impl Rfc3339 ===
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = Civil::from(self.0);
+        write!(f, "{:04}-{:02}-{:02}T", at.year, at.month, at.day)?;
+        write!(
+            f,
+            "{:02}:{:02}:{:02}.{:03}Z",
+            at.hour, at.minute, at.second, at.milli
+        )
+    }
+}
+
+// === impl Civil ===
+
+impl From<SystemTime> for Civil {
+    /// Days to date as Hinnant's `civil_from_days` does it: years begin in March, so that the leap
+    /// day is a year's last, and 400 of them are always 146 097 days. A time before 1970 shows as
+    /// 1970.
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+        let from_march_of_year_0 = days + 719_468;
+        let era = from_march_of_year_0 / 146_097;
+        let day_of_era = from_march_of_year_0 % 146_097;
+        let leap_days = day_of_era / 1460 - day_of_era / 36_524 + day_of_era / 146_096;
+        let year_of_era = (day_of_era - leap_days) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let months_from_march = (5 * day_of_year + 2) / 153;
+        let month = (months_from_march + 2) % 12 + 1;
+        Self {
+            year: era * 400 + year_of_era + u64::from(month <= 2),
+            month,
+            day: day_of_year - (153 * months_from_march + 2) / 5 + 1,
+            hour: seconds / 3600,
+            minute: seconds / 60 % 60,
+            second: seconds % 60,
+            milli: since.subsec_millis(),
+        }
+    }
+}
+
+/// Appends the line of a record, with its line feed.
+///
+/// # Errors
+/// Only those of `out`: none for a `Vec`.
+pub(super) fn write(out: &mut Vec<u8>, format: Format, record: &Record) -> io::Result<()> {
+    match format {
+        Format::Common => common(out, record)?,
+        Format::Combined => combined(out, record)?,
+        Format::Json => json(out, record)?,
+    }
+    out.write_all(b"\n")
+}
+
+/// `%h %l %u %t "%r" %>s %b`: neither identd nor a user is ever known here.
+fn common(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
+    let client = record.client.to_canonical();
+    write!(out, "{client} - - [{}] ", ApacheTime(record.received))?;
+    request_line(out, record.asked.as_deref())?;
+    for number in [u64::from(record.status), record.body_bytes] {
+        match number {
+            0 => out.write_all(b" -")?,
+            _ => write!(out, " {number}")?,
+        }
+    }
+    Ok(())
+}
+
+/// The common format, then `"%{Referer}i" "%{User-Agent}i"`.
+fn combined(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
+    common(out, record)?;
+    let asked = record.asked.as_deref();
+    for value in [
+        asked.and_then(|it| it.referer.as_ref()),
+        asked.and_then(|it| it.user_agent.as_ref()),
+    ] {
+        out.write_all(b" \"")?;
+        apache_escaped(out, value.map_or(b"-", HeaderValue::as_bytes))?;
+        out.push(b'"');
+    }
+    Ok(())
+}
+
+fn request_line(out: &mut Vec<u8>, asked: Option<&Asked>) -> io::Result<()> {
+    let Some(asked) = asked else {
+        return out.write_all(b"\"-\"");
+    };
+    out.push(b'"');
+    apache_escaped(out, asked.method.as_str().as_bytes())?;
+    out.push(b' ');
+    apache_escaped(out, target(&asked.target))?;
+    write!(out, " {:?}\"", asked.version)
+}
+
+/// One object a line; every key is always there, `null` where nothing is known.
+fn json(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
+    let client = record.client.to_canonical();
+    write!(
+        out,
+        r#"{{"time":"{}","client":"{client}""#,
+        Rfc3339(record.received)
+    )?;
+    json_request(out, record.asked.as_deref())?;
+    write!(
+        out,
+        r#","status":{},"bytes":{}"#,
+        record.status, record.body_bytes
+    )?;
+    json_millis(out, "duration_ms", Some(record.duration))?;
+    json_millis(out, "ttfb_ms", record.first_byte)?;
+    write!(out, r#","outcome":"{}""#, record.outcome.as_str())?;
+    json_text(out, "detail", record.detail.map(str::as_bytes))?;
+    let fetched = record.fetched.as_ref();
+    let server = fetched.and_then(|it| it.server.as_ref());
+    json_text(out, "origin", fetched.map(|it| it.origin.as_bytes()))?;
+    json_text(out, "server", server.map(|it| it.as_bytes()))?;
+    json_millis(out, "origin_ms", fetched.map(|it| it.duration))?;
+    write!(out, r#","complete":{}}}"#, record.complete)
+}
+
+fn json_request(out: &mut Vec<u8>, asked: Option<&Asked>) -> io::Result<()> {
+    let field = |pick: fn(&Asked) -> &Option<HeaderValue>| {
+        asked
+            .and_then(|it| pick(it).as_ref())
+            .map(HeaderValue::as_bytes)
+    };
+    let version = asked.map(|it| format!("{:?}", it.version));
+    json_text(out, "method", asked.map(|it| it.method.as_str().as_bytes()))?;
+    json_text(out, "target", asked.map(|it| target(&it.target)))?;
+    json_text(out, "protocol", version.as_deref().map(str::as_bytes))?;
+    json_text(out, "host", field(|it| &it.host))?;
+    json_text(out, "referer", field(|it| &it.referer))?;
+    json_text(out, "user_agent", field(|it| &it.user_agent))
+}
+
+fn json_text(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) -> io::Result<()> {
+    let Some(value) = value else {
+        return write!(out, r#","{key}":null"#);
+    };
+    write!(out, r#","{key}":""#)?;
+    json_escaped(out, value)?;
+    out.write_all(b"\"")
+}
+
+/// Milliseconds with the microseconds as decimals.
+fn json_millis(out: &mut Vec<u8>, key: &str, value: Option<Duration>) -> io::Result<()> {
+    let Some(value) = value else {
+        return write!(out, r#","{key}":null"#);
+    };
+    let micros = value.as_micros();
+    write!(out, r#","{key}":{}.{:03}"#, micros / 1000, micros % 1000)
+}
+
+/// The target in origin form, whatever form it came in (RFC 9112 §3.2); a CONNECT names only an
+/// authority.
+fn target(uri: &Uri) -> &[u8] {
+    let origin_form = uri.path_and_query().map(|it| it.as_str());
+    let shown = origin_form.or_else(|| uri.authority().map(|it| it.as_str()));
+    shown.unwrap_or("-").as_bytes()
+}
+
+/// Quotes and backslashes get a backslash, as in Apache; everything else that isn't printable
+/// ASCII becomes `\xhh`.
+fn apache_escaped(out: &mut Vec<u8>, field: &[u8]) -> io::Result<()> {
+    let (shown, ending) = cut(field);
+    for &byte in shown {
+        match byte {
+            b'"' | b'\\' => out.extend([b'\\', byte]),
+            b' '..=b'~' => out.push(byte),
+            _ => write!(out, "\\x{byte:02x}")?,
+        }
+    }
+    out.write_all(ending)
+}
+
+/// "the characters that MUST be escaped: quotation mark, reverse solidus, and the control
+/// characters" (RFC 8259 §7); here also those of Unicode, which terminals obey. What isn't UTF-8
+/// shows as U+FFFD.
+fn json_escaped(out: &mut Vec<u8>, field: &[u8]) -> io::Result<()> {
+    let (shown, ending) = cut(field);
+    for chunk in shown.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '"' | '\\' => write!(out, "\\{c}")?,
+                _ if c.is_control() => write!(out, "\\u{:04x}", u32::from(c))?,
+                _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        if !chunk.invalid().is_empty() {
+            write!(out, "{}", char::REPLACEMENT_CHARACTER)?;
+        }
+    }
+    out.write_all(ending)
+}
+
+fn cut(field: &[u8]) -> (&[u8], &'static [u8]) {
+    match field.get(..FIELD_BYTES_MAX) {
+        Some(head) if head.len() < field.len() => (head, b"..."),
+        _ => (field, b""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::sync::Arc;
+
+    use http::{Method, Version};
+    use proptest::prelude::*;
+
+    use super::super::record::{Fetched, Outcome};
+    use super::*;
+
+    fn line(format: Format, record: &Record) -> String {
+        let mut out = Vec::new();
+        write(&mut out, format, record).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn at(seconds: u64, millis: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_millis(millis)
+    }
+
+    fn escaped(by: fn(&mut Vec<u8>, &[u8]) -> io::Result<()>, field: &[u8]) -> String {
+        let mut out = Vec::new();
+        by(&mut out, field).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn bare() -> Record {
+        Record::new(IpAddr::from([192, 0, 2, 1]), at(1_795_327_515, 42))
+    }
+
+    fn full() -> Record {
+        Record {
+            outcome: Outcome::Miss,
+            status: 200,
+            duration: Duration::from_micros(12_345),
+            first_byte: Some(Duration::from_micros(9_007)),
+            fetched: Some(Fetched {
+                origin: Arc::from("shop"),
+                server: Some(Arc::from("10.0.0.1:80")),
+                duration: Duration::from_millis(9),
+            }),
+            body_bytes: 512,
+            complete: true,
+            detail: Some("no-store"),
+            asked: Some(Box::new(Asked {
+                method: Method::GET,
+                target: Uri::from_static("/a?b=1"),
+                version: Version::HTTP_11,
+                host: Some(HeaderValue::from_static("shop.example")),
+                referer: None,
+                user_agent: Some(HeaderValue::from_static("say \"hi\"\\")),
+            })),
+            ..bare()
+        }
+    }
+
+    #[test]
+    fn formats() {
+        let absolute = Record {
+            client: "::ffff:192.0.2.9".parse().unwrap(),
+            asked: Some(Box::new(Asked {
+                target: Uri::from_static("http://shop.example/x"),
+                version: Version::HTTP_2,
+                ..*full().asked.unwrap()
+            })),
+            ..full()
+        };
+        for (name, format, record, expected) in [
+            (
+                "common",
+                Format::Common,
+                full(),
+                r#"192.0.2.1 - - [22/Nov/2026:06:05:15 +0000] "GET /a?b=1 HTTP/1.1" 200 512"#,
+            ),
+            (
+                "combined",
+                Format::Combined,
+                full(),
+                concat!(
+                    r#"192.0.2.1 - - [22/Nov/2026:06:05:15 +0000] "GET /a?b=1 HTTP/1.1" 200 512"#,
+                    r#" "-" "say \"hi\"\\""#,
+                ),
+            ),
+            (
+                "absolute form and a mapped address",
+                Format::Common,
+                absolute,
+                r#"192.0.2.9 - - [22/Nov/2026:06:05:15 +0000] "GET /x HTTP/2.0" 200 512"#,
+            ),
+            (
+                "nothing known",
+                Format::Combined,
+                bare(),
+                r#"192.0.2.1 - - [22/Nov/2026:06:05:15 +0000] "-" - - "-" "-""#,
+            ),
+            (
+                "json",
+                Format::Json,
+                full(),
+                concat!(
+                    r#"{"time":"2026-11-22T06:05:15.042Z","client":"192.0.2.1","method":"GET","#,
+                    r#""target":"/a?b=1","protocol":"HTTP/1.1","host":"shop.example","#,
+                    r#""referer":null,"user_agent":"say \"hi\"\\","status":200,"bytes":512,"#,
+                    r#""duration_ms":12.345,"ttfb_ms":9.007,"outcome":"miss","#,
+                    r#""detail":"no-store","origin":"shop","server":"10.0.0.1:80","#,
+                    r#""origin_ms":9.000,"complete":true}"#,
+                ),
+            ),
+            (
+                "json, nothing known",
+                Format::Json,
+                bare(),
+                concat!(
+                    r#"{"time":"2026-11-22T06:05:15.042Z","client":"192.0.2.1","method":null,"#,
+                    r#""target":null,"protocol":null,"host":null,"referer":null,"#,
+                    r#""user_agent":null,"status":0,"bytes":0,"duration_ms":0.000,"#,
+                    r#""ttfb_ms":null,"outcome":"error","detail":null,"origin":null,"#,
+                    r#""server":null,"origin_ms":null,"complete":false}"#,
+                ),
+            ),
+        ] {
+            assert_eq!(line(format, &record), format!("{expected}\n"), "{name}");
+        }
+    }
+
+    #[test]
+    fn escapes() {
+        for (field, apache, json) in [
+            (&b"plain 'text'"[..], "plain 'text'", "plain 'text'"),
+            (
+                b"a\r\nb\tc",
+                "a\\x0d\\x0ab\\x09c",
+                "a\\u000d\\u000ab\\u0009c",
+            ),
+            (b"\"\\", "\\\"\\\\", "\\\"\\\\"),
+            (b"\x1b[31m\x7f", "\\x1b[31m\\x7f", "\\u001b[31m\\u007f"),
+            ("é".as_bytes(), "\\xc3\\xa9", "é"),
+            ("\u{9b}".as_bytes(), "\\xc2\\x9b", "\\u009b"),
+            (b"a\xffb", "a\\xffb", "a\u{fffd}b"),
+        ] {
+            assert_eq!(escaped(apache_escaped, field), apache, "{field:?}");
+            assert_eq!(escaped(json_escaped, field), json, "RFC 8259 §7: {field:?}");
+        }
+    }
+
+    #[test]
+    fn long_fields_are_cut() {
+        for (length, expected, ending) in [
+            (FIELD_BYTES_MAX - 1, FIELD_BYTES_MAX - 1, "x"),
+            (FIELD_BYTES_MAX, FIELD_BYTES_MAX, "x"),
+            (FIELD_BYTES_MAX + 1, FIELD_BYTES_MAX + 3, "x..."),
+        ] {
+            for by in [apache_escaped, json_escaped] {
+                let shown = escaped(by, "x".repeat(length).as_bytes());
+                assert_eq!(shown.len(), expected, "{length}");
+                assert!(shown.ends_with(ending), "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn times() {
+        for (time, apache, rfc3339) in [
+            (
+                at(0, 0),
+                "01/Jan/1970:00:00:00 +0000",
+                "1970-01-01T00:00:00.000Z",
+            ),
+            (
+                at(784_111_777, 0),
+                "06/Nov/1994:08:49:37 +0000",
+                "1994-11-06T08:49:37.000Z",
+            ),
+            (
+                at(951_782_400, 0),
+                "29/Feb/2000:00:00:00 +0000",
+                "2000-02-29T00:00:00.000Z",
+            ),
+            (
+                at(951_868_800, 0),
+                "01/Mar/2000:00:00:00 +0000",
+                "2000-03-01T00:00:00.000Z",
+            ),
+            (
+                at(4_107_542_399, 999),
+                "28/Feb/2100:23:59:59 +0000",
+                "2100-02-28T23:59:59.999Z",
+            ),
+            (
+                at(4_107_542_400, 0),
+                "01/Mar/2100:00:00:00 +0000",
+                "2100-03-01T00:00:00.000Z",
+            ),
+            (
+                UNIX_EPOCH - Duration::from_secs(1),
+                "01/Jan/1970:00:00:00 +0000",
+                "1970-01-01T00:00:00.000Z",
+            ),
+        ] {
+            assert_eq!(ApacheTime(time).to_string(), apache);
+            assert_eq!(Rfc3339(time).to_string(), rfc3339, "RFC 3339 §5.6");
+        }
+    }
+
+    proptest! {
+        /// Two implementations agree on every second that an HTTP-date can name.
+        #[test]
+        fn times_agree_with_httpdate(seconds in 0_u64..253_402_300_800) {
+            let expected = httpdate::fmt_http_date(at(seconds, 0));
+            let shown = ApacheTime(at(seconds, 0)).to_string();
+            let (date, time) = shown.trim_end_matches(" +0000").split_once(':').unwrap();
+            let ours = format!("{} {time} GMT", date.replace('/', " "));
+            prop_assert_eq!(Some(ours.as_str()), expected.split_once(", ").map(|it| it.1));
+        }
+
+        #[test]
+        fn no_field_leaves_its_quotes(field in prop::collection::vec(any::<u8>(), 0..64)) {
+            for by in [apache_escaped, json_escaped] {
+                let shown = escaped(by, &field);
+                prop_assert!(!shown.chars().any(char::is_control));
+                let unpaired = shown.replace("\\\\", "").replace("\\\"", "");
+                prop_assert!(!unpaired.contains('"'), "{}", shown);
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What happened: floors fill a [`Record`] along a request's way, and here, when the response's
+//! body has ended, it becomes counters and a log line. This is the one place that counts requests;
+//! it asks no other floor for anything, and it reads no clock.
+
+mod access_log;
+mod exposition;
+mod line;
+mod metrics;
+mod record;
+mod trace;
+
+use std::{fmt, io};
+
+use crate::config::Log;
+
+pub use access_log::AccessLog;
+pub use exposition::{CONTENT_TYPE, Family, Kind, Sample};
+pub use metrics::{Durations, Metrics, STATUS_CLASSES, Snapshot};
+pub use record::{Asked, Fetched, Outcome, Record};
+pub use trace::init;
+
+/// Counters and access log of one process. It outlives every reload, so that counters only grow.
+#[derive(Debug)]
+pub struct Telemetry {
+    /// Counters; those of requests are fed by [`Telemetry::finish`] alone.
+    pub metrics: Metrics,
+    access_log: Option<AccessLog>,
+}
+
+// === impl Telemetry ===
+
+impl Telemetry {
+    /// Counters at zero, and the access log that the configuration asks for.
+    ///
+    /// # Errors
+    /// When the access log's file cannot be opened for appending.
+    pub fn open(log: &Log) -> io::Result<Self> {
+        Ok(Self {
+            metrics: Metrics::new(),
+            access_log: AccessLog::open(log)?,
+        })
+    }
+
+    /// Counts and logs a request. Called once for each, when its response's body has ended or was
+    /// broken off.
+    pub fn finish(&self, record: Record) {
+        self.metrics.observe(&record);
+        if let Some(log) = &self.access_log {
+            log.log(&record);
+        }
+    }
+
+    /// Whether there is an access log: whether [`Record::asked`] is worth filling.
+    #[must_use]
+    pub const fn wants_lines(&self) -> bool {
+        self.access_log.is_some()
+    }
+
+    /// Has the access log's file opened again before the next line, after a rotation.
+    pub fn reopen(&self) {
+        if let Some(log) = &self.access_log {
+            log.reopen();
+        }
+    }
+
+    /// Access-log lines lost so far.
+    #[must_use]
+    pub fn lines_dropped(&self) -> u64 {
+        self.access_log.as_ref().map_or(0, AccessLog::dropped)
+    }
+
+    /// Appends a whole scrape to `out`: the counters kept here, then the families handed in by
+    /// whoever asked the other floors. The text is of type [`CONTENT_TYPE`].
+    ///
+    /// # Errors
+    /// As [`Metrics::encode`].
+    pub fn encode(&self, mut handed_in: Vec<Family>, out: &mut String) -> fmt::Result {
+        let dropped = Family::counter("copal_access_log_dropped", "Access-log lines lost.");
+        handed_in.push(dropped.value(self.lines_dropped() as f64));
+        self.metrics.encode(handed_in, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::net::IpAddr;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::config::{Access, Format, Level};
+
+    fn log(access: Access) -> Log {
+        Log {
+            level: Level::Info,
+            access,
+            format: Format::Common,
+        }
+    }
+
+    fn record() -> Record {
+        Record::new(IpAddr::from([192, 0, 2, 1]), SystemTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_finished_request_is_counted_and_logged_once() {
+        let path = std::env::temp_dir().join(format!("copal-finish-{}.log", std::process::id()));
+        let telemetry = Telemetry::open(&log(Access::File(path.clone()))).unwrap();
+        assert!(telemetry.wants_lines());
+        telemetry.finish(record());
+        assert_eq!(telemetry.metrics.snapshot().requests_of(Outcome::Error), 1);
+        drop(telemetry);
+        let lines = fs::read_to_string(&path).unwrap();
+        fs::remove_file(path).unwrap();
+        assert_eq!(lines.lines().count(), 1);
+    }
+
+    #[test]
+    fn without_an_access_log_requests_are_still_counted() {
+        let telemetry = Telemetry::open(&log(Access::Off)).unwrap();
+        assert!(!telemetry.wants_lines());
+        telemetry.finish(record());
+        telemetry.reopen();
+        let mut scrape = String::new();
+        telemetry.encode(Vec::new(), &mut scrape).unwrap();
+        for line in [
+            r#"copal_requests_total{outcome="error",status="other"} 1"#,
+            "copal_access_log_dropped_total 0.0",
+        ] {
+            assert!(scrape.lines().any(|it| it == line), "{line} in\n{scrape}");
+        }
+    }
+}
