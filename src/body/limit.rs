@@ -1,0 +1,126 @@
+//! A request's body as it comes from the client: bounded in bytes, and never silent for long.
+//!
+//! It also notes when it last moved, so that whoever waits for the answer to an upload can tell a
+//! slow upload from a slow answer. Responses have other bounds; they are not cut here.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
+
+use super::{Error, Incoming};
+use crate::clock::Instant;
+
+/// What a request's body may cost.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of data, chunk framing not counted.
+    pub bytes_max: u64,
+    /// The longest silence between two pieces.
+    pub silence_max: Duration,
+    /// Told whenever a piece went through.
+    pub progress: Progress,
+}
+
+/// When a body last moved, readable from another task.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    start: Instant,
+    moved_ms: Arc<AtomicU64>,
+}
+
+/// An incoming body under [`Limits`].
+pub(super) struct Limited {
+    body: Incoming,
+    left_bytes: u64,
+    limits: Limits,
+    silence: Option<Pin<Box<Sleep>>>,
+}
+
+// === impl Progress ===
+
+impl Progress {
+    /// Nothing has moved since `start`.
+    pub fn new(start: Instant) -> Self {
+        Self {
+            start,
+            moved_ms: Arc::default(),
+        }
+    }
+
+    /// When the body last moved.
+    pub fn moved(&self) -> Instant {
+        self.start + Duration::from_millis(self.moved_ms.load(Ordering::Relaxed))
+    }
+
+    fn note(&self) {
+        let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.moved_ms.store(millis, Ordering::Relaxed);
+    }
+}
+
+// === impl Limited ===
+
+impl Limited {
+    pub(super) fn new(body: Incoming, limits: Limits) -> Self {
+        Self {
+            body,
+            left_bytes: limits.bytes_max,
+            limits,
+            silence: None,
+        }
+    }
+
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let silence_max = self.limits.silence_max;
+        let silence = self
+            .silence
+            .get_or_insert_with(|| Box::pin(sleep(silence_max)));
+        silence.as_mut().poll(cx)
+    }
+
+    fn admit(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
+        self.silence = None;
+        self.limits.progress.note();
+        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        self.left_bytes = self.left_bytes.checked_sub(bytes).ok_or(Error::TooLarge)?;
+        Ok(frame)
+    }
+}
+
+impl HttpBody for Limited {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.body).poll_frame(cx) {
+            // Trailers of a request are dropped: nothing downstream may take them for fields of
+            // the head (RFC 9110 §6.5.1).
+            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => Poll::Ready(None),
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(this.admit(frame))),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => {
+                ready!(this.poll_silence(cx));
+                Poll::Ready(Some(Err(Error::Stalled)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
