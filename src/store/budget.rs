@@ -1,0 +1,88 @@
+//! Bytes that may be held by objects still filling, counted apart from the complete ones.
+//!
+//! A budget refuses, it never waits: a fill without room streams through instead.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A shared number of bytes with a limit.
+#[derive(Debug)]
+pub(super) struct Budget {
+    used: AtomicU64,
+    max: u64,
+}
+
+/// Bytes taken from a budget; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Share {
+    budget: Arc<Budget>,
+    bytes: u64,
+}
+
+// === impl Budget ===
+
+impl Budget {
+    pub(super) fn new(max: u64) -> Arc<Self> {
+        Arc::new(Self {
+            used: AtomicU64::new(0),
+            max,
+        })
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// A share of `bytes`, or `None` where there is no room for them.
+    pub(super) fn take(self: &Arc<Self>, bytes: u64) -> Option<Share> {
+        let mut share = Share {
+            budget: Arc::clone(self),
+            bytes: 0,
+        };
+        share.grow(bytes).then_some(share)
+    }
+}
+
+// === impl Share ===
+
+impl Share {
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes `more` bytes, or tells that there is no room for them.
+    pub(super) fn grow(&mut self, more: u64) -> bool {
+        let max = self.budget.max;
+        let took = self
+            .budget
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(more).filter(|sum| *sum <= max)
+            });
+        if took.is_ok() {
+            self.bytes += more;
+        }
+        took.is_ok()
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_comes_back_when_dropped() {
+        let budget = Budget::new(10);
+        let mut share = budget.take(6).unwrap();
+        assert!(budget.take(5).is_none());
+        assert!(share.grow(4) && !share.grow(1));
+        drop(share);
+        assert_eq!(budget.used(), 0);
+    }
+}

@@ -1,0 +1,409 @@
+//! Coalescing: one origin request per key and variant, and the permits to make it or wait for it.
+//!
+//! A flight is an origin request in progress. Its [`Leader`] is a permit: only who holds it may
+//! begin a fill, and dropping it unsettled wakes the followers, so that none waits for a task
+//! that died. All edits of a key's shelf happen under the lock of the key's shard, together with
+//! the flight's end; a purge takes the same lock and dooms the flights it meets, so an answer
+//! asked for before the purge never becomes a hit after it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, StatusCode};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use tokio::sync::watch;
+
+use super::fill::Filler;
+use super::growing::Growing;
+use super::head::Head;
+use super::object::{Content, Object};
+use super::{Admission, Store};
+use crate::body::Body;
+use crate::semantics::freshness::Term;
+use crate::semantics::key::Key;
+use crate::semantics::storable::WhyNot;
+use crate::semantics::vary::Variant;
+
+/// Power of two: a key's shard is picked by the low bits of its hash.
+const SHARDS: usize = 64;
+
+/// What a request for a key may do next.
+pub enum Claim {
+    /// Ask the origin; others may wait for the answer.
+    Leader(Leader),
+    /// Wait for the request that is already asking.
+    Follower(Follower),
+    /// An object that came meanwhile, complete or still filling.
+    Landed(Arc<Object>),
+    /// As many wait as may: ask the origin without company.
+    Crowded(Leader),
+}
+
+/// How a flight ended, or stands.
+#[derive(Clone)]
+pub enum Outcome {
+    /// The origin has not answered yet.
+    Pending,
+    /// The answer can be shared; its body may still be arriving.
+    Object(Arc<Object>),
+    /// The answer is the leader's alone: everybody asks for himself, at once.
+    Declined,
+    /// The origin could not be asked; asking again now would find the same.
+    Failed(Failure),
+    /// The leader vanished: one of the followers may lead.
+    Abandoned,
+}
+
+/// An answer that the origin did not give, shared by all who waited for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What the clients are told.
+    pub status: StatusCode,
+    /// Why, as a token.
+    pub detail: &'static str,
+}
+
+/// The permit to ask the origin for a key and to store what it answers.
+pub struct Leader {
+    store: Arc<Store>,
+    key: Key,
+    flight: Arc<Flight>,
+    settled: bool,
+}
+
+/// The permit to wait for a flight.
+pub struct Follower {
+    outcome: watch::Receiver<Outcome>,
+    timeout: Duration,
+}
+
+/// All flights, in shards by key.
+pub(super) struct Flights {
+    hasher: foldhash::quality::RandomState,
+    shards: Box<[Mutex<Shard>]>,
+}
+
+type Shard =
+    std::collections::HashMap<Key, SmallVec<[Arc<Flight>; 1]>, foldhash::quality::RandomState>;
+
+pub(super) struct Flight {
+    /// Which variant the leader asked for, as far as could be told beforehand.
+    predicted: Variant,
+    /// Whether others may follow.
+    open: AtomicBool,
+    /// A purge met this flight: its answer must not be stored.
+    doomed: AtomicBool,
+    outcome: watch::Sender<Outcome>,
+}
+
+// === impl Flights ===
+
+impl Flights {
+    pub(super) fn new() -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self {
+            hasher: foldhash::quality::RandomState::default(),
+            shards,
+        }
+    }
+
+    pub(super) fn shard(&self, key: &Key) -> &Mutex<Shard> {
+        use std::hash::BuildHasher;
+        // The remainder keeps the index below SHARDS, so the cast and the indexing cannot fail.
+        &self.shards[(self.hasher.hash_one(key) % SHARDS as u64) as usize]
+    }
+
+    /// Nothing that is being asked for now will be stored.
+    pub(super) fn doom_all(&self) {
+        for shard in &self.shards {
+            for (_, flights) in shard.lock().drain() {
+                flights.iter().for_each(|flight| flight.doom());
+            }
+        }
+    }
+
+    pub(super) fn doom(shard: &mut Shard, key: &Key) {
+        for flight in shard.remove(key).into_iter().flatten() {
+            flight.doom();
+        }
+    }
+}
+
+// === impl Flight ===
+
+impl Flight {
+    fn new(predicted: Variant, open: bool) -> Arc<Self> {
+        let (outcome, _) = watch::channel(Outcome::Pending);
+        let (open, doomed) = (AtomicBool::new(open), AtomicBool::new(false));
+        Arc::new(Self {
+            predicted,
+            open,
+            doomed,
+            outcome,
+        })
+    }
+
+    fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn doom(&self) {
+        self.doomed.store(true, Ordering::Relaxed);
+    }
+
+    fn is_pending(&self) -> bool {
+        matches!(*self.outcome.borrow(), Outcome::Pending)
+    }
+
+    /// The object of this flight, once its head is here.
+    fn object(&self) -> Option<Arc<Object>> {
+        match &*self.outcome.borrow() {
+            Outcome::Object(object) => Some(Arc::clone(object)),
+            _ => None,
+        }
+    }
+}
+
+// === impl Store: claims ===
+
+impl Store {
+    /// Asks to lead, to follow, or to take what has landed since [`Store::find`].
+    pub fn claim(
+        self: &Arc<Self>,
+        key: &Key,
+        request: &HeaderMap,
+        usable: impl Fn(&Object) -> bool,
+    ) -> Claim {
+        let mut shard = self.flights.shard(key).lock();
+        let shelf = self.memory.get(key.as_ref());
+        let landed = shelf.as_ref().and_then(|shelf| shelf.find(request));
+        if let Some(object) = landed.filter(|object| usable(object)) {
+            return Claim::Landed(Arc::clone(object));
+        }
+        let newest = shelf.as_ref().and_then(|shelf| shelf.objects().first());
+        let predicted = newest.map(|object| object.variant().predict(request));
+        match meet(shard.get(key), request, predicted, usable) {
+            Met::Object(object) => Claim::Landed(object),
+            Met::Pending(flight) => self.follow(&mut shard, key, &flight),
+            Met::Nobody(variant) => Claim::Leader(self.lead(&mut shard, key, variant, true)),
+        }
+    }
+
+    /// The permit to ask without company: for answers that are known not to be shareable.
+    pub fn alone(self: &Arc<Self>, key: &Key) -> Leader {
+        let mut shard = self.flights.shard(key).lock();
+        self.lead(&mut shard, key, Variant::default(), false)
+    }
+
+    fn follow(self: &Arc<Self>, shard: &mut Shard, key: &Key, flight: &Flight) -> Claim {
+        if flight.outcome.receiver_count() >= self.limits.followers_max {
+            return Claim::Crowded(self.lead(shard, key, Variant::default(), false));
+        }
+        let outcome = flight.outcome.subscribe();
+        Claim::Follower(Follower {
+            outcome,
+            timeout: self.limits.follower_timeout,
+        })
+    }
+
+    fn lead(
+        self: &Arc<Self>,
+        shard: &mut Shard,
+        key: &Key,
+        predicted: Variant,
+        open: bool,
+    ) -> Leader {
+        let flight = Flight::new(predicted, open);
+        shard
+            .entry(key.clone())
+            .or_default()
+            .push(Arc::clone(&flight));
+        Leader {
+            store: Arc::clone(self),
+            key: key.clone(),
+            flight,
+            settled: false,
+        }
+    }
+}
+
+/// Whom a request meets in the air.
+enum Met {
+    Object(Arc<Object>),
+    Pending(Arc<Flight>),
+    /// Nobody asks for this variant, as far as it can be told.
+    Nobody(Variant),
+}
+
+/// Looks through the flights for a key. What none of them has said of `Vary` yet, a filling
+/// object may tell.
+fn meet(
+    flights: Option<&SmallVec<[Arc<Flight>; 1]>>,
+    request: &HeaderMap,
+    mut predicted: Option<Variant>,
+    usable: impl Fn(&Object) -> bool,
+) -> Met {
+    let open = || {
+        flights
+            .into_iter()
+            .flatten()
+            .filter(|flight| flight.is_open())
+    };
+    for object in open().filter_map(|flight| flight.object()) {
+        if !object.variant().matches(request) {
+            predicted.get_or_insert_with(|| object.variant().predict(request));
+        } else if usable(&object) && !object.is_failed() {
+            return Met::Object(object);
+        }
+    }
+    let variant = predicted.unwrap_or_default();
+    let pending = open().find(|flight| flight.is_pending() && flight.predicted == variant);
+    pending.map_or_else(
+        || Met::Nobody(variant),
+        |flight| Met::Pending(Arc::clone(flight)),
+    )
+}
+
+// === impl Leader ===
+
+impl Leader {
+    /// The key this permit is for.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// The store this permit is of.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Whether a body of this announced length may be stored.
+    pub fn admit(&self, announced: Option<u64>) -> Result<Admission, WhyNot> {
+        self.store.admit(announced)
+    }
+
+    /// The head is here and will be stored. Where it may be shared, followers read from the first
+    /// byte on; else they go their own ways. Gives the writer of the body, the object, and a first
+    /// reader.
+    pub fn begin(
+        mut self,
+        admission: Admission,
+        head: Head,
+        term: Term,
+        variant: Variant,
+        shared: bool,
+    ) -> (Filler, Arc<Object>, Body) {
+        let growing = Growing::new(admission.announced());
+        let object = Object::new(head, term, variant, Content::Growing(Arc::clone(&growing)));
+        let object = Arc::new(object);
+        let body = object.body();
+        self.tell_of(&object, shared);
+        self.settled = true;
+        let filler = Filler::new(self, Arc::clone(&object), growing, admission);
+        (filler, object, body)
+    }
+
+    /// An object that needs no fill, such as a stored one that a 304 confirmed.
+    pub fn land(mut self, object: Object, shared: bool) -> Arc<Object> {
+        let object = Arc::new(object);
+        self.settled = true;
+        self.tell_of(&object, shared);
+        self.file(Arc::clone(&object));
+        object
+    }
+
+    /// The answer is not to be shared: all followers go on at once, and while the reason lasts
+    /// later requests do not wait at all. `replaced` is the stored response that the origin has
+    /// disowned by this answer.
+    pub fn decline(mut self, why: WhyNot, replaced: Option<&Arc<Object>>, now: SystemTime) {
+        self.settled = true;
+        if let Some(object) = replaced {
+            self.store.drop_object(&self.key, object);
+        }
+        self.withdraw(why, now);
+    }
+
+    /// There is no answer, and asking again now would not bring one.
+    pub fn fail(mut self, failure: Failure) {
+        self.settled = true;
+        self.close(Outcome::Failed(failure));
+    }
+
+    /// Leaves the table; marks the key when the reason will hold for the next request too. What
+    /// was asked without company says nothing of other requests.
+    pub(super) fn withdraw(&self, why: WhyNot, now: SystemTime) {
+        if self.flight.is_open() && why.lasts() {
+            self.store.misses.mark(self.key.clone(), now);
+        }
+        self.close(Outcome::Declined);
+    }
+
+    /// Files the object under the key, unless a purge came since the origin was asked.
+    pub(super) fn file(&self, object: Arc<Object>) {
+        let mut shard = self.store.flights.shard(&self.key).lock();
+        if !self.flight.doomed.load(Ordering::Relaxed) {
+            self.store.put(&self.key, object);
+        }
+        remove(&mut shard, &self.key, &self.flight);
+    }
+
+    /// Leaves the table and wakes the followers.
+    pub(super) fn close(&self, outcome: Outcome) {
+        remove(
+            &mut self.store.flights.shard(&self.key).lock(),
+            &self.key,
+            &self.flight,
+        );
+        self.tell(outcome);
+    }
+
+    fn tell_of(&self, object: &Arc<Object>, shared: bool) {
+        if shared {
+            self.tell(Outcome::Object(Arc::clone(object)));
+        } else {
+            // It stays in the table, so that a purge still meets it.
+            self.flight.open.store(false, Ordering::Relaxed);
+            self.tell(Outcome::Declined);
+        }
+    }
+
+    fn tell(&self, outcome: Outcome) {
+        self.flight.outcome.send_replace(outcome);
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.close(Outcome::Abandoned);
+        }
+    }
+}
+
+fn remove(shard: &mut Shard, key: &Key, flight: &Arc<Flight>) {
+    if let Some(flights) = shard.get_mut(key) {
+        flights.retain(|other| !Arc::ptr_eq(other, flight));
+        if flights.is_empty() {
+            shard.remove(key);
+        }
+    }
+}
+
+// === impl Follower ===
+
+impl Follower {
+    /// Waits for the flight's head; `None` when that took longer than the limit.
+    pub async fn outcome(mut self) -> Option<Outcome> {
+        let landed = self
+            .outcome
+            .wait_for(|outcome| !matches!(outcome, Outcome::Pending));
+        match tokio::time::timeout(self.timeout, landed).await {
+            Ok(Ok(outcome)) => Some(outcome.clone()),
+            // The sender lives as long as the leader, which always tells before it goes.
+            Ok(Err(_)) => Some(Outcome::Abandoned),
+            Err(_) => None,
+        }
+    }
+}

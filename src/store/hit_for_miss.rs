@@ -1,0 +1,46 @@
+//! Keys whose last answer could not be shared: their requests wait for nobody (Varnish:
+//! hit-for-miss).
+//!
+//! Without this memory every request for such a page would first wait for another's answer, only
+//! to learn that it has to ask itself. A mark ends with its time or with the first answer that
+//! can be stored. Kept apart from the objects, so that marks never push a page out.
+
+use std::time::{Duration, SystemTime};
+
+use super::memory::Marks;
+use crate::semantics::key::Key;
+
+/// Bounded marks, each with an end.
+pub(super) struct HitForMiss {
+    marks: Marks,
+    lasts: Duration,
+}
+
+// === impl HitForMiss ===
+
+impl HitForMiss {
+    pub(super) fn new(marks_max: u64, lasts: Duration) -> Self {
+        Self {
+            marks: Marks::new(marks_max),
+            lasts,
+        }
+    }
+
+    pub(super) fn is_marked(&self, key: &[u8], now: SystemTime) -> bool {
+        self.marks.get(key).is_some_and(|until| now < until)
+    }
+
+    pub(super) fn mark(&self, key: Key, now: SystemTime) {
+        if !self.lasts.is_zero() {
+            self.marks.put(key, now + self.lasts);
+        }
+    }
+
+    pub(super) fn unmark(&self, key: &[u8]) {
+        self.marks.remove(key);
+    }
+
+    pub(super) fn clear(&self) {
+        self.marks.clear();
+    }
+}

@@ -1,0 +1,156 @@
+//! The memory tier: complete objects in moka, weighed in real bytes. The one door to moka.
+//!
+//! Eviction is least-recently-used: moka's TinyLFU turns new objects away while the cache is full
+//! of popular ones, which for a proxy means that a new page stays slow. Freshness is not moka's
+//! business; stale objects stay for revalidation until room is needed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use moka::notification::RemovalCause;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use super::shelf::Shelf;
+use crate::semantics::key::Key;
+
+/// moka's weights are `u32`: weighing in units of 64 bytes lets a cache hold 256 GiB.
+const UNIT_BYTES: u64 = 64;
+
+type Hasher = foldhash::quality::RandomState;
+
+/// Complete objects by key.
+pub(super) struct Memory {
+    cache: Cache<Key, Shelf, Hasher>,
+    held: Arc<Held>,
+}
+
+/// What is held at this moment, counted as entries come and go.
+#[derive(Debug, Default)]
+struct Held {
+    objects: AtomicU64,
+    bytes: AtomicU64,
+    evicted: AtomicU64,
+}
+
+/// Short facts by key, bounded by their number, in a cache of their own.
+pub(super) struct Marks(Cache<Key, SystemTime, Hasher>);
+
+// === impl Memory ===
+
+impl Memory {
+    pub(super) fn new(bytes_max: u64) -> Self {
+        let held = Arc::new(Held::default());
+        let listener = Arc::clone(&held);
+        let cache = Cache::builder()
+            .max_capacity(bytes_max / UNIT_BYTES)
+            .weigher(|key: &Key, shelf: &Shelf| units(weight_bytes(key, shelf)))
+            .eviction_policy(EvictionPolicy::lru())
+            .eviction_listener(move |key, shelf, cause| listener.gone(&key, &shelf, cause))
+            .build_with_hasher(Hasher::default());
+        Self { cache, held }
+    }
+
+    /// The shelf under `key`; counts as a use of it.
+    pub(super) fn get(&self, key: &[u8]) -> Option<Shelf> {
+        self.cache.get(key)
+    }
+
+    /// Files `shelf` in place of what was under `key`.
+    pub(super) fn put(&self, key: Key, shelf: Shelf) {
+        self.held
+            .objects
+            .fetch_add(shelf.objects().len() as u64, Ordering::Relaxed);
+        self.held
+            .bytes
+            .fetch_add(weight_bytes(&key, &shelf), Ordering::Relaxed);
+        self.cache.insert(key, shelf);
+    }
+
+    /// Drops what is under `key` and tells how many objects that were.
+    pub(super) fn remove(&self, key: &[u8]) -> u64 {
+        self.cache
+            .remove(key)
+            .map_or(0, |shelf| shelf.objects().len() as u64)
+    }
+
+    /// The keys at this moment.
+    pub(super) fn keys(&self) -> Vec<Key> {
+        self.cache.iter().map(|(key, _)| Key::clone(&key)).collect()
+    }
+
+    /// Drops everything.
+    pub(super) fn clear(&self) {
+        self.cache.invalidate_all();
+    }
+
+    /// Gives back the memory of what was dropped, and evicts what is too much.
+    pub(super) fn tidy(&self) {
+        self.cache.run_pending_tasks();
+    }
+
+    pub(super) fn objects(&self) -> u64 {
+        self.held.objects.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.held.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn evicted(&self) -> u64 {
+        self.held.evicted.load(Ordering::Relaxed)
+    }
+}
+
+// === impl Marks ===
+
+impl Marks {
+    pub(super) fn new(marks_max: u64) -> Self {
+        Self(
+            Cache::builder()
+                .max_capacity(marks_max)
+                .eviction_policy(EvictionPolicy::lru())
+                .build_with_hasher(Hasher::default()),
+        )
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Option<SystemTime> {
+        self.0.get(key)
+    }
+
+    pub(super) fn put(&self, key: Key, until: SystemTime) {
+        self.0.insert(key, until);
+    }
+
+    pub(super) fn remove(&self, key: &[u8]) {
+        self.0.invalidate(key);
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.invalidate_all();
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    /// Runs inside whichever call moka does its maintenance in, so it only counts.
+    fn gone(&self, key: &Key, shelf: &Shelf, cause: RemovalCause) {
+        let objects = shelf.objects().len() as u64;
+        self.objects.fetch_sub(objects, Ordering::Relaxed);
+        self.bytes
+            .fetch_sub(weight_bytes(key, shelf), Ordering::Relaxed);
+        if cause == RemovalCause::Size {
+            self.evicted.fetch_add(objects, Ordering::Relaxed);
+        }
+    }
+}
+
+fn weight_bytes(key: &Key, shelf: &Shelf) -> u64 {
+    (key.len_bytes() + shelf.weight_bytes()) as u64
+}
+
+fn units(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX)
+}

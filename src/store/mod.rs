@@ -1,0 +1,173 @@
+//! Where objects live: find one, claim the right to fetch one, invalidate them.
+//!
+//! The store outlives sites and their configuration. It decides nothing about freshness or
+//! storability; it keeps what it is told to keep, within its budgets.
+
+mod budget;
+mod fill;
+mod flight;
+mod growing;
+mod head;
+mod hit_for_miss;
+mod invalidate;
+mod memory;
+mod object;
+mod shelf;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use http::HeaderMap;
+
+pub use fill::{Admission, Filler, Unwanted};
+pub use flight::{Claim, Failure, Follower, Leader, Outcome};
+pub use head::{Head, TooLong};
+pub use invalidate::{BadUrl, Purge};
+pub use object::Object;
+
+use crate::config;
+use crate::semantics::key::Key;
+use crate::semantics::storable::WhyNot;
+use budget::Budget;
+use flight::Flights;
+use hit_for_miss::HitForMiss;
+use memory::Memory;
+use shelf::Shelf;
+
+/// A lookup's answer.
+pub enum Found {
+    /// A stored response for this request, fresh or stale.
+    Object(Arc<Object>),
+    /// The last answer could not be shared: wait for nobody (hit-for-miss).
+    Uncacheable,
+    /// Nothing for this request.
+    Absent {
+        /// Whether the key has responses for other requests, by their `Vary`.
+        others: bool,
+    },
+}
+
+/// The store's figures at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Complete objects, each variant counted.
+    pub objects: u64,
+    /// Bytes they hold, index and allocator included.
+    pub bytes: u64,
+    /// Objects that had to make room for others since the start.
+    pub evicted: u64,
+    /// Fills in progress.
+    pub fills: u64,
+    /// Bytes set aside for them.
+    pub fill_bytes: u64,
+}
+
+/// Objects by key, and the flights that bring them.
+pub struct Store {
+    memory: Memory,
+    flights: Flights,
+    misses: HitForMiss,
+    budget: Arc<Budget>,
+    fills: Arc<AtomicU64>,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    object_bytes_max: u64,
+    variants_max: usize,
+    followers_max: usize,
+    follower_timeout: Duration,
+    finish_fill: bool,
+}
+
+// === impl Store ===
+
+impl Store {
+    /// An empty store within the configured budgets.
+    pub fn new(config: &config::Store) -> Arc<Self> {
+        Arc::new(Self {
+            memory: Memory::new(config.memory_bytes),
+            flights: Flights::new(),
+            misses: HitForMiss::new(config.hit_for_miss_max, config.hit_for_miss),
+            budget: Budget::new(config.fill_bytes_max),
+            fills: Arc::default(),
+            limits: Limits {
+                object_bytes_max: config.object_bytes_max,
+                variants_max: config.variants_max,
+                followers_max: config.followers_max,
+                follower_timeout: config.follower_timeout,
+                finish_fill: config.finish_fill,
+            },
+        })
+    }
+
+    /// The stored response for a request, if there is one. Waits for nothing.
+    pub fn find(&self, key: &[u8], request: &HeaderMap, now: SystemTime) -> Found {
+        match self.memory.get(key) {
+            Some(shelf) => match shelf.find(request) {
+                Some(object) => Found::Object(Arc::clone(object)),
+                None => Found::Absent { others: true },
+            },
+            None if self.misses.is_marked(key, now) => Found::Uncacheable,
+            None => Found::Absent { others: false },
+        }
+    }
+
+    /// The figures for metrics and status.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            objects: self.memory.objects(),
+            bytes: self.memory.bytes(),
+            evicted: self.memory.evicted(),
+            fills: self.fills.load(Ordering::Relaxed),
+            fill_bytes: self.budget.used(),
+        }
+    }
+
+    /// Gives memory back that was dropped or evicted; to be called now and then.
+    pub fn tidy(&self) {
+        self.memory.tidy();
+    }
+
+    fn admit(&self, announced: Option<u64>) -> Result<Admission, WhyNot> {
+        let object_bytes_max = self.limits.object_bytes_max;
+        if announced.is_some_and(|len| len > object_bytes_max) {
+            return Err(WhyNot::TooLarge);
+        }
+        let share = self
+            .budget
+            .take(announced.unwrap_or(0))
+            .ok_or(WhyNot::NoRoom)?;
+        Ok(Admission {
+            announced,
+            share,
+            object_bytes_max,
+        })
+    }
+
+    /// Puts `object` on the key's shelf. The caller holds the key's shard.
+    fn put(&self, key: &Key, object: Arc<Object>) {
+        let shelf = match self.memory.get(key.as_ref()) {
+            Some(shelf) => shelf.with(object, self.limits.variants_max),
+            None => Shelf::new(object),
+        };
+        self.memory.put(key.clone(), shelf);
+        self.misses.unmark(key.as_ref());
+    }
+
+    /// Takes one object off the key's shelf.
+    fn drop_object(&self, key: &Key, object: &Arc<Object>) {
+        let _shard = self.flights.shard(key).lock();
+        let Some(shelf) = self.memory.get(key.as_ref()) else {
+            return;
+        };
+        match shelf.without(object) {
+            Some(left) => self.memory.put(key.clone(), left),
+            None => {
+                self.memory.remove(key.as_ref());
+            }
+        }
+    }
+}

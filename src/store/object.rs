@@ -1,0 +1,146 @@
+//! A stored response: head, term and body. A reader's thing, whether complete or still filling.
+//!
+//! Objects never change. A 304 or a soft purge makes a new object that shares the old one's bytes,
+//! so a client reading one is never surprised. How a body grows is in `growing.rs`.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap};
+
+use super::growing::Growing;
+use super::head::Head;
+use crate::body::Body;
+use crate::semantics::conditional::Validators;
+use crate::semantics::freshness::Term;
+use crate::semantics::vary::Variant;
+
+/// What the allocator and the index spend on an object beside the bytes counted one by one:
+/// this struct, its shelf, moka's entry and queue node, and the allocator's rounding.
+pub(super) const OVERHEAD_BYTES: usize = 400;
+
+/// A response as the store keeps it.
+#[derive(Debug)]
+pub struct Object {
+    head: Head,
+    term: Term,
+    variant: Variant,
+    content: Content,
+}
+
+/// Where an object's bytes are.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    Empty,
+    One(Bytes),
+    Many(Arc<[Bytes]>),
+    Growing(Arc<Growing>),
+}
+
+// === impl Object ===
+
+impl Object {
+    pub(super) fn new(head: Head, term: Term, variant: Variant, content: Content) -> Self {
+        Self {
+            head,
+            term,
+            variant,
+            content,
+        }
+    }
+
+    /// Status and fields as stored.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// How old it is and how long it stays fresh.
+    pub fn term(&self) -> &Term {
+        &self.term
+    }
+
+    /// Which requests it answers, by its `Vary`.
+    pub fn variant(&self) -> &Variant {
+        &self.variant
+    }
+
+    /// The body from its first byte. Every call is one more reader.
+    pub fn body(&self) -> Body {
+        match &self.content {
+            Content::Empty => Body::empty(),
+            Content::One(bytes) => Body::full(bytes.clone()),
+            Content::Many(parts) => Body::pieces(Arc::clone(parts)),
+            Content::Growing(growing) => Body::stream(Growing::reader(growing)),
+        }
+    }
+
+    /// Whether all its bytes are here, even if it has not been filed yet.
+    pub fn is_whole(&self) -> bool {
+        match &self.content {
+            Content::Growing(growing) => growing.is_whole(),
+            _ => true,
+        }
+    }
+
+    /// Whether its bytes broke off: no longer a thing to hand out.
+    pub fn is_failed(&self) -> bool {
+        matches!(&self.content, Content::Growing(growing) if growing.is_failed())
+    }
+
+    /// What conditional requests are compared with.
+    pub fn validators(&self) -> Validators<'_> {
+        Validators {
+            etag: self.head.get(&header::ETAG),
+            last_modified: self.head.get(&header::LAST_MODIFIED),
+            date: self.head.get(&header::DATE),
+        }
+    }
+
+    /// The same response under the fields and the term that a 304 brought (RFC 9111 §4.3.4).
+    pub fn refreshed(&self, fields: &HeaderMap, term: Term) -> Option<Self> {
+        let head = Head::pack(self.head.status(), fields).ok()?;
+        Some(Self::new(
+            head,
+            term,
+            self.variant.clone(),
+            self.content.clone(),
+        ))
+    }
+
+    /// The same response, stale from `now` on: what a soft purge leaves.
+    pub(super) fn expired(&self, now: SystemTime) -> Self {
+        let term = self.term.expired(now);
+        Self::new(
+            self.head.clone(),
+            term,
+            self.variant.clone(),
+            self.content.clone(),
+        )
+    }
+
+    /// Real bytes this object keeps alive, index and allocator included.
+    pub(super) fn weight_bytes(&self) -> usize {
+        OVERHEAD_BYTES
+            + self.head.weight_bytes()
+            + self.variant.weight_bytes()
+            + self.content.weight_bytes()
+    }
+}
+
+// === impl Content ===
+
+impl Content {
+    fn weight_bytes(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::One(bytes) => bytes.len(),
+            Self::Many(parts) => parts
+                .iter()
+                .map(|part| part.len() + size_of::<Bytes>())
+                .sum(),
+            // Charged to the fill budget until it is complete.
+            Self::Growing(_) => 0,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The variants filed under one key: the stored responses that their `Vary` tells apart.
+//!
+//! A shelf never changes; putting an object on it makes a new shelf. The newest stands first,
+//! because RFC 9111 §4.1 wants the most recent of several that match. It does not store itself.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::HeaderMap;
+
+use super::object::Object;
+
+/// One or more objects, newest first.
+#[derive(Clone, Debug)]
+pub(super) enum Shelf {
+    One(Arc<Object>),
+    Many(Arc<[Arc<Object>]>),
+}
+
+// === impl Shelf ===
+
+impl Shelf {
+    /// A shelf with this object alone.
+    pub(super) fn new(object: Arc<Object>) -> Self {
+        Self::One(object)
+    }
+
+    /// The objects, newest first.
+    pub(super) fn objects(&self) -> &[Arc<Object>] {
+        match self {
+            Self::One(object) => std::slice::from_ref(object),
+            Self::Many(objects) => objects,
+        }
+    }
+
+    /// The newest object whose variant is this request's.
+    pub(super) fn find(&self, request: &HeaderMap) -> Option<&Arc<Object>> {
+        self.objects()
+            .iter()
+            .find(|object| object.variant().matches(request))
+    }
+
+    /// A shelf with `object` first, without those that it replaces, of at most `max` objects.
+    ///
+    /// An object without `Vary` answers every request, so it replaces all.
+    pub(super) fn with(&self, object: Arc<Object>, max: usize) -> Self {
+        let new = object.variant().clone();
+        if new.names().is_empty() {
+            return Self::new(object);
+        }
+        let others = self
+            .objects()
+            .iter()
+            .filter(|old| *old.variant() != new)
+            .cloned();
+        Self::from_objects(
+            std::iter::once(object)
+                .chain(others)
+                .take(max.max(1))
+                .collect(),
+        )
+    }
+
+    /// The shelf without the object that answers `request`; `None` when nothing is left.
+    pub(super) fn without(&self, gone: &Arc<Object>) -> Option<Self> {
+        let left: Vec<_> = self
+            .objects()
+            .iter()
+            .filter(|object| !Arc::ptr_eq(object, gone))
+            .cloned()
+            .collect();
+        (!left.is_empty()).then(|| Self::from_objects(left))
+    }
+
+    /// The same objects, all stale from `now` on.
+    pub(super) fn expired(&self, now: SystemTime) -> Self {
+        let stale = self
+            .objects()
+            .iter()
+            .map(|object| Arc::new(object.expired(now)));
+        Self::from_objects(stale.collect())
+    }
+
+    pub(super) fn weight_bytes(&self) -> usize {
+        self.objects()
+            .iter()
+            .map(|object| object.weight_bytes())
+            .sum()
+    }
+
+    fn from_objects(mut objects: Vec<Arc<Object>>) -> Self {
+        if objects.len() == 1
+            && let Some(only) = objects.pop()
+        {
+            return Self::One(only);
+        }
+        Self::Many(objects.into())
+    }
+}
