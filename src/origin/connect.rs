@@ -1,0 +1,267 @@
+//! One connection to a server: opened, lent for one exchange, given back or dropped.
+//!
+//! The door to hyper's client. A connection goes back to its pool only when the response has been
+//! read to its clean end; whatever else happens to the exchange closes it, so that no request
+//! ever meets the rest of another's answer.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Sleep, sleep, timeout};
+
+use super::error::{Error, Kind, Phase, Retry};
+use super::peer::{Limits, Peer};
+use crate::body::{self, Body};
+
+/// The largest head an origin may send, and what one connection may buffer.
+const HEAD_BYTES_MAX: usize = 96 * 1024;
+const BUFFER_BYTES_MAX: usize = 128 * 1024;
+/// As many fields as an origin's head may have.
+const FIELDS_MAX: usize = 256;
+
+/// How long a connection from the pool may take to become ready.
+const READY_TIMEOUT: Duration = Duration::from_millis(10);
+
+/// The sending half of an open connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    sender: http1::SendRequest<Body>,
+}
+
+/// A connection that is one exchange's alone.
+pub(super) struct Lease {
+    peer: Arc<Peer>,
+    connection: Connection,
+    reused: bool,
+}
+
+/// A request that did not reach the origin, or whose answer did not come.
+pub(super) struct Unsent {
+    pub(super) error: Error,
+    /// The request, when not a byte of it was written.
+    pub(super) request: Option<Box<Request<Body>>>,
+}
+
+/// The body of a response, which gives its connection back at its end.
+struct OriginBody {
+    body: Incoming,
+    lease: Option<Lease>,
+    silence_max: Duration,
+    silence: Option<Pin<Box<Sleep>>>,
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Connects to the first address of `host` that accepts, within the connect timeout.
+    pub(super) async fn open(
+        host: &str,
+        port: u16,
+        limits: &Limits,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Self, Error> {
+        let failed = |kind| Error::new(kind, Phase::Connecting, Retry::Safe);
+        let stream = timeout(limits.connect_timeout, connect(host, port))
+            .await
+            .map_err(|_| failed(Kind::Timeout))??;
+        let (sender, driver) = http1::Builder::new()
+            .max_headers(FIELDS_MAX)
+            .max_header_size(HEAD_BYTES_MAX)
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| failed(Kind::Closed).because(error))?;
+        tokio::spawn(async move {
+            // An error here is also the error of the exchange that was under way.
+            let _ = driver.await;
+            drop(permit);
+        });
+        Ok(Self { sender })
+    }
+
+    /// Waits the moment until the last exchange is off the wire; false if the connection is dead,
+    /// or still busy with an upload that its server did not wait for.
+    pub(super) async fn ready(&mut self) -> bool {
+        if self.sender.is_ready() {
+            return true;
+        }
+        matches!(
+            timeout(READY_TIMEOUT, self.sender.ready()).await,
+            Ok(Ok(()))
+        )
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+}
+
+async fn connect(host: &str, port: u16) -> Result<TcpStream, Error> {
+    let failed = |kind| Error::new(kind, Phase::Connecting, Retry::Safe);
+    let addresses = tokio::net::lookup_host((host, port))
+        .await
+        .map_err(|error| failed(Kind::Resolve).because(error))?;
+    let mut last = failed(Kind::Resolve);
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // Without it small requests wait for the server's delayed acknowledgement.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(error) => last = failed(Kind::Refused).because(error),
+        }
+    }
+    Err(last)
+}
+
+// === impl Lease ===
+
+impl Lease {
+    pub(super) fn new(peer: Arc<Peer>, connection: Connection, reused: bool) -> Self {
+        Self {
+            peer,
+            connection,
+            reused,
+        }
+    }
+
+    /// Whether the connection came from the pool, so that it may have died unnoticed.
+    pub(super) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Sends one request and waits for the head of its response.
+    pub(super) async fn exchange(
+        mut self,
+        request: Request<Body>,
+        silence_max: Duration,
+    ) -> Result<Response<Body>, Unsent> {
+        match self.connection.sender.try_send_request(request).await {
+            Ok(response) => Ok(response.map(|body| self.body(body, silence_max))),
+            Err(mut failed) => {
+                let request = failed.take_message().map(Box::new);
+                let error = sort(failed.into_error(), request.is_some());
+                Err(Unsent { error, request })
+            }
+        }
+    }
+
+    fn body(self, body: Incoming, silence_max: Duration) -> Body {
+        if body.is_end_stream() {
+            self.give_back();
+            return Body::empty();
+        }
+        Body::stream(OriginBody {
+            body,
+            lease: Some(self),
+            silence_max,
+            silence: None,
+        })
+    }
+
+    fn give_back(self) {
+        self.peer.give_back(self.connection);
+    }
+}
+
+/// What hyper's error means for the exchange.
+fn sort(error: hyper::Error, unsent: bool) -> Error {
+    let (kind, retry) = if unsent {
+        (Kind::Closed, Retry::Safe)
+    } else if let Some(kind) = upload_error(&error) {
+        (kind, Retry::No)
+    } else if error.is_parse() || error.is_parse_status() || error.is_parse_too_large() {
+        (Kind::Malformed, Retry::No)
+    } else {
+        (Kind::Closed, Retry::IfIdempotent)
+    };
+    Error::new(kind, Phase::AwaitingHead, retry).because(error)
+}
+
+/// Whether it was the client's body that failed, and how.
+fn upload_error(error: &hyper::Error) -> Option<Kind> {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    match cause {
+        Some(body::Error::Stalled) => Some(Kind::UploadStalled),
+        Some(body::Error::TooLarge) => Some(Kind::UploadTooLarge),
+        Some(_) => Some(Kind::UploadBroken),
+        None => error.is_user().then_some(Kind::UploadBroken),
+    }
+}
+
+// === impl OriginBody ===
+
+impl OriginBody {
+    /// Back to the pool, now that the message is whole.
+    fn finish(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let silence_max = self.silence_max;
+        let silence = self
+            .silence
+            .get_or_insert_with(|| Box::pin(sleep(silence_max)));
+        silence.as_mut().poll(cx)
+    }
+}
+
+impl HttpBody for OriginBody {
+    type Data = Bytes;
+    type Error = body::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, body::Error>>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.silence = None;
+                if this.body.is_end_stream() {
+                    this.finish();
+                }
+                // Trailers are dropped: a recipient may merge only those it knows to be safe
+                // (RFC 9110 §6.5.1), and nobody downstream waits for them.
+                let data = frame.is_data().then_some(Ok(frame));
+                if data.is_none() {
+                    this.finish();
+                }
+                Poll::Ready(data)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                this.lease = None;
+                Poll::Ready(Some(Err(error.into())))
+            }
+            Poll::Ready(None) => {
+                this.finish();
+                Poll::Ready(None)
+            }
+            Poll::Pending => this.poll_silence(cx).map(|()| {
+                this.lease = None;
+                Some(Err(body::Error::Stalled))
+            }),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,158 @@
+//! What can go wrong with an origin: whose fault, in which phase, and whether another try is safe.
+
+use http::StatusCode;
+
+/// A request that an origin did not answer properly.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind} while {phase}")]
+pub struct Error {
+    /// What happened.
+    pub kind: Kind,
+    /// How far the request had come.
+    pub phase: Phase,
+    /// Whether the same request may be sent again.
+    pub retry: Retry,
+    /// The library's error beneath, for the log.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The server's name has no address.
+    Resolve,
+    /// The server did not accept the connection.
+    Refused,
+    /// As many connections are open as may be.
+    Full,
+    /// Nothing came within the time configured.
+    Timeout,
+    /// The connection ended before the response's head was whole.
+    Closed,
+    /// The answer is not HTTP that a proxy may pass on.
+    Malformed,
+    /// The client's request body broke off.
+    UploadBroken,
+    /// The client's request body stopped coming.
+    UploadStalled,
+    /// The client's request body is longer than allowed.
+    UploadTooLarge,
+}
+
+/// How far a request had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// No byte has been sent.
+    Connecting,
+    /// The request may have been seen.
+    AwaitingHead,
+}
+
+/// Whether the same request may be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Nothing of it was sent on that connection.
+    Safe,
+    /// It may have been acted upon: only a request that is safe to repeat may be repeated.
+    IfIdempotent,
+    /// Sending it again would not help.
+    No,
+}
+
+// === impl Error ===
+
+impl Error {
+    pub(super) fn new(kind: Kind, phase: Phase, retry: Retry) -> Self {
+        Self {
+            kind,
+            phase,
+            retry,
+            source: None,
+        }
+    }
+
+    pub(super) fn because(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// An answer that breaks the rules of HTTP.
+    pub fn malformed(why: &'static str) -> Self {
+        Self::new(Kind::Malformed, Phase::AwaitingHead, Retry::No).because(why)
+    }
+
+    /// What the client is told (RFC 9110 §15.6).
+    pub fn status(&self) -> StatusCode {
+        match self.kind {
+            Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Kind::Full => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::UploadBroken => StatusCode::BAD_REQUEST,
+            Kind::UploadStalled => StatusCode::REQUEST_TIMEOUT,
+            Kind::UploadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Kind::Resolve | Kind::Refused | Kind::Closed | Kind::Malformed => {
+                StatusCode::BAD_GATEWAY
+            }
+        }
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// All kinds, in the order of their counters.
+    pub const ALL: [Self; 9] = [
+        Self::Resolve,
+        Self::Refused,
+        Self::Full,
+        Self::Timeout,
+        Self::Closed,
+        Self::Malformed,
+        Self::UploadBroken,
+        Self::UploadStalled,
+        Self::UploadTooLarge,
+    ];
+
+    /// A token for metrics, the log and `Cache-Status`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resolve => "origin-unresolved",
+            Self::Refused => "origin-refused",
+            Self::Full => "origin-full",
+            Self::Timeout => "origin-timeout",
+            Self::Closed => "origin-closed",
+            Self::Malformed => "origin-malformed",
+            Self::UploadBroken => "upload-broken",
+            Self::UploadStalled => "upload-stalled",
+            Self::UploadTooLarge => "upload-too-large",
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Resolve => "the server's name has no address",
+            Self::Refused => "the server refused the connection",
+            Self::Full => "all connections to the server are taken",
+            Self::Timeout => "no answer came in time",
+            Self::Closed => "the connection was closed",
+            Self::Malformed => "the answer was malformed",
+            Self::UploadBroken => "the request's body broke off",
+            Self::UploadStalled => "the request's body stopped coming",
+            Self::UploadTooLarge => "the request's body is longer than allowed",
+        })
+    }
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Connecting => "connecting",
+            Self::AwaitingHead => "awaiting the response",
+        })
+    }
+}

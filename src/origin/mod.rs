@@ -1,0 +1,240 @@
+//! Where bytes come from: a pool of servers that answers requests.
+//!
+//! Choice of server, connection reuse, timeouts and retries are inside [`Pool::send`]. Whether to
+//! ask at all, and what an answer is worth, is the pipeline's business.
+
+mod balance;
+mod connect;
+mod error;
+mod peer;
+mod retry;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use http::{HeaderMap, Request, Response, StatusCode};
+use tokio::time::{sleep_until, timeout_at};
+
+pub use error::{Error, Kind, Phase, Retry};
+pub use peer::{Peer, PeerStats};
+
+use crate::body::{Body, Progress};
+use crate::clock;
+use crate::config;
+use balance::{Balance, RoundRobin};
+use connect::{Lease, Unsent};
+use retry::{Spare, TRIES_MAX};
+
+/// One origin: servers that answer the same requests.
+pub struct Pool {
+    name: Arc<str>,
+    host: Option<HeaderValue>,
+    peers: Vec<Arc<Peer>>,
+    balance: Box<dyn Balance>,
+    first_byte_timeout: Duration,
+    between_bytes_timeout: Duration,
+    refuse_unknown_coding: bool,
+}
+
+/// A response, and which server gave it.
+pub struct Answer {
+    /// Head as the origin sent it, without framing fields; body as it arrives.
+    pub response: Response<Body>,
+    /// `host:port` of the server.
+    pub server: Arc<str>,
+}
+
+// === impl Pool ===
+
+impl Pool {
+    /// A pool without connections; servers are resolved and connected to when needed.
+    pub fn new(config: &config::Origin) -> Arc<Self> {
+        Arc::new(Self {
+            name: Arc::clone(&config.name),
+            host: config.host.clone(),
+            peers: config
+                .servers
+                .iter()
+                .map(|server| Peer::new(server, config))
+                .collect(),
+            balance: Box::new(RoundRobin::default()),
+            first_byte_timeout: config.first_byte_timeout,
+            between_bytes_timeout: config.between_bytes_timeout,
+            refuse_unknown_coding: config.refuse_unknown_coding,
+        })
+    }
+
+    /// The origin's name in the configuration.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// What `Host` says towards the servers, when it is not what the client asked for.
+    pub fn host(&self) -> Option<&HeaderValue> {
+        self.host.as_ref()
+    }
+
+    /// Its servers.
+    pub fn peers(&self) -> &[Arc<Peer>] {
+        &self.peers
+    }
+
+    /// Closes idle connections that are too old; to be called now and then.
+    pub fn tidy(&self) {
+        self.peers.iter().for_each(|peer| peer.tidy());
+    }
+
+    /// Sends a request whose head is ready for the wire; `upload` tells how its body moves.
+    ///
+    /// A connection that died in the pool is replaced once, and a server that does not accept is
+    /// passed over for the next, as far as the request is safe to send again.
+    ///
+    /// # Errors
+    /// The last try's [`Error`], counted with the server it happened at.
+    pub async fn send(
+        &self,
+        mut request: Request<Body>,
+        upload: Option<&Progress>,
+    ) -> Result<Answer, Error> {
+        let mut index = self.balance.pick(self.peers.len());
+        let mut from_pool = true;
+        for tries_left in (0..TRIES_MAX).rev() {
+            // The balancer's index and its successors are taken modulo the number of servers,
+            // of which the configuration wants at least one.
+            let peer = &self.peers[index % self.peers.len()];
+            let spare = Spare::of(&request);
+            let failed = match self.try_once(peer, request, from_pool, upload).await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
+            };
+            peer.count_error(failed.unsent.error.kind);
+            let retry = failed.unsent.error.retry;
+            let elsewhere = retry == Retry::Safe && self.peers.len() > 1;
+            let may_retry = tries_left > 0 && (failed.stale || elsewhere);
+            let next = may_retry
+                .then(|| spare.again(retry, failed.unsent.request))
+                .flatten();
+            let Some(again) = next else {
+                return Err(failed.unsent.error);
+            };
+            request = again;
+            // A stale connection says nothing against the server; a refusal does.
+            from_pool = !failed.stale;
+            index += usize::from(!failed.stale);
+        }
+        Err(Error::new(Kind::Refused, Phase::Connecting, Retry::No))
+    }
+
+    async fn try_once(
+        &self,
+        peer: &Arc<Peer>,
+        request: Request<Body>,
+        from_pool: bool,
+        upload: Option<&Progress>,
+    ) -> Result<Answer, Failed> {
+        let lease = match peer.lease(from_pool).await {
+            Ok(lease) => lease,
+            Err(error) => {
+                let unsent = Unsent {
+                    error,
+                    request: Some(Box::new(request)),
+                };
+                return Err(Failed {
+                    unsent,
+                    stale: false,
+                });
+            }
+        };
+        let stale = lease.is_reused();
+        peer.count_request();
+        let response = self
+            .await_head(lease, request, upload)
+            .await
+            .and_then(|response| self.admit(response).map_err(|error| error.into()))
+            .map_err(|unsent| Failed { unsent, stale })?;
+        Ok(Answer {
+            response,
+            server: Arc::clone(peer.authority()),
+        })
+    }
+
+    /// One exchange under the first-byte timeout, which runs from the last byte of the request.
+    /// It is for the whole head: interim responses and single bytes do not extend it.
+    async fn await_head(
+        &self,
+        lease: Lease,
+        request: Request<Body>,
+        upload: Option<&Progress>,
+    ) -> Result<Response<Body>, Unsent> {
+        let exchange = lease.exchange(request, self.between_bytes_timeout);
+        let sent = clock::instant();
+        let timed_out = || Error::new(Kind::Timeout, Phase::AwaitingHead, Retry::No).into();
+        let Some(upload) = upload else {
+            let deadline = sent + self.first_byte_timeout;
+            return timeout_at(deadline, exchange)
+                .await
+                .unwrap_or_else(|_| Err(timed_out()));
+        };
+        let mut exchange = std::pin::pin!(exchange);
+        let mut deadline = sent + self.first_byte_timeout;
+        loop {
+            tokio::select! {
+                head = &mut exchange => return head,
+                () = sleep_until(deadline) => {}
+            }
+            let moved = upload.moved() + self.first_byte_timeout;
+            if moved <= deadline {
+                return Err(timed_out());
+            }
+            deadline = moved;
+        }
+    }
+
+    /// Refuses what a proxy must not pass on, and takes the framing off: on the way out the body
+    /// itself says how long it is.
+    fn admit(&self, mut response: Response<Body>) -> Result<Response<Body>, Error> {
+        // 101 was never asked for, since `Upgrade` is not forwarded (RFC 9110 §7.8).
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Error::malformed("101 without having been asked to switch"));
+        }
+        let fields = response.headers_mut();
+        if fields.contains_key(TRANSFER_ENCODING) {
+            self.admit_coding(fields)?;
+            fields.remove(TRANSFER_ENCODING);
+        }
+        Ok(response)
+    }
+
+    fn admit_coding(&self, fields: &HeaderMap) -> Result<(), Error> {
+        // "[It] might indicate an attempt to perform request smuggling or response splitting […]
+        // and ought to be handled as an error." (RFC 9112 §6.3, both framings in one message)
+        if fields.contains_key(CONTENT_LENGTH) {
+            return Err(Error::malformed(
+                "both Content-Length and Transfer-Encoding",
+            ));
+        }
+        let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
+        let coding = codings.next().map(|value| value.as_bytes().trim_ascii());
+        let chunked = coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+        if self.refuse_unknown_coding && (!chunked || codings.next().is_some()) {
+            return Err(Error::malformed("a transfer coding other than chunked"));
+        }
+        Ok(())
+    }
+}
+
+/// A try that failed, and whether only because its pooled connection had died.
+struct Failed {
+    unsent: Unsent,
+    stale: bool,
+}
+
+impl From<Error> for Unsent {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            request: None,
+        }
+    }
+}

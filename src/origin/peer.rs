@@ -1,0 +1,176 @@
+//! One server of an origin: its address, its idle connections and its counters.
+//!
+//! Idle connections are used last in, first out: the freshest is the likeliest to be alive, and
+//! those not needed age out. Which server gets a request is `balance`'s business.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use super::connect::{Connection, Lease};
+use super::error::{Error, Kind, Phase, Retry};
+use crate::clock::{self, Instant};
+use crate::config;
+
+/// One server.
+#[derive(Debug)]
+pub struct Peer {
+    pub(super) host: Arc<str>,
+    pub(super) port: u16,
+    authority: Arc<str>,
+    limits: Limits,
+    /// Never held across an await: a push or a pop.
+    idle: Mutex<VecDeque<Idle>>,
+    /// One permit for each open connection.
+    pub(super) connections: Arc<Semaphore>,
+    counters: Counters,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) connect_timeout: Duration,
+    idle_timeout: Duration,
+    idle_max: usize,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+/// What happened with a server since the start.
+#[derive(Debug, Default)]
+struct Counters {
+    requests: AtomicU64,
+    connects: AtomicU64,
+    reused: AtomicU64,
+    errors: [AtomicU64; Kind::ALL.len()],
+}
+
+/// A server's figures at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerStats {
+    /// `host:port`.
+    pub authority: Arc<str>,
+    /// Requests sent, repeated ones included.
+    pub requests: u64,
+    /// Connections opened.
+    pub connects: u64,
+    /// Requests that went over a pooled connection.
+    pub reused: u64,
+    /// Connections waiting in the pool.
+    pub idle: usize,
+    /// Failures by kind.
+    pub errors: [(Kind, u64); Kind::ALL.len()],
+}
+
+// === impl Peer ===
+
+impl Peer {
+    pub(super) fn new(server: &config::ServerUrl, origin: &config::Origin) -> Arc<Self> {
+        Arc::new(Self {
+            host: Arc::clone(&server.host),
+            port: server.port,
+            authority: server.authority().into(),
+            limits: Limits {
+                connect_timeout: origin.connect_timeout,
+                idle_timeout: origin.idle_timeout,
+                idle_max: origin.idle_max,
+            },
+            idle: Mutex::default(),
+            connections: Arc::new(Semaphore::new(origin.connections_max)),
+            counters: Counters::default(),
+        })
+    }
+
+    /// `host:port`, for the log.
+    pub fn authority(&self) -> &Arc<str> {
+        &self.authority
+    }
+
+    /// A connection to send one request on: a pooled one where allowed, else a new one.
+    pub(super) async fn lease(self: &Arc<Self>, from_pool: bool) -> Result<Lease, Error> {
+        if from_pool && let Some(connection) = self.take_idle().await {
+            self.counters.reused.fetch_add(1, Ordering::Relaxed);
+            return Ok(Lease::new(Arc::clone(self), connection, true));
+        }
+        let full = || Error::new(Kind::Full, Phase::Connecting, Retry::Safe);
+        let permit = Arc::clone(&self.connections)
+            .try_acquire_owned()
+            .map_err(|_| full())?;
+        let connection = Connection::open(&self.host, self.port, &self.limits, permit).await?;
+        self.counters.connects.fetch_add(1, Ordering::Relaxed);
+        Ok(Lease::new(Arc::clone(self), connection, false))
+    }
+
+    /// The freshest idle connection that is alive.
+    async fn take_idle(&self) -> Option<Connection> {
+        loop {
+            let Idle {
+                mut connection,
+                since,
+            } = self.idle.lock().pop_back()?;
+            if since.elapsed() < self.limits.idle_timeout && connection.ready().await {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Takes a connection back whose response has been read to its end.
+    pub(super) fn give_back(&self, connection: Connection) {
+        if connection.is_closed() {
+            return;
+        }
+        let mut idle = self.idle.lock();
+        if idle.len() >= self.limits.idle_max {
+            idle.pop_front();
+        }
+        if self.limits.idle_max > 0 {
+            idle.push_back(Idle {
+                connection,
+                since: clock::instant(),
+            });
+        }
+    }
+
+    /// Closes connections that have been idle for too long or were closed by the server.
+    pub(super) fn tidy(&self) {
+        let idle_timeout = self.limits.idle_timeout;
+        self.idle
+            .lock()
+            .retain(|idle| idle.since.elapsed() < idle_timeout && !idle.connection.is_closed());
+    }
+
+    pub(super) fn count_request(&self) {
+        self.counters.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_error(&self, kind: Kind) {
+        let index = Kind::ALL.iter().position(|other| *other == kind);
+        if let Some(counter) = index.and_then(|index| self.counters.errors.get(index)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The figures for metrics and status.
+    pub fn stats(&self) -> PeerStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let mut errors = Kind::ALL.map(|kind| (kind, 0));
+        for ((_, count), counter) in errors.iter_mut().zip(&self.counters.errors) {
+            *count = get(counter);
+        }
+        PeerStats {
+            authority: Arc::clone(&self.authority),
+            requests: get(&self.counters.requests),
+            connects: get(&self.counters.connects),
+            reused: get(&self.counters.reused),
+            idle: self.idle.lock().len(),
+            errors,
+        }
+    }
+}
