@@ -1,0 +1,237 @@
+//! The last step but one: a response's head as the client gets to see it.
+//!
+//! Comes from Lookup on a hit, and from Wait, Fetch and Pass. Goes to Done. It answers the
+//! client's conditions from what is stored; bodies flow on their own.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::header::{AGE, CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Response, StatusCode};
+use http_body::Body as _;
+
+use super::exchange::Exchange;
+use super::flow::Step;
+use super::route::Route;
+use crate::body::Body;
+use crate::clock;
+use crate::semantics::cache_status::{self, CacheStatus, Fwd};
+use crate::semantics::conditional::{Precondition, evaluate, not_modified_fields};
+use crate::semantics::headers;
+use crate::store::Object;
+use crate::telemetry::Outcome;
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// A response to be handed to the client.
+pub(super) struct Deliver {
+    exchange: Exchange,
+    route: Arc<Route>,
+    what: What,
+}
+
+enum What {
+    Stored {
+        object: Arc<Object>,
+        how: How,
+    },
+    Passed {
+        response: Response<Body>,
+        status: CacheStatus,
+    },
+}
+
+/// How the client came to its object.
+pub(super) enum How {
+    /// It was there, fresh.
+    Hit,
+    /// Another request is bringing it, or just has.
+    Collapsed,
+    /// The origin has confirmed it for this request.
+    Revalidated,
+    /// This request is bringing it.
+    Miss {
+        fwd: Fwd,
+        /// Reads the object from its first byte.
+        body: Body,
+        /// Whether it came with an age.
+        aged: bool,
+    },
+}
+
+// === impl Deliver ===
+
+impl Deliver {
+    pub(super) fn stored(
+        exchange: Exchange,
+        route: Arc<Route>,
+        object: Arc<Object>,
+        how: How,
+    ) -> Self {
+        Self {
+            exchange,
+            route,
+            what: What::Stored { object, how },
+        }
+    }
+
+    pub(super) fn passed(
+        exchange: Exchange,
+        route: Arc<Route>,
+        response: Response<Body>,
+        status: CacheStatus,
+    ) -> Self {
+        Self {
+            exchange,
+            route,
+            what: What::Passed { response, status },
+        }
+    }
+
+    pub(super) fn run(self) -> Step {
+        let Self {
+            mut exchange,
+            route,
+            what,
+        } = self;
+        let (mut response, outcome) = match what {
+            What::Stored { object, how } => stored(&exchange, &object, how),
+            What::Passed { response, status } => passed(&mut exchange, response, &status),
+        };
+        route.response_fields.apply(response.headers_mut());
+        Step::Done(exchange.finish(response, outcome))
+    }
+}
+
+/// A response out of an object: the client's conditions first (RFC 9110 §13.2.2).
+fn stored(exchange: &Exchange, object: &Arc<Object>, how: How) -> (Response<Body>, Outcome) {
+    let request = &exchange.request;
+    let outcome = how.outcome();
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = object.head().status();
+    *response.headers_mut() = object.head().to_fields(3);
+    how.stamp(response.headers_mut(), object, exchange.now);
+    // "A server MUST ignore all received preconditions if its response to the same request
+    // without those conditions […] would have been a status code other than a 2xx
+    // (Successful) or 412 (Precondition Failed)." (RFC 9110 §13.2.1)
+    let verdict = if object.head().status().is_success() {
+        evaluate(&request.method, &request.headers, &object.validators())
+    } else {
+        Precondition::Proceed
+    };
+    match verdict {
+        Precondition::NotModified => not_modified(&mut response),
+        Precondition::Failed => *response.status_mut() = StatusCode::PRECONDITION_FAILED,
+        Precondition::Proceed if request.method == Method::HEAD => {
+            let length = how.into_body(object).size_hint().exact();
+            if let Some(length) = length {
+                response
+                    .headers_mut()
+                    .insert(CONTENT_LENGTH, HeaderValue::from(length));
+            }
+        }
+        Precondition::Proceed => *response.body_mut() = how.into_body(object),
+    }
+    (response, outcome)
+}
+
+fn not_modified(response: &mut Response<Body>) {
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    let all = std::mem::take(response.headers_mut());
+    let mut name = None;
+    for (next, value) in all {
+        // A repeated field's name comes with its first line only.
+        name = next.or(name);
+        if let Some(name) = name.as_ref().filter(|name| not_modified_fields(name)) {
+            response.headers_mut().append(name.clone(), value);
+        }
+    }
+}
+
+/// The origin's response, without what was meant for us alone.
+fn passed(
+    exchange: &mut Exchange,
+    mut response: Response<Body>,
+    status: &CacheStatus,
+) -> (Response<Body>, Outcome) {
+    let version = response.version();
+    *response.version_mut() = http::Version::default();
+    let fields = response.headers_mut();
+    headers::strip_hop_by_hop(fields);
+    headers::append_via(fields, version);
+    fields.append(CACHE_STATUS, status.to_value());
+    exchange.record.detail = status.detail;
+    (response, status.fwd.map_or(Outcome::Pass, outcome_of))
+}
+
+/// What was asked past the cache is a pass; what the cache did not have is a miss.
+fn outcome_of(fwd: Fwd) -> Outcome {
+    match fwd {
+        Fwd::Bypass | Fwd::Method | Fwd::Request => Outcome::Pass,
+        _ => Outcome::Miss,
+    }
+}
+
+// === impl How ===
+
+impl How {
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Hit => Outcome::Hit,
+            Self::Collapsed => Outcome::Collapsed,
+            Self::Revalidated => Outcome::Revalidated,
+            Self::Miss { .. } => Outcome::Miss,
+        }
+    }
+
+    /// Says whence the response comes, and how old it is unless it is new.
+    fn stamp(&self, fields: &mut HeaderMap, object: &Object, arrived: SystemTime) {
+        // A hit is judged by the time it arrived; all else has taken its time.
+        let now = if matches!(self, Self::Hit) {
+            arrived
+        } else {
+            clock::now()
+        };
+        if !matches!(self, Self::Miss { aged: false, .. }) {
+            let age = object.term().age(now).secs();
+            fields.insert(AGE, HeaderValue::from(age));
+        }
+        fields.append(CACHE_STATUS, self.cache_status(object, now));
+    }
+
+    fn cache_status(&self, object: &Object, now: SystemTime) -> HeaderValue {
+        let ttl = || Some(object.term().ttl_secs(now));
+        let status = CacheStatus::default();
+        match self {
+            Self::Hit => return cache_status::hit(),
+            Self::Collapsed => CacheStatus {
+                fwd: Some(Fwd::UriMiss),
+                collapsed: true,
+                ttl: ttl(),
+                ..status
+            },
+            Self::Revalidated => CacheStatus {
+                fwd: Some(Fwd::Stale),
+                fwd_status: Some(StatusCode::NOT_MODIFIED),
+                stored: true,
+                ttl: ttl(),
+                ..status
+            },
+            Self::Miss { fwd, .. } => CacheStatus {
+                fwd: Some(*fwd),
+                stored: true,
+                ttl: ttl(),
+                ..status
+            },
+        }
+        .to_value()
+    }
+
+    /// A reader from the object's first byte.
+    fn into_body(self, object: &Object) -> Body {
+        match self {
+            Self::Miss { body, .. } => body,
+            _ => object.body(),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The journey of one request, all of it on this screen.
+//!
+//! ```text
+//! Receive → Lookup → (Wait | Fetch | Pass) → Deliver → Done
+//!         ↘ Purge | Synth                  ↗
+//! ```
+//!
+//! Each step owns what is known by then and gives the next step. `docs/journey.md` has the
+//! picture. Nothing is decided here.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use tracing::trace;
+
+use super::Site;
+use super::deliver::Deliver;
+use super::exchange::{Client, Exchange};
+use super::fetch::Fetch;
+use super::lookup::Lookup;
+use super::pass::Pass;
+use super::purge::Purge;
+use super::receive::Receive;
+use super::synth::{self, Refusal, Synth};
+use super::wait::Wait;
+use crate::body::Body;
+
+/// More steps than any journey takes: one may look up anew only after a leader has vanished or
+/// another variant has come, and this bounds how often.
+const STEPS_MAX: usize = 24;
+
+/// Where a request stands.
+pub(super) enum Step {
+    /// A request from a client.
+    Receive(Receive),
+    /// Has a route and a key.
+    Lookup(Lookup),
+    /// Has a follower's permit: someone else is asking.
+    Wait(Wait),
+    /// Has a leader's permit, and perhaps a stale object to revalidate.
+    Fetch(Fetch),
+    /// Has a route, and will never touch the store.
+    Pass(Pass),
+    /// Has the right to invalidate.
+    Purge(Purge),
+    /// Has an object, or a response passed on.
+    Deliver(Deliver),
+    /// Has an answer of our own.
+    Synth(Synth),
+    /// Has been answered.
+    Done(Response<Body>),
+}
+
+/// Walks a request through its steps to its response.
+pub async fn serve(site: Arc<Site>, client: Client, request: Request<Body>) -> Response<Body> {
+    let mut step = Step::Receive(Receive::new(Exchange::new(site, client, request)));
+    for _ in 0..STEPS_MAX {
+        trace!(step = step.name());
+        step = match step {
+            Step::Receive(it) => it.run(),
+            Step::Lookup(it) => it.run(),
+            Step::Wait(it) => it.run().await,
+            Step::Fetch(it) => it.run().await,
+            Step::Pass(it) => it.run().await,
+            Step::Purge(it) => it.run(),
+            Step::Deliver(it) => it.run(),
+            Step::Synth(it) => it.run(),
+            Step::Done(response) => return response,
+        };
+    }
+    synth::gone_in_circles()
+}
+
+/// Answers a request that the server already knows to be unacceptable.
+pub fn refuse(
+    site: Arc<Site>,
+    client: Client,
+    request: Request<Body>,
+    refusal: Refusal,
+) -> Response<Body> {
+    synth::refuse(Exchange::new(site, client, request), refusal)
+}
+
+// === impl Step ===
+
+impl Step {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Receive(_) => "receive",
+            Self::Lookup(_) => "lookup",
+            Self::Wait(_) => "wait",
+            Self::Fetch(_) => "fetch",
+            Self::Pass(_) => "pass",
+            Self::Purge(_) => "purge",
+            Self::Deliver(_) => "deliver",
+            Self::Synth(_) => "synth",
+            Self::Done(_) => "done",
+        }
+    }
+}

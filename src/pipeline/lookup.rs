@@ -1,0 +1,155 @@
+//! The second step: is there a stored response for this request, and may it be used?
+//!
+//! Comes from Receive, and from Wait when what was waited for did not suit. Goes to Deliver on a
+//! hit; else to Wait, Fetch or Pass. This is the hit path: nothing here allocates for a hit.
+
+use std::sync::Arc;
+
+use http::Method;
+use http::header::{AUTHORIZATION, RANGE};
+
+use super::deliver::{Deliver, How};
+use super::exchange::Exchange;
+use super::fetch::Fetch;
+use super::flow::Step;
+use super::pass::{Bypass, Pass};
+use super::route::Route;
+use super::wait::Wait;
+use crate::origin::Pool;
+use crate::semantics::cache_status::Fwd;
+use crate::semantics::freshness::Freshness;
+use crate::semantics::key::KeyBuf;
+use crate::store::{Claim, Found, Leader, Object};
+
+/// A cacheable request with its route and key.
+pub(super) struct Lookup {
+    pub(super) exchange: Exchange,
+    pub(super) authority: String,
+    pub(super) key: KeyBuf,
+    pub(super) route: Arc<Route>,
+    pub(super) pool: Arc<Pool>,
+}
+
+// === impl Lookup ===
+
+impl Lookup {
+    pub(super) fn run(self) -> Step {
+        let exchange = &self.exchange;
+        match exchange
+            .site
+            .store
+            .find(&self.key, &exchange.request.headers, exchange.now)
+        {
+            Found::Object(object) if !self.may_use(&object) => self.ask_alone(Fwd::Request, None),
+            Found::Object(object) => match object.term().freshness(exchange.now) {
+                Freshness::Fresh { .. } => self.deliver(object, How::Hit),
+                Freshness::Stale { .. } => self.renew(object),
+            },
+            Found::Uncacheable => self.ask_uncacheable(),
+            Found::Absent { others: true } => self.ask(Fwd::VaryMiss, None),
+            Found::Absent { others: false } => self.ask(Fwd::UriMiss, None),
+        }
+    }
+
+    /// A request with credentials gets a shared response only if its origin said that this may
+    /// be: "public", "s-maxage" or "must-revalidate" (RFC 9111 §3.5).
+    fn may_use(&self, object: &Object) -> bool {
+        object.term().for_authorized() || !self.is_authorized()
+    }
+
+    fn is_authorized(&self) -> bool {
+        self.exchange.request.headers.contains_key(AUTHORIZATION)
+    }
+
+    fn deliver(self, object: Arc<Object>, how: How) -> Step {
+        let Self {
+            exchange, route, ..
+        } = self;
+        Step::Deliver(Deliver::stored(exchange, route, object, how))
+    }
+
+    /// Stale: to be confirmed by the origin. What must be confirmed every time is not waited for.
+    fn renew(self, object: Arc<Object>) -> Step {
+        if object.term().always_validate() {
+            self.ask_alone(Fwd::Stale, Some(object))
+        } else {
+            self.ask(Fwd::Stale, Some(object))
+        }
+    }
+
+    /// Not stored: asks the origin together with others, unless this request is special.
+    fn ask(self, fwd: Fwd, stale: Option<Arc<Object>>) -> Step {
+        if self.exchange.request.method == Method::HEAD {
+            return self.pass(Bypass::Head);
+        }
+        if self.is_authorized() {
+            return self.ask_alone(fwd, stale);
+        }
+        let claim = {
+            let (exchange, key) = (&self.exchange, self.key.to_key());
+            let now = exchange.now;
+            let fresh =
+                |object: &Object| matches!(object.term().freshness(now), Freshness::Fresh { .. });
+            exchange
+                .site
+                .store
+                .claim(&key, &exchange.request.headers, fresh)
+        };
+        match claim {
+            Claim::Landed(object) if object.is_whole() => self.deliver(object, How::Hit),
+            Claim::Landed(object) => self.deliver(object, How::Collapsed),
+            Claim::Follower(follower) => Step::Wait(Wait {
+                lookup: self,
+                fwd,
+                follower,
+            }),
+            Claim::Leader(leader) => self.fetch(leader, fwd, stale, true),
+            Claim::Crowded(leader) => self.fetch(leader, fwd, stale, false),
+        }
+    }
+
+    /// Hit-for-miss: a range is passed on as it is, all else may turn out to be storable now.
+    fn ask_uncacheable(self) -> Step {
+        if self.exchange.request.headers.contains_key(RANGE) {
+            return self.pass(Bypass::HitForMiss);
+        }
+        self.ask_alone(Fwd::UriMiss, None)
+    }
+
+    /// Asks the origin without company: nobody waits for the answer, and we for nobody.
+    pub(super) fn ask_alone(self, fwd: Fwd, stale: Option<Arc<Object>>) -> Step {
+        if self.exchange.request.method == Method::HEAD {
+            return self.pass(Bypass::Head);
+        }
+        let leader = self.exchange.site.store.alone(&self.key.to_key());
+        self.fetch(leader, fwd, stale, false)
+    }
+
+    fn fetch(self, leader: Leader, fwd: Fwd, stale: Option<Arc<Object>>, in_company: bool) -> Step {
+        Step::Fetch(Fetch {
+            lookup: self,
+            leader,
+            fwd,
+            stale,
+            in_company,
+        })
+    }
+
+    fn pass(self, why: Bypass) -> Step {
+        let Self {
+            exchange,
+            authority,
+            key,
+            route,
+            pool,
+        } = self;
+        Step::Pass(Pass {
+            exchange,
+            authority,
+            key,
+            route,
+            pool,
+            why,
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! One request's journey through the cache: files in order of travel, the machine in `flow.rs`.
+//!
+//! A [`Site`] is everything a request needs, built once from the configuration; [`Current`] is
+//! the handle by which a reload swaps it. The pipeline knows no sockets and no configuration
+//! files, and what HTTP means is asked of `semantics`.
+
+mod deliver;
+mod errand;
+mod exchange;
+mod fetch;
+mod flow;
+mod lookup;
+mod outbound;
+mod pass;
+mod purge;
+mod receive;
+mod route;
+mod synth;
+mod wait;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+
+pub use exchange::{Client, Scheme};
+pub use flow::{refuse, serve};
+pub use route::BadPath;
+pub use synth::Refusal;
+
+use crate::config::Config;
+use crate::origin::Pool;
+use crate::semantics::key::Key;
+use crate::store::{Purge, Store};
+use crate::telemetry::Telemetry;
+use route::Routes;
+
+/// Routes, origins, store and telemetry: all that the steps work with.
+pub struct Site {
+    routes: Routes,
+    pools: BTreeMap<Arc<str>, Arc<Pool>>,
+    store: Arc<Store>,
+    telemetry: Arc<Telemetry>,
+    purge_from: Vec<IpNet>,
+    target_bytes_max: usize,
+}
+
+/// The site in force. Requests under way keep the one they began with.
+pub struct Current(ArcSwap<Site>);
+
+// === impl Site ===
+
+impl Site {
+    /// Compiles the configuration's sites over a store and telemetry that outlive them.
+    pub fn build(
+        config: &Config,
+        store: Arc<Store>,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Self, BadPath> {
+        let pools: BTreeMap<_, _> = config
+            .origins
+            .iter()
+            .map(|(name, origin)| (Arc::clone(name), Pool::new(origin)))
+            .collect();
+        let routes = Routes::build(&config.sites, |name| pools.get(name).cloned())?;
+        let purge_from = config.server.purge_from.clone();
+        let target_bytes_max = config.server.target_bytes_max;
+        Ok(Self {
+            routes,
+            pools,
+            store,
+            telemetry,
+            purge_from,
+            target_bytes_max,
+        })
+    }
+
+    /// The origins, by name.
+    pub fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        self.pools.values()
+    }
+
+    /// Where facts go.
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
+    }
+
+    /// Gives back what connections and memory nobody needs; to be called now and then.
+    pub fn tidy(&self) {
+        self.store.tidy();
+        self.pools.values().for_each(|pool| pool.tidy());
+    }
+
+    fn purge(&self, key: &Key, how: Purge, now: SystemTime) -> u64 {
+        self.store.purge(key, how, now)
+    }
+}
+
+// === impl Current ===
+
+impl Current {
+    /// The first site.
+    pub fn new(site: Site) -> Arc<Self> {
+        Arc::new(Self(ArcSwap::from_pointee(site)))
+    }
+
+    /// The site in force at this moment.
+    pub fn load(&self) -> Arc<Site> {
+        self.0.load_full()
+    }
+
+    /// Puts another site in force. Requests under way end on the old one.
+    pub fn swap(&self, site: Site) {
+        self.0.store(Arc::new(site));
+    }
+}

@@ -1,0 +1,93 @@
+//! What an origin gets to see of a request: rebuilt from the client's, never passed on as it came.
+//!
+//! Framing, hop-by-hop fields and claims about who the client is do not go through; the target
+//! does, byte for byte. Whether the origin is asked at all is decided elsewhere.
+
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Request, Uri, Version};
+
+use super::exchange::Exchange;
+use super::route::Route;
+use crate::body::Body;
+use crate::origin::Pool;
+use crate::semantics::headers;
+use crate::semantics::key::Scheme;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The request's head for the origin, with an empty body.
+pub(super) fn request(
+    exchange: &Exchange,
+    authority: &str,
+    route: &Route,
+    pool: &Pool,
+) -> Request<Body> {
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = exchange.request.method.clone();
+    *request.uri_mut() = target(exchange, route);
+    let mut fields = exchange.request.headers.clone();
+    headers::strip_hop_by_hop(&mut fields);
+    headers::strip_framing(&mut fields);
+    // We answer an expectation ourselves, when the origin starts to read (RFC 9110 §10.1.1).
+    fields.remove(EXPECT);
+    headers::append_via(&mut fields, exchange.request.version);
+    name_client(&mut fields, exchange, authority);
+    if let Some(host) = pool
+        .host()
+        .cloned()
+        .or_else(|| HeaderValue::from_str(authority).ok())
+    {
+        fields.insert(HOST, host);
+    }
+    if exchange.body.is_empty() && expects_content(&exchange.request.method) {
+        fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    route.request_fields.apply(&mut fields);
+    *request.headers_mut() = fields;
+    *request.version_mut() = Version::HTTP_11;
+    request
+}
+
+/// The target in origin-form, without the prefix that the route strips.
+fn target(exchange: &Exchange, route: &Route) -> Uri {
+    let target = exchange.target();
+    let Some(prefix) = &route.strip_prefix else {
+        return origin_form(&target);
+    };
+    match target.strip_prefix(&**prefix) {
+        Some(rest) if rest.starts_with('/') => origin_form(rest),
+        Some(rest) => origin_form(&format!("/{rest}")),
+        None => origin_form(&target),
+    }
+}
+
+fn origin_form(target: &str) -> Uri {
+    // The target was parsed from the same bytes, so it parses again; a slash stands in if not.
+    let target = PathAndQuery::try_from(target).unwrap_or(PathAndQuery::from_static("/"));
+    Uri::from(target)
+}
+
+/// Tells the origin who asks and how. What the client says of itself here is not believed.
+fn name_client(fields: &mut HeaderMap, exchange: &Exchange, authority: &str) {
+    let client = exchange.client;
+    if let Ok(address) = HeaderValue::try_from(client.address.ip().to_canonical().to_string()) {
+        fields.insert(X_FORWARDED_FOR, address);
+    }
+    if let Ok(host) = HeaderValue::from_str(authority) {
+        fields.insert(X_FORWARDED_HOST, host);
+    }
+    let proto = match client.scheme {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
+    };
+    fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+}
+
+/// Methods whose lack of a body is worth saying: "A user agent SHOULD send Content-Length in a
+/// request when the method defines a meaning for enclosed content" (RFC 9110 §8.6).
+fn expects_content(method: &Method) -> bool {
+    [Method::POST, Method::PUT, Method::PATCH].contains(method)
+}

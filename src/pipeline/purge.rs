@@ -1,0 +1,26 @@
+//! PURGE and SOFTPURGE from a client that may: all variants of the URL it was sent to.
+//!
+//! Comes from Receive, which has checked the network. Goes to Synth with the count.
+
+use super::exchange::Exchange;
+use super::flow::Step;
+use super::synth::Synth;
+use crate::semantics::key::KeyBuf;
+use crate::store;
+
+/// The right to invalidate one key.
+pub(super) struct Purge {
+    pub(super) exchange: Exchange,
+    pub(super) key: KeyBuf,
+    pub(super) how: store::Purge,
+}
+
+// === impl Purge ===
+
+impl Purge {
+    pub(super) fn run(self) -> Step {
+        let Self { exchange, key, how } = self;
+        let count = exchange.site.purge(&key.to_key(), how, exchange.now);
+        Step::Synth(Synth::purged(exchange, count))
+    }
+}

@@ -1,0 +1,198 @@
+//! The first step: is this a request we may act upon, whose is it, and what is to be done?
+//!
+//! Comes from the server. Goes to Lookup, Pass, Purge or Synth.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header::{COOKIE, HOST};
+use http::{Method, Version};
+
+use super::exchange::Exchange;
+use super::flow::Step;
+use super::lookup::Lookup;
+use super::pass::{Bypass, Pass};
+use super::purge::Purge;
+use super::route::{Action, Route};
+use super::synth::{Refusal, Synth};
+use crate::semantics::headers;
+use crate::semantics::key::{KeyBuf, normal_authority};
+use crate::store;
+
+/// A request as it came in.
+pub(super) struct Receive {
+    exchange: Exchange,
+}
+
+// === impl Receive ===
+
+impl Receive {
+    pub(super) fn new(exchange: Exchange) -> Self {
+        Self { exchange }
+    }
+
+    pub(super) fn run(self) -> Step {
+        let exchange = self.exchange;
+        let authority = match check(&exchange).and_then(|()| authority(&exchange)) {
+            Ok(authority) => authority,
+            Err(refusal) => return Step::Synth(Synth::refusal(exchange, refusal)),
+        };
+        let (key, route) = {
+            let target = exchange.target();
+            let path = target.split('?').next().unwrap_or("/");
+            let route = exchange.site.routes.find(&authority, path).cloned();
+            (
+                KeyBuf::new(exchange.client.scheme, &authority, &target),
+                route,
+            )
+        };
+        if let Some(how) = asked_to_purge(&exchange) {
+            return purge(exchange, key, how);
+        }
+        match route {
+            Some(route) => onward(exchange, authority, key, route),
+            None => Step::Synth(Synth::no_route(exchange)),
+        }
+    }
+}
+
+/// What no request may look like, whatever it asks for.
+fn check(exchange: &Exchange) -> Result<(), Refusal> {
+    let request = &exchange.request;
+    // TRACE would show the client the fields that we add; a tunnel is not what we are.
+    if request.method == Method::CONNECT || request.method == Method::TRACE {
+        return Err(Refusal::Method);
+    }
+    if exchange.target().len() > exchange.site.target_bytes_max {
+        return Err(Refusal::TargetTooLong);
+    }
+    // The client must not have us strip what the message's framing or routing hangs on.
+    if headers::connection_is_hostile(&request.headers) {
+        return Err(Refusal::Malformed("connection-names-end-to-end-field"));
+    }
+    let uri = &request.uri;
+    match (uri.scheme_str(), uri.authority()) {
+        // `GET foo` reads as an authority: serving it would answer with the root's page.
+        (None, Some(_)) => Err(Refusal::Malformed("request-target")),
+        (None, None) if uri.path() == "*" && request.method == Method::OPTIONS => Ok(()),
+        (None, None) if uri.path().starts_with('/') => Ok(()),
+        (Some("http" | "https"), Some(_)) => Ok(()),
+        _ => Err(Refusal::Malformed("request-target")),
+    }
+}
+
+/// The one effective host, for routing, key and origin alike, in its normal form.
+///
+/// "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message
+/// that lacks a Host header field and to any request message that contains more than one Host
+/// header field line or a Host header field with an invalid field value." (RFC 9112 §3.2)
+fn authority(exchange: &Exchange) -> Result<String, Refusal> {
+    let request = &exchange.request;
+    let mut hosts = request.headers.get_all(HOST).iter();
+    let (host, another) = (hosts.next(), hosts.next());
+    if another.is_some() {
+        return Err(Refusal::Malformed("several-hosts"));
+    }
+    let invalid = || Refusal::Malformed("host");
+    let host = host
+        .map(|host| host.to_str().map_err(|_| invalid()))
+        .transpose()?;
+    // "When an origin server receives a request with an absolute-form of request-target, the
+    // origin server MUST ignore the received Host header field (if any)." (RFC 9112 §3.2.2)
+    let named = request
+        .uri
+        .authority()
+        .map(http::uri::Authority::as_str)
+        .or(host);
+    let scheme = exchange.client.scheme;
+    match named {
+        Some(named) => {
+            if let Some(host) = host {
+                normal_authority(host, scheme).ok_or_else(invalid)?;
+            } else if request.version == Version::HTTP_11 {
+                return Err(Refusal::Malformed("no-host"));
+            }
+            Ok(normal_authority(named, scheme)
+                .ok_or_else(invalid)?
+                .into_owned())
+        }
+        None if request.version == Version::HTTP_10 => Ok(exchange.client.local.to_string()),
+        None => Err(Refusal::Malformed("no-host")),
+    }
+}
+
+/// `PURGE` and `SOFTPURGE` are ours only where networks are configured; else they are unknown
+/// methods like any other.
+fn asked_to_purge(exchange: &Exchange) -> Option<store::Purge> {
+    if exchange.site.purge_from.is_empty() {
+        return None;
+    }
+    match exchange.request.method.as_str() {
+        "PURGE" => Some(store::Purge::Hard),
+        "SOFTPURGE" => Some(store::Purge::Soft),
+        _ => None,
+    }
+}
+
+fn purge(exchange: Exchange, key: KeyBuf, how: store::Purge) -> Step {
+    let address = match exchange.client.address.ip() {
+        IpAddr::V6(address) => address.to_canonical(),
+        address => address,
+    };
+    if exchange
+        .site
+        .purge_from
+        .iter()
+        .any(|network| network.contains(&address))
+    {
+        Step::Purge(Purge { exchange, key, how })
+    } else {
+        Step::Synth(Synth::refusal(exchange, Refusal::PurgeForbidden))
+    }
+}
+
+/// The route's own answer, or the way to the origin: through the cache or past it.
+fn onward(mut exchange: Exchange, authority: String, key: KeyBuf, route: Arc<Route>) -> Step {
+    let pool = match &route.action {
+        Action::Origin(pool) => Arc::clone(pool),
+        Action::Redirect(_) | Action::Answer(_) => {
+            return Step::Synth(Synth::of_route(exchange, &route));
+        }
+    };
+    exchange.record.detail = None;
+    match bypass(&exchange, &route) {
+        Some(why) => Step::Pass(Pass {
+            exchange,
+            authority,
+            key,
+            route,
+            pool,
+            why,
+        }),
+        None => Step::Lookup(Lookup {
+            exchange,
+            authority,
+            key,
+            route,
+            pool,
+        }),
+    }
+}
+
+/// Why a request must not be answered from the cache, if there is a reason.
+fn bypass(exchange: &Exchange, route: &Route) -> Option<Bypass> {
+    let request = &exchange.request;
+    let Some(caching) = &route.caching else {
+        return Some(Bypass::Disabled);
+    };
+    if request.method != Method::GET && request.method != Method::HEAD {
+        return Some(Bypass::Method);
+    }
+    if !exchange.body.is_empty() {
+        return Some(Bypass::RequestBody);
+    }
+    if !caching.ignore_cookies && request.headers.contains_key(COOKIE) {
+        return Some(Bypass::Cookie);
+    }
+    None
+}

@@ -1,0 +1,285 @@
+//! Our own answers: redirects, fixed answers, refusals, failures, results of a purge.
+//!
+//! Comes from any step. Goes to Done. The one place where an error becomes a status. Bodies are
+//! one short line of text that a person can read and a search engine will not mistake for a page.
+
+use std::error::Error;
+use std::fmt::Write;
+
+use bytes::Bytes;
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, VIA,
+};
+use http::{HeaderMap, Method, Response, StatusCode};
+
+use super::exchange::Exchange;
+use super::flow::Step;
+use super::route::{Action, Route};
+use crate::body::Body;
+use crate::config;
+use crate::semantics::cache_status::{self, CacheStatus, Fwd};
+use crate::semantics::headers;
+use crate::store::Failure;
+use crate::telemetry::Outcome;
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// An answer of our own, ready to go.
+pub(super) struct Synth {
+    exchange: Exchange,
+    answer: Answer,
+    outcome: Outcome,
+    detail: &'static str,
+    /// Why the origin was asked, when it gave no answer.
+    fwd: Option<Fwd>,
+}
+
+struct Answer {
+    status: StatusCode,
+    fields: HeaderMap,
+    body: Bytes,
+}
+
+/// A request that we do not act upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It breaks the rules of HTTP; the reason as a token.
+    Malformed(&'static str),
+    /// Its target is longer than allowed.
+    TargetTooLong,
+    /// Its announced body is longer than allowed.
+    BodyTooLong,
+    /// A method that is refused on principle.
+    Method,
+    /// A PURGE from a network that may not.
+    PurgeForbidden,
+}
+
+// === impl Synth ===
+
+impl Synth {
+    /// The redirect or the fixed answer of a route.
+    pub(super) fn of_route(exchange: Exchange, route: &Route) -> Self {
+        let mut answer = match &route.action {
+            Action::Redirect(redirect) => redirected(&exchange, redirect),
+            Action::Answer(config) => Answer {
+                status: config.status,
+                fields: config.fields.clone(),
+                body: config.body.clone(),
+            },
+            // Requests to an origin never come here.
+            Action::Origin(_) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "no answer"),
+        };
+        route.response_fields.apply(&mut answer.fields);
+        Self::own(exchange, answer, Outcome::Synth, "synth")
+    }
+
+    /// No site or route is for this request.
+    pub(super) fn no_route(exchange: Exchange) -> Self {
+        let answer = Answer::text(
+            StatusCode::NOT_FOUND,
+            "no site here is for this host and path",
+        );
+        Self::own(exchange, answer, Outcome::Synth, "no-route")
+    }
+
+    /// How many objects were purged.
+    pub(super) fn purged(exchange: Exchange, count: u64) -> Self {
+        let mut answer = Answer::text(StatusCode::OK, "");
+        answer.body = Bytes::from(format!("{{\"purged\":{count}}}\n"));
+        answer
+            .fields
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Self::own(exchange, answer, Outcome::Synth, "purge")
+    }
+
+    /// A request that we do not act upon.
+    pub(super) fn refusal(exchange: Exchange, refusal: Refusal) -> Self {
+        let mut answer = Answer::text(refusal.status(), refusal.text());
+        if matches!(refusal, Refusal::Malformed(_)) {
+            exchange.site.telemetry.metrics.bad_request();
+        }
+        // What was refused is not read to its end, so where the next request begins is not known.
+        if refusal != Refusal::PurgeForbidden {
+            answer
+                .fields
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if refusal == Refusal::Method {
+            let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
+            answer.fields.insert(http::header::ALLOW, allow);
+        }
+        Self::own(exchange, answer, Outcome::Synth, refusal.detail())
+    }
+
+    /// The origin gave no answer.
+    pub(super) fn failure(exchange: Exchange, failure: Failure, fwd: Fwd) -> Self {
+        let text = match failure.status {
+            StatusCode::GATEWAY_TIMEOUT => "the origin did not answer in time",
+            StatusCode::SERVICE_UNAVAILABLE => "the origin takes no more requests at the moment",
+            StatusCode::BAD_REQUEST => "the request's body broke off",
+            StatusCode::REQUEST_TIMEOUT => "the request's body did not come in time",
+            StatusCode::PAYLOAD_TOO_LARGE => "the request's body is too long",
+            _ => "the origin gave no valid answer",
+        };
+        let mut answer = Answer::text(failure.status, text);
+        if failure.status.is_client_error() {
+            answer
+                .fields
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let (outcome, detail) = (Outcome::Error, failure.detail);
+        Self {
+            exchange,
+            answer,
+            outcome,
+            detail,
+            fwd: Some(fwd),
+        }
+    }
+
+    /// Something of ours broke; it is logged where it happened.
+    pub(super) fn internal(exchange: Exchange, fwd: Fwd) -> Self {
+        let failure = Failure {
+            status: StatusCode::BAD_GATEWAY,
+            detail: "internal",
+        };
+        Self::failure(exchange, failure, fwd)
+    }
+
+    fn own(exchange: Exchange, answer: Answer, outcome: Outcome, detail: &'static str) -> Self {
+        Self {
+            exchange,
+            answer,
+            outcome,
+            detail,
+            fwd: None,
+        }
+    }
+
+    pub(super) fn run(self) -> Step {
+        Step::Done(self.response())
+    }
+
+    fn response(self) -> Response<Body> {
+        let Self {
+            mut exchange,
+            answer,
+            outcome,
+            detail,
+            fwd,
+        } = self;
+        let head_only = exchange.request.method == Method::HEAD;
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = answer.fields;
+        if head_only {
+            let length = HeaderValue::from(answer.body.len());
+            response
+                .headers_mut()
+                .insert(http::header::CONTENT_LENGTH, length);
+        } else {
+            *response.body_mut() = Body::full(answer.body);
+        }
+        response.headers_mut().insert(VIA, headers::via());
+        let status = match fwd {
+            None => cache_status::own(detail),
+            Some(_) => CacheStatus {
+                fwd,
+                detail: Some(detail),
+                ..CacheStatus::default()
+            }
+            .to_value(),
+        };
+        response.headers_mut().append(CACHE_STATUS, status);
+        exchange.record.detail = Some(detail);
+        exchange.finish(response, outcome)
+    }
+}
+
+/// The response to a request that the server could not let in.
+pub(super) fn refuse(exchange: Exchange, refusal: Refusal) -> Response<Body> {
+    Synth::refusal(exchange, refusal).response()
+}
+
+/// More steps than a journey has: rather an error than a request that never ends.
+pub(super) fn gone_in_circles() -> Response<Body> {
+    let mut response = Response::new(Body::full(Bytes::from_static(b"gone in circles\n")));
+    *response.status_mut() = StatusCode::LOOP_DETECTED;
+    response
+}
+
+/// An error with what lies beneath it, on one line.
+pub(super) fn causes(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // Writing to a string cannot fail.
+        let _ = write!(line, ": {cause}");
+        source = cause.source();
+    }
+    line
+}
+
+fn redirected(exchange: &Exchange, redirect: &config::Redirect) -> Answer {
+    let mut answer = Answer::text(redirect.status, "moved");
+    // How long a redirection holds is told by its status (RFC 9110 §15.4).
+    answer.fields.remove(CACHE_CONTROL);
+    // Both parts are valid in a URI, so they are valid in a field.
+    if let Ok(to) = HeaderValue::try_from(redirect.target(&exchange.target())) {
+        answer.fields.insert(LOCATION, to);
+    }
+    answer
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// A line of text that is not to be stored anywhere.
+    fn text(status: StatusCode, text: &str) -> Self {
+        let mut fields = HeaderMap::new();
+        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+        fields.insert(CONTENT_TYPE, plain);
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let body = Bytes::from(format!("{status}: {text}\n"));
+        Self {
+            status,
+            fields,
+            body,
+        }
+    }
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::PurgeForbidden => StatusCode::FORBIDDEN,
+        }
+    }
+
+    fn detail(self) -> &'static str {
+        match self {
+            Self::Malformed(why) => why,
+            Self::TargetTooLong => "target-too-long",
+            Self::BodyTooLong => "body-too-long",
+            Self::Method => "method-refused",
+            Self::PurgeForbidden => "purge-forbidden",
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Malformed(why) => why,
+            Self::TargetTooLong => "the request target is too long",
+            Self::BodyTooLong => "the request body is too long",
+            Self::Method => "this method is not served here",
+            Self::PurgeForbidden => "this client may not purge",
+        }
+    }
+}

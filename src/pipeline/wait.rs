@@ -1,0 +1,52 @@
+//! Waiting for a request that is already asking the origin.
+//!
+//! Comes from Lookup. Goes to Deliver with the other's object while it still arrives; to Fetch,
+//! alone, when there is nothing to share; back to Lookup when the object is another variant's or
+//! the leader vanished.
+
+use super::deliver::{Deliver, How};
+use super::flow::Step;
+use super::lookup::Lookup;
+use super::synth::Synth;
+use crate::clock;
+use crate::semantics::cache_status::Fwd;
+use crate::store::{Follower, Outcome};
+
+/// A request with the permit to wait.
+pub(super) struct Wait {
+    pub(super) lookup: Lookup,
+    pub(super) fwd: Fwd,
+    pub(super) follower: Follower,
+}
+
+// === impl Wait ===
+
+impl Wait {
+    pub(super) async fn run(self) -> Step {
+        let Self {
+            mut lookup,
+            fwd,
+            follower,
+        } = self;
+        let outcome = follower.outcome().await;
+        lookup.exchange.now = clock::now();
+        match outcome {
+            Some(Outcome::Object(object)) => {
+                let ours = object.variant().matches(&lookup.exchange.request.headers);
+                if !ours || object.is_failed() {
+                    return Step::Lookup(lookup);
+                }
+                let Lookup {
+                    exchange, route, ..
+                } = lookup;
+                Step::Deliver(Deliver::stored(exchange, route, object, How::Collapsed))
+            }
+            // "Pending" is never handed out; were it, looking again is what it means.
+            Some(Outcome::Abandoned | Outcome::Pending) => Step::Lookup(lookup),
+            Some(Outcome::Failed(failure)) => {
+                Step::Synth(Synth::failure(lookup.exchange, failure, fwd))
+            }
+            Some(Outcome::Declined) | None => lookup.ask_alone(fwd, None),
+        }
+    }
+}
