@@ -1,0 +1,276 @@
+//! One client connection: hyper parses, the pipeline answers, the watch keeps the time.
+//!
+//! The door to hyper's server. A connection alternates between being driven here and waiting in
+//! `park.rs`. What a request means is the pipeline's business.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, Version};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+
+use super::Shared;
+use super::io::Watched;
+use super::park::{self, First};
+use super::watch::{InProgress, Verdict, Watch};
+use crate::body::{Body, Error, Limits, Progress};
+use crate::clock;
+use crate::config;
+use crate::pipeline::{self, Client, Refusal};
+
+/// The largest buffer of one connection: two of the largest heads, and a bound on what a slow
+/// client keeps in memory.
+const BUFFER_BYTES_MIN: usize = 64 * 1024;
+const STREAMS_MAX: u32 = 100;
+const STREAM_BUFFER_BYTES: usize = 64 * 1024;
+
+/// hyper's settings, made once.
+pub(super) struct Builders {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+/// How a driven connection came back.
+enum Driven {
+    /// It is over.
+    Closed,
+    /// Nothing is happening on it.
+    Idle(TcpStream, Bytes),
+}
+
+/// A response's body that keeps its request "in progress" until it is gone.
+struct Tracked {
+    body: Body,
+    _in_progress: InProgress,
+}
+
+// === impl Builders ===
+
+impl Builders {
+    pub(super) fn new(config: &config::Server) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            // A client that has said all it wants may close its half and still be answered.
+            .half_close(true)
+            // The watch has one timer for all; hyper's would be set for every request.
+            .header_read_timeout(None)
+            .max_headers(config.header_fields_max)
+            .max_header_size(config.header_bytes_max)
+            .max_buf_size((2 * config.header_bytes_max).max(BUFFER_BYTES_MIN));
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .keep_alive_interval(config.idle_timeout)
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_send_buf_size(STREAM_BUFFER_BYTES)
+            .max_header_list_size(u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX));
+        Self { http1, http2 }
+    }
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(mut stream: TcpStream, client: Client, shared: Arc<Shared>) {
+    let patience = shared.patience;
+    let before_first = |draining| {
+        if draining {
+            patience.parked(true)
+        } else {
+            patience.idle
+        }
+    };
+    if !park::wakes(&stream, &shared.drain, before_first).await {
+        return;
+    }
+    let mut first = match timeout(patience.header, park::first_bytes(&mut stream)).await {
+        Ok(Ok(First::Http1(bytes))) => bytes,
+        Ok(Ok(First::Http2(bytes))) => return drive_http2(stream, bytes, client, &shared).await,
+        Ok(Err(_)) | Err(_) => return,
+    };
+    // Boxed, so that a connection that waits does not carry the driver's state along.
+    while let Driven::Idle(idle, rest) = Box::pin(drive_http1(stream, first, client, &shared)).await
+    {
+        (stream, first) = (idle, rest);
+        let parked = |draining| patience.parked(draining);
+        if first.is_empty() && !park::wakes(&stream, &shared.drain, parked).await {
+            return;
+        }
+    }
+}
+
+/// Drives an HTTP/1 connection until it ends or nothing happens on it.
+async fn drive_http1(
+    stream: TcpStream,
+    first: Bytes,
+    client: Client,
+    shared: &Arc<Shared>,
+) -> Driven {
+    let (stream, watch) = (Arc::new(stream), Watch::new());
+    let io = TokioIo::new(Watched::http1(
+        Arc::clone(&stream),
+        first,
+        Arc::clone(&watch),
+    ));
+    let service = service_fn(|request| answer(request, client, &watch, shared));
+    let mut connection = shared.builders.http1.serve_connection(io, service);
+    let verdict = drive(Pin::new(&mut connection), &stream, &watch, shared).await;
+    if verdict != Verdict::Park {
+        return Driven::Closed;
+    }
+    let rest = connection.into_parts().read_buf;
+    // hyper's half went with its parts, so this one is the last.
+    Arc::try_unwrap(stream).map_or(Driven::Closed, |stream| Driven::Idle(stream, rest))
+}
+
+/// Drives an HTTP/2 connection until it ends.
+async fn drive_http2(stream: TcpStream, first: Bytes, client: Client, shared: &Arc<Shared>) {
+    let (stream, watch) = (Arc::new(stream), Watch::new());
+    let io = TokioIo::new(Watched::http2(
+        Arc::clone(&stream),
+        first,
+        Arc::clone(&watch),
+    ));
+    let service = {
+        let (watch, shared) = (Arc::clone(&watch), Arc::clone(shared));
+        service_fn(move |request| {
+            let (watch, shared) = (Arc::clone(&watch), Arc::clone(&shared));
+            async move { answer(request, client, &watch, &shared).await }
+        })
+    };
+    let mut connection = pin!(shared.builders.http2.serve_connection(io, service));
+    loop {
+        let verdict = tokio::select! {
+            verdict = drive(connection.as_mut(), &stream, &watch, shared) => verdict,
+            // GOAWAY: no new streams, those open go on (RFC 9113 §6.8).
+            () = shared.drain.begun(), if !shared.drain.has_begun() => Verdict::Park,
+        };
+        match verdict {
+            // An HTTP/2 connection is not parked, but only told to end when the drain has begun.
+            Verdict::Park if shared.drain.has_begun() => connection.as_mut().graceful_shutdown(),
+            Verdict::Park => sleep(shared.patience.shortest()).await,
+            _ => return,
+        }
+    }
+}
+
+/// Polls the connection, and looks at its watch whenever the alarm rings. Gives `Close` when the
+/// connection has ended by itself or must end, `Park` when nothing happens on it.
+async fn drive<E: std::fmt::Display>(
+    mut connection: Pin<&mut impl Future<Output = Result<(), E>>>,
+    stream: &TcpStream,
+    watch: &Watch,
+    shared: &Shared,
+) -> Verdict {
+    let mut alarm = pin!(sleep(shared.patience.shortest()));
+    let mut drain = pin!(shared.drain.begun());
+    let mut draining = false;
+    poll_fn(move |cx| {
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            if let Err(error) = ended {
+                debug!(%error, "a connection ended");
+            }
+            return Poll::Ready(Verdict::Close);
+        }
+        if !draining && drain.as_mut().poll(cx).is_ready() {
+            draining = true;
+            alarm.as_mut().reset(clock::instant());
+        }
+        while alarm.as_mut().poll(cx).is_ready() {
+            // While a response is awaited nothing is read, so nobody else sees a reset.
+            if matches!(stream.take_error(), Ok(Some(_)) | Err(_)) {
+                return Poll::Ready(Verdict::Close);
+            }
+            match watch.verdict(&shared.patience, draining) {
+                Verdict::GoOn(time) => alarm.as_mut().reset(clock::instant() + time),
+                verdict => return Poll::Ready(verdict),
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// One request through the pipeline.
+async fn answer(
+    request: Request<Incoming>,
+    client: Client,
+    watch: &Arc<Watch>,
+    shared: &Shared,
+) -> Result<Response<Tracked>, Infallible> {
+    let (in_progress, ambiguity) = watch.begin();
+    let site = shared.current.load();
+    let refusal = ambiguity
+        .map(|why| Refusal::Malformed(why.as_str()))
+        .or_else(|| shared.is_too_long(&request).then_some(Refusal::BodyTooLong));
+    let request = shared.admit(request);
+    let version = request.version();
+    let mut response = match refusal {
+        None => pipeline::serve(site, client, request).await,
+        Some(refusal) => pipeline::refuse(site, client, request, refusal),
+    };
+    if version != Version::HTTP_2 && shared.drain.has_begun() {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response.map(|body| Tracked {
+        body,
+        _in_progress: in_progress,
+    }))
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn is_too_long(&self, request: &Request<Incoming>) -> bool {
+        request.body().size_hint().lower() > self.body_bytes_max
+    }
+
+    /// Holds the request's body to its limits.
+    fn admit(&self, mut request: Request<Incoming>) -> Request<Body> {
+        if request.body().is_end_stream() {
+            return request.map(|_| Body::empty());
+        }
+        let progress = Progress::new(clock::instant());
+        request.extensions_mut().insert(progress.clone());
+        let limits = Limits {
+            bytes_max: self.body_bytes_max,
+            silence_max: self.body_timeout,
+            progress,
+        };
+        request.map(|body| Body::incoming(body, limits))
+    }
+}
+
+// === impl Tracked ===
+
+impl HttpBody for Tracked {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

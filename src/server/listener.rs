@@ -1,0 +1,67 @@
+//! Listening sockets: bound with the error that a person needs, accepted without spinning.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tracing::warn;
+
+/// Clients that the kernel keeps waiting while all connections are taken.
+const BACKLOG: u32 = 4096;
+/// After a failed accept (such as for want of file descriptors) the loop rests this long.
+const REST: Duration = Duration::from_millis(20);
+
+/// An address that could not be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct BindError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// Binds `address`, port 0 for any free one.
+///
+/// # Errors
+/// [`BindError`], which names the address.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    let bind = || {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        // So that a restart need not wait for the last connections of the one before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bind().map_err(|source| BindError { address, source })
+}
+
+/// The next connection. Errors of single connections are not the listener's; when the process
+/// itself is short of something, waiting is all that helps.
+pub(super) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                // Without it small responses wait for the client's delayed acknowledgement.
+                let _ = stream.set_nodelay(true);
+                return (stream, address);
+            }
+            Err(error) if is_of_the_connection(&error) => {}
+            Err(error) => {
+                warn!(%error, "cannot accept connections");
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+}
+
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}

@@ -1,0 +1,67 @@
+//! The bare socket before and between requests: no buffers, no parser, only a wait for bytes.
+//!
+//! A keep-alive connection spends nearly all of its life here, so that fifty thousand of them
+//! cost little memory. Nothing is parsed here but the first bytes, which tell HTTP/2 from HTTP/1.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::drain::Drain;
+
+/// How an HTTP/2 connection begins (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What the first bytes say.
+pub(super) enum First {
+    Http1(Bytes),
+    Http2(Bytes),
+}
+
+/// Waits for bytes until `patience` is over; false when none came, or the drain has begun and
+/// none came shortly after.
+pub(super) async fn wakes(
+    stream: &TcpStream,
+    drain: &Drain,
+    patience: impl Fn(bool) -> Duration,
+) -> bool {
+    tokio::select! {
+        woken = is_readable(stream, patience(drain.has_begun())) => return woken,
+        () = drain.begun(), if !drain.has_begun() => {}
+    }
+    is_readable(stream, patience(true)).await
+}
+
+/// A socket may be said to be readable without having a byte, so this looks at one.
+async fn is_readable(stream: &TcpStream, patience: Duration) -> bool {
+    matches!(timeout(patience, stream.peek(&mut [0])).await, Ok(Ok(1)))
+}
+
+/// Reads no more than it takes to know the protocol.
+///
+/// # Errors
+/// The socket's own, and `UnexpectedEof` when the client left without a byte.
+pub(super) async fn first_bytes(stream: &mut TcpStream) -> io::Result<First> {
+    let mut bytes = BytesMut::with_capacity(PREFACE.len());
+    loop {
+        let missing = PREFACE.len() - bytes.len();
+        if (&mut *stream)
+            .take(missing as u64)
+            .read_buf(&mut bytes)
+            .await?
+            == 0
+        {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if !PREFACE.starts_with(&bytes) {
+            return Ok(First::Http1(bytes.freeze()));
+        }
+        if bytes.len() == PREFACE.len() {
+            return Ok(First::Http2(bytes.freeze()));
+        }
+    }
+}

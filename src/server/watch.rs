@@ -1,0 +1,238 @@
+//! What a connection is doing at this moment, and whether it has done it for too long.
+//!
+//! The socket's wrapper and the service note facts; the connection's driver looks at them when
+//! its alarm rings. So all timeouts of a connection together cost one timer that is seldom set,
+//! and a request on the hot path costs none.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::framing::Ambiguity;
+use crate::clock;
+
+/// An idle connection gives its buffers back after this time.
+const PARK_AFTER: Duration = Duration::from_secs(1);
+/// While draining, a client gets this long to send one more request, which is answered with
+/// `Connection: close`. Closing at once would cut the request that is already on its way.
+const DRAIN_LINGER: Duration = Duration::from_millis(500);
+
+/// How long a connection may do what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) header: Duration,
+    pub(super) idle: Duration,
+    pub(super) send: Duration,
+}
+
+/// Facts about one connection. Times are milliseconds since the process's start, zero for "not".
+#[derive(Debug)]
+pub(super) struct Watch {
+    in_progress: AtomicU32,
+    idle_since: AtomicU64,
+    head_since: AtomicU64,
+    stalled_since: AtomicU64,
+    unflushed: AtomicBool,
+    begun: AtomicU32,
+    refused_from: AtomicU32,
+    /// Written once, by the wrapper, before `refused_from`.
+    refused_why: Mutex<Option<Ambiguity>>,
+}
+
+/// One request in progress, from its head to its response's last byte.
+pub(super) struct InProgress(Arc<Watch>);
+
+/// What the driver should do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Look again after this time.
+    GoOn(Duration),
+    /// Nothing is happening: give the buffers back.
+    Park,
+    /// It has taken too long.
+    Close,
+}
+
+// === impl Watch ===
+
+impl Watch {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            in_progress: AtomicU32::new(0),
+            idle_since: AtomicU64::new(millis()),
+            head_since: AtomicU64::new(0),
+            stalled_since: AtomicU64::new(0),
+            unflushed: AtomicBool::new(false),
+            begun: AtomicU32::new(0),
+            refused_from: AtomicU32::new(u32::MAX),
+            refused_why: Mutex::new(None),
+        })
+    }
+
+    /// A request's head is whole. Tells whether the request must be refused instead of served.
+    pub(super) fn begin(self: &Arc<Self>) -> (InProgress, Option<Ambiguity>) {
+        self.in_progress.fetch_add(1, Ordering::Relaxed);
+        let number = self.begun.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let refused = number >= self.refused_from.load(Ordering::Acquire);
+        let why = refused.then(|| *self.refused_why.lock()).flatten();
+        (InProgress(Arc::clone(self)), why)
+    }
+
+    /// From the request with this number on, nothing is to be served.
+    pub(super) fn refuse(&self, number: u32, why: Ambiguity) {
+        *self.refused_why.lock() = Some(why);
+        self.refused_from.store(number, Ordering::Release);
+    }
+
+    pub(super) fn note_head(&self, under_way: bool) {
+        if !under_way {
+            self.head_since.store(0, Ordering::Relaxed);
+        } else if self.head_since.load(Ordering::Relaxed) == 0 {
+            self.head_since.store(millis(), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn note_write(&self, stalled: bool) {
+        self.unflushed.store(true, Ordering::Relaxed);
+        if !stalled {
+            self.stalled_since.store(0, Ordering::Relaxed);
+        } else if self.stalled_since.load(Ordering::Relaxed) == 0 {
+            self.stalled_since.store(millis(), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn note_flush(&self) {
+        self.unflushed.store(false, Ordering::Relaxed);
+    }
+
+    /// Judges the connection at this moment.
+    pub(super) fn verdict(&self, patience: &Patience, draining: bool) -> Verdict {
+        let now = millis();
+        let since = |time: &AtomicU64| match time.load(Ordering::Relaxed) {
+            0 => None,
+            at => Some(Duration::from_millis(now.saturating_sub(at))),
+        };
+        if let Some(stalled) = since(&self.stalled_since) {
+            return go_on_until(patience.send, stalled);
+        }
+        if let Some(reading) = since(&self.head_since) {
+            return go_on_until(patience.header, reading);
+        }
+        let busy = self.in_progress.load(Ordering::Relaxed) > 0;
+        let idle = since(&self.idle_since).unwrap_or_default();
+        if busy || self.unflushed.load(Ordering::Relaxed) {
+            return Verdict::GoOn(patience.shortest());
+        }
+        if draining {
+            return go_on_until(DRAIN_LINGER, idle);
+        }
+        match go_on_until(patience.idle, idle) {
+            Verdict::GoOn(_) if idle >= PARK_AFTER => Verdict::Park,
+            Verdict::GoOn(left) => Verdict::GoOn(left.min(PARK_AFTER)),
+            verdict => verdict,
+        }
+    }
+}
+
+fn go_on_until(limit: Duration, passed: Duration) -> Verdict {
+    match limit.checked_sub(passed) {
+        None | Some(Duration::ZERO) => Verdict::Close,
+        Some(left) => Verdict::GoOn(left),
+    }
+}
+
+/// Milliseconds since the process's start; never zero, which means "not".
+fn millis() -> u64 {
+    u64::try_from(clock::uptime().as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1)
+}
+
+// === impl Patience ===
+
+impl Patience {
+    /// How often a busy connection is looked at: often enough for the shortest limit.
+    pub(super) fn shortest(&self) -> Duration {
+        let shortest = self.header.min(self.idle).min(self.send).min(PARK_AFTER);
+        shortest.max(Duration::from_millis(10))
+    }
+
+    /// How long a connection that is already parked may stay so.
+    pub(super) fn parked(&self, draining: bool) -> Duration {
+        if draining {
+            DRAIN_LINGER
+        } else {
+            self.idle.saturating_sub(PARK_AFTER)
+        }
+    }
+}
+
+// === impl InProgress ===
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.idle_since.store(millis(), Ordering::Relaxed);
+        self.0.in_progress.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience = Patience {
+        header: Duration::from_secs(2),
+        idle: Duration::from_secs(60),
+        send: Duration::from_secs(3),
+    };
+
+    async fn after(watch: &Watch, secs: u64) -> Verdict {
+        tokio::time::advance(Duration::from_secs(secs)).await;
+        watch.verdict(&PATIENCE, false)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_parked() {
+        let watch = Watch::new();
+        assert_eq!(after(&watch, 1).await, Verdict::Park);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_never_ends_is_cut() {
+        let watch = Watch::new();
+        watch.note_head(true);
+        assert!(matches!(after(&watch, 1).await, Verdict::GoOn(_)));
+        watch.note_head(true);
+        assert_eq!(after(&watch, 1).await, Verdict::Close);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_cut() {
+        let watch = Watch::new();
+        let (_request, _) = watch.begin();
+        watch.note_write(true);
+        assert_eq!(after(&watch, 3).await, Verdict::Close);
+        watch.note_write(false);
+        assert!(matches!(after(&watch, 3).await, Verdict::GoOn(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_in_progress_may_take_its_time() {
+        let watch = Watch::new();
+        let (request, refused) = watch.begin();
+        assert_eq!(refused, None);
+        assert!(matches!(after(&watch, 3600).await, Verdict::GoOn(_)));
+        drop(request);
+        assert_eq!(after(&watch, 60).await, Verdict::Close);
+    }
+
+    #[test]
+    fn requests_are_refused_from_a_number_on() {
+        let watch = Watch::new();
+        watch.refuse(2, Ambiguity::TwoFramings);
+        assert_eq!(watch.begin().1, None);
+        assert_eq!(watch.begin().1, Some(Ambiguity::TwoFramings));
+    }
+}
