@@ -1,0 +1,118 @@
+//! What the operator does: purge, reload, and a look at the figures. The only JSON.
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Doors, answer};
+use crate::origin::Pool;
+use crate::store::Purge;
+use crate::telemetry::Outcome;
+
+/// The body of a purge: exactly one of `url` and `all`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PurgeRequest {
+    url: Option<String>,
+    #[serde(default)]
+    all: bool,
+    #[serde(default)]
+    soft: bool,
+}
+
+pub(super) fn purge(doors: &Doors, body: &Bytes) -> Answer {
+    let request: PurgeRequest = match serde_json::from_slice(body) {
+        Ok(request) => request,
+        Err(error) => return complaint(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    let how = if request.soft {
+        Purge::Soft
+    } else {
+        Purge::Hard
+    };
+    let purged = match (request.url, request.all) {
+        (Some(url), false) => doors
+            .store
+            .purge_url(&url, how)
+            .map_err(|error| format!("url: {error}")),
+        (None, true) => Ok(doors.store.purge_all(how)),
+        _ => Err("exactly one of \"url\" and \"all\" is wanted".to_owned()),
+    };
+    match purged {
+        Ok(count) => json(StatusCode::OK, &json!({ "purged": count })),
+        Err(complaints) => complaint(StatusCode::BAD_REQUEST, &complaints),
+    }
+}
+
+pub(super) fn reload(doors: &Doors) -> Answer {
+    match (doors.reload)() {
+        Ok(()) => json(StatusCode::OK, &json!({ "reloaded": true })),
+        Err(complaints) => complaint(StatusCode::UNPROCESSABLE_ENTITY, &complaints),
+    }
+}
+
+pub(super) fn status(doors: &Doors) -> Answer {
+    let store = doors.store.stats();
+    let counted = doors.telemetry.metrics.snapshot();
+    let requests: Map<String, Value> = Outcome::ALL
+        .into_iter()
+        .map(|outcome| {
+            (
+                outcome.as_str().to_owned(),
+                counted.requests_of(outcome).into(),
+            )
+        })
+        .collect();
+    let origins: Map<String, Value> = (doors.pools)()
+        .iter()
+        .map(|pool| (pool.name().to_string(), origin(pool)))
+        .collect();
+    let status = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": (doors.uptime)().as_secs(),
+        "ready": (doors.ready)(),
+        "connections": (doors.connections)(),
+        "requests": requests,
+        "response_bytes": counted.response_bytes,
+        "aborted": counted.aborted,
+        "bad_requests": counted.bad_requests,
+        "store": {
+            "objects": store.objects,
+            "bytes": store.bytes,
+            "evicted": store.evicted,
+            "fills": store.fills,
+            "fill_bytes": store.fill_bytes,
+        },
+        "origins": origins,
+    });
+    json(StatusCode::OK, &status)
+}
+
+fn origin(pool: &Pool) -> Value {
+    let servers = pool.peers().iter().map(|peer| {
+        let stats = peer.stats();
+        let errors: Map<String, Value> = stats
+            .errors
+            .iter()
+            .map(|(kind, count)| (kind.as_str().to_owned(), (*count).into()))
+            .collect();
+        json!({
+            "server": &*stats.authority,
+            "requests": stats.requests,
+            "connects": stats.connects,
+            "reused": stats.reused,
+            "idle": stats.idle,
+            "errors": errors,
+        })
+    });
+    Value::Array(servers.collect())
+}
+
+fn complaint(status: StatusCode, text: &str) -> Answer {
+    json(status, &json!({ "error": text }))
+}
+
+fn json(status: StatusCode, value: &Value) -> Answer {
+    answer(status, "application/json", format!("{value}\n"))
+}

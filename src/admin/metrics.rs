@@ -1,0 +1,83 @@
+//! GET /metrics: what telemetry has counted, and what store and origins say when asked.
+
+use http::StatusCode;
+
+use super::{Answer, Doors, answer, text};
+use crate::telemetry::{CONTENT_TYPE, Family};
+
+pub(super) fn answer_scrape(doors: &Doors) -> Answer {
+    let mut families = of_store(doors);
+    families.extend(of_origins(doors));
+    let mut scrape = String::with_capacity(8 * 1024);
+    match doors.telemetry.encode(families, &mut scrape) {
+        Ok(()) => answer(StatusCode::OK, CONTENT_TYPE, scrape),
+        // Writing to a string fails only when one of the families is not well formed.
+        Err(_) => text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the metrics cannot be written\n",
+        ),
+    }
+}
+
+fn of_store(doors: &Doors) -> Vec<Family> {
+    let stats = doors.store.stats();
+    let gauge = |name, help, value: u64| Family::gauge(name, help).value(value as f64);
+    vec![
+        gauge(
+            "copal_connections",
+            "Client connections open.",
+            (doors.connections)(),
+        ),
+        gauge(
+            "copal_objects",
+            "Complete objects in the store, variants included.",
+            stats.objects,
+        ),
+        gauge(
+            "copal_store_bytes",
+            "Bytes held by complete objects, index included.",
+            stats.bytes,
+        ),
+        gauge(
+            "copal_fills_in_flight",
+            "Objects being filled.",
+            stats.fills,
+        ),
+        gauge(
+            "copal_fill_bytes",
+            "Bytes set aside for objects being filled.",
+            stats.fill_bytes,
+        ),
+        Family::counter("copal_evicted", "Objects that made room for others.")
+            .value(stats.evicted as f64),
+    ]
+}
+
+fn of_origins(doors: &Doors) -> Vec<Family> {
+    let mut requests = Family::counter("copal_origin_requests", "Requests sent to servers.");
+    let mut connects = Family::counter("copal_origin_connects", "Connections opened to servers.");
+    let mut reused = Family::counter("copal_origin_reused", "Requests over pooled connections.");
+    let mut errors = Family::counter("copal_origin_errors", "Requests that servers failed.");
+    let mut idle = Family::gauge("copal_origin_idle_connections", "Pooled connections.");
+    for pool in (doors.pools)() {
+        for peer in pool.peers() {
+            let stats = peer.stats();
+            let of = || {
+                vec![
+                    ("origin", pool.name().to_string()),
+                    ("server", stats.authority.to_string()),
+                ]
+            };
+            requests = requests.labelled(of(), stats.requests as f64);
+            connects = connects.labelled(of(), stats.connects as f64);
+            reused = reused.labelled(of(), stats.reused as f64);
+            idle = idle.labelled(of(), stats.idle as f64);
+            for (kind, count) in stats.errors {
+                let mut labels = of();
+                labels.push(("kind", kind.as_str().to_owned()));
+                errors = errors.labelled(labels, count as f64);
+            }
+        }
+    }
+    vec![requests, connects, reused, errors, idle]
+}

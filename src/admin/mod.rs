@@ -1,0 +1,219 @@
+//! The operator's door: its own listener, its own token, never a way for traffic.
+//!
+//! | path | does |
+//! |---|---|
+//! | `POST /api/v1/purge` | `{"url":…}` or `{"all":true}`, with `"soft":true` if wished |
+//! | `POST /api/v1/reload` | reads the configuration again, as SIGHUP does |
+//! | `GET /api/v1/status` | counters, store and origins as JSON |
+//! | `GET /metrics` | the same for Prometheus |
+//! | `GET /healthz`, `GET /readyz` | alive; ready for traffic |
+//!
+//! It sees the floors below through [`Doors`], which whoever builds the program fills in.
+
+mod api;
+mod metrics;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use subtle::ConstantTimeEq;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::config;
+use crate::origin::Pool;
+use crate::store::Store;
+use crate::telemetry::Telemetry;
+
+/// The longest request body the API reads.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Operators and scrapers at once.
+const CONNECTIONS_MAX: usize = 64;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the operator may see and do, handed in by whoever built it.
+pub struct Doors {
+    /// Where objects live.
+    pub store: Arc<Store>,
+    /// Where facts go.
+    pub telemetry: Arc<Telemetry>,
+    /// The origins in force at this moment.
+    pub pools: Box<dyn Fn() -> Vec<Arc<Pool>> + Send + Sync>,
+    /// Client connections open at this moment.
+    pub connections: Box<dyn Fn() -> u64 + Send + Sync>,
+    /// How long the process has been running.
+    pub uptime: Box<dyn Fn() -> Duration + Send + Sync>,
+    /// Whether new traffic is welcome.
+    pub ready: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Reads the configuration again; the complaints if it was refused.
+    pub reload: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+}
+
+/// The admin listener's service.
+pub struct Admin {
+    doors: Doors,
+    token: Option<config::Secret>,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+// === impl Admin ===
+
+impl Admin {
+    /// A door that opens with `config`'s token, or to anybody where it has none.
+    pub fn new(config: &config::Admin, doors: Doors) -> Arc<Self> {
+        Arc::new(Self {
+            doors,
+            token: config.token.clone(),
+        })
+    }
+
+    /// Serves `listener` for as long as the process lives: an operator wants to see a drain too.
+    pub async fn run(self: Arc<Self>, listener: TcpListener) {
+        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            // The semaphore is never closed.
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+                return;
+            };
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            };
+            let admin = Arc::clone(&self);
+            tokio::spawn(async move {
+                admin.serve(stream).await;
+                drop(permit);
+            });
+        }
+    }
+
+    async fn serve(&self, stream: TcpStream) {
+        let service = service_fn(|request| async {
+            let answered = timeout(REQUEST_TIMEOUT, self.answer(request)).await;
+            let late = || text(StatusCode::REQUEST_TIMEOUT, "the request took too long\n");
+            Ok::<_, Infallible>(answered.unwrap_or_else(|_| late()))
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(REQUEST_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service);
+        // A client that breaks off is its own affair.
+        let _ = connection.await;
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let path = request.uri().path().to_owned();
+        let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
+        let is_post = *request.method() == Method::POST;
+        // Probes of an orchestrator come without a token.
+        match path.as_str() {
+            "/healthz" if is_get => return text(StatusCode::OK, "ok\n"),
+            "/readyz" if is_get => return self.ready(),
+            _ => {}
+        }
+        if let Err(refused) = self.admit(&request) {
+            return *refused;
+        }
+        match path.as_str() {
+            "/" if is_get => text(StatusCode::OK, INDEX),
+            "/metrics" if is_get => metrics::answer_scrape(&self.doors),
+            "/api/v1/status" if is_get => api::status(&self.doors),
+            "/api/v1/purge" if is_post => match read(request).await {
+                Ok(body) => api::purge(&self.doors, &body),
+                Err(refused) => refused,
+            },
+            "/api/v1/reload" if is_post => api::reload(&self.doors),
+            "/" | "/metrics" | "/healthz" | "/readyz" | "/api/v1/status" | "/api/v1/purge"
+            | "/api/v1/reload" => text(StatusCode::METHOD_NOT_ALLOWED, "wrong method\n"),
+            _ => text(StatusCode::NOT_FOUND, INDEX),
+        }
+    }
+
+    fn ready(&self) -> Answer {
+        if (self.doors.ready)() {
+            text(StatusCode::OK, "ready\n")
+        } else {
+            text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+        }
+    }
+
+    fn admit(&self, request: &Request<Incoming>) -> Result<(), Box<Answer>> {
+        // A page of some other site in the operator's browser must not reach through.
+        if let Some(origin) = request.headers().get(ORIGIN) {
+            let own = request
+                .headers()
+                .get(HOST)
+                .and_then(|host| host.to_str().ok());
+            let from = origin
+                .to_str()
+                .ok()
+                .and_then(|origin| origin.split_once("://"));
+            if from.map(|(_, host)| host) != own {
+                return Err(text(StatusCode::FORBIDDEN, "not from another site\n").into());
+            }
+        }
+        let Some(token) = &self.token else {
+            return Ok(());
+        };
+        let given = request
+            .headers()
+            .get(AUTHORIZATION)
+            .map(HeaderValue::as_bytes);
+        let wanted = format!("Bearer {}", token.expose());
+        if given.is_some_and(|given| given.ct_eq(wanted.as_bytes()).into()) {
+            return Ok(());
+        }
+        let mut refused = text(StatusCode::UNAUTHORIZED, "a bearer token is wanted\n");
+        let challenge = HeaderValue::from_static("Bearer");
+        refused
+            .headers_mut()
+            .insert(http::header::WWW_AUTHENTICATE, challenge);
+        Err(refused.into())
+    }
+}
+
+const INDEX: &str = "copal admin\n\n\
+    POST /api/v1/purge    {\"url\":\"http://host/path\"} or {\"all\":true}, with \"soft\":true if wished\n\
+    POST /api/v1/reload\n\
+    GET  /api/v1/status\n\
+    GET  /metrics\n\
+    GET  /healthz\n\
+    GET  /readyz\n";
+
+async fn read(request: Request<Incoming>) -> Result<Bytes, Answer> {
+    let body = Limited::new(request.into_body(), BODY_BYTES_MAX);
+    let whole = body.collect().await;
+    whole.map(|body| body.to_bytes()).map_err(|_| {
+        text(
+            StatusCode::BAD_REQUEST,
+            "the body broke off or is longer than 64 KiB\n",
+        )
+    })
+}
+
+fn text(status: StatusCode, text: &str) -> Answer {
+    answer(status, "text/plain; charset=utf-8", text.to_owned())
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: String) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = status;
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}

@@ -1,0 +1,183 @@
+//! The top floor: builds everything once, runs it, and takes it down in order.
+//!
+//! The wiring is meant to be read aloud. Nothing else knows how the floors are put together.
+
+mod reload;
+mod signals;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+use crate::admin::{Admin, Doors};
+use crate::clock;
+use crate::config::Config;
+use crate::pipeline::{Current, Site};
+use crate::server::{self, Drain, Server};
+use crate::store::Store;
+use crate::telemetry::Telemetry;
+use reload::Reload;
+use signals::{Event, Signals};
+
+/// How often memory and connections that nobody needs are given back.
+const TIDY_EVERY: Duration = Duration::from_millis(250);
+
+/// A proxy, built and bound, not yet serving.
+pub struct App {
+    server: Server,
+    drain: Drain,
+    drain_timeout: Duration,
+    reload: Arc<Reload>,
+    current: Arc<Current>,
+    listeners: Vec<(&'static str, TcpListener)>,
+    admin: Option<(Arc<Admin>, TcpListener)>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every request that was accepted has been answered.
+    Clean,
+    /// The drain's deadline passed, or a second signal came: some were cut.
+    Cut,
+}
+
+// === impl App ===
+
+impl App {
+    /// Builds a proxy from `config` and binds its listeners. `file` is what a reload reads.
+    ///
+    /// # Errors
+    /// What could not be opened or bound, with its name.
+    pub fn build(config: Config, file: Option<PathBuf>) -> anyhow::Result<Self> {
+        let telemetry = Telemetry::open(&config.log).context("cannot open the access log")?;
+        let telemetry = Arc::new(telemetry);
+        let store = Store::new(&config.store);
+        let site = Site::build(&config, Arc::clone(&store), Arc::clone(&telemetry))?;
+        let current = Current::new(site);
+        let drain = Drain::new();
+        let server = Server::new(&config.server, Arc::clone(&current), drain.clone());
+        let listeners = bind_all(&config)?;
+        let reload = Reload::new(&config, file, &current, &store, &telemetry);
+        let admin = match &config.admin {
+            Some(admin) => {
+                let doors = doors(&store, &telemetry, &current, &server, &drain, &reload);
+                Some((Admin::new(admin, doors), server::bind(admin.address)?))
+            }
+            None => None,
+        };
+        let drain_timeout = config.server.drain_timeout;
+        Ok(Self {
+            server,
+            drain,
+            drain_timeout,
+            reload,
+            current,
+            listeners,
+            admin,
+        })
+    }
+
+    /// The addresses that were bound, in the order of the configuration; the admin's last.
+    pub fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        let traffic = self
+            .listeners
+            .iter()
+            .map(|(protocol, listener)| (*protocol, listener));
+        let admin = self.admin.as_ref().map(|(_, listener)| ("admin", listener));
+        traffic
+            .chain(admin)
+            .filter_map(|(protocol, listener)| Some((protocol, listener.local_addr().ok()?)))
+            .collect()
+    }
+
+    /// Says on standard output what was bound, one line a listener.
+    pub fn announce(&self) {
+        let mut out = std::io::stdout().lock();
+        for (protocol, address) in self.addresses() {
+            // Whoever closed the stream does not want to know.
+            let _ = writeln!(out, "listening {protocol} {address}");
+        }
+        let _ = out.flush();
+    }
+
+    /// Serves until a signal says to end, then drains.
+    ///
+    /// # Errors
+    /// When the process's signals cannot be watched.
+    pub async fn run(self) -> anyhow::Result<Ended> {
+        let mut signals = Signals::watch().context("cannot watch for signals")?;
+        for (_, listener) in self.listeners {
+            tokio::spawn(self.server.clone().run(listener));
+        }
+        if let Some((admin, listener)) = self.admin {
+            tokio::spawn(admin.run(listener));
+        }
+        tokio::spawn(tidy(Arc::clone(&self.current)));
+        while signals.next().await == Event::Reload {
+            self.reload.run_logged();
+        }
+        info!("draining");
+        self.drain.begin();
+        // The permits of connections that are still in the kernel's queue are not taken yet; the
+        // listeners take them first of all, before this task is polled again.
+        tokio::task::yield_now().await;
+        let ended = tokio::select! {
+            ended = self.server.ended(self.drain_timeout) => ended,
+            () = second(&mut signals) => false,
+        };
+        if !ended {
+            warn!(connections = self.server.connections(), "requests were cut");
+        }
+        Ok(if ended { Ended::Clean } else { Ended::Cut })
+    }
+}
+
+fn bind_all(config: &Config) -> Result<Vec<(&'static str, TcpListener)>, server::BindError> {
+    let bind = |listen: &crate::config::Listen| {
+        Ok((listen.protocol.as_str(), server::bind(listen.address)?))
+    };
+    config.listen.iter().map(bind).collect()
+}
+
+/// What the admin listener may see and do.
+fn doors(
+    store: &Arc<Store>,
+    telemetry: &Arc<Telemetry>,
+    current: &Arc<Current>,
+    server: &Server,
+    drain: &Drain,
+    reload: &Arc<Reload>,
+) -> Doors {
+    let (current, server) = (Arc::clone(current), server.clone());
+    let (drain, reload) = (drain.clone(), Arc::clone(reload));
+    Doors {
+        store: Arc::clone(store),
+        telemetry: Arc::clone(telemetry),
+        pools: Box::new(move || current.load().pools().cloned().collect()),
+        connections: Box::new(move || server.connections()),
+        uptime: Box::new(clock::uptime),
+        ready: Box::new(move || !drain.has_begun()),
+        reload: Box::new(move || reload.run()),
+    }
+}
+
+async fn tidy(current: Arc<Current>) {
+    let mut every = tokio::time::interval(TIDY_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        current.load().tidy();
+    }
+}
+
+/// Waits for another signal to shut down.
+async fn second(signals: &mut Signals) {
+    while signals.next().await != Event::Shutdown {}
+}

@@ -1,0 +1,81 @@
+//! Reload: a new configuration becomes a whole new site, or nothing changes.
+//!
+//! Sites, routes, origins and caching rules are swapped; store, counters and connections go on.
+//! What is bound or sized at the start (`listen`, `server`, `admin`, `store`, `log`) needs a
+//! restart, and the log says so. Pooled connections to origins are made anew.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tracing::{error, info, warn};
+
+use crate::config::{self, Config};
+use crate::pipeline::{Current, Site};
+use crate::store::Store;
+use crate::telemetry::Telemetry;
+
+/// All that a reload needs.
+pub(super) struct Reload {
+    file: Option<PathBuf>,
+    started_with: Config,
+    current: Arc<Current>,
+    store: Arc<Store>,
+    telemetry: Arc<Telemetry>,
+}
+
+// === impl Reload ===
+
+impl Reload {
+    pub(super) fn new(
+        config: &Config,
+        file: Option<PathBuf>,
+        current: &Arc<Current>,
+        store: &Arc<Store>,
+        telemetry: &Arc<Telemetry>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            file,
+            started_with: config.clone(),
+            current: Arc::clone(current),
+            store: Arc::clone(store),
+            telemetry: Arc::clone(telemetry),
+        })
+    }
+
+    /// Reads the file again and puts it in force; the complaints if it was refused.
+    pub(super) fn run(&self) -> Result<(), String> {
+        self.telemetry.reopen();
+        let Some(file) = &self.file else {
+            return Err("started from flags: there is no file to read again".to_owned());
+        };
+        let config = config::load(file).map_err(|complaints| complaints.to_string())?;
+        let (store, telemetry) = (Arc::clone(&self.store), Arc::clone(&self.telemetry));
+        let site = Site::build(&config, store, telemetry).map_err(|error| error.to_string())?;
+        self.current.swap(site);
+        for table in self.not_in_force(&config) {
+            warn!(table, "a change here takes effect at the next start");
+        }
+        Ok(())
+    }
+
+    /// The same for a signal, whose sender reads the log.
+    pub(super) fn run_logged(&self) {
+        match self.run() {
+            Ok(()) => info!("reloaded"),
+            Err(complaints) => error!(%complaints, "not reloaded; the old configuration goes on"),
+        }
+    }
+
+    fn not_in_force(&self, new: &Config) -> impl Iterator<Item = &'static str> {
+        let old = &self.started_with;
+        [
+            ("listen", old.listen != new.listen),
+            ("server", old.server != new.server),
+            ("admin", old.admin != new.admin),
+            ("log", old.log != new.log),
+            ("store", old.store != new.store),
+        ]
+        .into_iter()
+        .filter_map(|(table, changed)| changed.then_some(table))
+    }
+}

@@ -1,0 +1,55 @@
+//! The command line: one file per subcommand.
+//!
+//! Each turns its arguments into a call of the floors below and the outcome into an exit code:
+//! 0 clean, 1 a failure at run time, 2 bad arguments or configuration.
+
+mod check;
+mod demo;
+mod purge;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A caching HTTP reverse proxy.
+#[derive(Parser)]
+#[command(name = "copal", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the proxy, from a file or from flags.
+    Run(run::Arguments),
+    /// Check a configuration file; tells every complaint with its line.
+    Check(File),
+    /// Show what it does: a slow origin, the proxy before it, and the difference.
+    Demo,
+    /// Purge a running proxy's stored responses.
+    Purge(purge::Arguments),
+}
+
+#[derive(Args)]
+struct File {
+    /// The configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
+    config: PathBuf,
+}
+
+// === impl Cli ===
+
+impl Cli {
+    /// Carries out the command.
+    pub fn run(self) -> ExitCode {
+        match self.command {
+            Command::Run(arguments) => run::run(arguments),
+            Command::Check(File { config }) => check::run(&config),
+            Command::Demo => demo::run(),
+            Command::Purge(arguments) => purge::run(&arguments),
+        }
+    }
+}
