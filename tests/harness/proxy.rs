@@ -1,0 +1,338 @@
+//! The real binary, started as a user would: a TOML file or flags, ports read from its standard
+//! output, signals, metrics, memory as the kernel counts it. It is killed when dropped, and what it
+//! wrote to standard error is shown when the test fails.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use tokio::sync::watch;
+use tokio::time;
+
+use super::client::{Client, Response};
+use super::origin::Origin;
+use super::{Fields, POLL, TempDir, eventually, within};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_copal");
+
+/// A running proxy.
+pub struct Proxy {
+    child: Child,
+    address: SocketAddr,
+    admin: Option<SocketAddr>,
+    stdout: watch::Receiver<Lines>,
+    stderr: Arc<Mutex<String>>,
+    _folder: TempDir,
+}
+
+/// A configuration in the making. Every table starts empty, so a test names only what it is about.
+pub struct Setup {
+    profile: &'static str,
+    tables: BTreeMap<&'static str, String>,
+    sites: String,
+}
+
+#[derive(Clone, Default)]
+struct Lines {
+    lines: Vec<String>,
+    ended: bool,
+}
+
+// === impl Proxy ===
+
+impl Proxy {
+    /// A configuration with one origin, `main`, behind one site for every host and path.
+    pub fn before(origin: &Origin) -> Setup {
+        Self::before_url(&origin.url())
+    }
+
+    /// As [`Self::before`], for an origin that may not be there.
+    pub fn before_url(url: &str) -> Setup {
+        let address = "address = \"127.0.0.1:0\"\n";
+        let server = format!("servers = [\"{url}\"]\n");
+        let tables = [
+            ("[listen]", address.to_owned()),
+            ("admin", address.to_owned()),
+            ("origins.main", server),
+        ];
+        let sites = "[[site]]\nhosts = [\"*\"]\norigin = \"main\"\n".to_owned();
+        Setup {
+            profile: "cautious",
+            tables: BTreeMap::from(tables),
+            sites,
+        }
+    }
+
+    /// The defaults before one origin.
+    pub async fn start(origin: &Origin) -> Self {
+        Self::before(origin).start().await
+    }
+
+    /// `copal run` with these arguments.
+    pub async fn run(arguments: &[&str]) -> Self {
+        let arguments = ["run"].iter().chain(arguments).copied();
+        Self::spawn(Command::new(BINARY).args(arguments), TempDir::new()).await
+    }
+
+    async fn spawn(command: &mut Command, folder: TempDir) -> Self {
+        let command = command.current_dir(folder.path()).stdin(Stdio::null());
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the copal binary");
+        let stdout = collect_lines(child.stdout.take().expect("a piped stdout"));
+        let stderr = collect_text(child.stderr.take().expect("a piped stderr"));
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut proxy = Self {
+            child,
+            address,
+            admin: None,
+            stdout,
+            stderr,
+            _folder: folder,
+        };
+        proxy.address = proxy
+            .listener("http")
+            .await
+            .expect("a line `listening http ADDRESS`");
+        proxy
+    }
+
+    /// The address of a listener, once its line is on standard output; `None` if it never comes.
+    async fn listener(&self, kind: &str) -> Option<SocketAddr> {
+        let prefix = format!("listening {kind} ");
+        let mut stdout = self.stdout.clone();
+        let find = |it: &Lines| {
+            it.lines
+                .iter()
+                .find_map(|it| it.strip_prefix(&prefix)?.parse().ok())
+        };
+        let wait = stdout.wait_for(|it| it.ended || find(it).is_some());
+        let lines = within("the proxy to listen", wait).await.ok()?;
+        find(&lines)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the admin endpoint listens.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.expect("a proxy with an admin listener")
+    }
+
+    /// A new connection.
+    pub async fn client(&self) -> Client {
+        Client::connect(self.address).await
+    }
+
+    /// A new connection to the admin endpoint.
+    pub async fn admin(&self) -> Client {
+        Client::connect(self.admin_address()).await
+    }
+
+    /// A GET on a connection of its own.
+    pub async fn get(&self, path: &str) -> Response {
+        self.get_with(path, &[]).await
+    }
+
+    /// A GET with fields on a connection of its own.
+    pub async fn get_with(&self, path: &str, fields: Fields<'_>) -> Response {
+        self.client().await.get_with(path, fields).await
+    }
+
+    /// So many clients that have all sent the same GET.
+    pub async fn herd(&self, count: usize, path: &str) -> Vec<Client> {
+        let mut herd = Vec::new();
+        for _ in 0..count {
+            let mut client = self.client().await;
+            client.request("GET", path, &[]).await;
+            herd.push(client);
+        }
+        herd
+    }
+
+    /// `POST /api/v1/purge` with this JSON.
+    pub async fn purge(&self, json: &str) -> Response {
+        self.admin()
+            .await
+            .send_body("POST", "/api/v1/purge", json)
+            .await
+    }
+
+    /// Every sample of `GET /metrics`, by its name with its labels.
+    pub async fn metrics(&self) -> BTreeMap<String, f64> {
+        let text = self.admin().await.get("/metrics").await.text();
+        let samples = text.lines().filter(|it| !it.starts_with('#'));
+        let pairs = samples.filter_map(|it| it.rsplit_once(' '));
+        pairs
+            .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
+            .collect()
+    }
+
+    /// The sum of all samples of a family that carry this label; an empty label stands for all.
+    pub async fn metric(&self, name: &str, label: &str) -> f64 {
+        let of_family = |key: &str| key.split('{').next() == Some(name) && key.contains(label);
+        self.metrics()
+            .await
+            .iter()
+            .filter(|(key, _)| of_family(key))
+            .map(|(_, value)| value)
+            .sum()
+    }
+
+    /// The memory that is resident, as the kernel counts it.
+    pub fn rss_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(path).expect("the status of a running process");
+        let line = status
+            .lines()
+            .find(|it| it.starts_with("VmRSS:"))
+            .expect("a VmRSS line");
+        let kibibytes = line
+            .split_whitespace()
+            .nth(1)
+            .and_then(|it| it.parse::<u64>().ok());
+        kibibytes.expect("a number of kB") * 1024
+    }
+
+    /// Asks the proxy to drain. The shell's own `kill` spares us a crate for one system call.
+    pub fn sigterm(&self) {
+        let kill = format!("kill -TERM {}", self.child.id());
+        let status = Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .expect("a shell");
+        assert!(status.success(), "no process to signal");
+    }
+
+    /// Waits for the end of the process.
+    pub async fn wait_exit(&mut self) -> ExitStatus {
+        let wait = async {
+            loop {
+                if let Some(status) = self.child.try_wait().expect("our own child") {
+                    return status;
+                }
+                time::sleep(POLL).await;
+            }
+        };
+        within("the proxy to exit", wait).await
+    }
+
+    /// Waits until new connections are refused.
+    pub async fn refuses_connections(&self) {
+        let refused = async || tokio::net::TcpStream::connect(self.address).await.is_err();
+        eventually("new connections to be refused", refused).await;
+    }
+
+    /// The lines on standard output so far.
+    pub fn stdout(&self) -> Vec<String> {
+        self.stdout.borrow().lines.clone()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if thread::panicking() {
+            let stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+            eprintln!("--- standard error of the proxy ---\n{stderr}");
+        }
+    }
+}
+
+// === impl Setup ===
+
+impl Setup {
+    /// `"cautious"`, unless set here, or `"rfc"`.
+    pub fn profile(mut self, profile: &'static str) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// Adds lines to a table: `server`, `admin`, `log`, `store`, `cache`, `origins.main` and so on.
+    pub fn table(mut self, name: &'static str, lines: &str) -> Self {
+        let table = self.tables.entry(name).or_default();
+        table.push_str(lines);
+        table.push('\n');
+        self
+    }
+
+    /// Adds an origin beside `main`.
+    pub fn origin(self, table: &'static str, origin: &Origin) -> Self {
+        self.table(table, &format!("servers = [\"{}\"]", origin.url()))
+    }
+
+    /// Replaces the one site by these.
+    pub fn sites(mut self, text: &str) -> Self {
+        self.sites = text.to_owned();
+        self
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("profile = \"{}\"\n", self.profile);
+        for (name, lines) in &self.tables {
+            write!(text, "\n[{name}]\n{lines}").expect("text grows");
+        }
+        text + "\n" + &self.sites
+    }
+
+    /// Starts the binary with this configuration.
+    pub async fn start(self) -> Proxy {
+        self.start_in(TempDir::new()).await
+    }
+
+    /// As [`Self::start`], in a folder the test knows.
+    pub async fn start_in(self, folder: TempDir) -> Proxy {
+        let file = folder.write("config.toml", &self.text());
+        let mut command = Command::new(BINARY);
+        let mut proxy = Proxy::spawn(command.arg("run").arg("-c").arg(file), folder).await;
+        proxy.admin = proxy.listener("admin").await;
+        proxy
+    }
+}
+
+/// Runs the binary to its end, off this thread so that an origin's gates can still be worked.
+pub async fn command(arguments: &[&str], folder: &Path) -> Output {
+    let mut command = Command::new(BINARY);
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null());
+    let run = tokio::task::spawn_blocking(move || command.output());
+    within("a command to end", run)
+        .await
+        .expect("a task that ends")
+        .expect("the copal binary")
+}
+
+fn collect_lines(pipe: impl Read + Send + 'static) -> watch::Receiver<Lines> {
+    let (sender, receiver) = watch::channel(Lines::default());
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            sender.send_modify(|it| it.lines.push(line));
+        }
+        sender.send_modify(|it| it.ended = true);
+    });
+    receiver
+}
+
+fn collect_text(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let text = Arc::<Mutex<String>>::default();
+    let kept = Arc::clone(&text);
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+            let more = String::from_utf8_lossy(&buffer[..count]);
+            kept.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push_str(&more);
+        }
+    });
+    text
+}

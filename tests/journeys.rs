@@ -1,0 +1,32 @@
+//! Stories about the real binary, told from outside: bytes in, bytes out, signals and metrics.
+//! Each test is named as the fact it checks. What a function does inside is tested beside it in
+//! `src`; here nothing of the library is used.
+
+// A test binary exports nothing: `pub` here only means "beyond this file".
+#![allow(unreachable_pub)]
+
+mod harness;
+
+/// One file per theme, in the order in which a newcomer would ask.
+mod journeys {
+    mod basic;
+    mod routing;
+
+    mod conditional;
+    mod freshness;
+    mod purge;
+    mod vary;
+
+    mod coalesce;
+    mod leaving;
+
+    mod limits;
+    mod malformed;
+    mod origin_faults;
+    mod origin_pool;
+    mod requests;
+
+    mod admin;
+    mod log;
+    mod shutdown;
+}

@@ -1,0 +1,154 @@
+//! The operator's door: health, status, metrics, token. Purging has a theme of its own.
+
+use crate::harness::{Fields, Origin, Proxy, eventually};
+
+const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
+
+#[tokio::test]
+async fn it_is_alive_ready_and_says_how_it_is() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let proxy = Proxy::start(&origin).await;
+    let mut admin = proxy.admin().await;
+    assert_eq!(admin.get("/healthz").await.status, 200);
+    assert_eq!(admin.get("/readyz").await.status, 200);
+    let status = admin.get("/api/v1/status").await;
+    assert_eq!(status.status, 200, "{status:?}");
+    assert!(
+        status
+            .field("content-type")
+            .is_some_and(|it| it.starts_with("application/json"))
+    );
+    let json: serde_json::Value = serde_json::from_slice(&status.body).expect("JSON");
+    assert!(json.as_object().is_some_and(|it| !it.is_empty()), "{json}");
+}
+
+#[tokio::test]
+async fn unknown_paths_and_wrong_methods_are_refused() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let proxy = Proxy::start(&origin).await;
+    let mut admin = proxy.admin().await;
+    assert_eq!(admin.get("/nowhere").await.status, 404);
+    assert_eq!(
+        admin.get("/api/v1/purge").await.status,
+        405,
+        "a purge is no GET"
+    );
+    assert_eq!(
+        admin.send_body("POST", "/api/v1/status", "{}").await.status,
+        405
+    );
+}
+
+#[tokio::test]
+async fn the_traffic_listener_is_no_admin_listener() {
+    let origin = Origin::answering(200, &[], "the origin's");
+    let proxy = Proxy::start(&origin).await;
+    for path in ["/metrics", "/healthz", "/api/v1/status"] {
+        assert!(proxy.get(path).await.is_good("the origin's"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_promised_metric_is_there_and_well_formed() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let proxy = Proxy::start(&origin).await;
+    for path in ["/a", "/a", "/b"] {
+        proxy.get(path).await;
+    }
+    let counted = async || proxy.metric("copal_requests_total", "").await == 3.0;
+    eventually("three requests to be counted", counted).await;
+    let requests = "copal_requests_total";
+    assert_eq!(proxy.metric(requests, "outcome=\"hit\"").await, 1.0);
+    assert_eq!(proxy.metric(requests, "outcome=\"miss\"").await, 2.0);
+    assert_eq!(proxy.metric(requests, "status=\"2xx\"").await, 3.0);
+    assert_eq!(proxy.metric("copal_response_bytes_total", "").await, 15.0);
+    assert_eq!(
+        proxy
+            .metric("copal_request_duration_seconds_count", "")
+            .await,
+        3.0
+    );
+    assert_eq!(
+        proxy
+            .metric("copal_request_duration_seconds_bucket", "le=\"+Inf\"")
+            .await,
+        3.0
+    );
+    assert_eq!(proxy.metric("copal_objects", "").await, 2.0);
+    assert!(proxy.metric("copal_store_bytes", "").await > 10.0);
+    assert_eq!(
+        proxy
+            .metric("copal_origin_requests_total", "origin=\"main\"")
+            .await,
+        2.0
+    );
+
+    let metrics = proxy.metrics().await;
+    for name in ["copal_fills_in_flight", "copal_connections"] {
+        let there = metrics.keys().any(|it| it.split('{').next() == Some(name));
+        assert!(there, "{name} is not among {:?}", metrics.keys());
+    }
+    assert!(
+        metrics.keys().all(|it| it.starts_with("copal_")),
+        "{metrics:?}"
+    );
+}
+
+#[tokio::test]
+async fn outcomes_are_told_apart() {
+    let origin = Origin::start(async |request, connection| match &*request.path {
+        "/stale" => {
+            let status = if request.nth > 1 { 304 } else { 200 };
+            let fields = [("cache-control", "max-age=0"), ("etag", "\"1\"")];
+            connection.respond(status, &fields, "hello").await;
+        }
+        "/broken" => connection.close(),
+        _ => connection.respond(200, FRESH, "hello").await,
+    });
+    let sites = r#"
+        [[site]]
+        hosts = ["*"]
+        route = [
+            { path = "/*", origin = "main" },
+            { path = "/answer", answer = { status = 200, body = "ours" } },
+        ]
+    "#;
+    let proxy = Proxy::before(&origin).sites(sites).start().await;
+    for path in ["/stale", "/stale", "/broken", "/answer"] {
+        proxy.get(path).await;
+    }
+    proxy.client().await.send_body("POST", "/a", "text").await;
+    for outcome in ["miss", "revalidated", "error", "synth", "pass"] {
+        let label = format!("outcome=\"{outcome}\"");
+        let counted = async || proxy.metric("copal_requests_total", &label).await == 1.0;
+        eventually(&format!("one {outcome}"), counted).await;
+    }
+    assert_eq!(
+        proxy.metric("copal_requests_total", "status=\"5xx\"").await,
+        1.0
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_wanted_where_one_is_configured() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let proxy = Proxy::before(&origin)
+        .table("admin", "token = \"secret\"")
+        .start()
+        .await;
+    let mut admin = proxy.admin().await;
+    let table: &[(Fields, u16)] = &[
+        (&[], 401),
+        (&[("authorization", "Bearer wrong")], 401),
+        (&[("authorization", "Bearer secre")], 401),
+        (&[("authorization", "Basic secret")], 401),
+        (&[("authorization", "Bearer secret")], 200),
+    ];
+    for (fields, status) in table {
+        let response = admin.get_with("/api/v1/status", fields).await;
+        assert_eq!(response.status, *status, "{fields:?}: {response:?}");
+    }
+    proxy.get("/a").await;
+    assert_eq!(proxy.purge("{\"all\":true}").await.status, 401);
+    assert!(proxy.get("/a").await.is_hit());
+}

@@ -1,0 +1,361 @@
+//! Taking things out of the cache: the admin endpoint, the command line, the PURGE method, and what
+//! unsafe methods do by themselves. Rows 53 and 54 of the faults to survive.
+
+use std::process::Output;
+
+use crate::harness::{Fields, Gate, Origin, Proxy, Response, TempDir, command, responses};
+
+const URL: &str = "http://example.test/a";
+const FRESH: Fields<'static> = &[("cache-control", "max-age=60"), ("etag", "\"1\"")];
+
+/// Always fresh, with a body that counts requests, and 304 for those who know the tag.
+fn counting() -> Origin {
+    Origin::start(async |request, connection| {
+        let status = if request.field("if-none-match").is_some() {
+            304
+        } else {
+            200
+        };
+        connection
+            .respond(status, FRESH, request.nth.to_string())
+            .await;
+    })
+}
+
+fn purged(response: &Response) -> Option<u64> {
+    assert_eq!(response.status, 200, "{response:?}");
+    let json: serde_json::Value = serde_json::from_slice(&response.body).expect("JSON");
+    json["purged"].as_u64()
+}
+
+// --- the admin endpoint --------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_purged_url_is_fetched_anew_and_no_other() {
+    let origin = counting();
+    let proxy = Proxy::start(&origin).await;
+    for path in ["/a", "/a?b", "/b"] {
+        proxy.get(path).await;
+    }
+    assert_eq!(
+        purged(&proxy.purge(&format!("{{\"url\":\"{URL}\"}}")).await),
+        Some(1)
+    );
+    let next = proxy.get("/a").await;
+    assert!(next.is_good("2") && !next.is_hit(), "{next:?}");
+    assert_eq!(
+        origin.last().field("if-none-match"),
+        None,
+        "nothing is left to ask about"
+    );
+    assert!(proxy.get("/a?b").await.is_hit() && proxy.get("/b").await.is_hit());
+    assert_eq!(
+        purged(&proxy.purge("{\"url\":\"http://example.test/none\"}").await),
+        Some(0)
+    );
+}
+
+/// c00041.
+#[tokio::test]
+async fn a_purge_takes_all_variants() {
+    let origin = Origin::start(async |request, connection| {
+        let fields = [("cache-control", "max-age=60"), ("vary", "accept-language")];
+        connection
+            .respond(200, &fields, request.nth.to_string())
+            .await;
+    });
+    let proxy = Proxy::start(&origin).await;
+    let languages = ["en", "de", "fr"];
+    for language in languages {
+        proxy.get_with("/a", &[("accept-language", language)]).await;
+    }
+    proxy.purge(&format!("{{\"url\":\"{URL}\"}}")).await;
+    for language in languages {
+        let response = proxy.get_with("/a", &[("accept-language", language)]).await;
+        assert!(!response.is_hit(), "{language}: {response:?}");
+    }
+}
+
+/// c00132.
+#[tokio::test]
+async fn a_soft_purge_leaves_something_to_ask_about() {
+    let origin = counting();
+    let proxy = Proxy::start(&origin).await;
+    proxy.get("/a").await;
+    assert_eq!(
+        purged(
+            &proxy
+                .purge(&format!("{{\"url\":\"{URL}\",\"soft\":true}}"))
+                .await
+        ),
+        Some(1)
+    );
+    let next = proxy.get("/a").await;
+    assert!(next.is_good("1") && next.says("fwd=stale"), "{next:?}");
+    assert_eq!(origin.last().field("if-none-match"), Some("\"1\""));
+    assert!(proxy.get("/a").await.is_hit());
+}
+
+#[tokio::test]
+async fn all_may_be_purged_at_once() {
+    let origin = counting();
+    let proxy = Proxy::start(&origin).await;
+    for path in ["/a", "/b", "/c"] {
+        proxy.get(path).await;
+    }
+    proxy.purge("{\"all\":true}").await;
+    for path in ["/a", "/b", "/c"] {
+        let next = proxy.get(path).await;
+        assert!(next.is_good("2") && !next.is_hit(), "{next:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_purge_that_makes_no_sense_is_a_400_and_purges_nothing() {
+    let origin = counting();
+    let proxy = Proxy::start(&origin).await;
+    proxy.get("/a").await;
+    let table = [
+        "",
+        "{",
+        "[]",
+        "{}",
+        "{\"all\":false}",
+        "{\"url\":7}",
+        "{\"url\":\"\"}",
+        "{\"urk\":\"x\"}",
+    ];
+    for json in table {
+        let response = proxy.purge(json).await;
+        assert!(
+            [400, 422].contains(&response.status),
+            "{json:?}: {response:?}"
+        );
+    }
+    assert!(proxy.get("/a").await.is_hit());
+}
+
+// --- the command line ----------------------------------------------------------------------------
+
+#[tokio::test]
+async fn the_command_purges_prints_the_count_and_says_how_it_went() {
+    let origin = counting();
+    let proxy = Proxy::start(&origin).await;
+    let folder = TempDir::new();
+    let admin = proxy.admin_address().to_string();
+    let purge = async |arguments: &[&str]| -> Output {
+        let arguments = [&["purge", "--admin", &*admin], arguments].concat();
+        command(&arguments, folder.path()).await
+    };
+    proxy.get("/a").await;
+
+    let output = purge(&[URL]).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains('1'),
+        "{output:?}"
+    );
+    assert!(proxy.get("/a").await.is_good("2"));
+
+    assert_eq!(purge(&["--soft", URL]).await.status.code(), Some(0));
+    assert!(proxy.get("/a").await.says("fwd=stale"));
+
+    assert_eq!(purge(&["--all"]).await.status.code(), Some(0));
+    assert!(!proxy.get("/a").await.is_hit());
+}
+
+#[tokio::test]
+async fn the_command_fails_where_nobody_answers() {
+    let origin = counting();
+    let folder = TempDir::new();
+    let nobody = origin.address().to_string();
+    drop(origin);
+    let output = command(&["purge", "--admin", &nobody, URL], folder.path()).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(!output.stderr.is_empty());
+}
+
+// --- PURGE ---------------------------------------------------------------------------------------
+
+async fn send(proxy: &Proxy, method: &str, path: &str) -> Response {
+    let mut client = proxy.client().await;
+    client.request(method, path, &[]).await;
+    client.response().await
+}
+
+#[tokio::test]
+async fn purge_is_for_clients_in_the_configured_networks() {
+    let origin = counting();
+    let networks = "purge_from = [\"127.0.0.0/8\"]";
+    let proxy = Proxy::before(&origin)
+        .table("server", networks)
+        .start()
+        .await;
+    proxy.get("/a").await;
+    assert_eq!(send(&proxy, "PURGE", "/a").await.status, 200);
+    assert!(proxy.get("/a").await.is_good("2"));
+    assert_eq!(send(&proxy, "SOFTPURGE", "/a").await.status, 200);
+    assert!(proxy.get("/a").await.says("fwd=stale"));
+    assert!(origin.requests().iter().all(|it| it.method == "GET"));
+}
+
+#[tokio::test]
+async fn purge_from_elsewhere_is_a_403() {
+    let origin = counting();
+    let networks = "purge_from = [\"10.0.0.0/8\"]";
+    let proxy = Proxy::before(&origin)
+        .table("server", networks)
+        .start()
+        .await;
+    proxy.get("/a").await;
+    for method in ["PURGE", "SOFTPURGE"] {
+        assert_eq!(send(&proxy, method, "/a").await.status, 403, "{method}");
+    }
+    assert!(proxy.get("/a").await.is_hit());
+    assert!(origin.requests().iter().all(|it| it.method == "GET"));
+}
+
+#[tokio::test]
+async fn purge_is_an_ordinary_method_where_no_network_is_configured() {
+    let origin = counting();
+    let proxy = Proxy::start(&origin).await;
+    assert_eq!(send(&proxy, "PURGE", "/a").await.status, 200);
+    assert_eq!(origin.last().method, "PURGE");
+}
+
+// --- races ---------------------------------------------------------------------------------------
+
+/// Row 53: what was being fetched when the purge came is as old as what was purged.
+#[tokio::test]
+async fn a_fetch_in_progress_does_not_outlive_a_purge() {
+    for json in [
+        format!("{{\"url\":\"{URL}\"}}"),
+        "{\"all\":true}".to_owned(),
+    ] {
+        let gate = Gate::new();
+        let held = gate.clone();
+        let origin = Origin::start(async move |request, connection| {
+            let body = request.nth.to_string();
+            connection
+                .begin(200, &[FRESH[0], ("transfer-encoding", "chunked")])
+                .await;
+            if request.nth == 1 {
+                held.pass().await;
+            }
+            connection.chunk(body).await;
+            connection.chunk("").await;
+        });
+        let proxy = Proxy::start(&origin).await;
+        let mut early = proxy.herd(3, "/a").await;
+        gate.arrived(1).await;
+        assert_eq!(early[0].head().await.status(), 200);
+        assert_eq!(proxy.purge(&json).await.status, 200);
+        gate.open();
+        assert_eq!(early[0].rest().await.0, b"1", "its client is served");
+        let next = proxy.get("/a").await;
+        assert!(next.is_good("2") && !next.is_hit(), "{json}: {next:?}");
+    }
+}
+
+/// As before, when not even the head had come.
+#[tokio::test]
+async fn a_fetch_without_a_head_does_not_outlive_a_purge_either() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(async move |request, connection| {
+        if request.nth == 1 {
+            held.pass().await;
+        }
+        connection
+            .respond(200, FRESH, request.nth.to_string())
+            .await;
+    });
+    let proxy = Proxy::start(&origin).await;
+    let mut early = proxy.herd(1, "/a").await;
+    gate.arrived(1).await;
+    proxy.purge(&format!("{{\"url\":\"{URL}\"}}")).await;
+    gate.open();
+    assert!(responses(&mut early).await[0].is_good("1"));
+    let next = proxy.get("/a").await;
+    assert!(next.is_good("2") && !next.is_hit(), "{next:?}");
+}
+
+/// c00129, c00130 and row 54: the 304 that is under way must not revive what was purged, whether by
+/// hand or by an unsafe method.
+#[tokio::test]
+async fn a_revalidation_in_progress_does_not_revive_what_was_purged() {
+    for by_hand in [true, false] {
+        let gate = Gate::new();
+        let held = gate.clone();
+        let origin = Origin::start(async move |request, connection| {
+            if request.method == "POST" {
+                return connection.respond(200, &[], "done").await;
+            }
+            if request.field("if-none-match").is_some() {
+                held.pass().await;
+                return connection.respond(304, FRESH, "").await;
+            }
+            let control = if request.nth == 1 {
+                "max-age=0"
+            } else {
+                "max-age=60"
+            };
+            let fields = [("cache-control", control), ("etag", "\"1\"")];
+            connection
+                .respond(200, &fields, request.nth.to_string())
+                .await;
+        });
+        let proxy = Proxy::start(&origin).await;
+        proxy.get("/a").await;
+        let mut early = proxy.herd(1, "/a").await;
+        gate.arrived(1).await;
+        match by_hand {
+            true => proxy.purge(&format!("{{\"url\":\"{URL}\"}}")).await,
+            false => proxy.client().await.send_body("POST", "/a", "text").await,
+        };
+        gate.open();
+        assert_eq!(
+            responses(&mut early).await[0].status,
+            200,
+            "its client is served"
+        );
+        let next = proxy.get("/a").await;
+        assert!(
+            !next.is_hit() || next.text() != "1",
+            "by hand {by_hand}: {next:?}"
+        );
+    }
+}
+
+// --- unsafe methods ------------------------------------------------------------------------------
+
+/// RFC 9111 §4.4: "A cache MUST invalidate the target URI when it receives a non-error status code
+/// in response to an unsafe request method (including methods whose safety is unknown)."
+#[tokio::test]
+async fn an_unsafe_method_invalidates_its_url_unless_it_failed() {
+    let origin = Origin::start(async |request, connection| match &*request.method {
+        "GET" | "HEAD" | "OPTIONS" => connection.respond(200, FRESH, "hello").await,
+        "BREAK" => connection.respond(500, &[], "").await,
+        "REFUSE" => connection.respond(404, &[], "").await,
+        "MOVE" => connection.respond(302, &[("location", "/b")], "").await,
+        _ => connection.respond(204, &[], "").await,
+    });
+    let proxy = Proxy::start(&origin).await;
+    let table = [
+        ("POST", false),
+        ("PUT", false),
+        ("DELETE", false),
+        ("M-SEARCH", false),
+        ("MOVE", false),
+        ("OPTIONS", true),
+        ("BREAK", true),
+        ("REFUSE", true),
+    ];
+    for (method, kept) in table {
+        proxy.get("/a").await;
+        assert!(proxy.get("/a").await.is_hit());
+        send(&proxy, method, "/a").await;
+        let next = proxy.get("/a").await;
+        assert_eq!(next.is_hit(), kept, "{method}: {next:?}");
+    }
+}

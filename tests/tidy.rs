@@ -1,0 +1,337 @@
+//! The border guard: the rules of docs/architecture.md and docs/style.md that a machine can check.
+//! Each rule is one test over the text of `src`, and what it allows is data at the top. It is not
+//! a Rust parser: it knows strings, comments, braces and paths, and leaves the rest to clippy.
+
+// A test binary exports nothing: `pub` here only means "beyond this file".
+#![allow(unreachable_pub)]
+
+#[path = "tidy/scanner.rs"]
+mod scanner;
+#[path = "tidy/source.rs"]
+mod source;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use source::Source;
+
+/// Which floors a floor may import. Imports point down; who is not listed may import all.
+const FLOORS: &[(&str, &[&str])] = &[
+    ("clock", &[]),
+    ("semantics", &[]),
+    ("config", &["semantics"]),
+    ("telemetry", &["semantics", "config"]),
+    ("body", &["clock", "semantics", "config"]),
+    ("origin", &["clock", "semantics", "body", "config"]),
+    ("store", &["clock", "semantics", "body", "config"]),
+    (
+        "pipeline",
+        &[
+            "clock",
+            "semantics",
+            "body",
+            "origin",
+            "store",
+            "telemetry",
+            "config",
+        ],
+    ),
+    (
+        "server",
+        &["clock", "pipeline", "body", "telemetry", "config"],
+    ),
+    ("admin", &["store", "origin", "telemetry", "config"]),
+];
+
+/// Imports of single files beyond their floor's.
+const FILES: &[(&str, &[&str])] = &[("server/tcp.rs", &["origin"])];
+
+/// Floors that belong to the binary's top; nothing below may name them.
+const TOP: &[&str] = &["app", "cli"];
+
+/// A path and the only places in `src` that may name it. A place that ends in `/` is a folder, one
+/// that begins with `*` an ending. Patterns of one segment are crates; longer ones match anywhere.
+const DOORS: &[(&str, &[&str])] = &[
+    ("hyper", HYPER),
+    ("hyper_util", HYPER),
+    ("moka", &["store/memory.rs"]),
+    ("http_cache_semantics", &["semantics/policy.rs"]),
+    ("clap", &["main.rs", "cli/"]),
+    ("rustls", &["*/tls.rs"]),
+    ("tokio_rustls", &["*/tls.rs"]),
+    ("toml", &["config/"]),
+    ("serde_json", &["admin/"]),
+    ("arc_swap", &["pipeline/mod.rs"]),
+    ("SystemTime::now", &["clock.rs"]),
+    ("Instant::now", &["clock.rs"]),
+    ("std::time::Instant", &["clock.rs"]),
+    ("tokio::time::Instant", &["clock.rs"]),
+];
+
+const HYPER: &[&str] = &[
+    "server/http.rs",
+    "server/park.rs",
+    "server/io.rs",
+    "admin/mod.rs",
+    "origin/connect.rs",
+    "body/mod.rs",
+    "cli/demo.rs",
+];
+
+/// Crates a floor never uses, whatever its imports: the ground decides, and waits for nothing.
+const NEVER: &[(&str, &str)] = &[("semantics", "tokio")];
+
+const FUNCTION_LINES_MAX: usize = 70;
+const FILE_LINES_MAX: usize = 500;
+
+/// Files that may be longer than [`FILE_LINES_MAX`], each with its reason.
+const LONG_FILES: &[(&str, &str)] = &[];
+
+/// Macros that must not reach a user.
+const BANNED_MACROS: &[&str] = &["todo", "unimplemented", "dbg"];
+
+// --- the rules -----------------------------------------------------------------------------------
+
+#[test]
+fn imports_point_down() {
+    for_all_files(|file, found| {
+        let Some((_, below)) = FLOORS.iter().find(|(floor, _)| *floor == file.floor()) else {
+            return;
+        };
+        let also = FILES
+            .iter()
+            .find(|(path, _)| *path == file.path)
+            .map_or(&[][..], |it| it.1);
+        for (line, floor) in file.own_imports() {
+            let known = FLOORS.iter().any(|it| it.0 == floor) || TOP.contains(&floor.as_str());
+            let allowed = floor == file.floor()
+                || below.contains(&floor.as_str())
+                || also.contains(&floor.as_str());
+            if known && !allowed {
+                found.push(file.at(line, &format!("{} must not import {floor}", file.floor())));
+            }
+        }
+    });
+}
+
+#[test]
+fn the_root_is_reached_by_name_so_that_imports_can_be_seen() {
+    for_all_files(|file, found| {
+        for path in file.shipped_paths() {
+            let supers = path.segments.iter().take_while(|it| *it == "super").count();
+            if supers > 0 && supers >= file.depth() {
+                found.push(file.at(path.line, "reaches the root by `super`: write `crate::`"));
+            }
+        }
+    });
+}
+
+#[test]
+fn some_crates_have_one_door() {
+    for_all_files(|file, found| {
+        for path in file.shipped_paths() {
+            for (pattern, places) in DOORS {
+                if path.names(pattern) && !places.iter().any(|place| file.is_in(place)) {
+                    found.push(file.at(path.line, &format!("{pattern} belongs in {places:?}")));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn the_ground_waits_for_nothing() {
+    for_all_files(|file, found| {
+        for path in file.shipped_paths() {
+            for (floor, never) in NEVER {
+                if file.floor() == *floor && path.names(never) {
+                    found.push(file.at(path.line, &format!("{floor} never uses {never}")));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn functions_fit_on_a_screen() {
+    for_all_files(|file, found| {
+        for (name, lines) in file.functions() {
+            let count = lines.end() - lines.start() + 1;
+            if count > FUNCTION_LINES_MAX {
+                found.push(file.at(*lines.start(), &format!("fn {name} has {count} lines")));
+            }
+        }
+    });
+}
+
+#[test]
+fn files_stay_short_without_their_tests() {
+    for_all_files(|file, found| {
+        let count = file.text.lines().count() - file.test_lines();
+        let excused = LONG_FILES.iter().any(|(path, _)| *path == file.path);
+        if count > FILE_LINES_MAX && !excused {
+            found.push(file.at(1, &format!("{count} lines without tests")));
+        }
+    });
+}
+
+#[test]
+fn long_files_are_excused_only_while_they_are_long() {
+    let files = sources();
+    for (path, _) in LONG_FILES {
+        let file = files.iter().find(|file| file.path == *path);
+        let count = file.map_or(0, |it| it.text.lines().count() - it.test_lines());
+        assert!(count > FILE_LINES_MAX, "{path} needs no excuse any more");
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    for_all_files(|file, found| {
+        if !file.text.starts_with("//!") {
+            found.push(file.at(1, "does not open with `//!`"));
+        }
+    });
+}
+
+#[test]
+fn every_folder_has_its_paragraph_in_the_architecture() {
+    let architecture = read("docs/architecture.md");
+    let folders: BTreeSet<_> = sources().iter().filter_map(Source::folder).collect();
+    let missing: Vec<_> = folders
+        .iter()
+        .filter(|it| !architecture.contains(it.as_str()))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "docs/architecture.md says nothing of {missing:?}"
+    );
+}
+
+#[test]
+fn every_step_is_in_the_journey() {
+    let journey = read("docs/journey.md");
+    let files = sources();
+    let flow = files
+        .iter()
+        .find(|it| it.path == "pipeline/flow.rs")
+        .expect("pipeline/flow.rs");
+    let steps = flow.enum_variants("Step");
+    assert!(
+        steps.len() > 2,
+        "no enum Step in pipeline/flow.rs: {steps:?}"
+    );
+    let missing: Vec<_> = steps.iter().filter(|it| !has_word(&journey, it)).collect();
+    assert!(
+        missing.is_empty(),
+        "docs/journey.md says nothing of {missing:?}"
+    );
+}
+
+#[test]
+fn every_config_key_is_in_the_example_and_in_the_docs() {
+    let documents = ["config.toml.example", "docs/config.md"].map(|path| (path, read(path)));
+    let mut keys = 0;
+    for_all_files(|file, found| {
+        for (line, key) in file
+            .deserialized_fields()
+            .filter(|_| file.floor() == "config")
+        {
+            keys += 1;
+            let missing = documents.iter().filter(|(_, text)| !has_word(text, &key));
+            found.extend(missing.map(|(path, _)| file.at(line, &format!("`{key}` not in {path}"))));
+        }
+    });
+    assert!(
+        keys > 20,
+        "only {keys} fields of #[derive(Deserialize)] structs found in config"
+    );
+}
+
+#[test]
+fn the_example_checks_clean() {
+    let mut check = Command::new(env!("CARGO_BIN_EXE_copal"));
+    let output = check
+        .args(["check", "-c", "config.toml.example"])
+        .current_dir(root())
+        .output();
+    let output = output.expect("the copal binary");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn nothing_panics_without_a_reason() {
+    for_all_files(|file, found| {
+        for (line, call) in file.panicking_calls() {
+            if !file.has_reason(line) {
+                let what = format!(".{call}() without a comment above that says why it can't fail");
+                found.push(file.at(line, &what));
+            }
+        }
+    });
+}
+
+#[test]
+fn nothing_is_left_to_do() {
+    for_all_files(|file, found| {
+        for (index, token) in file.shipped() {
+            let is_macro = file.is(index + 1, "!");
+            if is_macro && BANNED_MACROS.contains(&token.text.as_str()) {
+                found.push(file.at(token.line, &format!("{}!", token.text)));
+            }
+        }
+    });
+}
+
+/// Fails with every complaint at once, as `src/path:line: what`.
+fn for_all_files(mut rule: impl FnMut(&Source, &mut Vec<String>)) {
+    let mut found = Vec::new();
+    for file in sources() {
+        rule(&file, &mut found);
+    }
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn sources() -> Vec<Source> {
+    let src = root().join("src");
+    let mut files = Vec::new();
+    let mut folders = vec![src.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder of src") {
+            let path = entry.expect("an entry of a folder").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                files.push(Source::read(&src, &path));
+            }
+        }
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    let tests: BTreeSet<_> = files.iter().flat_map(Source::test_files).collect();
+    files
+        .iter_mut()
+        .filter(|it| tests.contains(&it.path))
+        .for_each(Source::mark_as_test);
+    assert!(!files.is_empty(), "no sources");
+    files
+}
+
+/// Whether `text` has this word, not merely as a part of a longer one.
+fn has_word(text: &str, word: &str) -> bool {
+    let is_part = |it: char| it.is_alphanumeric() || it == '_';
+    text.split(|it| !is_part(it)).any(|it| it == word)
+}
