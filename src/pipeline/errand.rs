@@ -85,12 +85,12 @@ impl Errand {
     pub(super) fn new(lookup: &Lookup, leader: Leader, stale: Option<Arc<Object>>) -> Self {
         let Lookup {
             exchange,
-            authority,
+            key,
             route,
             pool,
             ..
         } = lookup;
-        let mut request = outbound::request(exchange, authority, route, pool).map(|_| ());
+        let mut request = outbound::request(exchange, key.authority(), route, pool).map(|_| ());
         conditional::strip(request.headers_mut());
         if let Some(stale) = &stale {
             conditional::ask(request.headers_mut(), &stale.validators());

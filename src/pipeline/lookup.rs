@@ -24,7 +24,6 @@ use crate::store::{Claim, Found, Leader, Object};
 /// A cacheable request with its route and key.
 pub(super) struct Lookup {
     pub(super) exchange: Exchange,
-    pub(super) authority: String,
     pub(super) key: KeyBuf,
     pub(super) route: Arc<Route>,
     pub(super) pool: Arc<Pool>,
@@ -138,14 +137,12 @@ impl Lookup {
     fn pass(self, why: Bypass) -> Step {
         let Self {
             exchange,
-            authority,
             key,
             route,
             pool,
         } = self;
         Step::Pass(Pass {
             exchange,
-            authority,
             key,
             route,
             pool,

@@ -25,7 +25,6 @@ use crate::telemetry::Fetched;
 /// A request that the cache has no part in.
 pub(super) struct Pass {
     pub(super) exchange: Exchange,
-    pub(super) authority: String,
     pub(super) key: KeyBuf,
     pub(super) route: Arc<Route>,
     pub(super) pool: Arc<Pool>,
@@ -55,13 +54,12 @@ impl Pass {
     pub(super) async fn run(self) -> Step {
         let Self {
             mut exchange,
-            authority,
             key,
             route,
             pool,
             why,
         } = self;
-        let mut request = outbound::request(&exchange, &authority, &route, &pool);
+        let mut request = outbound::request(&exchange, key.authority(), &route, &pool);
         *request.body_mut() = std::mem::take(&mut exchange.body);
         let began = clock::instant();
         let answer = pool.send(request, exchange.upload.as_ref()).await;

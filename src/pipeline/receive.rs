@@ -2,6 +2,7 @@
 //!
 //! Comes from the server. Goes to Lookup, Pass, Purge or Synth.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -33,27 +34,31 @@ impl Receive {
 
     pub(super) fn run(self) -> Step {
         let exchange = self.exchange;
-        let authority = match check(&exchange).and_then(|()| authority(&exchange)) {
-            Ok(authority) => authority,
+        let found = check(&exchange).and_then(|()| find(&exchange));
+        let (key, route) = match found {
+            Ok(found) => found,
             Err(refusal) => return Step::Synth(Synth::refusal(exchange, refusal)),
-        };
-        let (key, route) = {
-            let target = exchange.target();
-            let path = target.split('?').next().unwrap_or("/");
-            let route = exchange.site.routes.find(&authority, path).cloned();
-            (
-                KeyBuf::new(exchange.client.scheme, &authority, &target),
-                route,
-            )
         };
         if let Some(how) = asked_to_purge(&exchange) {
             return purge(exchange, key, how);
         }
         match route {
-            Some(route) => onward(exchange, authority, key, route),
+            Some(route) => onward(exchange, key, route),
             None => Step::Synth(Synth::no_route(exchange)),
         }
     }
+}
+
+/// The request's key, and its route if there is one.
+fn find(exchange: &Exchange) -> Result<(KeyBuf, Option<Arc<Route>>), Refusal> {
+    let authority = authority(exchange)?;
+    let target = exchange.target();
+    let path = target.split('?').next().unwrap_or("/");
+    let route = exchange.site.routes.find(&authority, path).cloned();
+    Ok((
+        KeyBuf::new(exchange.client.scheme, &authority, &target),
+        route,
+    ))
 }
 
 /// What no request may look like, whatever it asks for.
@@ -86,38 +91,33 @@ fn check(exchange: &Exchange) -> Result<(), Refusal> {
 /// "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message
 /// that lacks a Host header field and to any request message that contains more than one Host
 /// header field line or a Host header field with an invalid field value." (RFC 9112 §3.2)
-fn authority(exchange: &Exchange) -> Result<String, Refusal> {
+fn authority(exchange: &Exchange) -> Result<Cow<'_, str>, Refusal> {
     let request = &exchange.request;
     let mut hosts = request.headers.get_all(HOST).iter();
     let (host, another) = (hosts.next(), hosts.next());
     if another.is_some() {
         return Err(Refusal::Malformed("several-hosts"));
     }
-    let invalid = || Refusal::Malformed("host");
-    let host = host
-        .map(|host| host.to_str().map_err(|_| invalid()))
-        .transpose()?;
+    let scheme = exchange.client.scheme;
+    let normal = |authority| normal_authority(authority, scheme).ok_or(Refusal::Malformed("host"));
+    let host = match host.map(|host| host.to_str()) {
+        Some(Ok(host)) => Some(normal(host)?),
+        Some(Err(_)) => return Err(Refusal::Malformed("host")),
+        None if request.version == Version::HTTP_11 => return Err(Refusal::Malformed("no-host")),
+        None => None,
+    };
     // "When an origin server receives a request with an absolute-form of request-target, the
     // origin server MUST ignore the received Host header field (if any)." (RFC 9112 §3.2.2)
-    let named = request
-        .uri
-        .authority()
-        .map(http::uri::Authority::as_str)
-        .or(host);
-    let scheme = exchange.client.scheme;
-    match named {
-        Some(named) => {
-            if let Some(host) = host {
-                normal_authority(host, scheme).ok_or_else(invalid)?;
-            } else if request.version == Version::HTTP_11 {
-                return Err(Refusal::Malformed("no-host"));
-            }
-            Ok(normal_authority(named, scheme)
-                .ok_or_else(invalid)?
-                .into_owned())
+    match (request.uri.authority(), host) {
+        (Some(named), _) => normal(named.as_str()),
+        (None, Some(host)) => Ok(host),
+        // HTTP/1.0 has no Host: what it asked for is what it connected to.
+        (None, None) => {
+            let local = exchange.client.local.to_string();
+            Ok(Cow::Owned(
+                normal_authority(&local, scheme).map_or(local.clone(), Cow::into_owned),
+            ))
         }
-        None if request.version == Version::HTTP_10 => Ok(exchange.client.local.to_string()),
-        None => Err(Refusal::Malformed("no-host")),
     }
 }
 
@@ -152,18 +152,16 @@ fn purge(exchange: Exchange, key: KeyBuf, how: store::Purge) -> Step {
 }
 
 /// The route's own answer, or the way to the origin: through the cache or past it.
-fn onward(mut exchange: Exchange, authority: String, key: KeyBuf, route: Arc<Route>) -> Step {
+fn onward(exchange: Exchange, key: KeyBuf, route: Arc<Route>) -> Step {
     let pool = match &route.action {
         Action::Origin(pool) => Arc::clone(pool),
         Action::Redirect(_) | Action::Answer(_) => {
             return Step::Synth(Synth::of_route(exchange, &route));
         }
     };
-    exchange.record.detail = None;
     match bypass(&exchange, &route) {
         Some(why) => Step::Pass(Pass {
             exchange,
-            authority,
             key,
             route,
             pool,
@@ -171,7 +169,6 @@ fn onward(mut exchange: Exchange, authority: String, key: KeyBuf, route: Arc<Rou
         }),
         None => Step::Lookup(Lookup {
             exchange,
-            authority,
             key,
             route,
             pool,

@@ -120,6 +120,17 @@ impl KeyBuf {
         Self(bytes)
     }
 
+    /// The authority, in the normal form it was given in.
+    pub fn authority(&self) -> &str {
+        let end = self
+            .0
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(self.0.len());
+        // It came as text, so it is text; the scheme before it is one byte.
+        std::str::from_utf8(self.0.get(1..end).unwrap_or_default()).unwrap_or_default()
+    }
+
     /// The key to keep.
     pub fn to_key(&self) -> Key {
         Key(Arc::from(&self.0[..]))
