@@ -59,9 +59,10 @@ pub async fn serve(site: Arc<Site>, client: Client, request: Request<Body>) -> R
         step = match step {
             Step::Receive(it) => it.run(),
             Step::Lookup(it) => it.run(),
-            Step::Wait(it) => it.run().await,
-            Step::Fetch(it) => it.run().await,
-            Step::Pass(it) => it.run().await,
+            // Boxed: hyper moves this future about, and a hit should not carry their state along.
+            Step::Wait(it) => Box::pin(it.run()).await,
+            Step::Fetch(it) => Box::pin(it.run()).await,
+            Step::Pass(it) => Box::pin(it.run()).await,
             Step::Purge(it) => it.run(),
             Step::Deliver(it) => it.run(),
             Step::Synth(it) => it.run(),

@@ -116,31 +116,22 @@ async fn drive_http1(
     client: Client,
     shared: &Arc<Shared>,
 ) -> Driven {
-    let (stream, watch) = (Arc::new(stream), Watch::new());
-    let io = TokioIo::new(Watched::http1(
-        Arc::clone(&stream),
-        first,
-        Arc::clone(&watch),
-    ));
+    let watch = Watch::new();
+    let io = TokioIo::new(Watched::http1(stream, first, Arc::clone(&watch)));
     let service = service_fn(|request| answer(request, client, &watch, shared));
     let mut connection = shared.builders.http1.serve_connection(io, service);
-    let verdict = drive(Pin::new(&mut connection), &stream, &watch, shared).await;
+    let verdict = drive(Pin::new(&mut connection), &watch, shared).await;
     if verdict != Verdict::Park {
         return Driven::Closed;
     }
-    let rest = connection.into_parts().read_buf;
-    // hyper's half went with its parts, so this one is the last.
-    Arc::try_unwrap(stream).map_or(Driven::Closed, |stream| Driven::Idle(stream, rest))
+    let parts = connection.into_parts();
+    Driven::Idle(parts.io.into_inner().into_stream(), parts.read_buf)
 }
 
 /// Drives an HTTP/2 connection until it ends.
 async fn drive_http2(stream: TcpStream, first: Bytes, client: Client, shared: &Arc<Shared>) {
-    let (stream, watch) = (Arc::new(stream), Watch::new());
-    let io = TokioIo::new(Watched::http2(
-        Arc::clone(&stream),
-        first,
-        Arc::clone(&watch),
-    ));
+    let watch = Watch::new();
+    let io = TokioIo::new(Watched::http2(stream, first, Arc::clone(&watch)));
     let service = {
         let (watch, shared) = (Arc::clone(&watch), Arc::clone(shared));
         service_fn(move |request| {
@@ -151,7 +142,7 @@ async fn drive_http2(stream: TcpStream, first: Bytes, client: Client, shared: &A
     let mut connection = pin!(shared.builders.http2.serve_connection(io, service));
     loop {
         let verdict = tokio::select! {
-            verdict = drive(connection.as_mut(), &stream, &watch, shared) => verdict,
+            verdict = drive(connection.as_mut(), &watch, shared) => verdict,
             // GOAWAY: no new streams, those open go on (RFC 9113 §6.8).
             () = shared.drain.begun(), if !shared.drain.has_begun() => Verdict::Park,
         };
@@ -168,7 +159,6 @@ async fn drive_http2(stream: TcpStream, first: Bytes, client: Client, shared: &A
 /// connection has ended by itself or must end, `Park` when nothing happens on it.
 async fn drive<E: std::fmt::Display>(
     mut connection: Pin<&mut impl Future<Output = Result<(), E>>>,
-    stream: &TcpStream,
     watch: &Watch,
     shared: &Shared,
 ) -> Verdict {
@@ -176,27 +166,28 @@ async fn drive<E: std::fmt::Display>(
     let mut drain = pin!(shared.drain.begun());
     let mut draining = false;
     poll_fn(move |cx| {
-        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-            if let Err(error) = ended {
-                debug!(%error, "a connection ended");
-            }
-            return Poll::Ready(Verdict::Close);
-        }
-        if !draining && drain.as_mut().poll(cx).is_ready() {
-            draining = true;
-            alarm.as_mut().reset(clock::instant());
-        }
-        while alarm.as_mut().poll(cx).is_ready() {
-            // While a response is awaited nothing is read, so nobody else sees a reset.
-            if matches!(stream.take_error(), Ok(Some(_)) | Err(_)) {
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                if let Err(error) = ended {
+                    debug!(%error, "a connection ended");
+                }
                 return Poll::Ready(Verdict::Close);
+            }
+            if !draining && drain.as_mut().poll(cx).is_ready() {
+                draining = true;
+                alarm.as_mut().reset(clock::instant());
+            }
+            if alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
             }
             match watch.verdict(&shared.patience, draining) {
                 Verdict::GoOn(time) => alarm.as_mut().reset(clock::instant() + time),
                 verdict => return Poll::Ready(verdict),
             }
+            // While a response is awaited nothing is read, so a reset would not be seen: the
+            // connection, polled again, looks for one.
+            watch.ask_for_probe();
         }
-        Poll::Pending
     })
     .await
 }

@@ -3,22 +3,20 @@
 //! It changes no byte. Timeouts and refusals are the driver's and the service's to act upon.
 
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::framing::Framing;
 use super::watch::Watch;
 
-/// A socket under watch. The driver shares it, to see a reset while hyper reads nothing.
+/// A socket under watch.
 pub(super) struct Watched {
-    stream: Arc<TcpStream>,
+    stream: TcpStream,
     /// Bytes that were read before this wrapper was made.
     prefix: Bytes,
     watch: Arc<Watch>,
@@ -30,7 +28,7 @@ pub(super) struct Watched {
 
 impl Watched {
     /// An HTTP/1 connection, of which `prefix` has been read already.
-    pub(super) fn http1(stream: Arc<TcpStream>, prefix: Bytes, watch: Arc<Watch>) -> Self {
+    pub(super) fn http1(stream: TcpStream, prefix: Bytes, watch: Arc<Watch>) -> Self {
         Self {
             stream,
             prefix,
@@ -40,7 +38,7 @@ impl Watched {
     }
 
     /// An HTTP/2 connection, of which `prefix` has been read already.
-    pub(super) fn http2(stream: Arc<TcpStream>, prefix: Bytes, watch: Arc<Watch>) -> Self {
+    pub(super) fn http2(stream: TcpStream, prefix: Bytes, watch: Arc<Watch>) -> Self {
         Self {
             stream,
             prefix,
@@ -49,35 +47,9 @@ impl Watched {
         }
     }
 
-    fn poll_socket(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.stream.poll_read_ready(cx))?;
-            match self.stream.try_read_buf(buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return Poll::Ready(read.map(drop)),
-            }
-        }
-    }
-
-    /// Writes with `write` as soon as the socket takes bytes.
-    fn poll_write_with(
-        &self,
-        cx: &mut Context<'_>,
-        write: impl Fn(&TcpStream) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            if self.stream.poll_write_ready(cx)?.is_pending() {
-                self.watch.note_write(true);
-                return Poll::Pending;
-            }
-            match write(&self.stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => {
-                    self.watch.note_write(false);
-                    return Poll::Ready(written);
-                }
-            }
-        }
+    /// The bare socket.
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
     }
 
     fn follow(&mut self, bytes: &[u8]) {
@@ -102,7 +74,7 @@ impl AsyncRead for Watched {
         let this = self.get_mut();
         let known = buf.filled().len();
         if this.prefix.is_empty() {
-            ready!(this.poll_socket(cx, buf))?;
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
         } else {
             let taken = this.prefix.len().min(buf.remaining());
             buf.put_slice(&this.prefix[..taken]);
@@ -115,31 +87,45 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_with(cx, |stream| stream.try_write(bytes))
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watch.note_write(polled.is_pending());
+        polled
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_with(cx, |stream| stream.try_write_vectored(parts))
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.watch.note_write(polled.is_pending());
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        self.stream.is_write_vectored()
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.watch.note_flush();
-        Poll::Ready(Ok(()))
+    /// hyper flushes whenever it is polled, so this is where a reset is seen while nothing is
+    /// read: when the driver has asked for a look.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.watch.wants_probe()
+            && let Some(error) = self.stream.take_error()?
+        {
+            return Poll::Ready(Err(error));
+        }
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        if polled.is_ready() {
+            self.watch.note_flush();
+        }
+        polled
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(&*self.stream).shutdown(Shutdown::Write))
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

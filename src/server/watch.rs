@@ -27,7 +27,8 @@ pub(super) struct Patience {
     pub(super) send: Duration,
 }
 
-/// Facts about one connection. Times are milliseconds since the process's start, zero for "not".
+/// Facts about one connection. That it is idle is noted when it is first seen to be, so that the
+/// end of a request need not read the clock. Times are milliseconds since the process's start, zero for "not".
 #[derive(Debug)]
 pub(super) struct Watch {
     in_progress: AtomicU32,
@@ -35,6 +36,7 @@ pub(super) struct Watch {
     head_since: AtomicU64,
     stalled_since: AtomicU64,
     unflushed: AtomicBool,
+    probe: AtomicBool,
     begun: AtomicU32,
     refused_from: AtomicU32,
     /// Written once, by the wrapper, before `refused_from`.
@@ -61,14 +63,25 @@ impl Watch {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             in_progress: AtomicU32::new(0),
-            idle_since: AtomicU64::new(millis()),
+            idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
             stalled_since: AtomicU64::new(0),
             unflushed: AtomicBool::new(false),
+            probe: AtomicBool::new(false),
             begun: AtomicU32::new(0),
             refused_from: AtomicU32::new(u32::MAX),
             refused_why: Mutex::new(None),
         })
+    }
+
+    /// Asks the wrapper to look for an error of the socket.
+    pub(super) fn ask_for_probe(&self) {
+        self.probe.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked to, once.
+    pub(super) fn wants_probe(&self) -> bool {
+        self.probe.load(Ordering::Relaxed) && self.probe.swap(false, Ordering::Relaxed)
     }
 
     /// A request's head is whole. Tells whether the request must be refused instead of served.
@@ -121,10 +134,13 @@ impl Watch {
             return go_on_until(patience.header, reading);
         }
         let busy = self.in_progress.load(Ordering::Relaxed) > 0;
-        let idle = since(&self.idle_since).unwrap_or_default();
         if busy || self.unflushed.load(Ordering::Relaxed) {
             return Verdict::GoOn(patience.shortest());
         }
+        let first_seen =
+            self.idle_since
+                .compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+        let idle = Duration::from_millis(now.saturating_sub(first_seen.err().unwrap_or(now)));
         if draining {
             return go_on_until(DRAIN_LINGER, idle);
         }
@@ -173,7 +189,7 @@ impl Patience {
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        self.0.idle_since.store(millis(), Ordering::Relaxed);
+        self.0.idle_since.store(0, Ordering::Relaxed);
         self.0.in_progress.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -196,6 +212,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_idle_connection_is_parked() {
         let watch = Watch::new();
+        assert_eq!(after(&watch, 0).await, Verdict::GoOn(PARK_AFTER));
         assert_eq!(after(&watch, 1).await, Verdict::Park);
     }
 
@@ -225,6 +242,7 @@ mod tests {
         assert_eq!(refused, None);
         assert!(matches!(after(&watch, 3600).await, Verdict::GoOn(_)));
         drop(request);
+        assert!(matches!(after(&watch, 60).await, Verdict::GoOn(_)));
         assert_eq!(after(&watch, 60).await, Verdict::Close);
     }
 
