@@ -14,12 +14,13 @@ mod api;
 mod metrics;
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -149,29 +150,14 @@ impl Admin {
     }
 
     fn admit(&self, request: &Request<Incoming>) -> Result<(), Box<Answer>> {
-        // A page of some other site in the operator's browser must not reach through.
-        if let Some(origin) = request.headers().get(ORIGIN) {
-            let own = request
-                .headers()
-                .get(HOST)
-                .and_then(|host| host.to_str().ok());
-            let from = origin
-                .to_str()
-                .ok()
-                .and_then(|origin| origin.split_once("://"));
-            if from.map(|(_, host)| host) != own {
-                return Err(text(StatusCode::FORBIDDEN, "not from another site\n").into());
-            }
+        if is_from_another_site(request) {
+            return Err(text(StatusCode::FORBIDDEN, "not from another site\n").into());
         }
         let Some(token) = &self.token else {
             return Ok(());
         };
-        let given = request
-            .headers()
-            .get(AUTHORIZATION)
-            .map(HeaderValue::as_bytes);
-        let wanted = format!("Bearer {}", token.expose());
-        if given.is_some_and(|given| given.ct_eq(wanted.as_bytes()).into()) {
+        let given = request.headers().get(AUTHORIZATION);
+        if given.is_some_and(|given| is_bearer(given.as_bytes(), token.expose())) {
             return Ok(());
         }
         let mut refused = text(StatusCode::UNAUTHORIZED, "a bearer token is wanted\n");
@@ -191,12 +177,41 @@ const INDEX: &str = "copal admin\n\n\
     GET  /healthz\n\
     GET  /readyz\n";
 
+/// A page of some other site in the operator's browser must not reach through: neither from its
+/// own origin, nor under a name that it lets lead here. Only browsers say whence they come, and
+/// they do for all that changes something.
+fn is_from_another_site(request: &Request<Incoming>) -> bool {
+    let Some(origin) = request.headers().get(ORIGIN) else {
+        return false;
+    };
+    let from = origin
+        .to_str()
+        .ok()
+        .and_then(|origin| origin.parse::<Uri>().ok());
+    let from = from.as_ref().and_then(Uri::authority);
+    let is_here = from.is_some_and(|from| {
+        let own = request.headers().get(HOST).map(HeaderValue::as_bytes);
+        let name = from.host().trim_start_matches('[').trim_end_matches(']');
+        let is_local = name.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost");
+        is_local && own == Some(from.as_str().as_bytes())
+    });
+    !is_here
+}
+
+/// Whether these are the credentials of RFC 6750 §2.1, compared in constant time.
+fn is_bearer(given: &[u8], token: &str) -> bool {
+    let Some((scheme, rest)) = given.split_at_checked("Bearer ".len()) else {
+        return false;
+    };
+    scheme.eq_ignore_ascii_case(b"Bearer ") && rest.ct_eq(token.as_bytes()).into()
+}
+
 async fn read(request: Request<Incoming>) -> Result<Bytes, Answer> {
     let body = Limited::new(request.into_body(), BODY_BYTES_MAX);
     let whole = body.collect().await;
     whole.map(|body| body.to_bytes()).map_err(|_| {
         text(
-            StatusCode::BAD_REQUEST,
+            StatusCode::PAYLOAD_TOO_LARGE,
             "the body broke off or is longer than 64 KiB\n",
         )
     })

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::admin::{Admin, Doors};
@@ -113,8 +114,9 @@ impl App {
     /// When the process's signals cannot be watched.
     pub async fn run(self) -> anyhow::Result<Ended> {
         let mut signals = Signals::watch().context("cannot watch for signals")?;
+        let mut accepting = JoinSet::new();
         for (_, listener) in self.listeners {
-            tokio::spawn(self.server.clone().run(listener));
+            accepting.spawn(self.server.clone().run(listener));
         }
         if let Some((admin, listener)) = self.admin {
             tokio::spawn(admin.run(listener));
@@ -125,11 +127,13 @@ impl App {
         }
         info!("draining");
         self.drain.begin();
-        // The permits of connections that are still in the kernel's queue are not taken yet; the
-        // listeners take them first of all, before this task is polled again.
-        tokio::task::yield_now().await;
+        let ended = async {
+            // First the listeners, so that what the kernel has accepted is counted too.
+            accepting.join_all().await;
+            self.server.ended(self.drain_timeout).await
+        };
         let ended = tokio::select! {
-            ended = self.server.ended(self.drain_timeout) => ended,
+            ended = ended => ended,
             () = second(&mut signals) => false,
         };
         if !ended {

@@ -1,8 +1,8 @@
 //! Reload: a new configuration becomes a whole new site, or nothing changes.
 //!
 //! Sites, routes, origins and caching rules are swapped; store, counters and connections go on.
-//! What is bound or sized at the start (`listen`, `server`, `admin`, `store`, `log`) needs a
-//! restart, and the log says so. Pooled connections to origins are made anew.
+//! What is bound or sized at the start (`listen`, `admin`, `store`, `log`, and `server` but for
+//! `purge_from` and `target_bytes_max`) needs a restart, and the log says so. Pooled connections to origins are made anew.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,9 +68,12 @@ impl Reload {
 
     fn not_in_force(&self, new: &Config) -> impl Iterator<Item = &'static str> {
         let old = &self.started_with;
+        let mut server = old.server.clone();
+        server.purge_from.clone_from(&new.server.purge_from);
+        server.target_bytes_max = new.server.target_bytes_max;
         [
             ("listen", old.listen != new.listen),
-            ("server", old.server != new.server),
+            ("server", server != new.server),
             ("admin", old.admin != new.admin),
             ("log", old.log != new.log),
             ("store", old.store != new.store),

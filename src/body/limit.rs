@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -27,11 +27,18 @@ pub struct Limits {
     pub progress: Progress,
 }
 
-/// When a body last moved, readable from another task.
+/// How a body moves, readable from another task.
 #[derive(Clone, Debug)]
 pub struct Progress {
     start: Instant,
-    moved_ms: Arc<AtomicU64>,
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    moved_ms: AtomicU64,
+    awaits_client: AtomicBool,
+    ended: AtomicBool,
 }
 
 /// An incoming body under [`Limits`].
@@ -47,20 +54,37 @@ pub(super) struct Limited {
 impl Progress {
     /// Nothing has moved since `start`.
     pub fn new(start: Instant) -> Self {
-        Self {
-            start,
-            moved_ms: Arc::default(),
-        }
+        let state = Arc::default();
+        Self { start, state }
     }
 
     /// When the body last moved.
     pub fn moved(&self) -> Instant {
-        self.start + Duration::from_millis(self.moved_ms.load(Ordering::Relaxed))
+        self.start + Duration::from_millis(self.state.moved_ms.load(Ordering::Relaxed))
     }
 
-    fn note(&self) {
+    /// Whether it would go on if only the client sent more.
+    pub fn awaits_client(&self) -> bool {
+        self.state.awaits_client.load(Ordering::Relaxed)
+    }
+
+    /// Whether all of it has been read.
+    pub fn has_ended(&self) -> bool {
+        self.state.ended.load(Ordering::Relaxed)
+    }
+
+    fn note_moved(&self) {
         let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.moved_ms.store(millis, Ordering::Relaxed);
+        self.state.moved_ms.store(millis, Ordering::Relaxed);
+    }
+
+    fn note(&self, polled: &Poll<Option<Result<Frame<Bytes>, Error>>>, at_end: bool) {
+        self.state
+            .awaits_client
+            .store(polled.is_pending(), Ordering::Relaxed);
+        if at_end || matches!(polled, Poll::Ready(None)) {
+            self.state.ended.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -84,9 +108,24 @@ impl Limited {
         silence.as_mut().poll(cx)
     }
 
+    fn poll_limited(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            // Trailers of a request are dropped: nothing downstream may take them for fields of
+            // the head (RFC 9110 §6.5.1).
+            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => Poll::Ready(None),
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(self.admit(frame))),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => {
+                ready!(self.poll_silence(cx));
+                Poll::Ready(Some(Err(Error::Stalled)))
+            }
+        }
+    }
+
     fn admit(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         self.silence = None;
-        self.limits.progress.note();
+        self.limits.progress.note_moved();
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
         self.left_bytes = self.left_bytes.checked_sub(bytes).ok_or(Error::TooLarge)?;
         Ok(frame)
@@ -101,19 +140,11 @@ impl HttpBody for Limited {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let this = &mut *self;
-        match Pin::new(&mut this.body).poll_frame(cx) {
-            // Trailers of a request are dropped: nothing downstream may take them for fields of
-            // the head (RFC 9110 §6.5.1).
-            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => Poll::Ready(None),
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(this.admit(frame))),
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => {
-                ready!(this.poll_silence(cx));
-                Poll::Ready(Some(Err(Error::Stalled)))
-            }
-        }
+        let polled = self.poll_limited(cx);
+        self.limits
+            .progress
+            .note(&polled, self.body.is_end_stream());
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -17,11 +17,12 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::AbortHandle;
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::error::{Error, Kind, Phase, Retry};
 use super::peer::{Limits, Peer};
-use crate::body::{self, Body};
+use crate::body::{self, Body, Progress};
 
 /// The largest head an origin may send, and what one connection may buffer.
 const HEAD_BYTES_MAX: usize = 96 * 1024;
@@ -36,6 +37,7 @@ const READY_TIMEOUT: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: http1::SendRequest<Body>,
+    driver: AbortHandle,
 }
 
 /// A connection that is one exchange's alone.
@@ -43,6 +45,8 @@ pub(super) struct Lease {
     peer: Arc<Peer>,
     connection: Connection,
     reused: bool,
+    /// The upload of the exchange, if it has one.
+    upload: Option<Progress>,
 }
 
 /// A request that did not reach the origin, or whose answer did not come.
@@ -81,12 +85,13 @@ impl Connection {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| failed(Kind::Closed).because(error))?;
-        tokio::spawn(async move {
+        let driving = tokio::spawn(async move {
             // An error here is also the error of the exchange that was under way.
             let _ = driver.await;
             drop(permit);
         });
-        Ok(Self { sender })
+        let driver = driving.abort_handle();
+        Ok(Self { sender, driver })
     }
 
     /// Waits the moment until the last exchange is off the wire; false if the connection is dead,
@@ -103,6 +108,14 @@ impl Connection {
 
     pub(super) fn is_closed(&self) -> bool {
         self.sender.is_closed()
+    }
+}
+
+/// Only a connection that is of no more use is dropped. Left to itself, hyper would go on trying
+/// to send the rest of an upload that the server does not read.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
     }
 }
 
@@ -133,6 +146,7 @@ impl Lease {
             peer,
             connection,
             reused,
+            upload: None,
         }
     }
 
@@ -145,8 +159,10 @@ impl Lease {
     pub(super) async fn exchange(
         mut self,
         request: Request<Body>,
+        upload: Option<&Progress>,
         silence_max: Duration,
     ) -> Result<Response<Body>, Unsent> {
+        self.upload = upload.cloned();
         match self.connection.sender.try_send_request(request).await {
             Ok(response) => Ok(response.map(|body| self.body(body, silence_max))),
             Err(mut failed) => {
@@ -170,7 +186,15 @@ impl Lease {
         })
     }
 
+    /// An answer that came before the end of the upload ends both: nobody will read the rest.
     fn give_back(self) {
+        if self
+            .upload
+            .as_ref()
+            .is_some_and(|upload| !upload.has_ended())
+        {
+            return;
+        }
         self.peer.give_back(self.connection);
     }
 }

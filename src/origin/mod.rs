@@ -98,32 +98,28 @@ impl Pool {
         upload: Option<&Progress>,
     ) -> Result<Answer, Error> {
         let mut index = self.balance.pick(self.peers.len());
-        let mut from_pool = true;
-        for tries_left in (0..TRIES_MAX).rev() {
-            // The balancer's index and its successors are taken modulo the number of servers,
-            // of which the configuration wants at least one.
+        let (mut from_pool, mut tries_left) = (true, TRIES_MAX);
+        loop {
+            tries_left -= 1;
+            // The configuration wants at least one server, so the remainder is an index.
             let peer = &self.peers[index % self.peers.len()];
             let spare = Spare::of(&request);
-            let failed = match self.try_once(peer, request, from_pool, upload).await {
+            let tried = self.try_once(peer, request, from_pool, upload).await;
+            let Failed { unsent, stale } = match tried {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
-            peer.count_error(failed.unsent.error.kind);
-            let retry = failed.unsent.error.retry;
+            peer.count_error(unsent.error.kind);
+            let retry = unsent.error.retry;
             let elsewhere = retry == Retry::Safe && self.peers.len() > 1;
-            let may_retry = tries_left > 0 && (failed.stale || elsewhere);
-            let next = may_retry
-                .then(|| spare.again(retry, failed.unsent.request))
-                .flatten();
-            let Some(again) = next else {
-                return Err(failed.unsent.error);
+            request = match spare.again(retry, unsent.request) {
+                Some(again) if tries_left > 0 && (stale || elsewhere) => again,
+                _ => return Err(unsent.error),
             };
-            request = again;
             // A stale connection says nothing against the server; a refusal does.
-            from_pool = !failed.stale;
-            index += usize::from(!failed.stale);
+            from_pool = !stale;
+            index += usize::from(!stale);
         }
-        Err(Error::new(Kind::Refused, Phase::Connecting, Retry::No))
     }
 
     async fn try_once(
@@ -167,7 +163,7 @@ impl Pool {
         request: Request<Body>,
         upload: Option<&Progress>,
     ) -> Result<Response<Body>, Unsent> {
-        let exchange = lease.exchange(request, self.between_bytes_timeout);
+        let exchange = lease.exchange(request, upload, self.between_bytes_timeout);
         let sent = clock::instant();
         let timed_out = || Error::new(Kind::Timeout, Phase::AwaitingHead, Retry::No).into();
         let Some(upload) = upload else {
@@ -183,11 +179,17 @@ impl Pool {
                 head = &mut exchange => return head,
                 () = sleep_until(deadline) => {}
             }
-            let moved = upload.moved() + self.first_byte_timeout;
-            if moved <= deadline {
+            // While the client is awaited the origin is not; its silence has a limit of its own.
+            let since = if upload.awaits_client() {
+                clock::instant()
+            } else {
+                upload.moved()
+            };
+            let next = since + self.first_byte_timeout;
+            if next <= deadline {
                 return Err(timed_out());
             }
-            deadline = moved;
+            deadline = next;
         }
     }
 

@@ -45,10 +45,10 @@ enum What {
 pub(super) enum How {
     /// It was there, fresh.
     Hit,
-    /// Another request is bringing it, or just has.
-    Collapsed,
+    /// Another request is bringing it, or just has; why this one could not be answered at once.
+    Collapsed { fwd: Fwd },
     /// The origin has confirmed it for this request.
-    Revalidated,
+    Revalidated { stored: bool },
     /// This request is bringing it.
     Miss {
         fwd: Fwd,
@@ -160,7 +160,7 @@ fn passed(
     headers::strip_hop_by_hop(fields);
     headers::append_via(fields, version);
     fields.append(CACHE_STATUS, status.to_value());
-    exchange.record.detail = status.detail;
+    exchange.entry.record.detail = status.detail;
     (response, status.fwd.map_or(Outcome::Pass, outcome_of))
 }
 
@@ -178,8 +178,8 @@ impl How {
     fn outcome(&self) -> Outcome {
         match self {
             Self::Hit => Outcome::Hit,
-            Self::Collapsed => Outcome::Collapsed,
-            Self::Revalidated => Outcome::Revalidated,
+            Self::Collapsed { .. } => Outcome::Collapsed,
+            Self::Revalidated { .. } => Outcome::Revalidated,
             Self::Miss { .. } => Outcome::Miss,
         }
     }
@@ -204,16 +204,16 @@ impl How {
         let status = CacheStatus::default();
         match self {
             Self::Hit => return cache_status::hit(),
-            Self::Collapsed => CacheStatus {
-                fwd: Some(Fwd::UriMiss),
+            Self::Collapsed { fwd } => CacheStatus {
+                fwd: Some(*fwd),
                 collapsed: true,
                 ttl: ttl(),
                 ..status
             },
-            Self::Revalidated => CacheStatus {
+            Self::Revalidated { stored } => CacheStatus {
                 fwd: Some(Fwd::Stale),
                 fwd_status: Some(StatusCode::NOT_MODIFIED),
-                stored: true,
+                stored: *stored,
                 ttl: ttl(),
                 ..status
             },

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::{AGE, CONTENT_LENGTH, DATE};
+use http::header::{AGE, CONTENT_LENGTH, DATE, VIA};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
@@ -53,7 +53,7 @@ pub(super) enum Arrived {
         aged: bool,
     },
     /// The stale object, which a 304 has made fresh.
-    Confirmed { object: Arc<Object> },
+    Confirmed { object: Arc<Object>, stored: bool },
     /// This client's alone.
     Private {
         response: Response<Body>,
@@ -219,7 +219,8 @@ impl Errand {
             return Err(WhyNot::VaryStar);
         };
         let admission = self.leader.admit(response.body().size_hint().exact())?;
-        let fields = to_store(response.headers().clone(), response.version(), now);
+        let mut fields = to_store(response.headers().clone(), now);
+        headers::append_via(&mut fields, response.version());
         let head =
             Head::pack(response.status(), &fields).map_err(|TooLong| WhyNot::HeadTooLarge)?;
         let variant = Variant::new(&names, &self.asked);
@@ -259,22 +260,36 @@ impl Errand {
             Storable::Yes(term) => *term,
             Storable::No(_) => *stale.term(),
         };
-        let fields = to_store(merged, Version::HTTP_11, received_at);
+        let mut fields = to_store(merged, received_at);
+        // The stored fields name us already, unless the 304 came with a Via instead of theirs.
+        if answer.contains_key(VIA) {
+            headers::append_via(&mut fields, Version::HTTP_11);
+        }
         let Some(object) = stale.refreshed(&fields, term) else {
-            self.leader
-                .decline(WhyNot::HeadTooLarge, Some(stale), received_at);
+            self.leader.decline(true, Some(stale), received_at);
             return Arrived::Confirmed {
                 object: Arc::clone(stale),
+                stored: false,
             };
         };
-        let object = match verdict {
-            Storable::Yes(_) => self.leader.land(object, is_shareable(&term, received_at)),
-            Storable::No(why) => {
-                self.leader.decline(why, Some(stale), received_at);
-                Arc::new(object)
+        match verdict {
+            Storable::Yes(_) => {
+                let shared = is_shareable(&term, received_at);
+                let object = self.leader.land(object, shared);
+                Arrived::Confirmed {
+                    object,
+                    stored: true,
+                }
             }
-        };
-        Arrived::Confirmed { object }
+            Storable::No(why) => {
+                self.leader.decline(why.lasts(), Some(stale), received_at);
+                let object = Arc::new(object);
+                Arrived::Confirmed {
+                    object,
+                    stored: false,
+                }
+            }
+        }
     }
 
     /// Not to be stored: the followers go their own ways. An error of the origin's is no reason
@@ -284,7 +299,8 @@ impl Errand {
             .stale
             .as_ref()
             .filter(|_| !response.status().is_server_error());
-        self.leader.decline(why, replaced, now);
+        let lasts = why.lasts() && !response.status().is_server_error();
+        self.leader.decline(lasts, replaced, now);
         Arrived::Private { response, why }
     }
 
@@ -315,11 +331,10 @@ fn is_shareable(term: &Term, now: SystemTime) -> bool {
 
 /// The fields as they are stored: without what belongs to one connection or one moment. The body
 /// knows its length, and the age is computed on each hit.
-fn to_store(mut fields: HeaderMap, version: Version, now: SystemTime) -> HeaderMap {
+fn to_store(mut fields: HeaderMap, now: SystemTime) -> HeaderMap {
     headers::strip_hop_by_hop(&mut fields);
     fields.remove(CONTENT_LENGTH);
     fields.remove(AGE);
-    headers::append_via(&mut fields, version);
     // "A recipient with a clock that receives a response message without a Date header field MUST
     // record the time it was received and append a corresponding Date header field to the
     // message's header section if it is cached or forwarded downstream." (RFC 9110 §6.6.1)

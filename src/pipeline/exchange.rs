@@ -15,7 +15,7 @@ use super::Site;
 use crate::body::{Body, Meter, Progress};
 use crate::clock::{self, Instant};
 pub use crate::semantics::key::Scheme;
-use crate::telemetry::{Asked, Fetched, Outcome, Record};
+use crate::telemetry::{Asked, Outcome, Record};
 
 /// Where a request came from.
 #[derive(Clone, Copy, Debug)]
@@ -30,16 +30,22 @@ pub struct Client {
 
 /// A request under way.
 pub(super) struct Exchange {
-    pub(super) site: Arc<Site>,
+    pub(super) entry: Entry,
     pub(super) client: Client,
     pub(super) request: Parts,
     pub(super) body: Body,
     /// How far the body has come, if there is one.
     pub(super) upload: Option<Progress>,
-    pub(super) arrived: Instant,
     /// The wall time of arrival, by which freshness is judged.
     pub(super) now: SystemTime,
+}
+
+/// A request's entry in the books. It is closed when it is dropped, wherever the journey ended:
+/// with the response's last byte, or because the client left before its first.
+pub(super) struct Entry {
+    pub(super) site: Arc<Site>,
     pub(super) record: Record,
+    arrived: Instant,
 }
 
 // === impl Exchange ===
@@ -49,24 +55,32 @@ impl Exchange {
         let arrived = clock::instant();
         let now = clock::wall(arrived);
         let (mut request, body) = request.into_parts();
-        let upload = request
-            .extensions
-            .remove::<Progress>()
-            .filter(|_| !body.is_empty());
+        let upload = match body.is_empty() {
+            true => None,
+            false => request.extensions.remove::<Progress>(),
+        };
         let mut record = Record::new(client.address.ip(), now);
         if site.telemetry.wants_lines() {
             record.asked = Some(Box::new(Asked::of(&request)));
         }
-        Self {
+        let entry = Entry {
             site,
+            record,
+            arrived,
+        };
+        Self {
+            entry,
             client,
             request,
             body,
             upload,
-            arrived,
             now,
-            record,
         }
+    }
+
+    /// What the steps work with.
+    pub(super) fn site(&self) -> &Site {
+        &self.entry.site
     }
 
     /// The path and query asked for, always beginning with a slash.
@@ -84,28 +98,27 @@ impl Exchange {
         }
     }
 
-    /// Notes what an origin had to do with it.
-    pub(super) fn note_fetched(&mut self, fetched: Fetched) {
-        self.record.fetched = Some(fetched);
-    }
-
-    /// The response is on its way; the record is closed when its last byte is.
+    /// The response is on its way; the entry goes with its body.
     pub(super) fn finish(self, response: Response<Body>, outcome: Outcome) -> Response<Body> {
-        let Self {
-            site,
-            mut record,
-            arrived,
-            ..
-        } = self;
-        record.outcome = outcome;
-        record.status = response.status().as_u16();
-        record.first_byte = Some(arrived.elapsed());
+        let mut entry = self.entry;
+        entry.record.outcome = outcome;
+        entry.record.status = response.status().as_u16();
+        entry.record.first_byte = Some(entry.arrived.elapsed());
         let meter = Meter::new(move |tally| {
-            record.duration = arrived.elapsed();
-            record.body_bytes = tally.bytes;
-            record.complete = tally.complete;
-            site.telemetry.finish(record);
+            // The whole entry, so that it is closed here.
+            let mut entry = entry;
+            entry.record.body_bytes = tally.bytes;
+            entry.record.complete = tally.complete;
         });
         response.map(|body| body.metered(meter))
+    }
+}
+
+// === impl Entry ===
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.record.duration = self.arrived.elapsed();
+        self.site.telemetry.finish(&self.record);
     }
 }

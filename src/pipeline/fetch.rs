@@ -52,15 +52,18 @@ impl Fetch {
         let Some(Brought { arrived, fetched }) = brought else {
             return Step::Synth(Synth::internal(exchange, fwd));
         };
-        exchange.note_fetched(fetched);
+        exchange.entry.record.fetched = Some(fetched);
         match arrived {
             Arrived::Stored { object, body, aged } => {
                 let how = How::Miss { fwd, body, aged };
                 Step::Deliver(Deliver::stored(exchange, route, object, how))
             }
-            Arrived::Confirmed { object } => {
-                Step::Deliver(Deliver::stored(exchange, route, object, How::Revalidated))
-            }
+            Arrived::Confirmed { object, stored } => Step::Deliver(Deliver::stored(
+                exchange,
+                route,
+                object,
+                How::Revalidated { stored },
+            )),
             Arrived::Private { response, why } => {
                 let status = CacheStatus {
                     fwd: Some(fwd),

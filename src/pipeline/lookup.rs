@@ -35,7 +35,7 @@ impl Lookup {
     pub(super) fn run(self) -> Step {
         let exchange = &self.exchange;
         match exchange
-            .site
+            .site()
             .store
             .find(&self.key, &exchange.request.headers, exchange.now)
         {
@@ -90,16 +90,17 @@ impl Lookup {
             let fresh =
                 |object: &Object| matches!(object.term().freshness(now), Freshness::Fresh { .. });
             exchange
-                .site
+                .site()
                 .store
                 .claim(&key, &exchange.request.headers, fresh)
         };
         match claim {
             Claim::Landed(object) if object.is_whole() => self.deliver(object, How::Hit),
-            Claim::Landed(object) => self.deliver(object, How::Collapsed),
+            Claim::Landed(object) => self.deliver(object, How::Collapsed { fwd }),
             Claim::Follower(follower) => Step::Wait(Wait {
                 lookup: self,
                 fwd,
+                stale,
                 follower,
             }),
             Claim::Leader(leader) => self.fetch(leader, fwd, stale, true),
@@ -120,7 +121,7 @@ impl Lookup {
         if self.exchange.request.method == Method::HEAD {
             return self.pass(Bypass::Head);
         }
-        let leader = self.exchange.site.store.alone(&self.key.to_key());
+        let leader = self.exchange.site().store.alone(&self.key.to_key());
         self.fetch(leader, fwd, stale, false)
     }
 

@@ -20,7 +20,6 @@ mod wait;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -32,8 +31,7 @@ pub use synth::Refusal;
 
 use crate::config::Config;
 use crate::origin::Pool;
-use crate::semantics::key::Key;
-use crate::store::{Purge, Store};
+use crate::store::Store;
 use crate::telemetry::Telemetry;
 use route::Routes;
 
@@ -91,10 +89,6 @@ impl Site {
     pub fn tidy(&self) {
         self.store.tidy();
         self.pools.values().for_each(|pool| pool.tidy());
-    }
-
-    fn purge(&self, key: &Key, how: Purge, now: SystemTime) -> u64 {
-        self.store.purge(key, how, now)
     }
 }
 

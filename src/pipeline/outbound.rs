@@ -14,6 +14,8 @@ use crate::origin::Pool;
 use crate::semantics::headers;
 use crate::semantics::key::Scheme;
 
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -72,6 +74,8 @@ fn origin_form(target: &str) -> Uri {
 
 /// Tells the origin who asks and how. What the client says of itself here is not believed.
 fn name_client(fields: &mut HeaderMap, exchange: &Exchange, authority: &str) {
+    fields.remove(FORWARDED);
+    fields.remove(X_REAL_IP);
     let client = exchange.client;
     if let Ok(address) = HeaderValue::try_from(client.address.ip().to_canonical().to_string()) {
         fields.insert(X_FORWARDED_FOR, address);

@@ -68,7 +68,7 @@ impl Pass {
             .ok()
             .map(|answer| Arc::clone(&answer.server));
         let origin = Arc::clone(pool.name());
-        exchange.note_fetched(Fetched {
+        exchange.entry.record.fetched = Some(Fetched {
             origin,
             server,
             duration: began.elapsed(),
@@ -76,9 +76,8 @@ impl Pass {
         match answer {
             Ok(Answer { response, .. }) => {
                 if headers::invalidates(&exchange.request.method) && !is_error(response.status()) {
-                    exchange
-                        .site
-                        .purge(&key.to_key(), store::Purge::Hard, clock::now());
+                    let (store, now) = (&exchange.site().store, clock::now());
+                    store.purge(&key.to_key(), store::Purge::Hard, now);
                 }
                 Step::Deliver(Deliver::passed(
                     exchange,

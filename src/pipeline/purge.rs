@@ -20,7 +20,10 @@ pub(super) struct Purge {
 impl Purge {
     pub(super) fn run(self) -> Step {
         let Self { exchange, key, how } = self;
-        let count = exchange.site.purge(&key.to_key(), how, exchange.now);
+        let count = exchange
+            .site()
+            .store
+            .purge(&key.to_key(), how, exchange.now);
         Step::Synth(Synth::purged(exchange, count))
     }
 }

@@ -54,7 +54,7 @@ fn find(exchange: &Exchange) -> Result<(KeyBuf, Option<Arc<Route>>), Refusal> {
     let authority = authority(exchange)?;
     let target = exchange.target();
     let path = target.split('?').next().unwrap_or("/");
-    let route = exchange.site.routes.find(&authority, path).cloned();
+    let route = exchange.site().routes.find(&authority, path).cloned();
     Ok((
         KeyBuf::new(exchange.client.scheme, &authority, &target),
         route,
@@ -68,8 +68,11 @@ fn check(exchange: &Exchange) -> Result<(), Refusal> {
     if request.method == Method::CONNECT || request.method == Method::TRACE {
         return Err(Refusal::Method);
     }
-    if exchange.target().len() > exchange.site.target_bytes_max {
+    if exchange.target().len() > exchange.site().target_bytes_max {
         return Err(Refusal::TargetTooLong);
+    }
+    if headers::via_loops(&request.headers) {
+        return Err(Refusal::Loop);
     }
     // The client must not have us strip what the message's framing or routing hangs on.
     if headers::connection_is_hostile(&request.headers) {
@@ -124,7 +127,7 @@ fn authority(exchange: &Exchange) -> Result<Cow<'_, str>, Refusal> {
 /// `PURGE` and `SOFTPURGE` are ours only where networks are configured; else they are unknown
 /// methods like any other.
 fn asked_to_purge(exchange: &Exchange) -> Option<store::Purge> {
-    if exchange.site.purge_from.is_empty() {
+    if exchange.site().purge_from.is_empty() {
         return None;
     }
     match exchange.request.method.as_str() {
@@ -139,12 +142,8 @@ fn purge(exchange: Exchange, key: KeyBuf, how: store::Purge) -> Step {
         IpAddr::V6(address) => address.to_canonical(),
         address => address,
     };
-    if exchange
-        .site
-        .purge_from
-        .iter()
-        .any(|network| network.contains(&address))
-    {
+    let networks = &exchange.site().purge_from;
+    if networks.iter().any(|network| network.contains(&address)) {
         Step::Purge(Purge { exchange, key, how })
     } else {
         Step::Synth(Synth::refusal(exchange, Refusal::PurgeForbidden))

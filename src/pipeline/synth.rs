@@ -47,8 +47,12 @@ pub enum Refusal {
     Malformed(&'static str),
     /// Its target is longer than allowed.
     TargetTooLong,
+    /// Its head has more fields than allowed.
+    HeadTooLong,
     /// Its announced body is longer than allowed.
     BodyTooLong,
+    /// It has come by here too often.
+    Loop,
     /// A method that is refused on principle.
     Method,
     /// A PURGE from a network that may not.
@@ -96,8 +100,8 @@ impl Synth {
     /// A request that we do not act upon.
     pub(super) fn refusal(exchange: Exchange, refusal: Refusal) -> Self {
         let mut answer = Answer::text(refusal.status(), refusal.text());
-        if matches!(refusal, Refusal::Malformed(_)) {
-            exchange.site.telemetry.metrics.bad_request();
+        if !matches!(refusal, Refusal::Method | Refusal::PurgeForbidden) {
+            exchange.site().telemetry.metrics.bad_request();
         }
         // What was refused is not read to its end, so where the next request begins is not known.
         if refusal != Refusal::PurgeForbidden {
@@ -192,7 +196,7 @@ impl Synth {
             .to_value(),
         };
         response.headers_mut().append(CACHE_STATUS, status);
-        exchange.record.detail = Some(detail);
+        exchange.entry.record.detail = Some(detail);
         exchange.finish(response, outcome)
     }
 }
@@ -257,7 +261,9 @@ impl Refusal {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooLong => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::PurgeForbidden => StatusCode::FORBIDDEN,
         }
@@ -267,7 +273,9 @@ impl Refusal {
         match self {
             Self::Malformed(why) => why,
             Self::TargetTooLong => "target-too-long",
+            Self::HeadTooLong => "head-too-long",
             Self::BodyTooLong => "body-too-long",
+            Self::Loop => "loop",
             Self::Method => "method-refused",
             Self::PurgeForbidden => "purge-forbidden",
         }
@@ -277,7 +285,9 @@ impl Refusal {
         match self {
             Self::Malformed(why) => why,
             Self::TargetTooLong => "the request target is too long",
+            Self::HeadTooLong => "the request has too many fields",
             Self::BodyTooLong => "the request body is too long",
+            Self::Loop => "the request goes in circles",
             Self::Method => "this method is not served here",
             Self::PurgeForbidden => "this client may not purge",
         }

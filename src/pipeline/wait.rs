@@ -4,18 +4,21 @@
 //! alone, when there is nothing to share; back to Lookup when the object is another variant's or
 //! the leader vanished.
 
+use std::sync::Arc;
+
 use super::deliver::{Deliver, How};
 use super::flow::Step;
 use super::lookup::Lookup;
 use super::synth::Synth;
 use crate::clock;
 use crate::semantics::cache_status::Fwd;
-use crate::store::{Follower, Outcome};
+use crate::store::{Follower, Object, Outcome};
 
 /// A request with the permit to wait.
 pub(super) struct Wait {
     pub(super) lookup: Lookup,
     pub(super) fwd: Fwd,
+    pub(super) stale: Option<Arc<Object>>,
     pub(super) follower: Follower,
 }
 
@@ -26,6 +29,7 @@ impl Wait {
         let Self {
             mut lookup,
             fwd,
+            stale,
             follower,
         } = self;
         let outcome = follower.outcome().await;
@@ -39,14 +43,19 @@ impl Wait {
                 let Lookup {
                     exchange, route, ..
                 } = lookup;
-                Step::Deliver(Deliver::stored(exchange, route, object, How::Collapsed))
+                Step::Deliver(Deliver::stored(
+                    exchange,
+                    route,
+                    object,
+                    How::Collapsed { fwd },
+                ))
             }
             // "Pending" is never handed out; were it, looking again is what it means.
             Some(Outcome::Abandoned | Outcome::Pending) => Step::Lookup(lookup),
             Some(Outcome::Failed(failure)) => {
                 Step::Synth(Synth::failure(lookup.exchange, failure, fwd))
             }
-            Some(Outcome::Declined) | None => lookup.ask_alone(fwd, None),
+            Some(Outcome::Declined) | None => lookup.ask_alone(fwd, stale),
         }
     }
 }

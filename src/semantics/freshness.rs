@@ -142,14 +142,6 @@ impl Term {
         secs(self.lifetime().secs()).saturating_sub(secs(self.age(now).secs()))
     }
 
-    /// How long the response stays fresh after `now`; `None` once it is stale.
-    pub fn remaining(&self, now: SystemTime) -> Option<Duration> {
-        match self.freshness(now) {
-            Freshness::Fresh { age } => Some(self.lifetime().0.saturating_sub(age.0)),
-            Freshness::Stale { .. } => None,
-        }
-    }
-
     /// Whether every use needs the origin's word: `no-cache` (RFC 9111 §5.2.2.4), or a response
     /// that states no lifetime and is kept for its validator alone. Not one with `max-age=0`, which
     /// is merely stale from the start.
@@ -482,8 +474,8 @@ mod tests {
         assert_eq!(after(59_999), Freshness::Fresh { age: age(59_999) });
         assert_eq!(after(60_000), Freshness::Stale { age: age(60_000) });
         assert_eq!(age(59_999).secs(), 59);
-        assert_eq!(term.remaining(at(NOW) + secs(50)), Some(secs(10)));
-        assert_eq!(term.remaining(at(NOW) + secs(60)), None);
+        assert_eq!(term.ttl_secs(at(NOW) + secs(50)), 10);
+        assert_eq!(term.ttl_secs(at(NOW) + secs(61)), -1);
         assert_eq!(
             term.freshness(at(NOW) - secs(5)),
             Freshness::Fresh { age: age(0) }

@@ -9,7 +9,6 @@ use http::header::{
     TRANSFER_ENCODING, VARY, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
-use thiserror::Error;
 
 use super::list;
 
@@ -18,20 +17,6 @@ pub(super) const PSEUDONYM: &str = "copal";
 
 /// How often a request may have passed a proxy of our name before it counts as going in circles.
 const VIA_HOPS_MAX: usize = 8;
-
-/// A Content-Length that isn't one number.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum BadLength {
-    /// Something else than digits.
-    #[error("Content-Length is not a number")]
-    NotANumber,
-    /// More than 64 bits can hold.
-    #[error("Content-Length is too great")]
-    TooGreat,
-    /// Several values that differ.
-    #[error("Content-Length has several values")]
-    Conflicting,
-}
 
 /// Removes what is meant for this hop alone, from a request or a response.
 ///
@@ -111,26 +96,6 @@ pub fn via_loops(headers: &HeaderMap) -> bool {
     ours.take(VIA_HOPS_MAX).count() == VIA_HOPS_MAX
 }
 
-/// The length that Content-Length states, in bytes.
-///
-/// RFC 9110 §8.6 has digits alone. RFC 9112 §6.3 makes anything else an error, "unless the field
-/// value can be successfully parsed as a comma-separated list, all values in the list are valid,
-/// and all values in the list are the same".
-///
-/// # Errors
-/// [`BadLength`] if a member is no number, is too great, or differs from another.
-pub fn content_length(headers: &HeaderMap) -> Result<Option<u64>, BadLength> {
-    let mut length = None;
-    for member in list::all_members(headers, &CONTENT_LENGTH) {
-        let stated = decimal(member)?;
-        if length.is_some_and(|known| known != stated) {
-            return Err(BadLength::Conflicting);
-        }
-        length = Some(stated);
-    }
-    Ok(length)
-}
-
 /// Whether a successful answer to `method` may have changed the resource.
 ///
 /// RFC 9111 §4.4: "A cache MUST invalidate the target URI when it receives a non-error status code
@@ -138,17 +103,6 @@ pub fn content_length(headers: &HeaderMap) -> Result<Option<u64>, BadLength> {
 /// ones are those of RFC 9110 §9.2.1.
 pub fn invalidates(method: &Method) -> bool {
     ![Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method)
-}
-
-fn decimal(text: &[u8]) -> Result<u64, BadLength> {
-    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
-        return Err(BadLength::NotANumber);
-    }
-    text.iter()
-        .try_fold(0_u64, |value, digit| {
-            value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-        })
-        .ok_or(BadLength::TooGreat)
 }
 
 /// The fields that Connection names.
@@ -214,8 +168,6 @@ mod tests {
 
     type Lines = &'static [(&'static str, &'static str)];
 
-    type Length = Result<Option<u64>, BadLength>;
-
     #[test]
     fn what_is_of_the_hop_stays_behind() {
         // All rows: RFC 9110 §7.6.1.
@@ -278,34 +230,6 @@ mod tests {
     }
 
     #[test]
-    fn a_content_length_is_one_number() {
-        use BadLength::{Conflicting, NotANumber, TooGreat};
-        // All rows: RFC 9110 §8.6, RFC 9112 §6.3.
-        let rows: [(&[&str], Length); 13] = [
-            (&[], Ok(None)),
-            (&["0"], Ok(Some(0))),
-            (&["0010"], Ok(Some(10))),
-            (&["18446744073709551615"], Ok(Some(u64::MAX))),
-            (&["5, 5"], Ok(Some(5))),
-            (&["5", "5"], Ok(Some(5))),
-            (&["5", "6"], Err(Conflicting)),
-            (&["5,6"], Err(Conflicting)),
-            (&["18446744073709551616"], Err(TooGreat)),
-            (&["+5"], Err(NotANumber)),
-            (&["-5"], Err(NotANumber)),
-            (&[""], Err(NotANumber)),
-            (&["5,"], Err(NotANumber)),
-        ];
-        for (values, expected) in rows {
-            let lines: Vec<_> = values
-                .iter()
-                .map(|value| ("content-length", *value))
-                .collect();
-            assert_eq!(content_length(&headers(&lines)), expected, "{values:?}");
-        }
-    }
-
-    #[test]
     fn via_names_us_and_tells_loops() {
         // RFC 9110 §7.6.3.
         let mut request = headers(&[("via", "1.0 fred, 1.1 copalite")]);
@@ -364,7 +288,6 @@ mod tests {
             prop_assert!(!stripped.keys().any(is_hop_by_hop));
             prop_assert_eq!(stripped.get(CACHE_CONTROL), headers.get(CACHE_CONTROL));
             let _ = (connection_is_hostile(&headers), via_loops(&headers));
-            let _ = content_length(&headers);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
@@ -24,7 +24,7 @@ use tracing::debug;
 use super::Shared;
 use super::io::Watched;
 use super::park::{self, First};
-use super::watch::{InProgress, Verdict, Watch};
+use super::watch::{Idle, InProgress, Stream, Verdict, Watch};
 use crate::body::{Body, Error, Limits, Progress};
 use crate::clock;
 use crate::config;
@@ -35,6 +35,7 @@ use crate::pipeline::{self, Client, Refusal};
 const BUFFER_BYTES_MIN: usize = 64 * 1024;
 const STREAMS_MAX: u32 = 100;
 const STREAM_BUFFER_BYTES: usize = 64 * 1024;
+const STREAM_PIECE_BYTES: usize = 16 * 1024;
 
 /// hyper's settings, made once.
 pub(super) struct Builders {
@@ -50,9 +51,14 @@ enum Driven {
     Idle(TcpStream, Bytes),
 }
 
-/// A response's body that keeps its request "in progress" until it is gone.
+/// A body that keeps its connection busy until it is gone, and hands out no more than a piece at
+/// a time.
 struct Tracked {
     body: Body,
+    /// What of the last piece has not been handed out yet.
+    rest: Bytes,
+    piece_max: usize,
+    stream: Option<Stream>,
     _in_progress: InProgress,
 }
 
@@ -95,12 +101,17 @@ pub(super) async fn serve(mut stream: TcpStream, client: Client, shared: Arc<Sha
     }
     let mut first = match timeout(patience.header, park::first_bytes(&mut stream)).await {
         Ok(Ok(First::Http1(bytes))) => bytes,
-        Ok(Ok(First::Http2(bytes))) => return drive_http2(stream, bytes, client, &shared).await,
+        Ok(Ok(First::Http2(bytes))) => {
+            return Box::pin(drive_http2(stream, bytes, client, &shared)).await;
+        }
         Ok(Err(_)) | Err(_) => return,
     };
-    // Boxed, so that a connection that waits does not carry the driver's state along.
-    while let Driven::Idle(idle, rest) = Box::pin(drive_http1(stream, first, client, &shared)).await
-    {
+    loop {
+        // Boxed, and gone before the wait: a parked connection carries no driver along.
+        let driven = Box::pin(drive_http1(stream, first, client, &shared)).await;
+        let Driven::Idle(idle, rest) = driven else {
+            return;
+        };
         (stream, first) = (idle, rest);
         let parked = |draining| patience.parked(draining);
         if first.is_empty() && !park::wakes(&stream, &shared.drain, parked).await {
@@ -120,12 +131,14 @@ async fn drive_http1(
     let io = TokioIo::new(Watched::http1(stream, first, Arc::clone(&watch)));
     let service = service_fn(|request| answer(request, client, &watch, shared));
     let mut connection = shared.builders.http1.serve_connection(io, service);
-    let verdict = drive(Pin::new(&mut connection), &watch, shared).await;
+    let verdict = drive(Pin::new(&mut connection), &watch, shared, Idle::Parks).await;
     if verdict != Verdict::Park {
         return Driven::Closed;
     }
     let parts = connection.into_parts();
-    Driven::Idle(parts.io.into_inner().into_stream(), parts.read_buf)
+    // Even empty, hyper's buffer would keep its memory.
+    let rest = Bytes::copy_from_slice(&parts.read_buf);
+    Driven::Idle(parts.io.into_inner().into_stream(), rest)
 }
 
 /// Drives an HTTP/2 connection until it ends.
@@ -140,27 +153,22 @@ async fn drive_http2(stream: TcpStream, first: Bytes, client: Client, shared: &A
         })
     };
     let mut connection = pin!(shared.builders.http2.serve_connection(io, service));
-    loop {
-        let verdict = tokio::select! {
-            verdict = drive(connection.as_mut(), &watch, shared) => verdict,
-            // GOAWAY: no new streams, those open go on (RFC 9113 §6.8).
-            () = shared.drain.begun(), if !shared.drain.has_begun() => Verdict::Park,
-        };
-        match verdict {
-            // An HTTP/2 connection is not parked, but only told to end when the drain has begun.
-            Verdict::Park if shared.drain.has_begun() => connection.as_mut().graceful_shutdown(),
-            Verdict::Park => sleep(shared.patience.shortest()).await,
-            _ => return,
-        }
+    tokio::select! {
+        _ = drive(connection.as_mut(), &watch, shared, Idle::Stays) => return,
+        () = shared.drain.begun() => {}
     }
+    // GOAWAY: no new streams, those open go on (RFC 9113 §6.8).
+    connection.as_mut().graceful_shutdown();
+    drive(connection, &watch, shared, Idle::Stays).await;
 }
 
 /// Polls the connection, and looks at its watch whenever the alarm rings. Gives `Close` when the
 /// connection has ended by itself or must end, `Park` when nothing happens on it.
-async fn drive<E: std::fmt::Display>(
-    mut connection: Pin<&mut impl Future<Output = Result<(), E>>>,
+async fn drive(
+    mut connection: Pin<&mut impl Future<Output = hyper::Result<()>>>,
     watch: &Watch,
     shared: &Shared,
+    idle: Idle,
 ) -> Verdict {
     let mut alarm = pin!(sleep(shared.patience.shortest()));
     let mut drain = pin!(shared.drain.begun());
@@ -168,9 +176,7 @@ async fn drive<E: std::fmt::Display>(
     poll_fn(move |cx| {
         loop {
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                if let Err(error) = ended {
-                    debug!(%error, "a connection ended");
-                }
+                shared.note_end(ended);
                 return Poll::Ready(Verdict::Close);
             }
             if !draining && drain.as_mut().poll(cx).is_ready() {
@@ -180,7 +186,7 @@ async fn drive<E: std::fmt::Display>(
             if alarm.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            match watch.verdict(&shared.patience, draining) {
+            match watch.verdict(&shared.patience, draining, idle) {
                 Verdict::GoOn(time) => alarm.as_mut().reset(clock::instant() + time),
                 verdict => return Poll::Ready(verdict),
             }
@@ -203,9 +209,9 @@ async fn answer(
     let site = shared.current.load();
     let refusal = ambiguity
         .map(|why| Refusal::Malformed(why.as_str()))
-        .or_else(|| shared.is_too_long(&request).then_some(Refusal::BodyTooLong));
-    let request = shared.admit(request);
+        .or_else(|| shared.refusal(&request));
     let version = request.version();
+    let request = shared.admit(request, watch);
     let mut response = match refusal {
         None => pipeline::serve(site, client, request).await,
         Some(refusal) => pipeline::refuse(site, client, request, refusal),
@@ -215,21 +221,34 @@ async fn answer(
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response.map(|body| Tracked {
-        body,
-        _in_progress: in_progress,
-    }))
+    let stream = (version == Version::HTTP_2).then(|| watch.stream());
+    Ok(response.map(|body| Tracked::new(body, stream, in_progress)))
 }
 
 // === impl Shared ===
 
 impl Shared {
-    fn is_too_long(&self, request: &Request<Incoming>) -> bool {
-        request.body().size_hint().lower() > self.body_bytes_max
+    /// What hyper lets through although it is more than configured.
+    fn refusal(&self, request: &Request<Incoming>) -> Option<Refusal> {
+        if request.headers().len() > self.header_fields_max {
+            return Some(Refusal::HeadTooLong);
+        }
+        let is_too_long = request.body().size_hint().lower() > self.body_bytes_max;
+        is_too_long.then_some(Refusal::BodyTooLong)
     }
 
-    /// Holds the request's body to its limits.
-    fn admit(&self, mut request: Request<Incoming>) -> Request<Body> {
+    /// hyper has answered a head it could not read by itself; this is the trace of it.
+    fn note_end(&self, ended: hyper::Result<()>) {
+        let Err(error) = ended else { return };
+        debug!(%error, "a connection ended");
+        if error.is_parse() || error.is_parse_too_large() {
+            self.current.load().telemetry().metrics.bad_request();
+        }
+    }
+
+    /// Holds the request's body to its limits, and the connection for as long as it is read: what
+    /// is left of a body must never be taken for a request.
+    fn admit(&self, mut request: Request<Incoming>, watch: &Arc<Watch>) -> Request<Body> {
         if request.body().is_end_stream() {
             return request.map(|_| Body::empty());
         }
@@ -240,11 +259,48 @@ impl Shared {
             silence_max: self.body_timeout,
             progress,
         };
-        request.map(|body| Body::incoming(body, limits))
+        request.map(|body| {
+            let body = Body::incoming(body, limits);
+            Body::stream(Tracked::new(body, None, watch.hold()))
+        })
     }
 }
 
 // === impl Tracked ===
+
+impl Tracked {
+    /// For HTTP/2 in pieces: h2 takes a whole one as soon as the client wants a byte, and what it
+    /// has taken nobody can see waiting.
+    fn new(body: Body, stream: Option<Stream>, in_progress: InProgress) -> Self {
+        let piece_max = if stream.is_some() {
+            STREAM_PIECE_BYTES
+        } else {
+            usize::MAX
+        };
+        Self {
+            body,
+            rest: Bytes::new(),
+            piece_max,
+            stream,
+            _in_progress: in_progress,
+        }
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.rest.is_empty() {
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                ended => return Poll::Ready(ended),
+            };
+            match frame.into_data() {
+                Ok(data) => self.rest = data,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        }
+        let len = self.rest.len().min(self.piece_max);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(len)))))
+    }
+}
 
 impl HttpBody for Tracked {
     type Data = Bytes;
@@ -254,14 +310,29 @@ impl HttpBody for Tracked {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let this = &mut *self;
+        if let Some(stream) = &this.stream {
+            stream.note(false);
+        }
+        let polled = this.poll_piece(cx);
+        if let (Some(stream), Poll::Ready(Some(Ok(_)))) = (&this.stream, &polled) {
+            stream.note(true);
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let rest = self.rest.len() as u64;
+        let of_body = self.body.size_hint();
+        let mut hint = SizeHint::new();
+        if let Some(upper) = of_body.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(of_body.lower().saturating_add(rest));
+        hint
     }
 }

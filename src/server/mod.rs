@@ -42,6 +42,7 @@ struct Shared {
     patience: Patience,
     body_timeout: Duration,
     body_bytes_max: u64,
+    header_fields_max: usize,
     open: AtomicU64,
 }
 
@@ -62,6 +63,7 @@ impl Server {
             },
             body_timeout: config.body_timeout,
             body_bytes_max: config.body_bytes_max,
+            header_fields_max: config.header_fields_max,
             open: AtomicU64::new(0),
         };
         let permits = Arc::new(Semaphore::new(permits_max as usize));

@@ -4,8 +4,8 @@
 //! its alarm rings. So all timeouts of a connection together cost one timer that is seldom set,
 //! and a request on the hot path costs none.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -41,10 +41,24 @@ pub(super) struct Watch {
     refused_from: AtomicU32,
     /// Written once, by the wrapper, before `refused_from`.
     refused_why: Mutex<Option<Ambiguity>>,
+    /// HTTP/2: since when each response has been waiting for its client.
+    streams: Mutex<Vec<Weak<AtomicU64>>>,
 }
 
 /// One request in progress, from its head to its response's last byte.
 pub(super) struct InProgress(Arc<Watch>);
+
+/// One HTTP/2 response on its way to the client.
+pub(super) struct Stream(Arc<AtomicU64>);
+
+/// What becomes of a connection on which nothing happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Idle {
+    /// It gives its buffers back.
+    Parks,
+    /// It keeps its state, as HTTP/2 must.
+    Stays,
+}
 
 /// What the driver should do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +85,7 @@ impl Watch {
             begun: AtomicU32::new(0),
             refused_from: AtomicU32::new(u32::MAX),
             refused_why: Mutex::new(None),
+            streams: Mutex::default(),
         })
     }
 
@@ -84,13 +99,25 @@ impl Watch {
         self.probe.load(Ordering::Relaxed) && self.probe.swap(false, Ordering::Relaxed)
     }
 
+    /// Keeps the connection busy as long as what is returned lives.
+    pub(super) fn hold(self: &Arc<Self>) -> InProgress {
+        self.in_progress.fetch_add(1, Ordering::Relaxed);
+        InProgress(Arc::clone(self))
+    }
+
+    /// An HTTP/2 response of which the client decides how fast it takes it.
+    pub(super) fn stream(&self) -> Stream {
+        let waits_since = Arc::new(AtomicU64::new(0));
+        self.streams.lock().push(Arc::downgrade(&waits_since));
+        Stream(waits_since)
+    }
+
     /// A request's head is whole. Tells whether the request must be refused instead of served.
     pub(super) fn begin(self: &Arc<Self>) -> (InProgress, Option<Ambiguity>) {
-        self.in_progress.fetch_add(1, Ordering::Relaxed);
         let number = self.begun.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let refused = number >= self.refused_from.load(Ordering::Acquire);
         let why = refused.then(|| *self.refused_why.lock()).flatten();
-        (InProgress(Arc::clone(self)), why)
+        (self.hold(), why)
     }
 
     /// From the request with this number on, nothing is to be served.
@@ -121,34 +148,58 @@ impl Watch {
     }
 
     /// Judges the connection at this moment.
-    pub(super) fn verdict(&self, patience: &Patience, draining: bool) -> Verdict {
+    pub(super) fn verdict(&self, patience: &Patience, draining: bool, idle: Idle) -> Verdict {
         let now = millis();
         let since = |time: &AtomicU64| match time.load(Ordering::Relaxed) {
             0 => None,
             at => Some(Duration::from_millis(now.saturating_sub(at))),
         };
-        if let Some(stalled) = since(&self.stalled_since) {
-            return go_on_until(patience.send, stalled);
+        let look = patience.shortest();
+        if let Some(stalled) = since(&self.stalled_since).max(self.longest_stall(now)) {
+            return go_on_until(patience.send, stalled).at_most(look);
         }
+        if self.in_progress.load(Ordering::Relaxed) > 0 || self.unflushed.load(Ordering::Relaxed) {
+            return Verdict::GoOn(look);
+        }
+        // hyper reads no head while it answers another, so this time counts only now.
         if let Some(reading) = since(&self.head_since) {
-            return go_on_until(patience.header, reading);
+            return go_on_until(patience.header, reading).at_most(look);
         }
-        let busy = self.in_progress.load(Ordering::Relaxed) > 0;
-        if busy || self.unflushed.load(Ordering::Relaxed) {
-            return Verdict::GoOn(patience.shortest());
+        if self.refused_from.load(Ordering::Relaxed) != u32::MAX {
+            return Verdict::Close;
         }
-        let first_seen =
-            self.idle_since
-                .compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
-        let idle = Duration::from_millis(now.saturating_sub(first_seen.err().unwrap_or(now)));
+        self.verdict_idle(patience, draining, idle, now)
+    }
+
+    fn verdict_idle(&self, patience: &Patience, draining: bool, idle: Idle, now: u64) -> Verdict {
+        let since = &self.idle_since;
+        let first_seen = since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+        let passed = Duration::from_millis(now.saturating_sub(first_seen.err().unwrap_or(now)));
         if draining {
-            return go_on_until(DRAIN_LINGER, idle);
+            // HTTP/2 ends by itself after its GOAWAY.
+            let linger = if idle == Idle::Parks {
+                DRAIN_LINGER
+            } else {
+                patience.send
+            };
+            return go_on_until(linger, passed);
         }
-        match go_on_until(patience.idle, idle) {
-            Verdict::GoOn(_) if idle >= PARK_AFTER => Verdict::Park,
-            Verdict::GoOn(left) => Verdict::GoOn(left.min(PARK_AFTER)),
-            verdict => verdict,
+        match go_on_until(patience.idle, passed) {
+            Verdict::GoOn(_) if idle == Idle::Parks && passed >= PARK_AFTER => Verdict::Park,
+            verdict => verdict.at_most(PARK_AFTER),
         }
+    }
+
+    /// How long the stream that waits longest has been waiting for its client.
+    fn longest_stall(&self, now: u64) -> Option<Duration> {
+        let mut streams = self.streams.lock();
+        streams.retain(|stream| stream.strong_count() > 0);
+        let since = streams.iter().filter_map(Weak::upgrade);
+        let earliest = since
+            .map(|at| at.load(Ordering::Relaxed))
+            .filter(|at| *at > 0)
+            .min()?;
+        Some(Duration::from_millis(now.saturating_sub(earliest)))
     }
 }
 
@@ -185,11 +236,37 @@ impl Patience {
     }
 }
 
+// === impl Verdict ===
+
+impl Verdict {
+    /// Looks again after `time` at the latest, since by then all may be different.
+    fn at_most(self, time: Duration) -> Self {
+        match self {
+            Self::GoOn(left) => Self::GoOn(left.min(time)),
+            verdict => verdict,
+        }
+    }
+}
+
+// === impl Stream ===
+
+impl Stream {
+    /// Notes whether a piece has been handed out and not been asked beyond.
+    pub(super) fn note(&self, waits: bool) {
+        self.0
+            .store(if waits { millis() } else { 0 }, Ordering::Relaxed);
+    }
+}
+
 // === impl InProgress ===
 
 impl Drop for InProgress {
     fn drop(&mut self) {
         self.0.idle_since.store(0, Ordering::Relaxed);
+        if self.0.head_since.load(Ordering::Relaxed) != 0 {
+            // The head that came behind this request is read from now on.
+            self.0.head_since.store(millis(), Ordering::Relaxed);
+        }
         self.0.in_progress.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -206,7 +283,7 @@ mod tests {
 
     async fn after(watch: &Watch, secs: u64) -> Verdict {
         tokio::time::advance(Duration::from_secs(secs)).await;
-        watch.verdict(&PATIENCE, false)
+        watch.verdict(&PATIENCE, false, Idle::Parks)
     }
 
     #[tokio::test(start_paused = true)]

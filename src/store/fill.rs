@@ -16,13 +16,13 @@ use super::flight::{Leader, Outcome};
 use super::growing::{Demand, Growing};
 use super::object::Object;
 use crate::clock;
-use crate::semantics::storable::WhyNot;
 
 /// A fill of unknown length takes its room in steps of this size.
 const STEP_BYTES: u64 = 64 * 1024;
 
-/// In transit, a reader that is far behind and takes nothing for this long is cut off.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// In transit, a reader that is far behind and takes nothing for this long is cut off. A slow
+/// client's socket takes its bytes in large sips, so this is not short.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Leave to store a body, with the room for it.
 #[derive(Debug)]
@@ -148,13 +148,9 @@ impl Filler {
     fn go_into_transit(&mut self) {
         self.transit = true;
         self.growing.go_into_transit();
+        // An object too large today is too large tomorrow; want of room is a thing of the moment.
         let too_large = self.len >= self.admission.object_bytes_max / 2;
-        let why = if too_large {
-            WhyNot::TooLarge
-        } else {
-            WhyNot::NoRoom
-        };
-        self.leader.withdraw(why, clock::now());
+        self.leader.withdraw(too_large, clock::now());
     }
 }
 

@@ -314,15 +314,15 @@ impl Leader {
         object
     }
 
-    /// The answer is not to be shared: all followers go on at once, and while the reason lasts
+    /// The answer is not to be shared: all followers go on at once, and where the reason `lasts`
     /// later requests do not wait at all. `replaced` is the stored response that the origin has
     /// disowned by this answer.
-    pub fn decline(mut self, why: WhyNot, replaced: Option<&Arc<Object>>, now: SystemTime) {
+    pub fn decline(mut self, lasts: bool, replaced: Option<&Arc<Object>>, now: SystemTime) {
         self.settled = true;
         if let Some(object) = replaced {
             self.store.drop_object(&self.key, object);
         }
-        self.withdraw(why, now);
+        self.withdraw(lasts, now);
     }
 
     /// There is no answer, and asking again now would not bring one.
@@ -333,8 +333,8 @@ impl Leader {
 
     /// Leaves the table; marks the key when the reason will hold for the next request too. What
     /// was asked without company says nothing of other requests.
-    pub(super) fn withdraw(&self, why: WhyNot, now: SystemTime) {
-        if self.flight.is_open() && why.lasts() {
+    pub(super) fn withdraw(&self, lasts: bool, now: SystemTime) {
+        if self.flight.is_open() && lasts {
             self.store.misses.mark(self.key.clone(), now);
         }
         self.close(Outcome::Declined);

@@ -108,6 +108,7 @@ impl Store {
         match self.memory.get(key) {
             Some(shelf) => match shelf.find(request) {
                 Some(object) => Found::Object(Arc::clone(object)),
+                None if self.misses.is_marked(key, now) => Found::Uncacheable,
                 None => Found::Absent { others: true },
             },
             None if self.misses.is_marked(key, now) => Found::Uncacheable,

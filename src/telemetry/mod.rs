@@ -43,10 +43,10 @@ impl Telemetry {
 
     /// Counts and logs a request. Called once for each, when its response's body has ended or was
     /// broken off.
-    pub fn finish(&self, record: Record) {
-        self.metrics.observe(&record);
+    pub fn finish(&self, record: &Record) {
+        self.metrics.observe(record);
         if let Some(log) = &self.access_log {
-            log.log(&record);
+            log.log(record);
         }
     }
 
@@ -107,7 +107,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("copal-finish-{}.log", std::process::id()));
         let telemetry = Telemetry::open(&log(Access::File(path.clone()))).unwrap();
         assert!(telemetry.wants_lines());
-        telemetry.finish(record());
+        telemetry.finish(&record());
         assert_eq!(telemetry.metrics.snapshot().requests_of(Outcome::Error), 1);
         drop(telemetry);
         let lines = fs::read_to_string(&path).unwrap();
@@ -119,7 +119,7 @@ mod tests {
     fn without_an_access_log_requests_are_still_counted() {
         let telemetry = Telemetry::open(&log(Access::Off)).unwrap();
         assert!(!telemetry.wants_lines());
-        telemetry.finish(record());
+        telemetry.finish(&record());
         telemetry.reopen();
         let mut scrape = String::new();
         telemetry.encode(Vec::new(), &mut scrape).unwrap();
