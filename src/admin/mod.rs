@@ -15,6 +15,7 @@ mod metrics;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Operators and scrapers at once.
 const CONNECTIONS_MAX: usize = 64;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may be used over and over.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the operator may see and do, handed in by whoever built it.
 pub struct Doors {
@@ -109,8 +112,16 @@ impl Admin {
             .timer(TokioTimer::new())
             .header_read_timeout(REQUEST_TIMEOUT)
             .serve_connection(TokioIo::new(stream), service);
-        // A client that breaks off is its own affair.
-        let _ = connection.await;
+        let mut connection = pin!(connection);
+        // A client that reads nothing must not hold one of the few places for ever. That one
+        // breaks off is its own affair.
+        if timeout(CONNECTION_TIMEOUT, connection.as_mut())
+            .await
+            .is_err()
+        {
+            connection.as_mut().graceful_shutdown();
+            let _ = timeout(REQUEST_TIMEOUT, connection).await;
+        }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {

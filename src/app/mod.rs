@@ -38,6 +38,7 @@ pub struct App {
     current: Arc<Current>,
     listeners: Vec<(&'static str, TcpListener)>,
     admin: Option<(Arc<Admin>, TcpListener)>,
+    signals: Signals,
 }
 
 /// How a run ended.
@@ -52,11 +53,13 @@ pub enum Ended {
 // === impl App ===
 
 impl App {
-    /// Builds a proxy from `config` and binds its listeners. `file` is what a reload reads.
+    /// Builds a proxy from `config`, watches for signals and binds its listeners: from the moment
+    /// it says where it listens, it may be told to reload or to end. `file` is what a reload reads.
     ///
     /// # Errors
-    /// What could not be opened or bound, with its name.
+    /// What could not be opened or bound, with its name, or when signals cannot be watched.
     pub fn build(config: Config, file: Option<PathBuf>) -> anyhow::Result<Self> {
+        let signals = Signals::watch().context("cannot watch for signals")?;
         let telemetry = Telemetry::open(&config.log).context("cannot open the access log")?;
         let telemetry = Arc::new(telemetry);
         let store = Store::new(&config.store);
@@ -82,6 +85,7 @@ impl App {
             current,
             listeners,
             admin,
+            signals,
         })
     }
 
@@ -109,11 +113,8 @@ impl App {
     }
 
     /// Serves until a signal says to end, then drains.
-    ///
-    /// # Errors
-    /// When the process's signals cannot be watched.
-    pub async fn run(self) -> anyhow::Result<Ended> {
-        let mut signals = Signals::watch().context("cannot watch for signals")?;
+    pub async fn run(self) -> Ended {
+        let mut signals = self.signals;
         let mut accepting = JoinSet::new();
         for (_, listener) in self.listeners {
             accepting.spawn(self.server.clone().run(listener));
@@ -139,7 +140,7 @@ impl App {
         if !ended {
             warn!(connections = self.server.connections(), "requests were cut");
         }
-        Ok(if ended { Ended::Clean } else { Ended::Cut })
+        if ended { Ended::Clean } else { Ended::Cut }
     }
 }
 

@@ -53,7 +53,7 @@ async fn demo() -> anyhow::Result<()> {
         compare(proxy).await?;
         println!("\nctrl-c ends the demo.");
     }
-    running.await??;
+    running.await?;
     Ok(())
 }
 

@@ -29,16 +29,37 @@ pub(super) struct Arguments {
     #[arg(long)]
     soft: bool,
     /// The proxy's admin listener.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9180")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9180", value_parser = address)]
     admin: String,
     /// Its token.
     #[arg(
         long,
         value_name = "TOKEN",
+        value_parser = token,
         env = "COPAL_ADMIN_TOKEN",
         hide_env_values = true
     )]
     token: Option<String>,
+}
+
+/// A host and a port, as they stand before any look-up.
+fn address(text: &str) -> Result<String, String> {
+    let port = text
+        .rsplit_once(':')
+        .map(|(host, port)| (!host.is_empty(), port.parse::<u16>()));
+    match port {
+        Some((true, Ok(_))) => Ok(text.to_owned()),
+        _ => Err("a host and a port are wanted, such as 127.0.0.1:9180".to_owned()),
+    }
+}
+
+/// A token without what would end its line.
+fn token(text: &str) -> Result<String, String> {
+    let token = text.trim();
+    if token.chars().all(|char| char.is_ascii_graphic()) {
+        return Ok(token.to_owned());
+    }
+    Err("a token has visible ASCII characters only".to_owned())
 }
 
 /// Prints how many responses were purged; the first failure ends it.
@@ -48,12 +69,17 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         match ask(arguments, &body) {
             Ok(count) => total += count,
             Err(error) => {
-                eprintln!("copal: cannot purge by way of {}: {error}", arguments.admin);
+                let admin = &arguments.admin;
+                let _ = writeln!(
+                    io::stderr(),
+                    "copal: cannot purge by way of {admin}: {error}"
+                );
                 return ExitCode::FAILURE;
             }
         }
     }
-    println!("purged {total}");
+    // Whoever closed the stream does not want to know.
+    let _ = writeln!(io::stdout(), "purged {total}");
     ExitCode::SUCCESS
 }
 

@@ -1,5 +1,6 @@
 //! `copal run`: the proxy, from a TOML file or from flags that stand for one.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,10 +38,11 @@ pub(super) struct Arguments {
 
 /// Runs until a signal ends it.
 pub(super) fn run(arguments: Arguments) -> ExitCode {
+    // Whoever closed the stream is not to change the exit code.
     let (config, file) = match configuration(arguments) {
         Ok(found) => found,
         Err(complaints) => {
-            eprintln!("{complaints}");
+            let _ = writeln!(std::io::stderr(), "{complaints}");
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
@@ -52,7 +54,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
         // A drain that ran into its deadline has done what was asked of it.
         Ok(Ended::Clean | Ended::Cut) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("copal: {error:#}");
+            let _ = writeln!(std::io::stderr(), "copal: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -81,7 +83,7 @@ fn serve(config: Config, file: Option<PathBuf>) -> anyhow::Result<Ended> {
     let ended = runtime.block_on(async {
         let app = App::build(config, file)?;
         app.announce();
-        app.run().await
+        anyhow::Ok(app.run().await)
     });
     // What is still in progress has had its time.
     runtime.shutdown_background();

@@ -201,6 +201,7 @@ impl Pool {
             return Err(Error::malformed("101 without having been asked to switch"));
         }
         let fields = response.headers_mut();
+        one_content_length(fields)?;
         if fields.contains_key(TRANSFER_ENCODING) {
             self.admit_coding(fields)?;
             fields.remove(TRANSFER_ENCODING);
@@ -216,14 +217,48 @@ impl Pool {
                 "both Content-Length and Transfer-Encoding",
             ));
         }
-        let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
-        let coding = codings.next().map(|value| value.as_bytes().trim_ascii());
-        let chunked = coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
-        if self.refuse_unknown_coding && (!chunked || codings.next().is_some()) {
+        let lines = fields.get_all(TRANSFER_ENCODING).iter();
+        let codings: Vec<&[u8]> = lines
+            .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii)
+            .collect();
+        let is_chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
+        // What is coded beneath the chunks would reach the client as if it were the content.
+        let beside_chunked = codings.len() > 1 && codings.iter().any(is_chunked);
+        let unknown = !codings.iter().all(is_chunked);
+        if beside_chunked || (unknown && self.refuse_unknown_coding) {
             return Err(Error::malformed("a transfer coding other than chunked"));
         }
         Ok(())
     }
+}
+
+/// A list of equal lengths becomes one, any other is refused (RFC 9110 §8.6): what goes on to the
+/// client must leave no choice.
+fn one_content_length(fields: &mut HeaderMap) -> Result<(), Error> {
+    let lengths: Vec<&[u8]> = fields
+        .get_all(CONTENT_LENGTH)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .collect();
+    let [first, others @ ..] = lengths.as_slice() else {
+        return Ok(());
+    };
+    if first.is_empty()
+        || !first.iter().all(u8::is_ascii_digit)
+        || others.iter().any(|it| it != first)
+    {
+        return Err(Error::malformed("Content-Length"));
+    }
+    if !others.is_empty() {
+        let one = HeaderValue::from_bytes(first);
+        fields.insert(
+            CONTENT_LENGTH,
+            one.map_err(|_| Error::malformed("Content-Length"))?,
+        );
+    }
+    Ok(())
 }
 
 /// A try that failed, and whether only because its pooled connection had died.

@@ -6,7 +6,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::{AGE, CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::header::{
+    AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_UNMODIFIED_SINCE, VIA,
+};
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Body as _;
 
@@ -114,14 +117,14 @@ fn stored(exchange: &Exchange, object: &Arc<Object>, how: How) -> (Response<Body
     // "A server MUST ignore all received preconditions if its response to the same request
     // without those conditions […] would have been a status code other than a 2xx
     // (Successful) or 412 (Precondition Failed)." (RFC 9110 §13.2.1)
-    let verdict = if object.head().status().is_success() {
-        evaluate(&request.method, &request.headers, &object.validators())
-    } else {
-        Precondition::Proceed
+    let conditional = object.head().status().is_success() && is_conditional(&request.headers);
+    let verdict = match conditional {
+        true => evaluate(&request.method, &request.headers, &object.validators()),
+        false => Precondition::Proceed,
     };
     match verdict {
         Precondition::NotModified => not_modified(&mut response),
-        Precondition::Failed => *response.status_mut() = StatusCode::PRECONDITION_FAILED,
+        Precondition::Failed => failed(&mut response),
         Precondition::Proceed if request.method == Method::HEAD => {
             let length = how.into_body(object).size_hint().exact();
             if let Some(length) = length {
@@ -133,6 +136,30 @@ fn stored(exchange: &Exchange, object: &Arc<Object>, how: How) -> (Response<Body
         Precondition::Proceed => *response.body_mut() = how.into_body(object),
     }
     (response, outcome)
+}
+
+fn is_conditional(fields: &HeaderMap) -> bool {
+    [
+        IF_MATCH,
+        IF_NONE_MATCH,
+        IF_MODIFIED_SINCE,
+        IF_UNMODIFIED_SINCE,
+    ]
+    .iter()
+    .any(|name| fields.contains_key(name))
+}
+
+/// The page's own fields would let a cache on the way take this for the page.
+fn failed(response: &mut Response<Body>) {
+    *response.status_mut() = StatusCode::PRECONDITION_FAILED;
+    let fields = response.headers_mut();
+    let page = std::mem::take(fields);
+    for name in [&DATE, &VIA, &CACHE_STATUS] {
+        for value in page.get_all(name) {
+            fields.append(name, value.clone());
+        }
+    }
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
 fn not_modified(response: &mut Response<Body>) {

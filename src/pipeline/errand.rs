@@ -17,7 +17,7 @@ use super::outbound;
 use super::synth;
 use crate::body::Body;
 use crate::clock;
-use crate::origin::{self, Answer, Pool};
+use crate::origin::{self, Answer, Phase, Pool};
 use crate::semantics::freshness::{Freshness, Term};
 use crate::semantics::policy::{Answered, Asked, Rules, judge};
 use crate::semantics::storable::{Storable, WhyNot};
@@ -91,10 +91,11 @@ impl Errand {
             ..
         } = lookup;
         let mut request = outbound::request(exchange, key.authority(), route, pool).map(|_| ());
-        conditional::strip(request.headers_mut());
+        outbound::for_storing(request.headers_mut());
         if let Some(stale) = &stale {
             conditional::ask(request.headers_mut(), &stale.validators());
         }
+        route.request_fields.apply(request.headers_mut());
         // Only a route with caching leads here.
         let rules = route
             .caching
@@ -218,6 +219,9 @@ impl Errand {
         let Vary::Fields(names) = Vary::of(response.headers()) else {
             return Err(WhyNot::VaryStar);
         };
+        if names.iter().any(outbound::is_written_by_us) {
+            return Err(WhyNot::VaryStar);
+        }
         let admission = self.leader.admit(response.body().size_hint().exact())?;
         let mut fields = to_store(response.headers().clone(), now);
         headers::append_via(&mut fields, response.version());
@@ -265,7 +269,12 @@ impl Errand {
         if answer.contains_key(VIA) {
             headers::append_via(&mut fields, Version::HTTP_11);
         }
-        let Some(object) = stale.refreshed(&fields, term) else {
+        // The origin has just confirmed it for this request, whatever it varies by from now on.
+        let variant = match Vary::of(&fields) {
+            Vary::Fields(names) => Variant::new(&names, &self.asked),
+            Vary::Star => stale.variant().clone(),
+        };
+        let Some(object) = stale.refreshed(&fields, term, variant) else {
             self.leader.decline(true, Some(stale), received_at);
             return Arrived::Confirmed {
                 object: Arc::clone(stale),
@@ -275,7 +284,7 @@ impl Errand {
         match verdict {
             Storable::Yes(_) => {
                 let shared = is_shareable(&term, received_at);
-                let object = self.leader.land(object, shared);
+                let object = self.leader.land(object, stale, shared);
                 Arrived::Confirmed {
                     object,
                     stored: true,
@@ -295,11 +304,9 @@ impl Errand {
     /// Not to be stored: the followers go their own ways. An error of the origin's is no reason
     /// to forget what it said before.
     fn give_away(self, response: Response<Body>, why: WhyNot, now: SystemTime) -> Arrived {
-        let replaced = self
-            .stale
-            .as_ref()
-            .filter(|_| !response.status().is_server_error());
-        let lasts = why.lasts() && !response.status().is_server_error();
+        let speaks = speaks_of_resource(response.status());
+        let replaced = self.stale.as_ref().filter(|_| speaks);
+        let lasts = why.lasts() && speaks;
         self.leader.decline(lasts, replaced, now);
         Arrived::Private { response, why }
     }
@@ -310,7 +317,8 @@ impl Errand {
             status: error.status(),
             detail: error.kind.as_str(),
         };
-        self.leader.fail(failure);
+        // What happened to this request after it was sent may be its own fault.
+        self.leader.fail(failure, error.phase == Phase::Connecting);
         Arrived::Failed(failure)
     }
 }
@@ -321,6 +329,16 @@ impl Arrival {
     fn is_not_modified(&self) -> bool {
         self.response.status() == StatusCode::NOT_MODIFIED
     }
+}
+
+/// Whether an answer says something of the resource, and not of one request or of the origin's
+/// state: only then may it change what is known of the resource.
+fn speaks_of_resource(status: StatusCode) -> bool {
+    let blames_request = matches!(
+        status.as_u16(),
+        400 | 405 | 406 | 408 | 411..=417 | 421 | 425 | 428 | 429 | 431
+    );
+    !status.is_server_error() && !blames_request
 }
 
 /// Whether those who waited may have this answer too: what must be confirmed for every request

@@ -3,7 +3,7 @@
 //! Framing, hop-by-hop fields and claims about who the client is do not go through; the target
 //! does, byte for byte. Whether the origin is asked at all is decided elsewhere.
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, VIA};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Uri, Version};
 
@@ -11,8 +11,8 @@ use super::exchange::Exchange;
 use super::route::Route;
 use crate::body::Body;
 use crate::origin::Pool;
-use crate::semantics::headers;
 use crate::semantics::key::Scheme;
+use crate::semantics::{conditional, headers};
 
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
@@ -36,6 +36,7 @@ pub(super) fn request(
     // We answer an expectation ourselves, when the origin starts to read (RFC 9110 §10.1.1).
     fields.remove(EXPECT);
     headers::append_via(&mut fields, exchange.request.version);
+    join_cookies(&mut fields);
     name_client(&mut fields, exchange, authority);
     if let Some(host) = pool
         .host()
@@ -74,8 +75,14 @@ fn origin_form(target: &str) -> Uri {
 
 /// Tells the origin who asks and how. What the client says of itself here is not believed.
 fn name_client(fields: &mut HeaderMap, exchange: &Exchange, authority: &str) {
-    fields.remove(FORWARDED);
-    fields.remove(X_REAL_IP);
+    let claims: Vec<HeaderName> = fields
+        .keys()
+        .filter(|name| is_claim(name))
+        .cloned()
+        .collect();
+    for name in claims {
+        fields.remove(name);
+    }
     let client = exchange.client;
     if let Ok(address) = HeaderValue::try_from(client.address.ip().to_canonical().to_string()) {
         fields.insert(X_FORWARDED_FOR, address);
@@ -88,6 +95,56 @@ fn name_client(fields: &mut HeaderMap, exchange: &Exchange, authority: &str) {
         Scheme::Https => "https",
     };
     fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+}
+
+/// What a client says of itself, in the words of proxies before us that we do not know.
+fn is_claim(name: &HeaderName) -> bool {
+    name.as_str().starts_with("x-forwarded-") || name == FORWARDED || name == X_REAL_IP
+}
+
+/// Fields by which frameworks let a request ask for something else than its URL and method say.
+/// The key does not hold them, so on the way to the store they would poison it.
+const STEERING: [&str; 9] = [
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-host",
+    "x-original-host",
+    "x-wap-profile",
+    "front-end-https",
+];
+
+/// Makes a request ask for what its key says, wholly and unconditionally.
+pub(super) fn for_storing(fields: &mut HeaderMap) {
+    conditional::strip(fields);
+    for name in STEERING {
+        fields.remove(name);
+    }
+}
+
+/// Whether the origin chose by something that we wrote and that the key does not hold: then the
+/// answer is this client's, although the client itself sent no such field.
+pub(super) fn is_written_by_us(name: &HeaderName) -> bool {
+    let by_key = name == X_FORWARDED_HOST || name == X_FORWARDED_PROTO;
+    (is_claim(name) && !by_key) || name == VIA
+}
+
+/// "If there are multiple Cookie header fields after decompression, these MUST be concatenated
+/// into a single octet string using the two-octet delimiter of 0x3b, 0x20 […] before being passed
+/// into a non-HTTP/2 context" (RFC 9113 §8.2.3).
+fn join_cookies(fields: &mut HeaderMap) {
+    let lines: Vec<&[u8]> = fields
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if lines.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..]))
+    {
+        fields.insert(COOKIE, joined);
+    }
 }
 
 /// Methods whose lack of a body is worth saying: "A user agent SHOULD send Content-Length in a

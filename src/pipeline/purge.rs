@@ -20,10 +20,10 @@ pub(super) struct Purge {
 impl Purge {
     pub(super) fn run(self) -> Step {
         let Self { exchange, key, how } = self;
-        let count = exchange
-            .site()
-            .store
-            .purge(&key.to_key(), how, exchange.now);
+        let store = &exchange.site().store;
+        let count = store.purge_page(key.authority(), &exchange.target(), how);
+        // The host was valid enough to make a key of.
+        let count = count.unwrap_or_default();
         Step::Synth(Synth::purged(exchange, count))
     }
 }

@@ -151,7 +151,7 @@ fn purge(exchange: Exchange, key: KeyBuf, how: store::Purge) -> Step {
 }
 
 /// The route's own answer, or the way to the origin: through the cache or past it.
-fn onward(exchange: Exchange, key: KeyBuf, route: Arc<Route>) -> Step {
+fn onward(mut exchange: Exchange, key: KeyBuf, route: Arc<Route>) -> Step {
     let pool = match &route.action {
         Action::Origin(pool) => Arc::clone(pool),
         Action::Redirect(_) | Action::Answer(_) => {
@@ -166,12 +166,16 @@ fn onward(exchange: Exchange, key: KeyBuf, route: Arc<Route>) -> Step {
             pool,
             why,
         }),
-        None => Step::Lookup(Lookup {
-            exchange,
-            key,
-            route,
-            pool,
-        }),
+        None => {
+            // Ignored is ignored: an answer made for one client's cookies must not be stored.
+            exchange.request.headers.remove(COOKIE);
+            Step::Lookup(Lookup {
+                exchange,
+                key,
+                route,
+                pool,
+            })
+        }
     }
 }
 

@@ -17,11 +17,8 @@ use super::growing::{Demand, Growing};
 use super::object::Object;
 use crate::clock;
 
-/// A fill of unknown length takes its room in steps of this size.
-const STEP_BYTES: u64 = 64 * 1024;
-
-/// In transit, a reader that is far behind and takes nothing for this long is cut off. A slow
-/// client's socket takes its bytes in large sips, so this is not short.
+/// In transit, readers that are far behind may cost the others this much time in all; then they
+/// are cut off. A slow client's socket takes its bytes in large sips, so this is not short.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Leave to store a body, with the room for it.
@@ -29,7 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Admission {
     pub(super) announced: Option<u64>,
     pub(super) share: Share,
-    pub(super) object_bytes_max: u64,
 }
 
 /// Nobody reads this body, and it will not be stored: there is no use in fetching more of it.
@@ -42,8 +38,9 @@ pub struct Filler {
     leader: Leader,
     object: Arc<Object>,
     growing: Arc<Growing>,
-    admission: Admission,
     len: u64,
+    /// What is left of the time that laggards may cost the others.
+    patience: Duration,
     /// Too large, or no room: a stream from here on, not to be stored.
     transit: bool,
     complete: bool,
@@ -53,36 +50,21 @@ pub struct Filler {
 /// Counts the fills in progress.
 struct InFlight(Arc<AtomicU64>);
 
-// === impl Admission ===
-
-impl Admission {
-    /// The length that the head announced.
-    pub fn announced(&self) -> Option<u64> {
-        self.announced
-    }
-}
-
 // === impl Filler ===
 
 impl Filler {
-    pub(super) fn new(
-        leader: Leader,
-        object: Arc<Object>,
-        growing: Arc<Growing>,
-        admission: Admission,
-    ) -> Self {
+    pub(super) fn new(leader: Leader, object: Arc<Object>, growing: Arc<Growing>) -> Self {
         let fills = Arc::clone(&leader.store().fills);
         fills.fetch_add(1, Ordering::Relaxed);
         let count = InFlight(fills);
-        let (transit, complete) = (false, false);
         Self {
             leader,
             object,
             growing,
-            admission,
             len: 0,
-            transit,
-            complete,
+            patience: PATIENCE,
+            transit: false,
+            complete: false,
             _count: count,
         }
     }
@@ -99,12 +81,16 @@ impl Filler {
         self.growing.push(piece);
         loop {
             let laggard = self.growing.laggard();
-            match timeout(PATIENCE, poll_fn(|cx| self.growing.poll_demand(cx))).await {
-                Ok(Demand::More) => return Ok(()),
-                Ok(Demand::Nobody) => return Err(Unwanted),
-                Err(_) => laggard
-                    .into_iter()
-                    .for_each(|laggard| self.growing.cut(laggard)),
+            let began = clock::instant();
+            let demand = poll_fn(|cx| self.growing.poll_demand(cx));
+            let Some(laggard) = laggard else {
+                return demand.await.into();
+            };
+            let demand = timeout(self.patience, demand).await;
+            self.patience = self.patience.saturating_sub(began.elapsed());
+            match demand {
+                Ok(demand) => return demand.into(),
+                Err(_) => self.growing.cut(laggard),
             }
         }
     }
@@ -131,26 +117,22 @@ impl Filler {
             old.variant().clone(),
             content,
         );
-        self.leader.file(Arc::new(object));
+        self.leader.file(Arc::new(object), None);
     }
 
     /// Whether the next `more` bytes may be kept.
     fn make_room(&mut self, more: u64) -> bool {
         let wanted = self.len + more;
-        if wanted > self.admission.object_bytes_max {
-            return false;
-        }
-        let share = &mut self.admission.share;
-        let missing = wanted.saturating_sub(share.bytes());
-        missing == 0 || share.grow(missing.max(STEP_BYTES)) || share.grow(missing)
+        wanted <= self.leader.store().limits.object_bytes_max && self.growing.charge(wanted)
     }
 
     fn go_into_transit(&mut self) {
         self.transit = true;
-        self.growing.go_into_transit();
         // An object too large today is too large tomorrow; want of room is a thing of the moment.
-        let too_large = self.len >= self.admission.object_bytes_max / 2;
+        let too_large = self.len >= self.leader.store().limits.object_bytes_max / 2;
+        // First off the table, so that nobody joins whose first bytes are gone.
         self.leader.withdraw(too_large, clock::now());
+        self.growing.go_into_transit();
     }
 }
 
@@ -159,6 +141,15 @@ impl Drop for Filler {
         if !self.complete {
             self.growing.fail();
             self.leader.close(Outcome::Abandoned);
+        }
+    }
+}
+
+impl From<Demand> for Result<(), Unwanted> {
+    fn from(demand: Demand) -> Self {
+        match demand {
+            Demand::More => Ok(()),
+            Demand::Nobody => Err(Unwanted),
         }
     }
 }

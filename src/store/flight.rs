@@ -295,22 +295,23 @@ impl Leader {
         variant: Variant,
         shared: bool,
     ) -> (Filler, Arc<Object>, Body) {
-        let growing = Growing::new(admission.announced());
+        let growing = Growing::new(admission.announced, admission.share);
         let object = Object::new(head, term, variant, Content::Growing(Arc::clone(&growing)));
         let object = Arc::new(object);
         let body = object.body();
         self.tell_of(&object, shared);
         self.settled = true;
-        let filler = Filler::new(self, Arc::clone(&object), growing, admission);
+        let filler = Filler::new(self, Arc::clone(&object), growing);
         (filler, object, body)
     }
 
-    /// An object that needs no fill, such as a stored one that a 304 confirmed.
-    pub fn land(mut self, object: Object, shared: bool) -> Arc<Object> {
+    /// The stale object, confirmed by the origin: filed in its place, unless that place has been
+    /// taken or purged meanwhile.
+    pub fn land(mut self, object: Object, stale: &Arc<Object>, shared: bool) -> Arc<Object> {
         let object = Arc::new(object);
-        self.settled = true;
         self.tell_of(&object, shared);
-        self.file(Arc::clone(&object));
+        self.file(Arc::clone(&object), Some(stale));
+        self.settled = true;
         object
     }
 
@@ -318,33 +319,39 @@ impl Leader {
     /// later requests do not wait at all. `replaced` is the stored response that the origin has
     /// disowned by this answer.
     pub fn decline(mut self, lasts: bool, replaced: Option<&Arc<Object>>, now: SystemTime) {
-        self.settled = true;
         if let Some(object) = replaced {
             self.store.drop_object(&self.key, object);
         }
         self.withdraw(lasts, now);
+        self.settled = true;
     }
 
-    /// There is no answer, and asking again now would not bring one.
-    pub fn fail(mut self, failure: Failure) {
+    /// There is no answer. Where asking again now would not bring one either, those who waited
+    /// `share` the failure; else one of them leads.
+    pub fn fail(mut self, failure: Failure, share: bool) {
+        self.close(if share {
+            Outcome::Failed(failure)
+        } else {
+            Outcome::Abandoned
+        });
         self.settled = true;
-        self.close(Outcome::Failed(failure));
     }
 
     /// Leaves the table; marks the key when the reason will hold for the next request too. What
     /// was asked without company says nothing of other requests.
     pub(super) fn withdraw(&self, lasts: bool, now: SystemTime) {
         if self.flight.is_open() && lasts {
-            self.store.misses.mark(self.key.clone(), now);
+            self.store.misses.mark(self.key.as_ref(), now);
         }
         self.close(Outcome::Declined);
     }
 
-    /// Files the object under the key, unless a purge came since the origin was asked.
-    pub(super) fn file(&self, object: Arc<Object>) {
+    /// Files the object under the key, unless a purge came since the origin was asked, or the
+    /// object that it is to replace is no longer there.
+    pub(super) fn file(&self, object: Arc<Object>, replaced: Option<&Arc<Object>>) {
         let mut shard = self.store.flights.shard(&self.key).lock();
         if !self.flight.doomed.load(Ordering::Relaxed) {
-            self.store.put(&self.key, object);
+            self.store.put(&self.key, object, replaced);
         }
         remove(&mut shard, &self.key, &self.flight);
     }

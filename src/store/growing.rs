@@ -19,6 +19,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use parking_lot::Mutex;
 use slab::Slab;
 
+use super::budget::Share;
 use super::object::Content;
 use crate::body::Error;
 
@@ -29,6 +30,8 @@ const BLOCK_BYTES_MAX: u64 = 64 * 1024;
 /// Segments of a finished body up to this long are joined into one block, so that a hit is one
 /// write.
 const JOIN_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A body of unknown length takes its room in steps of this size.
+const STEP_BYTES: u64 = 64 * 1024;
 /// How far a writer in transit may run ahead of its fastest reader.
 const TRANSIT_AHEAD_BYTES: u64 = 256 * 1024;
 /// How far a reader in transit may fall behind before the others wait for it, at the least.
@@ -47,6 +50,9 @@ pub(super) enum Fill {
 pub(super) struct Growing {
     /// The length the head announced.
     announced: Option<u64>,
+    /// The room it takes, until the last reader has gone: bytes that only a slow reader holds are
+    /// held all the same.
+    share: Mutex<Share>,
     /// Never held across an await: every section copies or swaps a few words.
     state: Mutex<State>,
 }
@@ -106,7 +112,7 @@ pub(super) struct Laggard(u64);
 // === impl Growing ===
 
 impl Growing {
-    pub(super) fn new(announced: Option<u64>) -> Arc<Self> {
+    pub(super) fn new(announced: Option<u64>, share: Share) -> Arc<Self> {
         let block = announced.filter(|len| *len <= BLOCK_BYTES_MAX).unwrap_or(0);
         let state = State {
             fill: Fill::Filling,
@@ -122,6 +128,7 @@ impl Growing {
         };
         Arc::new(Self {
             announced,
+            share: Mutex::new(share),
             state: Mutex::new(state),
         })
     }
@@ -168,6 +175,13 @@ impl Growing {
             state.take_wakers()
         };
         wake(wakers);
+    }
+
+    /// Takes room for `wanted` bytes in all; false when there is none.
+    pub(super) fn charge(&self, wanted: u64) -> bool {
+        let mut share = self.share.lock();
+        let missing = wanted.saturating_sub(share.bytes());
+        missing == 0 || share.grow(missing.max(STEP_BYTES)) || share.grow(missing)
     }
 
     /// From now on nothing is kept that the readers do not need.
@@ -270,8 +284,9 @@ impl State {
 
     fn laggard(&self) -> Option<Laggard> {
         let behind_max = self.transit?.behind_max;
-        let slowest = self.places().min()?;
-        (self.len - slowest > behind_max).then_some(Laggard(slowest))
+        let (slowest, fastest) = (self.places().min()?, self.places().max()?);
+        // Who reads alone holds up nobody.
+        (slowest < fastest && self.len - slowest > behind_max).then_some(Laggard(slowest))
     }
 
     /// In transit: drops the segments that every reader has passed.
@@ -423,7 +438,12 @@ mod tests {
 
     use http_body_util::BodyExt;
 
+    use super::super::budget::Budget;
     use super::*;
+
+    fn room() -> Share {
+        Budget::new(u64::MAX).take(0).unwrap()
+    }
 
     fn held_bytes(growing: &Growing) -> u64 {
         let state = growing.state.lock();
@@ -437,7 +457,7 @@ mod tests {
 
     #[tokio::test]
     async fn readers_see_every_byte_whenever_they_join() {
-        let growing = Growing::new(None);
+        let growing = Growing::new(None, room());
         let early = tokio::spawn(text(Growing::reader(&growing)));
         growing.push(b"one ");
         tokio::task::yield_now().await;
@@ -452,7 +472,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_is_never_an_end() {
-        let growing = Growing::new(Some(10));
+        let growing = Growing::new(Some(10), room());
         let reader = Growing::reader(&growing);
         growing.push(b"half");
         growing.fail();
@@ -461,7 +481,7 @@ mod tests {
 
     #[test]
     fn a_body_of_known_length_is_stored_in_one_block() {
-        let growing = Growing::new(Some(40_000));
+        let growing = Growing::new(Some(40_000), room());
         growing.push(&[1; 20_000]);
         growing.push(&[2; 20_000]);
         assert!(matches!(growing.complete(), Content::One(bytes) if bytes.len() == 40_000));
@@ -469,7 +489,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_in_transit_that_takes_nothing_can_be_cut() {
-        let growing = Growing::new(None);
+        let growing = Growing::new(None, room());
         let (mut fast, mut slow) = (Growing::reader(&growing), Growing::reader(&growing));
         growing.push(&[0; SEGMENT_BYTES]);
         growing.go_into_transit();
@@ -491,7 +511,7 @@ mod tests {
 
     #[tokio::test]
     async fn transit_holds_the_writer_back() {
-        let growing = Growing::new(None);
+        let growing = Growing::new(None, room());
         let mut reader = Growing::reader(&growing);
         growing.go_into_transit();
         for _ in 0..TRANSIT_AHEAD_BYTES as usize / SEGMENT_BYTES {

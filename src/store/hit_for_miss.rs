@@ -8,7 +8,6 @@
 use std::time::{Duration, SystemTime};
 
 use super::memory::Marks;
-use crate::semantics::key::Key;
 
 /// Bounded marks, each with an end.
 pub(super) struct HitForMiss {
@@ -21,7 +20,7 @@ pub(super) struct HitForMiss {
 impl HitForMiss {
     pub(super) fn new(marks_max: u64, lasts: Duration) -> Self {
         Self {
-            marks: Marks::new(marks_max),
+            marks: Marks::new(marks_max, lasts),
             lasts,
         }
     }
@@ -30,7 +29,7 @@ impl HitForMiss {
         self.marks.get(key).is_some_and(|until| now < until)
     }
 
-    pub(super) fn mark(&self, key: Key, now: SystemTime) {
+    pub(super) fn mark(&self, key: &[u8], now: SystemTime) {
         if !self.lasts.is_zero() {
             self.marks.put(key, now + self.lasts);
         }
@@ -38,6 +37,10 @@ impl HitForMiss {
 
     pub(super) fn unmark(&self, key: &[u8]) {
         self.marks.remove(key);
+    }
+
+    pub(super) fn tidy(&self) {
+        self.marks.tidy();
     }
 
     pub(super) fn clear(&self) {

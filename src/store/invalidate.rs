@@ -49,13 +49,19 @@ impl Store {
             return Err(BadUrl);
         };
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        self.purge_page(authority.as_str(), target, how)
+            .ok_or(BadUrl)
+    }
+
+    /// The same for a host and a target; `None` when the host is no valid one.
+    pub fn purge_page(&self, host: &str, target: &str, how: Purge) -> Option<u64> {
         let now = clock::now();
         let mut count = 0;
         for scheme in [Scheme::Http, Scheme::Https] {
-            let authority = normal_authority(authority.as_str(), scheme).ok_or(BadUrl)?;
+            let authority = normal_authority(host, scheme)?;
             count += self.purge(&KeyBuf::new(scheme, &authority, target).to_key(), how, now);
         }
-        Ok(count)
+        Some(count)
     }
 
     /// Purges everything; tells how many objects that were.

@@ -4,9 +4,10 @@
 //! of popular ones, which for a proxy means that a new page stays slow. Freshness is not moka's
 //! business; stale objects stay for revalidation until room is needed.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
@@ -34,8 +35,12 @@ struct Held {
     evicted: AtomicU64,
 }
 
-/// Short facts by key, bounded by their number, in a cache of their own.
-pub(super) struct Marks(Cache<Key, SystemTime, Hasher>);
+/// Short facts by key, bounded by their number, in a cache of their own. Of the key only its hash
+/// is kept: two keys that share one share a mark, which costs no more than some coalescing.
+pub(super) struct Marks {
+    cache: Cache<u64, SystemTime, Hasher>,
+    hasher: Hasher,
+}
 
 // === impl Memory ===
 
@@ -106,29 +111,37 @@ impl Memory {
 // === impl Marks ===
 
 impl Marks {
-    pub(super) fn new(marks_max: u64) -> Self {
-        Self(
-            Cache::builder()
-                .max_capacity(marks_max)
-                .eviction_policy(EvictionPolicy::lru())
-                .build_with_hasher(Hasher::default()),
-        )
+    /// At most `marks_max` marks, none of them older than `lasts`.
+    pub(super) fn new(marks_max: u64, lasts: Duration) -> Self {
+        let cache = Cache::builder()
+            .max_capacity(marks_max)
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_live(lasts.max(Duration::from_secs(1)))
+            .build_with_hasher(Hasher::default());
+        Self {
+            cache,
+            hasher: Hasher::default(),
+        }
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Option<SystemTime> {
-        self.0.get(key)
+        self.cache.get(&self.hasher.hash_one(key))
     }
 
-    pub(super) fn put(&self, key: Key, until: SystemTime) {
-        self.0.insert(key, until);
+    pub(super) fn put(&self, key: &[u8], until: SystemTime) {
+        self.cache.insert(self.hasher.hash_one(key), until);
     }
 
     pub(super) fn remove(&self, key: &[u8]) {
-        self.0.invalidate(key);
+        self.cache.invalidate(&self.hasher.hash_one(key));
     }
 
     pub(super) fn clear(&self) {
-        self.0.invalidate_all();
+        self.cache.invalidate_all();
+    }
+
+    pub(super) fn tidy(&self) {
+        self.cache.run_pending_tasks();
     }
 }
 

@@ -77,6 +77,7 @@ pub struct Store {
 struct Limits {
     object_bytes_max: u64,
     variants_max: usize,
+    shelf_bytes_max: u64,
     followers_max: usize,
     follower_timeout: Duration,
     finish_fill: bool,
@@ -96,6 +97,8 @@ impl Store {
             limits: Limits {
                 object_bytes_max: config.object_bytes_max,
                 variants_max: config.variants_max,
+                // A shelf is evicted whole, so no URL may hold more than a part of the store.
+                shelf_bytes_max: (config.memory_bytes / 4).max(config.object_bytes_max),
                 followers_max: config.followers_max,
                 follower_timeout: config.follower_timeout,
                 finish_fill: config.finish_fill,
@@ -130,6 +133,7 @@ impl Store {
     /// Gives memory back that was dropped or evicted; to be called now and then.
     pub fn tidy(&self) {
         self.memory.tidy();
+        self.misses.tidy();
     }
 
     fn admit(&self, announced: Option<u64>) -> Result<Admission, WhyNot> {
@@ -141,17 +145,22 @@ impl Store {
             .budget
             .take(announced.unwrap_or(0))
             .ok_or(WhyNot::NoRoom)?;
-        Ok(Admission {
-            announced,
-            share,
-            object_bytes_max,
-        })
+        Ok(Admission { announced, share })
     }
 
-    /// Puts `object` on the key's shelf. The caller holds the key's shard.
-    fn put(&self, key: &Key, object: Arc<Object>) {
-        let shelf = match self.memory.get(key.as_ref()) {
-            Some(shelf) => shelf.with(object, self.limits.variants_max),
+    /// Puts `object` on the key's shelf, in place of `replaced` if there is such a one. The caller
+    /// holds the key's shard.
+    fn put(&self, key: &Key, object: Arc<Object>, replaced: Option<&Arc<Object>>) {
+        let mut shelf = self.memory.get(key.as_ref());
+        if let Some(replaced) = replaced {
+            let Some(old) = shelf.filter(|shelf| shelf.holds(replaced)) else {
+                return;
+            };
+            shelf = old.without(replaced);
+        }
+        let bytes_max = self.limits.shelf_bytes_max;
+        let shelf = match shelf {
+            Some(shelf) => shelf.with(object, self.limits.variants_max, bytes_max),
             None => Shelf::new(object),
         };
         self.memory.put(key.clone(), shelf);

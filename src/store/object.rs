@@ -98,14 +98,9 @@ impl Object {
     }
 
     /// The same response under the fields and the term that a 304 brought (RFC 9111 §4.3.4).
-    pub fn refreshed(&self, fields: &HeaderMap, term: Term) -> Option<Self> {
+    pub fn refreshed(&self, fields: &HeaderMap, term: Term, variant: Variant) -> Option<Self> {
         let head = Head::pack(self.head.status(), fields).ok()?;
-        Some(Self::new(
-            head,
-            term,
-            self.variant.clone(),
-            self.content.clone(),
-        ))
+        Some(Self::new(head, term, variant, self.content.clone()))
     }
 
     /// The same response, stale from `now` on: what a soft purge leaves.

@@ -40,25 +40,33 @@ impl Shelf {
             .find(|object| object.variant().matches(request))
     }
 
-    /// A shelf with `object` first, without those that it replaces, of at most `max` objects.
+    /// A shelf with `object` first, without those that it replaces, of at most `max` objects and
+    /// `bytes_max` bytes.
     ///
     /// An object without `Vary` answers every request, so it replaces all.
-    pub(super) fn with(&self, object: Arc<Object>, max: usize) -> Self {
+    pub(super) fn with(&self, object: Arc<Object>, max: usize, bytes_max: u64) -> Self {
         let new = object.variant().clone();
         if new.names().is_empty() {
             return Self::new(object);
         }
-        let others = self
-            .objects()
-            .iter()
-            .filter(|old| *old.variant() != new)
-            .cloned();
+        let mut bytes = object.weight_bytes() as u64;
+        let others = self.objects().iter().filter(|old| *old.variant() != new);
+        let kept = others.take(max.saturating_sub(1)).take_while(|old| {
+            bytes += old.weight_bytes() as u64;
+            bytes <= bytes_max
+        });
         Self::from_objects(
-            std::iter::once(object)
-                .chain(others)
-                .take(max.max(1))
+            std::iter::once(object.clone())
+                .chain(kept.cloned())
                 .collect(),
         )
+    }
+
+    /// Whether this very object stands here.
+    pub(super) fn holds(&self, object: &Arc<Object>) -> bool {
+        self.objects()
+            .iter()
+            .any(|other| Arc::ptr_eq(other, object))
     }
 
     /// The shelf without the object that answers `request`; `None` when nothing is left.
