@@ -106,6 +106,12 @@ impl Body {
         }
     }
 
+    /// The same body, which keeps `held` as long as it lives.
+    pub fn holding(self, held: impl Send + 'static) -> Self {
+        // The meter's function goes with the body, and what it has caught with it.
+        self.metered(Meter::new(move |_| drop(held)))
+    }
+
     /// The same body, counted; see [`Meter`].
     pub fn metered(mut self, meter: Meter) -> Self {
         self.meter = Some(meter);

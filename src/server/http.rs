@@ -9,7 +9,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -35,7 +35,6 @@ use crate::pipeline::{self, Client, Refusal};
 const BUFFER_BYTES_MIN: usize = 64 * 1024;
 const STREAMS_MAX: u32 = 100;
 const STREAM_BUFFER_BYTES: usize = 64 * 1024;
-const STREAM_PIECE_BYTES: usize = 16 * 1024;
 
 /// hyper's settings, made once.
 pub(super) struct Builders {
@@ -51,15 +50,24 @@ enum Driven {
     Idle(TcpStream, Bytes),
 }
 
-/// A body that keeps its connection busy until it is gone, and hands out no more than a piece at
-/// a time.
+/// A body that keeps its connection busy until it is gone.
 struct Tracked {
     body: Body,
-    /// What of the last piece has not been handed out yet.
-    rest: Bytes,
-    piece_max: usize,
-    stream: Option<Stream>,
-    _in_progress: InProgress,
+    hold: Hold,
+}
+
+/// How a body keeps its connection busy.
+enum Hold {
+    /// By itself: what it has handed out is hyper's to write at once.
+    Body { _in_progress: InProgress },
+    /// With each of its pieces: h2 takes one whole and sends it as the client makes room.
+    Stream(Arc<Stream>),
+}
+
+/// A piece of a body on its way to the socket.
+struct Piece {
+    bytes: Bytes,
+    stream: Option<Arc<Stream>>,
 }
 
 // === impl Builders ===
@@ -221,8 +229,13 @@ async fn answer(
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let stream = (version == Version::HTTP_2).then(|| watch.stream());
-    Ok(response.map(|body| Tracked::new(body, stream, in_progress)))
+    let hold = match version {
+        Version::HTTP_2 => Hold::Stream(watch.stream(in_progress)),
+        _ => Hold::Body {
+            _in_progress: in_progress,
+        },
+    };
+    Ok(response.map(|body| Tracked { body, hold }))
 }
 
 // === impl Shared ===
@@ -260,79 +273,74 @@ impl Shared {
             progress,
         };
         request.map(|body| {
-            let body = Body::incoming(body, limits);
-            Body::stream(Tracked::new(body, None, watch.hold()))
+            let hold = watch.hold();
+            Body::incoming(body, limits).holding(hold)
         })
     }
 }
 
 // === impl Tracked ===
 
-impl Tracked {
-    /// For HTTP/2 in pieces: h2 takes a whole one as soon as the client wants a byte, and what it
-    /// has taken nobody can see waiting.
-    fn new(body: Body, stream: Option<Stream>, in_progress: InProgress) -> Self {
-        let piece_max = if stream.is_some() {
-            STREAM_PIECE_BYTES
-        } else {
-            usize::MAX
-        };
-        Self {
-            body,
-            rest: Bytes::new(),
-            piece_max,
-            stream,
-            _in_progress: in_progress,
-        }
-    }
-
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if self.rest.is_empty() {
-            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Ok(frame)) => frame,
-                ended => return Poll::Ready(ended),
-            };
-            match frame.into_data() {
-                Ok(data) => self.rest = data,
-                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
-            }
-        }
-        let len = self.rest.len().min(self.piece_max);
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(len)))))
-    }
-}
-
 impl HttpBody for Tracked {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, Error>>> {
         let this = &mut *self;
-        if let Some(stream) = &this.stream {
-            stream.note(false);
-        }
-        let polled = this.poll_piece(cx);
-        if let (Some(stream), Poll::Ready(Some(Ok(_)))) = (&this.stream, &polled) {
-            stream.note(true);
-        }
-        polled
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        let stream = match &this.hold {
+            Hold::Body { .. } => None,
+            Hold::Stream(stream) => Some(stream),
+        };
+        Poll::Ready(frame.map(|frame| {
+            frame.map(|frame| frame.map_data(|bytes| Piece::new(bytes, stream.cloned())))
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let rest = self.rest.len() as u64;
-        let of_body = self.body.size_hint();
-        let mut hint = SizeHint::new();
-        if let Some(upper) = of_body.upper() {
-            hint.set_upper(upper.saturating_add(rest));
+        self.body.size_hint()
+    }
+}
+
+// === impl Piece ===
+
+impl Piece {
+    fn new(bytes: Bytes, stream: Option<Arc<Stream>>) -> Self {
+        if let Some(stream) = &stream {
+            stream.note(true);
         }
-        hint.set_lower(of_body.lower().saturating_add(rest));
-        hint
+        Self { bytes, stream }
+    }
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        if let Some(stream) = &self.stream {
+            stream.note(!self.bytes.is_empty());
+        }
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        if let Some(stream) = &self.stream {
+            stream.note(false);
+        }
     }
 }

@@ -42,14 +42,17 @@ pub(super) struct Watch {
     /// Written once, by the wrapper, before `refused_from`.
     refused_why: Mutex<Option<Ambiguity>>,
     /// HTTP/2: since when each response has been waiting for its client.
-    streams: Mutex<Vec<Weak<AtomicU64>>>,
+    streams: Mutex<Vec<Weak<Stream>>>,
 }
 
 /// One request in progress, from its head to its response's last byte.
 pub(super) struct InProgress(Arc<Watch>);
 
 /// One HTTP/2 response on its way to the client.
-pub(super) struct Stream(Arc<AtomicU64>);
+pub(super) struct Stream {
+    waits_since: AtomicU64,
+    _in_progress: InProgress,
+}
 
 /// What becomes of a connection on which nothing happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,11 +108,14 @@ impl Watch {
         InProgress(Arc::clone(self))
     }
 
-    /// An HTTP/2 response of which the client decides how fast it takes it.
-    pub(super) fn stream(&self) -> Stream {
-        let waits_since = Arc::new(AtomicU64::new(0));
-        self.streams.lock().push(Arc::downgrade(&waits_since));
-        Stream(waits_since)
+    /// An HTTP/2 response, of which the client decides how fast it takes it.
+    pub(super) fn stream(&self, in_progress: InProgress) -> Arc<Stream> {
+        let stream = Arc::new(Stream {
+            waits_since: AtomicU64::new(0),
+            _in_progress: in_progress,
+        });
+        self.streams.lock().push(Arc::downgrade(&stream));
+        stream
     }
 
     /// A request's head is whole. Tells whether the request must be refused instead of served.
@@ -196,7 +202,7 @@ impl Watch {
         streams.retain(|stream| stream.strong_count() > 0);
         let since = streams.iter().filter_map(Weak::upgrade);
         let earliest = since
-            .map(|at| at.load(Ordering::Relaxed))
+            .map(|stream| stream.waits_since.load(Ordering::Relaxed))
             .filter(|at| *at > 0)
             .min()?;
         Some(Duration::from_millis(now.saturating_sub(earliest)))
@@ -251,10 +257,10 @@ impl Verdict {
 // === impl Stream ===
 
 impl Stream {
-    /// Notes whether a piece has been handed out and not been asked beyond.
+    /// Notes that a piece of it waits for the client from now on, or that none does.
     pub(super) fn note(&self, waits: bool) {
-        self.0
-            .store(if waits { millis() } else { 0 }, Ordering::Relaxed);
+        let since = if waits { millis() } else { 0 };
+        self.waits_since.store(since, Ordering::Relaxed);
     }
 }
 
