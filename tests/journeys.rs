@@ -29,4 +29,7 @@ mod journeys {
     mod admin;
     mod log;
     mod shutdown;
+
+    mod regressions;
+    mod regressions_http;
 }

@@ -1,7 +1,7 @@
 //! A client that sends exactly the bytes it is told and tells a whole response from a truncated
 //! one. It follows no redirect, repairs nothing and hides nothing; each wait has a deadline.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
@@ -36,6 +36,15 @@ pub struct Response {
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = within("a connection to the proxy", TcpStream::connect(address)).await;
+        Self::over(stream.expect("a listener that accepts"))
+    }
+
+    /// A connection from another address of this machine.
+    pub async fn connect_from(source: impl Into<IpAddr>, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let source = SocketAddr::new(source.into(), 0);
+        socket.bind(source).expect("an address of ours");
+        let stream = within("a connection to the proxy", socket.connect(address)).await;
         Self::over(stream.expect("a listener that accepts"))
     }
 

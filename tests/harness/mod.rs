@@ -3,6 +3,7 @@
 //! Expectations of Copal are not here: they belong to the journeys.
 
 mod client;
+mod http2;
 mod origin;
 mod proxy;
 mod wire;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 use tokio::time;
 
 pub use client::{Client, Response, responses};
+pub use http2::Http2;
 pub use origin::{Connection, Origin, Reserved};
 pub use proxy::{Proxy, Setup, command};
 pub use wire::End;

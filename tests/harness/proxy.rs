@@ -21,6 +21,9 @@ use super::{Fields, POLL, TempDir, eventually, within};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_copal");
 
+/// The configuration file in the folder of each proxy that has one.
+const CONFIG: &str = "config.toml";
+
 /// A running proxy.
 pub struct Proxy {
     child: Child,
@@ -28,7 +31,7 @@ pub struct Proxy {
     admin: Option<SocketAddr>,
     stdout: watch::Receiver<Lines>,
     stderr: Arc<Mutex<String>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// A configuration in the making. Every table starts empty, so a test names only what it is about.
@@ -93,7 +96,7 @@ impl Proxy {
             admin: None,
             stdout,
             stderr,
-            _folder: folder,
+            folder,
         };
         proxy.address = proxy
             .listener("http")
@@ -200,9 +203,24 @@ impl Proxy {
         kibibytes.expect("a number of kB") * 1024
     }
 
-    /// Asks the proxy to drain. The shell's own `kill` spares us a crate for one system call.
+    /// Puts another configuration in the place of its file; it is not told to read it.
+    pub fn configure(&self, setup: &Setup) {
+        self.folder.write(CONFIG, &setup.text());
+    }
+
+    /// Asks the proxy to drain.
     pub fn sigterm(&self) {
-        let kill = format!("kill -TERM {}", self.child.id());
+        self.signal("TERM");
+    }
+
+    /// Asks the proxy to read its configuration again.
+    pub fn sighup(&self) {
+        self.signal("HUP");
+    }
+
+    /// The shell's own `kill` spares us a crate for one system call.
+    fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
         let status = Command::new("sh")
             .args(["-c", &kill])
             .status()
@@ -229,6 +247,12 @@ impl Proxy {
         eventually("new connections to be refused", refused).await;
     }
 
+    /// The text on standard error so far.
+    pub fn stderr(&self) -> String {
+        let text = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
+        text.clone()
+    }
+
     /// The lines on standard output so far.
     pub fn stdout(&self) -> Vec<String> {
         self.stdout.borrow().lines.clone()
@@ -240,8 +264,7 @@ impl Drop for Proxy {
         self.child.kill().ok();
         self.child.wait().ok();
         if thread::panicking() {
-            let stderr = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-            eprintln!("--- standard error of the proxy ---\n{stderr}");
+            eprintln!("--- standard error of the proxy ---\n{}", self.stderr());
         }
     }
 }
@@ -289,7 +312,7 @@ impl Setup {
 
     /// As [`Self::start`], in a folder the test knows.
     pub async fn start_in(self, folder: TempDir) -> Proxy {
-        let file = folder.write("config.toml", &self.text());
+        let file = folder.write(CONFIG, &self.text());
         let mut command = Command::new(BINARY);
         let mut proxy = Proxy::spawn(command.arg("run").arg("-c").arg(file), folder).await;
         proxy.admin = proxy.listener("admin").await;
