@@ -9,7 +9,7 @@
 //! name  = index:u8 (of COMMON)  |  0xFF name_len:u8 text
 //! ```
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
@@ -90,9 +90,9 @@ enum Name<'a> {
 // === impl Head ===
 
 impl Head {
-    /// Packs `status` and `fields` into a block of exactly the size needed.
+    /// Packs `status` and `fields` into one block.
     pub fn pack(status: StatusCode, fields: &HeaderMap) -> Result<Self, TooLong> {
-        let mut block = BytesMut::with_capacity(packed_len(fields));
+        let mut block = Vec::with_capacity(len_max(fields));
         for (name, value) in fields {
             put_name(&mut block, name)?;
             let len = u16::try_from(value.len()).map_err(|_| TooLong)?;
@@ -101,7 +101,8 @@ impl Head {
         }
         Ok(Self {
             status,
-            block: block.freeze(),
+            // Exactly as long as it is: a vector's spare room would be kept with it.
+            block: Bytes::from(block.into_boxed_slice()),
         })
     }
 
@@ -192,14 +193,15 @@ impl Name<'_> {
     }
 }
 
-fn packed_len(fields: &HeaderMap) -> usize {
+/// No block of these fields is longer.
+fn len_max(fields: &HeaderMap) -> usize {
     fields
         .iter()
         .map(|(name, value)| 4 + name.as_str().len() + value.len())
         .sum()
 }
 
-fn put_name(block: &mut BytesMut, name: &HeaderName) -> Result<(), TooLong> {
+fn put_name(block: &mut Vec<u8>, name: &HeaderName) -> Result<(), TooLong> {
     match COMMON.iter().position(|common| common == name) {
         // COMMON has far fewer than 255 names.
         Some(index) => block.put_u8(u8::try_from(index).map_err(|_| TooLong)?),

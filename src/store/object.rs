@@ -18,7 +18,7 @@ use crate::semantics::vary::Variant;
 
 /// What the allocator and the index spend on an object beside the bytes counted one by one:
 /// this struct, its shelf, moka's entry and queue node, and the allocator's rounding.
-pub(super) const OVERHEAD_BYTES: usize = 400;
+pub(super) const OVERHEAD_BYTES: usize = 520;
 
 /// A response as the store keeps it.
 #[derive(Debug)]
