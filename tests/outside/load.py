@@ -10,7 +10,7 @@ import time
 from stand import Copal, Nginx, check
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-SECONDS = 10
+SECONDS = 30
 
 
 def wrk(port, connections, seconds, path):
