@@ -4,6 +4,7 @@
 //! read to its clean end; whatever else happens to the exchange closes it, so that no request
 //! ever meets the rest of another's answer.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -30,6 +31,8 @@ const BUFFER_BYTES_MAX: usize = 128 * 1024;
 /// As many fields as an origin's head may have.
 const FIELDS_MAX: usize = 256;
 
+/// As many addresses of one name as are tried.
+const ADDRESSES_MAX: usize = 8;
 /// How long a connection from the pool may take to become ready.
 const READY_TIMEOUT: Duration = Duration::from_millis(10);
 
@@ -75,9 +78,12 @@ impl Connection {
         permit: OwnedSemaphorePermit,
     ) -> Result<Self, Error> {
         let failed = |kind| Error::new(kind, Phase::Connecting, Retry::Safe);
-        let stream = timeout(limits.connect_timeout, connect(host, port))
-            .await
-            .map_err(|_| failed(Kind::Timeout))??;
+        let stream = timeout(
+            limits.connect_timeout,
+            connect(host, port, limits.connect_timeout),
+        )
+        .await
+        .map_err(|_| failed(Kind::Timeout))??;
         let (sender, driver) = http1::Builder::new()
             .max_headers(FIELDS_MAX)
             .max_header_size(HEAD_BYTES_MAX)
@@ -119,20 +125,26 @@ impl Drop for Connection {
     }
 }
 
-async fn connect(host: &str, port: u16) -> Result<TcpStream, Error> {
+/// Tries the addresses one after the other, each for its share of `patience`, so that a dead one
+/// does not hide those behind it.
+async fn connect(host: &str, port: u16, patience: Duration) -> Result<TcpStream, Error> {
     let failed = |kind| Error::new(kind, Phase::Connecting, Retry::Safe);
-    let addresses = tokio::net::lookup_host((host, port))
+    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port))
         .await
-        .map_err(|error| failed(Kind::Resolve).because(error))?;
+        .map_err(|error| failed(Kind::Resolve).because(error))?
+        .take(ADDRESSES_MAX)
+        .collect();
+    let share = patience / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
     let mut last = failed(Kind::Resolve);
     for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
                 // Without it small requests wait for the server's delayed acknowledgement.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
-            Err(error) => last = failed(Kind::Refused).because(error),
+            Ok(Err(error)) => last = failed(Kind::Refused).because(error),
+            Err(_) => last = failed(Kind::Timeout),
         }
     }
     Err(last)
