@@ -269,11 +269,6 @@ fn meet(
 // === impl Leader ===
 
 impl Leader {
-    /// The key this permit is for.
-    pub fn key(&self) -> &Key {
-        &self.key
-    }
-
     /// The store this permit is of.
     pub fn store(&self) -> &Arc<Store> {
         &self.store
