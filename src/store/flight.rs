@@ -304,8 +304,9 @@ impl Leader {
     /// taken or purged meanwhile.
     pub fn land(mut self, object: Object, stale: &Arc<Object>, shared: bool) -> Arc<Object> {
         let object = Arc::new(object);
-        self.tell_of(&object, shared);
+        // Filed first: who wakes and looks anew must not find what this has replaced.
         self.file(Arc::clone(&object), Some(stale));
+        self.tell_of(&object, shared);
         self.settled = true;
         object
     }
