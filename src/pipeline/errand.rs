@@ -32,7 +32,7 @@ pub(super) struct Errand {
     request: Request<()>,
     /// The client's own fields, which `Vary` and storability are about.
     asked: HeaderMap,
-    rules: Rules,
+    rules: Arc<Rules>,
     leader: Leader,
     stale: Option<Arc<Object>>,
 }
@@ -97,10 +97,10 @@ impl Errand {
         }
         route.request_fields.apply(request.headers_mut());
         // Only a route with caching leads here.
-        let rules = route
-            .caching
-            .map(|caching| caching.rules)
-            .unwrap_or_default();
+        let rules = match &route.caching {
+            Some(caching) => Arc::clone(&caching.rules),
+            None => Arc::default(),
+        };
         let asked = exchange.request.headers.clone();
         Self {
             pool: Arc::clone(pool),

@@ -30,9 +30,9 @@ pub(super) enum Action {
 }
 
 /// How responses are cached.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Caching {
-    pub(super) rules: Rules,
+    pub(super) rules: Arc<Rules>,
     pub(super) ignore_cookies: bool,
 }
 
@@ -210,14 +210,15 @@ impl Route {
             default_ttl: cache.default_ttl,
             heuristic: cache.heuristic,
             store_set_cookie: cache.store_set_cookie,
+            ..Rules::default()
         };
         Some(Self {
             action,
             strip_prefix: config.strip_prefix.as_deref().map(Into::into),
             request_fields: Edits::new(&config.request_fields),
             response_fields: Edits::new(&config.response_fields),
-            caching: cache.enabled.then_some(Caching {
-                rules,
+            caching: cache.enabled.then(|| Caching {
+                rules: Arc::new(rules),
                 ignore_cookies: cache.ignore_cookies,
             }),
         })

@@ -5,18 +5,44 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 
-/// What the operator decides where the RFCs leave a choice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What the operator decides where the RFCs leave a choice. The default is the RFCs' own word:
+/// nothing is guessed, overridden or served stale that did not say so itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
+    /// The lifetime of every response that may be stored, whatever it says of its own.
+    pub ttl: Option<Duration>,
     /// The lifetime of a response that states none, if its status is heuristically cacheable; zero
     /// to give none.
     pub default_ttl: Duration,
+    /// The same for some statuses, whether heuristically cacheable or not; the first that fits.
+    pub status_ttl: Vec<(Statuses, Duration)>,
+    /// The longest lifetime that a 5xx may state for itself.
+    pub error_ttl_max: Option<Duration>,
     /// Whether such a response may get a lifetime from its Last-Modified (RFC 9111 §4.2.2).
     pub heuristic: bool,
+    /// The targeted fields (RFC 9213) that are for this cache, in order of preference.
+    pub targets: Vec<HeaderName>,
+    /// How long a stale response may be served while it is refreshed, whatever it says itself.
+    pub grace: Option<Duration>,
+    /// The same for a response without `stale-while-revalidate` (RFC 5861 §3).
+    pub default_grace: Duration,
+    /// How long a response without `stale-if-error` (RFC 5861 §4) may stand in for an error.
+    pub stale_if_error: Duration,
+    /// How long a stale response is kept for validation beyond all that.
+    pub keep: Duration,
     /// Whether a response with Set-Cookie may be stored, cookie and all (RFC 9111 §7.3).
     pub store_set_cookie: bool,
+}
+
+/// One status or a whole class of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Statuses {
+    /// This status.
+    One(u16),
+    /// All with this first digit.
+    Class(u16),
 }
 
 /// The request, as the client sent it on.
@@ -39,4 +65,16 @@ pub struct Answered<'a> {
     pub requested_at: SystemTime,
     /// When the head of the response had come: `response_time` in RFC 9111 §4.2.3.
     pub received_at: SystemTime,
+}
+
+// === impl Statuses ===
+
+impl Statuses {
+    /// Whether `status` is meant.
+    pub fn has(self, status: StatusCode) -> bool {
+        match self {
+            Self::One(one) => status.as_u16() == one,
+            Self::Class(digit) => status.as_u16() / 100 == digit,
+        }
+    }
 }

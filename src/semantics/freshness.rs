@@ -396,29 +396,29 @@ mod tests {
         };
         let by_default = Rules {
             default_ttl: secs(120),
-            ..heuristic
+            ..heuristic.clone()
         };
         const NEVER: (&str, &str) = ("last-modified", "yesterday");
         const AHEAD: (&str, &str) = ("last-modified", "Sun, 22 Nov 2026 07:00:00 GMT");
         const DATE: (&str, &str) = ("date", "Sun, 22 Nov 2026 05:51:00 GMT");
         #[rustfmt::skip]
-        let rows: [(&str, u16, Lines, Rules, u64); 13] = [
-            ("§4.2.2", 200, &[CHANGED], heuristic, 60),
-            ("§4.2.2", 200, &[CHANGED, DATE], heuristic, 6),
-            ("§4.2.2", 200, &[LONG_AGO], heuristic, 24 * 3600),
-            ("§4.2.2", 200, &[AHEAD], heuristic, 0),
-            ("§4.2.2", 200, &[NEVER], heuristic, 0),
-            ("§4.2.2", 403, &[CHANGED], heuristic, 0),
-            ("§4.2.2", 599, &[CHANGED, ("cache-control", "public")], heuristic, 60),
-            ("§4.2.2", 501, &[CHANGED], heuristic, 60),
-            ("§7.3", 200, &[CHANGED, ("set-cookie", "a=b")], by_default, 0),
-            ("RFC 9110 §15.1", 404, &[CHANGED], by_default, 120),
-            ("RFC 9110 §15.1", 503, &[], by_default, 0),
-            ("RFC 9110 §15.1", 302, &[], by_default, 0),
-            ("§4.2.1", 200, &[("cache-control", "max-age=1")], by_default, 1),
+        let rows: [(&str, u16, Lines, &Rules, u64); 13] = [
+            ("§4.2.2", 200, &[CHANGED], &heuristic, 60),
+            ("§4.2.2", 200, &[CHANGED, DATE], &heuristic, 6),
+            ("§4.2.2", 200, &[LONG_AGO], &heuristic, 24 * 3600),
+            ("§4.2.2", 200, &[AHEAD], &heuristic, 0),
+            ("§4.2.2", 200, &[NEVER], &heuristic, 0),
+            ("§4.2.2", 403, &[CHANGED], &heuristic, 0),
+            ("§4.2.2", 599, &[CHANGED, ("cache-control", "public")], &heuristic, 60),
+            ("§4.2.2", 501, &[CHANGED], &heuristic, 60),
+            ("§7.3", 200, &[CHANGED, ("set-cookie", "a=b")], &by_default, 0),
+            ("RFC 9110 §15.1", 404, &[CHANGED], &by_default, 120),
+            ("RFC 9110 §15.1", 503, &[], &by_default, 0),
+            ("RFC 9110 §15.1", 302, &[], &by_default, 0),
+            ("§4.2.1", 200, &[("cache-control", "max-age=1")], &by_default, 1),
         ];
         for (section, status, lines, rules, expected) in rows {
-            let found = granted(status, lines, &rules);
+            let found = granted(status, lines, rules);
             assert_eq!(
                 found.lifetime,
                 secs(expected),

@@ -18,7 +18,7 @@ use super::directives::Directives;
 use super::freshness::{Basis, Granted, Term, date_of, generated_at, is_heuristically_cacheable};
 use super::storable::{self, Storable, WhyNot};
 
-pub use super::exchange::{Answered, Asked, Rules};
+pub use super::exchange::{Answered, Asked, Rules, Statuses};
 
 /// What the crate thinks of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +221,7 @@ mod tests {
             method: Method::GET,
             status: 200,
             response,
-            rules: STRICT,
+            rules: Rules::default(),
             theirs,
             ours,
         }
@@ -232,23 +232,26 @@ mod tests {
     const IN_A_MINUTE: (&str, &str) = ("expires", "Sun, 22 Nov 2026 06:01:00 GMT");
     const AN_HOUR_AGO: &str = "Sun, 22 Nov 2026 05:00:00 GMT";
 
-    const STRICT: Rules = Rules {
-        default_ttl: Duration::ZERO,
-        heuristic: false,
-        store_set_cookie: false,
-    };
-    const GUESSING: Rules = Rules {
-        heuristic: true,
-        ..STRICT
-    };
-    const STORING: Rules = Rules {
-        store_set_cookie: true,
-        ..STRICT
-    };
-    const GRANTING: Rules = Rules {
-        default_ttl: Duration::from_secs(120),
-        ..STRICT
-    };
+    fn guessing() -> Rules {
+        Rules {
+            heuristic: true,
+            ..Rules::default()
+        }
+    }
+
+    fn storing() -> Rules {
+        Rules {
+            store_set_cookie: true,
+            ..Rules::default()
+        }
+    }
+
+    fn granting() -> Rules {
+        Rules {
+            default_ttl: Duration::from_secs(120),
+            ..Rules::default()
+        }
+    }
 
     #[rustfmt::skip]
     fn all_differences() -> Vec<Difference> {
@@ -296,14 +299,14 @@ mod tests {
             differ("RFC 9111 §7.3: cookies are stored by rule, not by `public`",
                 &[A_PUBLIC_MINUTE, ("set-cookie", "a=b")], (true, 60), Err(SetCookie)),
             differ("RFC 9111 §7.3: cookies are stored by rule, not by `public`",
-                &[A_MINUTE, ("set-cookie", "a=b")], (true, 0), Ok(60)).under(STORING),
+                &[A_MINUTE, ("set-cookie", "a=b")], (true, 0), Ok(60)).under(storing()),
             differ("the operator's default lifetime",
-                &[], (true, 0), Ok(120)).under(GRANTING),
+                &[], (true, 0), Ok(120)).under(granting()),
             differ("heuristics are the operator's choice",
                 &[("last-modified", "Sun, 22 Nov 2026 05:50:00 GMT")], (true, 60), Ok(0)),
             differ("a guessed lifetime ends after a day",
                 &[("last-modified", "Fri, 14 Aug 2026 06:00:00 GMT")], (true, 864_000), Ok(86_400))
-                .under(GUESSING),
+                .under(guessing()),
             differ("RFC 9111 §3: any final status with a lifetime",
                 &[A_MINUTE], (false, 0), Ok(60)).of(Method::GET, 299),
             differ("RFC 9111 §3: any final status with a lifetime",
@@ -372,6 +375,7 @@ mod tests {
                     default_ttl,
                     heuristic,
                     store_set_cookie: cookie,
+                    ..Rules::default()
                 }
             });
         (

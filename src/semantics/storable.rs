@@ -367,14 +367,14 @@ mod tests {
             ..Rules::default()
         };
         #[rustfmt::skip]
-        let rows: [(Rules, Row); 4] = [
-            (storing, ("§7.3", 200, "max-age=60", &[("set-cookie", "a=b")], None)),
-            (by_default, ("RFC 9110 §15.1", 404, "", &[], None)),
-            (by_default, ("RFC 9110 §15.1", 500, "", &[], Some(Status))),
-            (by_default, ("§5.2.2.7", 200, "private", &[], Some(Private))),
+        let rows: [(&Rules, Row); 4] = [
+            (&storing, ("§7.3", 200, "max-age=60", &[("set-cookie", "a=b")], None)),
+            (&by_default, ("RFC 9110 §15.1", 404, "", &[], None)),
+            (&by_default, ("RFC 9110 §15.1", 500, "", &[], Some(Status))),
+            (&by_default, ("§5.2.2.7", 200, "private", &[], Some(Private))),
         ];
         for (rules, (section, status, directives, lines, expected)) in rows {
-            let found = why_not(&asked, status, &response(directives, lines), &rules);
+            let found = why_not(&asked, status, &response(directives, lines), rules);
             assert_eq!(
                 found, expected,
                 "{section}: {status} {directives} {lines:?}"
