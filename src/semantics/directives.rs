@@ -56,6 +56,10 @@ pub struct Directives {
     pub stale_while_revalidate: Option<Duration>,
     /// `stale-if-error` in seconds (RFC 5861 §4).
     pub stale_if_error: Option<Duration>,
+    /// `max-stale` in seconds, of requests (§5.2.1.2); [`DELTA_MAX`] where it names no limit.
+    pub max_stale: Option<Duration>,
+    /// `min-fresh` in seconds, of requests (§5.2.1.3).
+    pub min_fresh: Option<Duration>,
     /// `only-if-cached`, of requests (§5.2.1.7).
     pub only_if_cached: bool,
 }
@@ -117,6 +121,11 @@ impl Directives {
             b"immutable" => self.immutable = true,
             b"stale-while-revalidate" => first(&mut self.stale_while_revalidate, value),
             b"stale-if-error" => first(&mut self.stale_if_error, value),
+            // §5.2.1.2: "If no value is assigned to max-stale, then the client will accept a stale
+            // response of any age."
+            b"max-stale" if value.is_none() => self.max_stale = Some(DELTA_MAX),
+            b"max-stale" => first(&mut self.max_stale, value),
+            b"min-fresh" => first(&mut self.min_fresh, value),
             b"only-if-cached" => self.only_if_cached = true,
             // RFC 9111 §5.2.3: "A cache MUST ignore unrecognized cache directives."
             _ => {}
@@ -256,7 +265,7 @@ mod tests {
     fn every_directive_is_known_in_any_letter_case() {
         let all = "No-Store, NO-CACHE, Private, pUBLIC, Max-Age=1, S-MaxAge=2, Must-Revalidate, \
             Proxy-Revalidate, Must-Understand, No-Transform, Immutable, Stale-While-Revalidate=3, \
-            Stale-If-Error=4, Only-If-Cached";
+            Stale-If-Error=4, Max-Stale, Min-Fresh=5, Only-If-Cached";
         let expected = Directives {
             no_store: true,
             no_cache: Scope::Whole,
@@ -271,6 +280,8 @@ mod tests {
             immutable: true,
             stale_while_revalidate: secs(3),
             stale_if_error: secs(4),
+            max_stale: Some(DELTA_MAX),
+            min_fresh: secs(5),
             only_if_cached: true,
         };
         assert_eq!(of(&[all]), expected);

@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 /// What the operator decides where the RFCs leave a choice. The default is the RFCs' own word:
-/// nothing is guessed, overridden or served stale that did not say so itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// nothing is guessed, overridden or served stale that did not say so itself, and what can be
+/// validated is kept while there is room.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// The lifetime of every response that may be stored, whatever it says of its own.
     pub ttl: Option<Duration>,
@@ -65,6 +66,26 @@ pub struct Answered<'a> {
     pub requested_at: SystemTime,
     /// When the head of the response had come: `response_time` in RFC 9111 §4.2.3.
     pub received_at: SystemTime,
+}
+
+// === impl Rules ===
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            ttl: None,
+            default_ttl: Duration::ZERO,
+            status_ttl: Vec::new(),
+            error_ttl_max: None,
+            heuristic: false,
+            targets: Vec::new(),
+            grace: None,
+            default_grace: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            keep: Duration::MAX,
+            store_set_cookie: false,
+        }
+    }
 }
 
 // === impl Statuses ===

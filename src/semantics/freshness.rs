@@ -1,33 +1,32 @@
-//! Age and lifetime (RFC 9111 §4.2): worked out once on arrival, compared on every hit.
+//! Age against lifetime (RFC 9111 §4.2): worked out once on arrival, compared on every hit.
 //!
-//! Serving stale is not here, only what stale is. All arithmetic saturates.
+//! Where the lifetime comes from stands in `lifetime.rs`, and for how long a stale response is good
+//! for anything in `stale.rs`. All arithmetic saturates.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED, SET_COOKIE};
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::HeaderMap;
+use http::header::AGE;
 
-use super::date;
 use super::directives::{DELTA_MAX, Directives, delta_seconds};
 use super::exchange::{Answered, Rules};
+use super::lifetime::{Basis, Granted, generated_at};
 use super::list;
-
-/// The longest lifetime that is guessed from a Last-Modified.
-///
-/// RFC 9111 §4.2.2 sets no limit; RFC 7234 §5.5.4 wanted a warning above 24 hours, and a guess that
-/// outlives a day is no longer noticed to be one.
-const HEURISTIC_MAX: Duration = Duration::from_secs(24 * 3600);
+use super::stale::Windows;
 
 /// What is kept of a stored response to tell its freshness at any time: small and plain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Term {
-    /// The moment at which the response's age was zero.
-    born: SystemTime,
+    /// The moment at which the response's age was zero, in nanoseconds since 1970.
+    born_nanos: u64,
     /// Its freshness lifetime in seconds, at most [`DELTA_MAX`].
     lifetime_secs: u32,
+    windows: Windows,
     always_validate: bool,
     for_authorized: bool,
     must_revalidate: bool,
+    immutable: bool,
+    overridden: bool,
     expired: bool,
 }
 
@@ -54,60 +53,51 @@ pub enum Freshness {
     },
 }
 
-/// A lifetime, and on whose word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Granted {
-    pub(super) basis: Basis,
-    pub(super) lifetime: Duration,
-}
-
-/// Where a lifetime comes from, the strongest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Basis {
-    /// `s-maxage` or `max-age`.
-    Directive,
-    /// Expires.
-    Expires,
-    /// The operator's `default_ttl`.
-    Default,
-    /// Last-Modified.
-    Heuristic,
-    /// Nothing: the lifetime is zero.
-    Nothing,
-}
-
 // === impl Term ===
 
 impl Term {
-    /// A term without any restriction: age zero at `born`, stale once `lifetime` has passed.
+    /// A term without any restriction: age zero at `born`, stale once `lifetime` has passed, and
+    /// of no use then.
     pub fn new(born: SystemTime, lifetime: Duration) -> Self {
         Self {
-            born,
+            born_nanos: nanos(born),
             lifetime_secs: whole_seconds(lifetime),
+            windows: Windows::default(),
             always_validate: false,
             for_authorized: false,
             must_revalidate: false,
+            immutable: false,
+            overridden: false,
             expired: false,
         }
     }
 
     /// The term of a response that has just come and was granted `lifetime`.
-    pub(super) fn begin(answered: &Answered, directives: &Directives, granted: Granted) -> Self {
-        let no_cache = directives.no_cache.binds(answered.headers);
+    pub(super) fn begin(
+        answered: &Answered,
+        directives: &Directives,
+        granted: Granted,
+        rules: &Rules,
+    ) -> Self {
+        let overridden = granted.basis == Basis::Override;
+        let no_cache = directives.no_cache.binds(answered.headers) && !overridden;
         let s_maxage = directives.s_maxage.is_some();
-        let must_revalidate = directives.must_revalidate;
+        // RFC 9111 §5.2.2.10: s-maxage "incorporates the semantics of the proxy-revalidate
+        // response directive for a shared cache".
+        let revalidate = directives.must_revalidate || directives.proxy_revalidate || s_maxage;
         Self {
-            born: born(answered),
+            born_nanos: nanos(born(answered)),
             lifetime_secs: if no_cache {
                 0
             } else {
                 whole_seconds(granted.lifetime)
             },
+            windows: Windows::of(answered, directives, granted, rules),
             always_validate: no_cache || granted.basis == Basis::Nothing,
-            for_authorized: directives.public || s_maxage || must_revalidate,
-            // RFC 9111 §5.2.2.10: s-maxage "incorporates the semantics of the proxy-revalidate
-            // response directive for a shared cache".
-            must_revalidate: must_revalidate || directives.proxy_revalidate || s_maxage || no_cache,
+            for_authorized: directives.public || s_maxage || directives.must_revalidate,
+            must_revalidate: (revalidate && !overridden) || no_cache,
+            immutable: directives.immutable,
+            overridden,
             expired: false,
         }
     }
@@ -125,10 +115,8 @@ impl Term {
 
     /// The age at `now`; zero if the clock was set back before the response was born.
     pub fn age(&self, now: SystemTime) -> Age {
-        Age(now
-            .duration_since(self.born)
-            .unwrap_or_default()
-            .min(DELTA_MAX))
+        let lived = nanos(now).saturating_sub(self.born_nanos);
+        Age(Duration::from_nanos(lived).min(DELTA_MAX))
     }
 
     /// The freshness lifetime.
@@ -156,9 +144,29 @@ impl Term {
     }
 
     /// Whether the response must never be served stale: `must-revalidate`, `proxy-revalidate`,
-    /// `s-maxage` or `no-cache` (RFC 9111 §4.2.4).
+    /// `s-maxage` or `no-cache` (RFC 9111 §4.2.4), unless the operator's `ttl` overrode them.
     pub fn must_revalidate(&self) -> bool {
         self.must_revalidate
+    }
+
+    /// Whether it will not change while it is fresh: `immutable` (RFC 8246 §2).
+    pub fn is_immutable(&self) -> bool {
+        self.immutable
+    }
+
+    /// Whether the lifetime is the operator's `ttl` and not the origin's word.
+    pub fn is_overridden(&self) -> bool {
+        self.overridden
+    }
+
+    /// What it is good for once it is stale.
+    pub fn windows(&self) -> &Windows {
+        &self.windows
+    }
+
+    /// How long it has been stale at `now`; zero while it is fresh.
+    pub fn stale_for(&self, now: SystemTime) -> Duration {
+        self.age(now).0.saturating_sub(self.lifetime().0)
     }
 
     /// The same response, stale from `now` on; its age is unchanged.
@@ -188,88 +196,6 @@ impl Lifetime {
     /// The lifetime in whole seconds.
     pub fn secs(self) -> u64 {
         self.0.as_secs()
-    }
-}
-
-// === impl Granted ===
-
-impl Granted {
-    /// The lifetime of a response that a shared cache receives (RFC 9111 §4.2.1, §4.2.2).
-    pub(super) fn of(answered: &Answered, directives: &Directives, rules: &Rules) -> Self {
-        // §5.2.2.10: s-maxage "overrides the maximum age specified by either the max-age directive
-        // or the Expires header field". §5.3: max-age in turn overrides Expires.
-        if let Some(lifetime) = directives.s_maxage.or(directives.max_age) {
-            return Self::new(Basis::Directive, lifetime);
-        }
-        if answered.headers.contains_key(EXPIRES) {
-            return Self::new(Basis::Expires, until_expires(answered));
-        }
-        // A response that sets a cookie has said nothing of being for more than one user.
-        if answered.headers.contains_key(SET_COOKIE) {
-            return Self::NOTHING;
-        }
-        let by_status = is_heuristically_cacheable(answered.status);
-        if by_status && rules.default_ttl > Duration::ZERO {
-            return Self::new(Basis::Default, rules.default_ttl);
-        }
-        // §4.2.2: heuristics are for heuristically cacheable statuses and for responses that "have
-        // been marked as explicitly cacheable (e.g., with a public response directive)".
-        match (by_status || directives.public) && rules.heuristic {
-            true => tenth_since_change(answered),
-            false => Self::NOTHING,
-        }
-    }
-
-    const NOTHING: Self = Self::new(Basis::Nothing, Duration::ZERO);
-
-    const fn new(basis: Basis, lifetime: Duration) -> Self {
-        Self { basis, lifetime }
-    }
-
-    /// Whether the response itself states its lifetime.
-    pub(super) fn is_explicit(self) -> bool {
-        matches!(self.basis, Basis::Directive | Basis::Expires)
-    }
-}
-
-/// Statuses that a cache may give a lifetime of its own (RFC 9110 §15.1), without 206.
-pub(super) fn is_heuristically_cacheable(status: StatusCode) -> bool {
-    matches!(
-        status.as_u16(),
-        200 | 203 | 204 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501
-    )
-}
-
-/// The date that a field holds; `None` if it is absent, has several lines, or holds no HTTP-date.
-pub(super) fn date_of(answered: &Answered, name: &HeaderName) -> Option<SystemTime> {
-    let mut lines = answered.headers.get_all(name).iter();
-    let only = lines.next().filter(|_| lines.next().is_none())?;
-    date::parse_at(only.as_bytes(), answered.received_at)
-}
-
-/// When the origin says it made the message, or else when it came (RFC 9110 §6.6.1).
-pub(super) fn generated_at(answered: &Answered) -> SystemTime {
-    date_of(answered, &DATE).unwrap_or(answered.received_at)
-}
-
-/// RFC 9111 §4.2.1: "use its value minus the value of the Date response header field". §5.3: "A
-/// cache recipient MUST interpret invalid date formats, especially the value "0", as representing a
-/// time in the past (i.e., "already expired")."
-fn until_expires(answered: &Answered) -> Duration {
-    let expires = date_of(answered, &EXPIRES).unwrap_or(UNIX_EPOCH);
-    expires
-        .duration_since(generated_at(answered))
-        .unwrap_or_default()
-}
-
-/// RFC 9111 §4.2.2: "caches are encouraged to use a heuristic expiration value that is no more than
-/// some fraction of the interval since that time. A typical setting of this fraction might be 10%."
-fn tenth_since_change(answered: &Answered) -> Granted {
-    let unchanged = date_of(answered, &LAST_MODIFIED)
-        .and_then(|changed| generated_at(answered).duration_since(changed).ok());
-    match unchanged {
-        Some(interval) => Granted::new(Basis::Heuristic, (interval / 10).min(HEURISTIC_MAX)),
-        None => Granted::NOTHING,
     }
 }
 
@@ -318,15 +244,24 @@ fn age_value(headers: &HeaderMap) -> Duration {
         .unwrap_or_default()
 }
 
-fn whole_seconds(duration: Duration) -> u32 {
+/// Held at [`DELTA_MAX`].
+pub(super) fn whole_seconds(duration: Duration) -> u32 {
     let seconds = duration.min(DELTA_MAX).as_secs();
     // DELTA_MAX is 2^31.
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
+/// Nanoseconds since 1970, which fit until the year 2554; what is earlier counts as 1970.
+fn nanos(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use http::StatusCode;
 
     use super::super::testing::{any_headers, at, headers};
     use super::*;
@@ -345,86 +280,8 @@ mod tests {
         }
     }
 
-    fn granted(status: u16, lines: Lines, rules: &Rules) -> Granted {
-        let headers = headers(lines);
-        Granted::of(
-            &answered(status, &headers),
-            &Directives::parse(&headers),
-            rules,
-        )
-    }
-
     fn secs(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn the_strongest_word_sets_the_lifetime() {
-        const EXPIRES_IN_30: (&str, &str) = ("expires", "Sun, 22 Nov 2026 06:00:30 GMT");
-        #[rustfmt::skip]
-        let rows: [(&str, Lines, u64); 16] = [
-            ("§4.2.1", &[("cache-control", "max-age=60"), EXPIRES_IN_30], 60),
-            ("§4.2.1", &[("cache-control", "max-age=60, s-maxage=5"), EXPIRES_IN_30], 5),
-            ("§4.2.1", &[("cache-control", "s-maxage=x, max-age=60")], 0),
-            ("§4.2.1", &[EXPIRES_IN_30], 30),
-            ("§4.2.1", &[EXPIRES_IN_30, ("date", NOW)], 30),
-            ("§4.2.1", &[EXPIRES_IN_30, ("date", "Sun, 22 Nov 2026 05:59:30 GMT")], 60),
-            ("§4.2.1", &[EXPIRES_IN_30, ("date", "Sun, 22 Nov 2026 06:00:20 GMT")], 10),
-            ("§4.2.1", &[EXPIRES_IN_30, ("date", "Sun, 22 Nov 2026 06:01:00 GMT")], 0),
-            ("§4.2.1", &[EXPIRES_IN_30, ("date", "foo")], 30),
-            ("§4.2.1", &[("expires", "Sunday, 22-Nov-26 06:00:30 GMT")], 30),
-            ("§4.2.1", &[("expires", "Sun Nov 22 06:00:30 2026")], 30),
-            ("§5.3", &[("expires", "0")], 0),
-            ("§5.3", &[("expires", "Sun, 22 Nov 2026 06:00:30 UTC")], 0),
-            ("§4.2.1", &[EXPIRES_IN_30, EXPIRES_IN_30], 0),
-            ("§4.2.2", &[("last-modified", "Sun, 22 Nov 2026 05:50:00 GMT")], 0),
-            ("§5.4", &[("pragma", "no-cache"), EXPIRES_IN_30], 30),
-        ];
-        for (section, lines, expected) in rows {
-            let found = granted(200, lines, &Rules::default());
-            assert_eq!(found.lifetime, secs(expected), "{section}: {lines:?}");
-        }
-    }
-
-    #[test]
-    fn without_an_explicit_lifetime_the_rules_may_grant_one() {
-        const CHANGED: (&str, &str) = ("last-modified", "Sun, 22 Nov 2026 05:50:00 GMT");
-        const LONG_AGO: (&str, &str) = ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT");
-        let heuristic = Rules {
-            heuristic: true,
-            ..Rules::default()
-        };
-        let by_default = Rules {
-            default_ttl: secs(120),
-            ..heuristic.clone()
-        };
-        const NEVER: (&str, &str) = ("last-modified", "yesterday");
-        const AHEAD: (&str, &str) = ("last-modified", "Sun, 22 Nov 2026 07:00:00 GMT");
-        const DATE: (&str, &str) = ("date", "Sun, 22 Nov 2026 05:51:00 GMT");
-        #[rustfmt::skip]
-        let rows: [(&str, u16, Lines, &Rules, u64); 13] = [
-            ("§4.2.2", 200, &[CHANGED], &heuristic, 60),
-            ("§4.2.2", 200, &[CHANGED, DATE], &heuristic, 6),
-            ("§4.2.2", 200, &[LONG_AGO], &heuristic, 24 * 3600),
-            ("§4.2.2", 200, &[AHEAD], &heuristic, 0),
-            ("§4.2.2", 200, &[NEVER], &heuristic, 0),
-            ("§4.2.2", 403, &[CHANGED], &heuristic, 0),
-            ("§4.2.2", 599, &[CHANGED, ("cache-control", "public")], &heuristic, 60),
-            ("§4.2.2", 501, &[CHANGED], &heuristic, 60),
-            ("§7.3", 200, &[CHANGED, ("set-cookie", "a=b")], &by_default, 0),
-            ("RFC 9110 §15.1", 404, &[CHANGED], &by_default, 120),
-            ("RFC 9110 §15.1", 503, &[], &by_default, 0),
-            ("RFC 9110 §15.1", 302, &[], &by_default, 0),
-            ("§4.2.1", 200, &[("cache-control", "max-age=1")], &by_default, 1),
-        ];
-        for (section, status, lines, rules, expected) in rows {
-            let found = granted(status, lines, rules);
-            assert_eq!(
-                found.lifetime,
-                secs(expected),
-                "{section}: {status} {lines:?}"
-            );
-        }
     }
 
     #[test]
@@ -526,8 +383,9 @@ mod tests {
         for (section, line, validate, authorized, revalidate) in rows {
             let headers = headers(&[("cache-control", line)]);
             let (answered, directives) = (answered(200, &headers), Directives::parse(&headers));
-            let granted = Granted::of(&answered, &directives, &Rules::default());
-            let term = Term::begin(&answered, &directives, granted);
+            let rules = Rules::default();
+            let granted = Granted::of(&answered, &directives, &rules);
+            let term = Term::begin(&answered, &directives, granted, &rules);
             let found = (
                 term.always_validate(),
                 term.for_authorized(),
@@ -563,7 +421,7 @@ mod tests {
             let directives = Directives::parse(&headers);
             let rules = Rules { heuristic: true, ..Rules::default() };
             let granted = Granted::of(&answered, &directives, &rules);
-            let term = Term::begin(&answered, &directives, granted).expired(time(born.into()));
+            let term = Term::begin(&answered, &directives, granted, &rules).expired(time(born.into()));
             prop_assert!(term.age(time(now)).0 <= DELTA_MAX);
             prop_assert!(term.lifetime().0 <= DELTA_MAX);
         }

@@ -19,8 +19,13 @@ pub mod conditional;
 
 mod exchange;
 
+mod lifetime;
+
 pub mod freshness;
+pub mod stale;
 pub mod storable;
+
+pub mod wishes;
 
 pub mod policy;
 

@@ -15,7 +15,8 @@ use http_cache_semantics::{CacheOptions, CachePolicy};
 
 use super::date;
 use super::directives::Directives;
-use super::freshness::{Basis, Granted, Term, date_of, generated_at, is_heuristically_cacheable};
+use super::freshness::Term;
+use super::lifetime::{Basis, Granted, date_of, generated_at, is_heuristically_cacheable};
 use super::storable::{self, Storable, WhyNot};
 
 pub use super::exchange::{Answered, Asked, Rules, Statuses};
@@ -42,8 +43,8 @@ pub fn judge(asked: &Asked, answered: &Answered, rules: &Rules) -> Storable {
         return Storable::No(WhyNot::SecondOpinion);
     }
     granted.lifetime = granted.lifetime.min(opinion.lifetime);
-    let term = Term::begin(answered, &directives, granted);
-    match storable::worthless(answered, &directives, &term) {
+    let term = Term::begin(answered, &directives, granted, rules);
+    match storable::worthless(answered, &directives, &term, rules) {
         Some(why) => Storable::No(why),
         None => Storable::Yes(term),
     }
@@ -102,15 +103,16 @@ fn canonical_response(
     match granted.basis {
         Basis::Expires => insert_date(headers, answered, EXPIRES),
         Basis::Heuristic => insert_date(headers, answered, LAST_MODIFIED),
-        Basis::Directive | Basis::Default | Basis::Nothing => {}
+        Basis::Override | Basis::Directive | Basis::Default | Basis::Nothing => {}
     }
     response
 }
 
-/// RFC 9111 §3 lets any final status be stored that comes with a lifetime or `public`; the crate
-/// knows some statuses and refuses the rest, so for such a response it is told 200.
+/// RFC 9111 §3 lets any final status be stored that comes with a lifetime or `public`, and the
+/// operator may give one to the rest; the crate knows some statuses and refuses all others, so for
+/// such a response it is told 200.
 fn canonical_status(status: StatusCode, directives: &Directives, granted: Granted) -> StatusCode {
-    let explicit = granted.is_explicit() || directives.public;
+    let explicit = granted.is_explicit() || granted.is_by_rule() || directives.public;
     match explicit && !is_heuristically_cacheable(status) {
         true => StatusCode::OK,
         false => status,
@@ -123,19 +125,22 @@ fn canonical_cache_control(
     directives: &Directives,
     granted: Granted,
 ) -> String {
-    // The crate knows no default lifetime, so it is told what the operator grants.
-    let by_default = (granted.basis == Basis::Default).then_some(granted.lifetime);
     let no_store = directives.no_store && !storable::is_understood(answered.status, directives);
+    // The operator's `ttl` silences what the response says of its freshness.
+    let heard = granted.basis != Basis::Override;
+    let no_cache = directives.no_cache.binds(answered.headers);
     let flags = [
         ("no-store", no_store),
-        ("no-cache", directives.no_cache.binds(answered.headers)),
+        ("no-cache", no_cache && heard),
         ("private", directives.private.binds(answered.headers)),
         ("public", directives.public),
-        ("must-revalidate", directives.must_revalidate),
+        ("must-revalidate", directives.must_revalidate && heard),
     ];
+    // The crate knows no lifetime by rule, so it is told what the operator grants.
+    let by_rule = granted.is_by_rule().then_some(granted.lifetime);
     let deltas = [
-        ("max-age", directives.max_age.or(by_default)),
-        ("s-maxage", directives.s_maxage),
+        ("max-age", by_rule.or(directives.max_age)),
+        ("s-maxage", directives.s_maxage.filter(|_| heard)),
     ];
     // Writing to a String cannot fail.
     let mut text = String::new();
@@ -420,7 +425,7 @@ mod tests {
             match forbidden {
                 None => {
                     prop_assert!(opinion.storable);
-                    let term = Term::begin(&answered, &directives, granted);
+                    let term = Term::begin(&answered, &directives, granted, &rules);
                     // Before 1970 no date can be written.
                     let writable = generated_at(&answered) >= SystemTime::UNIX_EPOCH;
                     prop_assert!(!writable || opinion.lifetime >= term.lifetime().0);

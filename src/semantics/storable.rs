@@ -8,7 +8,8 @@ use http::{Method, StatusCode};
 use super::conditional::Validators;
 use super::directives::Directives;
 use super::exchange::{Answered, Asked, Rules};
-use super::freshness::{Freshness, Granted, Term, is_heuristically_cacheable};
+use super::freshness::{Freshness, Term};
+use super::lifetime::{Granted, is_heuristically_cacheable};
 use super::vary::Vary;
 
 /// The verdict on an arriving response.
@@ -123,17 +124,25 @@ pub(super) fn forbidden(
         .or_else(|| by_response(answered, directives, rules))
 }
 
-/// Why it is not worth storing: it could never be used, neither fresh nor by validating it.
+/// Why it is not worth storing: it could never be used, neither fresh nor stale nor by validating
+/// it.
 pub(super) fn worthless(
     answered: &Answered,
     directives: &Directives,
     term: &Term,
+    rules: &Rules,
 ) -> Option<WhyNot> {
     let fresh = matches!(
         term.freshness(answered.received_at),
         Freshness::Fresh { .. }
     );
-    if fresh || Validators::of(answered.headers).can_validate() {
+    let windows = term.windows();
+    let kept = !windows.keep().is_zero() && Validators::of(answered.headers).can_validate();
+    // Grace alone is reason enough, if somebody has asked for it in so many words.
+    let offered = directives.stale_while_revalidate.is_some()
+        || directives.stale_if_error.is_some()
+        || rules.grace.is_some();
+    if fresh || kept || (offered && !windows.if_error().is_zero()) {
         return None;
     }
     Some(match term.lifetime().secs() {
@@ -184,8 +193,10 @@ fn by_status(status: StatusCode, directives: &Directives, granted: Granted) -> O
     let misunderstood = directives.must_understand && !is_understood(status, directives);
     // §3: "the response contains at least one of" public, Expires, max-age, s-maxage, "a status
     // code that is defined as heuristically cacheable".
-    let cacheable =
-        granted.is_explicit() || directives.public || is_heuristically_cacheable(status);
+    let cacheable = granted.is_explicit()
+        || granted.is_by_rule()
+        || directives.public
+        || is_heuristically_cacheable(status);
     (misunderstood || !cacheable).then_some(WhyNot::Status)
 }
 
@@ -239,9 +250,9 @@ mod tests {
         };
         let directives = Directives::parse(response);
         let granted = Granted::of(&answered, &directives, rules);
-        let term = Term::begin(&answered, &directives, granted);
+        let term = Term::begin(&answered, &directives, granted, rules);
         forbidden(asked, &answered, &directives, granted, rules)
-            .or_else(|| worthless(&answered, &directives, &term))
+            .or_else(|| worthless(&answered, &directives, &term, rules))
     }
 
     /// The fields of `lines`, with a Cache-Control unless that is empty.

@@ -2,14 +2,36 @@
 
 use std::time::SystemTime;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::prelude::*;
 
 use super::date;
+use super::directives::Directives;
+use super::exchange::{Answered, Rules};
+use super::freshness::Term;
+use super::lifetime::Granted;
 
 /// The moment that an HTTP-date names.
 pub(super) fn at(text: &str) -> SystemTime {
     date::parse(text.as_bytes()).expect("an HTTP-date")
+}
+
+/// The term of a response that came at `now`.
+pub(super) fn term(status: u16, headers: &HeaderMap, now: SystemTime) -> Term {
+    term_under(&Rules::default(), status, headers, now)
+}
+
+/// The same under some rules.
+pub(super) fn term_under(rules: &Rules, status: u16, headers: &HeaderMap, now: SystemTime) -> Term {
+    let answered = Answered {
+        status: StatusCode::from_u16(status).expect("a status"),
+        headers,
+        requested_at: now,
+        received_at: now,
+    };
+    let directives = Directives::parse(headers);
+    let granted = Granted::of(&answered, &directives, rules);
+    Term::begin(&answered, &directives, granted, rules)
 }
 
 /// A header map of these lines, in order.

@@ -1,0 +1,232 @@
+//! What a stale response is still good for, and how long (RFC 9111 §4.2.4, RFC 5861).
+//!
+//! Three windows begin together when freshness ends. In the first, Varnish's *grace*, the response
+//! is served while it is refreshed; in the second, *sick grace*, it stands in for an origin that
+//! fails; in the third, *keep*, it is only something to be validated. Who acts is the pipeline.
+
+use std::time::{Duration, SystemTime};
+
+use super::directives::Directives;
+use super::exchange::{Answered, Rules};
+use super::freshness::{Term, whole_seconds};
+use super::lifetime::{Basis, Granted};
+
+/// How long each use lasts, counted in seconds from the end of freshness.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Windows {
+    while_revalidate_secs: u32,
+    if_error_secs: u32,
+    keep_secs: u32,
+}
+
+/// The best that a stale response may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// Be served at once, while it is refreshed (RFC 5861 §3).
+    WhileRevalidate,
+    /// Be served if the origin fails (RFC 5861 §4).
+    IfError,
+    /// Be validated (RFC 9111 §4.3).
+    Kept,
+    /// Nothing: it is to be dropped.
+    Over,
+}
+
+// === impl Windows ===
+
+impl Windows {
+    /// What the response and the rules allow.
+    pub(super) fn of(
+        answered: &Answered,
+        directives: &Directives,
+        granted: Granted,
+        rules: &Rules,
+    ) -> Self {
+        let keep_secs = whole_seconds(rules.keep);
+        if !may_be_stale(answered, directives, granted) {
+            return Self {
+                keep_secs,
+                ..Self::default()
+            };
+        }
+        // RFC 9111 §5.2.2.10: s-maxage forbids as proxy-revalidate does, by implication. That much
+        // the operator may overrule without a `ttl`: sites that are built for one particular CDN
+        // say `s-maxage=1, stale-while-revalidate=600` and mean it.
+        let implied = directives.s_maxage.is_some() && granted.basis != Basis::Override;
+        let is_error = answered.status.is_server_error();
+        let stated = |stated: Option<Duration>, default| match stated {
+            _ if implied => Duration::ZERO,
+            Some(stated) => stated,
+            // An error is no better than the error it would stand in for.
+            None if is_error => Duration::ZERO,
+            None => default,
+        };
+        let grace = rules
+            .grace
+            .unwrap_or_else(|| stated(directives.stale_while_revalidate, rules.default_grace));
+        let if_error = match is_error {
+            true => Duration::ZERO,
+            false => stated(directives.stale_if_error, rules.stale_if_error),
+        };
+        Self {
+            while_revalidate_secs: whole_seconds(grace),
+            if_error_secs: whole_seconds(if_error),
+            keep_secs,
+        }
+    }
+
+    /// Grace: how long it is served while it is refreshed.
+    pub fn while_revalidate(&self) -> Duration {
+        Duration::from_secs(self.while_revalidate_secs.into())
+    }
+
+    /// Sick grace: how long it stands in for an origin that fails. What may be served while all is
+    /// well may be served when it is not.
+    pub fn if_error(&self) -> Duration {
+        let secs = self.if_error_secs.max(self.while_revalidate_secs);
+        Duration::from_secs(secs.into())
+    }
+
+    /// How long it is worth keeping.
+    pub fn keep(&self) -> Duration {
+        self.if_error()
+            .max(Duration::from_secs(self.keep_secs.into()))
+    }
+}
+
+// === impl Term: stale ===
+
+impl Term {
+    /// The best that the response may do at `now`, once it is stale.
+    pub fn stale(&self, now: SystemTime) -> Stale {
+        let stale_for = self.stale_for(now);
+        let windows = self.windows();
+        match stale_for {
+            _ if stale_for < windows.while_revalidate() => Stale::WhileRevalidate,
+            _ if stale_for < windows.if_error() => Stale::IfError,
+            _ if stale_for < windows.keep() => Stale::Kept,
+            _ => Stale::Over,
+        }
+    }
+
+    /// Whether it may be served at `now` because the origin fails.
+    pub fn stands_in(&self, now: SystemTime) -> bool {
+        matches!(self.stale(now), Stale::WhileRevalidate | Stale::IfError)
+    }
+}
+
+/// RFC 9111 §4.2.4: "A cache MUST NOT generate a stale response if it is prohibited by an explicit
+/// in-protocol directive (e.g., by a no-cache response directive, a must-revalidate response
+/// directive, or an applicable s-maxage or proxy-revalidate response directive". Nor is a response
+/// without any lifetime: it has never been offered for reuse without the origin's word.
+fn may_be_stale(answered: &Answered, directives: &Directives, granted: Granted) -> bool {
+    let forbidden = directives.must_revalidate
+        || directives.proxy_revalidate
+        || directives.no_cache.binds(answered.headers);
+    match granted.basis {
+        Basis::Override => true,
+        Basis::Nothing => false,
+        _ => !forbidden,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{at, headers, term_under};
+    use super::*;
+
+    const NOW: &str = "Sun, 22 Nov 2026 06:00:00 GMT";
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// The operator's usual choice: sick grace and keep, but no grace.
+    fn usual() -> Rules {
+        Rules {
+            stale_if_error: secs(3600),
+            keep: secs(86_400),
+            ..Rules::default()
+        }
+    }
+
+    fn term(status: u16, cache_control: &str, rules: &Rules) -> Term {
+        let headers = headers(&[("cache-control", cache_control)]);
+        term_under(rules, status, &headers, at(NOW))
+    }
+
+    #[test]
+    fn directives_and_rules_open_windows() {
+        let graceful = Rules {
+            default_grace: secs(10),
+            ..usual()
+        };
+        let forced = Rules {
+            grace: Some(secs(20)),
+            ..usual()
+        };
+        let overriding = Rules {
+            ttl: Some(secs(60)),
+            ..graceful.clone()
+        };
+        let usual = usual();
+        // (status, Cache-Control, rules, grace, sick grace)
+        #[rustfmt::skip]
+        let rows: [(&str, u16, &str, &Rules, u64, u64); 22] = [
+            ("RFC 9111 §4.2.4", 200, "max-age=1", &usual, 0, 3600),
+            ("RFC 5861 §3", 200, "max-age=1, stale-while-revalidate=5", &usual, 5, 3600),
+            ("RFC 5861 §4", 200, "max-age=1, stale-if-error=7", &usual, 0, 7),
+            ("RFC 5861 §4", 200, "max-age=1, stale-if-error=0", &usual, 0, 0),
+            ("RFC 5861", 200, "max-age=1, stale-while-revalidate=9, stale-if-error=7", &usual, 9, 9),
+            ("RFC 9111 §5.2.2.2", 200, "max-age=1, must-revalidate, stale-if-error=7", &usual, 0, 0),
+            ("RFC 9111 §5.2.2.8", 200, "max-age=1, proxy-revalidate", &usual, 0, 0),
+            ("RFC 9111 §5.2.2.4", 200, "no-cache, stale-while-revalidate=5", &usual, 0, 0),
+            ("RFC 9111 §5.2.2.10", 200, "s-maxage=1", &usual, 0, 0),
+            ("RFC 9111 §5.2.2.10", 200, "s-maxage=1, stale-while-revalidate=5", &usual, 0, 0),
+            ("RFC 9111 §4.2.1", 200, "", &usual, 0, 0),
+            ("an error stands in for none", 503, "max-age=1, stale-if-error=7", &usual, 0, 0),
+            ("but may ask for grace", 503, "max-age=1, stale-while-revalidate=5", &usual, 5, 5),
+            ("default_grace", 200, "max-age=1", &graceful, 10, 3600),
+            ("default_grace", 200, "max-age=1, stale-while-revalidate=5", &graceful, 5, 3600),
+            ("default_grace", 503, "max-age=1", &graceful, 0, 0),
+            ("default_grace", 200, "s-maxage=1", &graceful, 0, 0),
+            ("grace", 200, "max-age=1, stale-while-revalidate=5", &forced, 20, 3600),
+            ("grace", 200, "s-maxage=1", &forced, 20, 20),
+            ("grace", 200, "max-age=1, must-revalidate", &forced, 0, 0),
+            ("ttl", 200, "no-cache, must-revalidate, s-maxage=0", &overriding, 10, 3600),
+            ("RFC 9111 §1.2.2", 200, "max-age=1, stale-if-error=99999999999", &usual, 0, 1 << 31),
+        ];
+        for (why, status, line, rules, grace, sick_grace) in rows {
+            let windows = *term(status, line, rules).windows();
+            let found = (windows.while_revalidate(), windows.if_error());
+            assert_eq!(
+                found,
+                (secs(grace), secs(sick_grace)),
+                "{why}: {status} {line}"
+            );
+        }
+    }
+
+    #[test]
+    fn windows_begin_when_freshness_ends() {
+        let rules = Rules {
+            keep: secs(100),
+            ..Rules::default()
+        };
+        let term = term(
+            200,
+            "max-age=60, stale-while-revalidate=5, stale-if-error=10",
+            &rules,
+        );
+        let after = |seconds| term.stale(at(NOW) + secs(seconds));
+        assert_eq!(after(60), Stale::WhileRevalidate);
+        assert_eq!(after(64), Stale::WhileRevalidate);
+        assert_eq!(after(65), Stale::IfError);
+        assert_eq!(after(70), Stale::Kept);
+        assert_eq!(after(159), Stale::Kept);
+        assert_eq!(after(160), Stale::Over);
+        let purged = term.expired(at(NOW) + secs(20));
+        assert_eq!(purged.stale(at(NOW) + secs(24)), Stale::WhileRevalidate);
+        assert_eq!(purged.stale(at(NOW) + secs(120)), Stale::Over);
+    }
+}
