@@ -8,6 +8,7 @@ mod connect;
 mod error;
 mod peer;
 mod retry;
+mod sickness;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::config;
 use balance::{Balance, RoundRobin};
 use connect::{Lease, Unsent};
 use retry::{Spare, TRIES_MAX};
+use sickness::Sickness;
 
 /// One origin: servers that answer the same requests.
 pub struct Pool {
@@ -35,6 +37,7 @@ pub struct Pool {
     first_byte_timeout: Duration,
     between_bytes_timeout: Duration,
     refuse_unknown_coding: bool,
+    sickness: Sickness,
 }
 
 /// A response, and which server gave it.
@@ -62,6 +65,7 @@ impl Pool {
             first_byte_timeout: config.first_byte_timeout,
             between_bytes_timeout: config.between_bytes_timeout,
             refuse_unknown_coding: config.refuse_unknown_coding,
+            sickness: Sickness::default(),
         })
     }
 
@@ -80,6 +84,11 @@ impl Pool {
         &self.peers
     }
 
+    /// Whether it could not be reached just now: what can be had without it should be.
+    pub fn is_sick(&self) -> bool {
+        self.sickness.is_sick()
+    }
+
     /// Closes idle connections that are too old; to be called now and then.
     pub fn tidy(&self) {
         self.peers.iter().for_each(|peer| peer.tidy());
@@ -93,6 +102,19 @@ impl Pool {
     /// # Errors
     /// The last try's [`Error`], counted with the server it happened at.
     pub async fn send(
+        &self,
+        request: Request<Body>,
+        upload: Option<&Progress>,
+    ) -> Result<Answer, Error> {
+        let answer = self.try_servers(request, upload).await;
+        match &answer {
+            Ok(_) => self.sickness.recover(),
+            Err(error) => self.sickness.note(error),
+        }
+        answer
+    }
+
+    async fn try_servers(
         &self,
         mut request: Request<Body>,
         upload: Option<&Progress>,

@@ -50,6 +50,8 @@ pub(super) enum How {
     Hit,
     /// Another request is bringing it, or just has; why this one could not be answered at once.
     Collapsed { fwd: Fwd },
+    /// It is stale, and served all the same.
+    Stale(Excuse),
     /// The origin has confirmed it for this request.
     Revalidated { stored: bool },
     /// This request is bringing it.
@@ -60,6 +62,17 @@ pub(super) enum How {
         /// Whether it came with an age.
         aged: bool,
     },
+}
+
+/// Why a stale response is served.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Excuse {
+    /// It is being refreshed (Varnish: grace).
+    Grace,
+    /// Its origin cannot be reached.
+    Sick,
+    /// Its origin was asked and failed, perhaps with this status.
+    Failed(Option<StatusCode>),
 }
 
 // === impl Deliver ===
@@ -206,6 +219,7 @@ impl How {
         match self {
             Self::Hit => Outcome::Hit,
             Self::Collapsed { .. } => Outcome::Collapsed,
+            Self::Stale(_) => Outcome::Stale,
             Self::Revalidated { .. } => Outcome::Revalidated,
             Self::Miss { .. } => Outcome::Miss,
         }
@@ -214,7 +228,7 @@ impl How {
     /// Says whence the response comes, and how old it is unless it is new.
     fn stamp(&self, fields: &mut HeaderMap, object: &Object, arrived: SystemTime) {
         // A hit is judged by the time it arrived; all else has taken its time.
-        let now = if matches!(self, Self::Hit) {
+        let now = if matches!(self, Self::Hit | Self::Stale(Excuse::Grace | Excuse::Sick)) {
             arrived
         } else {
             clock::now()
@@ -237,6 +251,7 @@ impl How {
                 ttl: ttl(),
                 ..status
             },
+            Self::Stale(excuse) => excuse.cache_status(ttl()),
             Self::Revalidated { stored } => CacheStatus {
                 fwd: Some(Fwd::Stale),
                 fwd_status: Some(StatusCode::NOT_MODIFIED),
@@ -259,6 +274,32 @@ impl How {
         match self {
             Self::Miss { body, .. } => body,
             _ => object.body(),
+        }
+    }
+}
+
+// === impl Excuse ===
+
+impl Excuse {
+    fn cache_status(self, ttl: Option<i64>) -> CacheStatus {
+        let (fwd, fwd_status) = match self {
+            Self::Grace | Self::Sick => (None, None),
+            Self::Failed(status) => (Some(Fwd::Stale), status),
+        };
+        CacheStatus {
+            fwd,
+            fwd_status,
+            ttl,
+            detail: Some(self.detail()),
+            ..CacheStatus::default()
+        }
+    }
+
+    /// The directive of RFC 5861 that is acted upon, stated or not.
+    fn detail(self) -> &'static str {
+        match self {
+            Self::Grace => "stale-while-revalidate",
+            Self::Sick | Self::Failed(_) => "stale-if-error",
         }
     }
 }

@@ -26,6 +26,9 @@ use crate::semantics::{conditional, date, headers};
 use crate::store::{Admission, Failure, Filler, Head, Leader, Object, TooLong};
 use crate::telemetry::Fetched;
 
+/// Rather than read a longer body to no end, its connection is given up.
+const DISCARD_BYTES_MAX: usize = 64 * 1024;
+
 /// A request to be made, and what is needed to judge its answer.
 pub(super) struct Errand {
     pool: Arc<Pool>,
@@ -91,6 +94,8 @@ impl Errand {
             ..
         } = lookup;
         let mut request = outbound::request(exchange, key.authority(), route, pool).map(|_| ());
+        // A HEAD may be what found the object stale; what is stored is the answer to a GET.
+        *request.method_mut() = Method::GET;
         outbound::for_storing(request.headers_mut());
         if let Some(stale) = &stale {
             conditional::ask(request.headers_mut(), &stale.validators());
@@ -133,15 +138,22 @@ impl Errand {
     /// again, without conditions.
     async fn ask(&mut self, server: &mut Option<Arc<str>>) -> Result<Arrival, origin::Error> {
         let mut arrival = self.send(server).await?;
-        if arrival.is_not_modified() && self.stale.is_some() && !self.is_about_ours(&arrival) {
+        if arrival.is_not_modified() && self.has_asked() && !self.is_about_ours(&arrival) {
             self.stale = None;
             conditional::strip(self.request.headers_mut());
             arrival = self.send(server).await?;
         }
-        if arrival.is_not_modified() && self.stale.is_none() {
+        if arrival.is_not_modified() && !self.has_asked() {
             return Err(origin::Error::malformed("304 to no condition"));
         }
         Ok(arrival)
+    }
+
+    /// Whether the request had a condition: a stale object may lack what to ask by.
+    fn has_asked(&self) -> bool {
+        self.stale
+            .as_ref()
+            .is_some_and(|stale| stale.validators().can_validate())
     }
 
     fn is_about_ours(&self, arrival: &Arrival) -> bool {
@@ -177,6 +189,9 @@ impl Errand {
         if let (StatusCode::NOT_MODIFIED, Some(stale)) = (response.status(), self.stale.clone()) {
             let answer = response.headers();
             return self.confirm(&stale, answer, requested_at, received_at);
+        }
+        if is_outage(response.status()) && self.can_stand_in(received_at) {
+            return self.stand_in(response);
         }
         let verdict = self.judge(
             response.status(),
@@ -311,14 +326,48 @@ impl Errand {
         Arrived::Private { response, why }
     }
 
+    /// Whether the stale object is a better answer than an error.
+    fn can_stand_in(&self, now: SystemTime) -> bool {
+        self.stale
+            .as_ref()
+            .is_some_and(|stale| stale.term().stands_in(now))
+    }
+
+    /// The origin answered with an error, and nobody needs to see it: the stale object stays where
+    /// it is, for this client and for all who wait.
+    fn stand_in(self, response: Response<Body>) -> Arrived {
+        let failure = Failure {
+            status: response.status(),
+            detail: "origin-error",
+            origin_status: Some(response.status()),
+        };
+        tokio::spawn(discard(response.into_body()));
+        self.leader.fail(failure, true);
+        Arrived::Failed(failure)
+    }
+
     fn fail(self, error: &origin::Error) -> Arrived {
         debug!(origin = &**self.pool.name(), error = %synth::causes(error), "no answer");
+        // RFC 9111 §5.2.2.2: "if a cache that has been disconnected from the origin server […] is
+        // to generate an error response […], it SHOULD be a 504 (Gateway Timeout)".
+        let must_revalidate = self
+            .stale
+            .as_ref()
+            .is_some_and(|it| it.term().must_revalidate());
         let failure = Failure {
-            status: error.status(),
+            status: match error.status() {
+                status if must_revalidate && status.is_server_error() => {
+                    StatusCode::GATEWAY_TIMEOUT
+                }
+                status => status,
+            },
             detail: error.kind.as_str(),
+            origin_status: None,
         };
-        // What happened to this request after it was sent may be its own fault.
-        self.leader.fail(failure, error.phase == Phase::Connecting);
+        // What happened to this request after it was sent may be its own fault; but who can be
+        // served without another try is.
+        let share = error.phase == Phase::Connecting || self.can_stand_in(clock::now());
+        self.leader.fail(failure, share);
         Arrived::Failed(failure)
     }
 }
@@ -341,6 +390,14 @@ fn speaks_of_resource(status: StatusCode) -> bool {
     !status.is_server_error() && !blames_request
 }
 
+/// The errors that a stale response may stand in for.
+///
+/// RFC 5861 §4: "an error is any situation that would result in a 500, 502, 503, or 504 HTTP
+/// response status code being returned."
+fn is_outage(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502..=504)
+}
+
 /// Whether those who waited may have this answer too: what must be confirmed for every request
 /// is nobody else's (RFC 9111 §5.2.2.4).
 fn is_shareable(term: &Term, now: SystemTime) -> bool {
@@ -358,6 +415,19 @@ fn to_store(mut fields: HeaderMap, now: SystemTime) -> HeaderMap {
     // message's header section if it is cached or forwarded downstream." (RFC 9110 §6.6.1)
     fields.entry(DATE).or_insert_with(|| date::format(now));
     fields
+}
+
+/// Reads an error's body that nobody wants, so that its connection can be used again; not if it is
+/// a long one.
+async fn discard(mut body: Body) {
+    let mut left_bytes = DISCARD_BYTES_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        let bytes = frame.data_ref().map_or(0, |data| data.len());
+        match left_bytes.checked_sub(bytes) {
+            Some(left) => left_bytes = left,
+            None => return,
+        }
+    }
 }
 
 /// Writes the object until the origin's body ends. Dropping the filler on the way fails it.

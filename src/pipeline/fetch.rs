@@ -1,7 +1,7 @@
 //! Asking the origin on behalf of the cache: a miss, or the revalidation of a stale object.
 //!
-//! Comes from Lookup, with the permit to lead. Goes to Deliver, or to Synth when the origin gave
-//! no answer. In company the errand runs as a task of its own, so that a client who leaves does
+//! Comes from Lookup, with the permit to lead. Goes to Deliver; to Synth when the origin gave no
+//! answer and nothing stored may stand in. In company the errand runs as a task of its own, so that a client who leaves does
 //! not end it for those who wait; alone it is cancelled with its client, as long as nothing of
 //! the answer is to be stored. The errand itself is in `errand.rs`.
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::deliver::{Deliver, How};
+use super::deliver::How;
 use super::errand::{Arrived, Brought, Errand};
 use super::flow::Step;
 use super::lookup::Lookup;
@@ -32,7 +32,7 @@ pub(super) struct Fetch {
 impl Fetch {
     pub(super) async fn run(self) -> Step {
         let Self {
-            lookup,
+            mut lookup,
             leader,
             fwd,
             stale,
@@ -44,26 +44,17 @@ impl Fetch {
         } else {
             Some(errand.run().await)
         };
-        let Lookup {
-            mut exchange,
-            route,
-            ..
-        } = lookup;
         let Some(Brought { arrived, fetched }) = brought else {
-            return Step::Synth(Synth::internal(exchange, fwd));
+            return Step::Synth(Synth::internal(lookup.exchange, fwd));
         };
-        exchange.entry.record.fetched = Some(fetched);
+        lookup.exchange.entry.record.fetched = Some(fetched);
         match arrived {
             Arrived::Stored { object, body, aged } => {
-                let how = How::Miss { fwd, body, aged };
-                Step::Deliver(Deliver::stored(exchange, route, object, how))
+                lookup.deliver(object, How::Miss { fwd, body, aged })
             }
-            Arrived::Confirmed { object, stored } => Step::Deliver(Deliver::stored(
-                exchange,
-                route,
-                object,
-                How::Revalidated { stored },
-            )),
+            Arrived::Confirmed { object, stored } => {
+                lookup.deliver(object, How::Revalidated { stored })
+            }
             Arrived::Private { response, why } => {
                 let status = CacheStatus {
                     fwd: Some(fwd),
@@ -71,9 +62,9 @@ impl Fetch {
                     detail: Some(why.as_str()),
                     ..CacheStatus::default()
                 };
-                Step::Deliver(Deliver::passed(exchange, route, response, status))
+                lookup.deliver_passed(response, &status)
             }
-            Arrived::Failed(failure) => Step::Synth(Synth::failure(exchange, failure, fwd)),
+            Arrived::Failed(failure) => lookup.fail(failure, fwd),
         }
     }
 }

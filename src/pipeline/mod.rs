@@ -14,6 +14,7 @@ mod outbound;
 mod pass;
 mod purge;
 mod receive;
+mod refresh;
 mod route;
 mod synth;
 mod wait;

@@ -91,6 +91,7 @@ impl Pass {
                 let failure = Failure {
                     status: error.status(),
                     detail: error.kind.as_str(),
+                    origin_status: None,
                 };
                 Step::Synth(Synth::failure(exchange, failure, why.fwd()))
             }

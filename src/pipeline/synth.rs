@@ -147,6 +147,7 @@ impl Synth {
         let failure = Failure {
             status: StatusCode::BAD_GATEWAY,
             detail: "internal",
+            origin_status: None,
         };
         Self::failure(exchange, failure, fwd)
     }

@@ -1,15 +1,15 @@
 //! Waiting for a request that is already asking the origin.
 //!
 //! Comes from Lookup. Goes to Deliver with the other's object while it still arrives; to Fetch,
-//! alone, when there is nothing to share; back to Lookup when the object is another variant's or
+//! alone, when there is nothing to share; to Synth, or to Deliver with a stale object, when the
+//! leader got no answer; back to Lookup when the object is another variant's or
 //! the leader vanished.
 
 use std::sync::Arc;
 
-use super::deliver::{Deliver, How};
+use super::deliver::How;
 use super::flow::Step;
 use super::lookup::Lookup;
-use super::synth::Synth;
 use crate::clock;
 use crate::semantics::cache_status::Fwd;
 use crate::store::{Follower, Object, Outcome};
@@ -40,21 +40,11 @@ impl Wait {
                 if !ours || object.is_failed() {
                     return Step::Lookup(lookup);
                 }
-                let Lookup {
-                    exchange, route, ..
-                } = lookup;
-                Step::Deliver(Deliver::stored(
-                    exchange,
-                    route,
-                    object,
-                    How::Collapsed { fwd },
-                ))
+                lookup.deliver(object, How::Collapsed { fwd })
             }
             // "Pending" is never handed out; were it, looking again is what it means.
             Some(Outcome::Abandoned | Outcome::Pending) => Step::Lookup(lookup),
-            Some(Outcome::Failed(failure)) => {
-                Step::Synth(Synth::failure(lookup.exchange, failure, fwd))
-            }
+            Some(Outcome::Failed(failure)) => lookup.fail(failure, fwd),
             Some(Outcome::Declined) | None => lookup.ask_alone(fwd, stale),
         }
     }

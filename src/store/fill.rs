@@ -97,7 +97,8 @@ impl Filler {
 
     /// Ends when nobody reads and the body is not wanted for its own sake.
     pub async fn unwanted(&self) {
-        if self.leader.store().limits.finish_fill && !self.transit {
+        let to_the_end = self.leader.store().limits.finish_fill || self.leader.is_unattended();
+        if to_the_end && !self.transit {
             return std::future::pending().await;
         }
         poll_fn(|cx| self.growing.poll_deserted(cx)).await;

@@ -63,6 +63,9 @@ pub struct Failure {
     pub status: StatusCode,
     /// Why, as a token.
     pub detail: &'static str,
+    /// What the origin said, if it was an error that nobody is to see as long as a stored response
+    /// can stand in.
+    pub origin_status: Option<StatusCode>,
 }
 
 /// The permit to ask the origin for a key and to store what it answers.
@@ -71,6 +74,8 @@ pub struct Leader {
     key: Key,
     flight: Arc<Flight>,
     settled: bool,
+    /// The body is wanted for the store alone: no client reads it.
+    unattended: bool,
 }
 
 /// The permit to wait for a flight.
@@ -225,6 +230,7 @@ impl Store {
             key: key.clone(),
             flight,
             settled: false,
+            unattended: false,
         }
     }
 }
@@ -274,6 +280,17 @@ impl Leader {
         &self.store
     }
 
+    /// The same permit for a fetch that no client waits for.
+    #[must_use]
+    pub fn unattended(mut self) -> Self {
+        self.unattended = true;
+        self
+    }
+
+    pub(super) fn is_unattended(&self) -> bool {
+        self.unattended
+    }
+
     /// Whether a body of this announced length may be stored.
     pub fn admit(&self, announced: Option<u64>) -> Result<Admission, WhyNot> {
         self.store.admit(announced)
@@ -316,7 +333,7 @@ impl Leader {
     /// disowned by this answer.
     pub fn decline(mut self, lasts: bool, replaced: Option<&Arc<Object>>, now: SystemTime) {
         if let Some(object) = replaced {
-            self.store.drop_object(&self.key, object);
+            self.store.forget(&self.key, object);
         }
         self.withdraw(lasts, now);
         self.settled = true;

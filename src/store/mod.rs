@@ -167,8 +167,8 @@ impl Store {
         self.misses.unmark(key.as_ref());
     }
 
-    /// Takes one object off the key's shelf.
-    fn drop_object(&self, key: &Key, object: &Arc<Object>) {
+    /// Takes one object off the key's shelf: it is of no more use.
+    pub fn forget(&self, key: &Key, object: &Arc<Object>) {
         let _shard = self.flights.shard(key).lock();
         let Some(shelf) = self.memory.get(key.as_ref()) else {
             return;

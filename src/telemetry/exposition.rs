@@ -13,7 +13,7 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::Registry;
 
 use super::metrics::{BOUNDS_NS, Durations, Metrics, STATUS_CLASSES, Snapshot};
-use super::record::Outcome;
+use super::record::{Outcome, Refreshed};
 
 /// The `Content-Type` of what [`Metrics::encode`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -165,6 +165,7 @@ impl Collector for Exposition {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let sums = &self.sums;
         requests(sums, &mut encoder)?;
+        refreshes(sums, &mut encoder)?;
         durations(&sums.durations, &mut encoder)?;
         for (name, help, sum) in [
             (
@@ -210,6 +211,18 @@ fn requests(sums: &Snapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result
                 .encode_family(&labels)?
                 .encode_counter(count, NO_EXEMPLAR)?;
         }
+    }
+    Ok(())
+}
+
+fn refreshes(sums: &Snapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Background refreshes of stale objects by how they ended.";
+    let mut family =
+        encoder.encode_descriptor("copal_refreshes", help, None, MetricType::Counter)?;
+    for (end, count) in Refreshed::ALL.into_iter().zip(&sums.refreshes) {
+        family
+            .encode_family(&[("result", end.as_str())])?
+            .encode_counter(count, NO_EXEMPLAR)?;
     }
     Ok(())
 }

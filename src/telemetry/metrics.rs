@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use super::record::{Outcome, Record};
+use super::record::{Outcome, Record, Refreshed};
 
 /// Upper bounds of the latency buckets in nanoseconds, ascending; one more bucket takes the rest.
 pub(super) const BOUNDS_NS: [u64; 17] = [
@@ -37,6 +37,7 @@ pub const STATUS_CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx
 
 const OUTCOMES: usize = Outcome::ALL.len();
 const CLASSES: usize = STATUS_CLASSES.len();
+const REFRESHES: usize = Refreshed::ALL.len();
 const BUCKETS: usize = BOUNDS_NS.len() + 1;
 
 /// Beyond this many threads shards are shared: 40 KiB of counters in all.
@@ -64,6 +65,8 @@ pub struct Snapshot {
     pub bad_requests: u64,
     /// Client connections accepted.
     pub connections_accepted: u64,
+    /// Background refreshes, by [`Refreshed`].
+    pub refreshes: [u64; REFRESHES],
 }
 
 /// A histogram of durations.
@@ -86,6 +89,7 @@ struct Shard {
     aborted: AtomicU64,
     bad_requests: AtomicU64,
     connections_accepted: AtomicU64,
+    refreshes: [AtomicU64; REFRESHES],
 }
 
 // === impl Metrics ===
@@ -125,6 +129,11 @@ impl Metrics {
     /// Counts an accepted client connection.
     pub fn connection_accepted(&self) {
         add(&self.shard().connections_accepted, 1);
+    }
+
+    /// Counts a background refresh of a stale object.
+    pub fn refreshed(&self, end: Refreshed) {
+        add(&self.shard().refreshes[end as usize], 1);
     }
 
     /// The sums of all shards.
@@ -197,6 +206,9 @@ impl Shard {
         take(&mut sums.aborted, &self.aborted);
         take(&mut sums.bad_requests, &self.bad_requests);
         take(&mut sums.connections_accepted, &self.connections_accepted);
+        for (sum, cell) in sums.refreshes.iter_mut().zip(&self.refreshes) {
+            take(sum, cell);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::config::Log;
 pub use access_log::AccessLog;
 pub use exposition::{CONTENT_TYPE, Family, Kind, Sample};
 pub use metrics::{Durations, Metrics, STATUS_CLASSES, Snapshot};
-pub use record::{Asked, Fetched, Outcome, Record};
+pub use record::{Asked, Fetched, Outcome, Record, Refreshed};
 pub use trace::init;
 
 /// Counters and access log of one process. It outlives every reload, so that counters only grow.

@@ -56,6 +56,19 @@ pub enum Outcome {
     Error,
 }
 
+/// How a background refresh of a stale object ended: the label of its counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refreshed {
+    /// A new response took the object's place.
+    Replaced,
+    /// The origin confirmed the object.
+    Confirmed,
+    /// The new response may not be stored.
+    Declined,
+    /// The origin gave no answer that is better than the object.
+    Failed,
+}
+
 /// The part an origin had in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
@@ -133,6 +146,29 @@ impl Outcome {
             Self::Pass => "pass",
             Self::Synth => "synth",
             Self::Error => "error",
+        }
+    }
+}
+
+// === impl Refreshed ===
+
+impl Refreshed {
+    /// Every end, in order.
+    pub const ALL: [Self; 4] = [
+        Self::Replaced,
+        Self::Confirmed,
+        Self::Declined,
+        Self::Failed,
+    ];
+
+    /// The label's value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Replaced => "replaced",
+            Self::Confirmed => "confirmed",
+            Self::Declined => "declined",
+            Self::Failed => "failed",
         }
     }
 }

@@ -1,0 +1,77 @@
+//! Whether an origin cannot be reached: the word of its own traffic, not of a probe.
+//!
+//! A sick origin is still asked. But who has a stored response in its sick grace need not wait for
+//! a connection that is not accepted. One answer that does not come says nothing of the others, so
+//! only failures to connect count.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::error::{Error, Kind, Phase};
+use crate::clock;
+
+/// How long one failure counts, unless an answer comes before.
+const LASTS: Duration = Duration::from_secs(5);
+
+/// Until when an origin counts as sick.
+#[derive(Debug, Default)]
+pub(super) struct Sickness {
+    /// Milliseconds after the process's start; zero while all is well.
+    until_ms: AtomicU64,
+}
+
+// === impl Sickness ===
+
+impl Sickness {
+    pub(super) fn is_sick(&self) -> bool {
+        let until_ms = self.until_ms.load(Ordering::Relaxed);
+        until_ms > 0 && now_ms() < until_ms
+    }
+
+    /// A request was given up after all servers that could be tried. That there are more requests
+    /// than connections is nothing that the servers suffer from.
+    pub(super) fn note(&self, error: &Error) {
+        if error.phase == Phase::Connecting && error.kind != Kind::Full {
+            let until_ms = now_ms().saturating_add(millis(LASTS));
+            self.until_ms.store(until_ms, Ordering::Relaxed);
+        }
+    }
+
+    /// An answer came.
+    pub(super) fn recover(&self) {
+        // Read first: a store would take the cache line from all other requests.
+        if self.until_ms.load(Ordering::Relaxed) > 0 {
+            self.until_ms.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+fn now_ms() -> u64 {
+    millis(clock::uptime())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::error::Retry;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_counts_for_a_while_or_until_an_answer_comes() {
+        let failed = |kind, phase| Error::new(kind, phase, Retry::No);
+        let sickness = Sickness::default();
+        sickness.note(&failed(Kind::Full, Phase::Connecting));
+        sickness.note(&failed(Kind::Timeout, Phase::AwaitingHead));
+        assert!(!sickness.is_sick());
+        sickness.note(&failed(Kind::Refused, Phase::Connecting));
+        assert!(sickness.is_sick());
+        tokio::time::advance(LASTS).await;
+        assert!(!sickness.is_sick());
+        sickness.note(&failed(Kind::Resolve, Phase::Connecting));
+        sickness.recover();
+        assert!(!sickness.is_sick());
+    }
+}

@@ -1,0 +1,43 @@
+//! Refreshing a stale object behind its clients' backs: an errand whose answer nobody waits for.
+//!
+//! Lookup starts it, with the permit to lead, for an object that it has just served stale. What it
+//! brings is filed like any fetch's; an error leaves the object as it is. It is no step of any
+//! client's journey, so it has no line in the access log, only its counters.
+
+use std::sync::Arc;
+
+use super::Site;
+use super::errand::{Arrived, Errand};
+use super::lookup::Lookup;
+use crate::store::{Leader, Object};
+use crate::telemetry::Refreshed;
+
+/// A refresh under way.
+pub(super) struct Refresh {
+    site: Arc<Site>,
+    errand: Errand,
+}
+
+// === impl Refresh ===
+
+impl Refresh {
+    /// "The background revalidation carries the triggering request's fields", as all caches that
+    /// do this have it: what the origin varies by must be there.
+    pub(super) fn new(lookup: &Lookup, leader: Leader, stale: Arc<Object>) -> Self {
+        Self {
+            site: Arc::clone(&lookup.exchange.entry.site),
+            errand: Errand::new(lookup, leader.unattended(), Some(stale)),
+        }
+    }
+
+    pub(super) async fn run(self) {
+        let brought = self.errand.run().await;
+        let end = match brought.arrived {
+            Arrived::Stored { .. } => Refreshed::Replaced,
+            Arrived::Confirmed { .. } => Refreshed::Confirmed,
+            Arrived::Private { .. } => Refreshed::Declined,
+            Arrived::Failed(_) => Refreshed::Failed,
+        };
+        self.site.telemetry.metrics.refreshed(end);
+    }
+}
