@@ -1,7 +1,7 @@
 //! Cache-Control (RFC 9111 §5.2, with RFC 5861 and RFC 8246), read once into plain values.
 //!
 //! All lines of the field are one list. What the directives lead to is not decided here: that is
-//! for `freshness.rs` and `storable.rs`.
+//! for `freshness.rs` and `storable.rs`; which field governs a response, for `targeted.rs`.
 
 use std::time::Duration;
 
@@ -76,6 +76,16 @@ pub enum Scope {
     Fields(Box<[HeaderName]>),
 }
 
+/// Where a directive is written down, by the kind of argument that it takes.
+pub(super) enum Slot<'a> {
+    /// It takes none.
+    Flag(&'a mut bool),
+    /// It takes none, or field names.
+    Scope(&'a mut Scope),
+    /// It takes seconds.
+    Delta(&'a mut Option<Duration>),
+}
+
 // === impl Directives ===
 
 impl Directives {
@@ -104,31 +114,45 @@ impl Directives {
         directives
     }
 
+    /// What the directive called `name`, in lower case, writes to; `None` if it is not known.
+    pub(super) fn slot(&mut self, name: &[u8]) -> Option<Slot<'_>> {
+        Some(match name {
+            b"no-store" => Slot::Flag(&mut self.no_store),
+            b"no-cache" => Slot::Scope(&mut self.no_cache),
+            b"private" => Slot::Scope(&mut self.private),
+            b"public" => Slot::Flag(&mut self.public),
+            b"max-age" => Slot::Delta(&mut self.max_age),
+            b"s-maxage" => Slot::Delta(&mut self.s_maxage),
+            b"must-revalidate" => Slot::Flag(&mut self.must_revalidate),
+            b"proxy-revalidate" => Slot::Flag(&mut self.proxy_revalidate),
+            b"must-understand" => Slot::Flag(&mut self.must_understand),
+            b"no-transform" => Slot::Flag(&mut self.no_transform),
+            b"immutable" => Slot::Flag(&mut self.immutable),
+            b"stale-while-revalidate" => Slot::Delta(&mut self.stale_while_revalidate),
+            b"stale-if-error" => Slot::Delta(&mut self.stale_if_error),
+            b"max-stale" => Slot::Delta(&mut self.max_stale),
+            b"min-fresh" => Slot::Delta(&mut self.min_fresh),
+            b"only-if-cached" => Slot::Flag(&mut self.only_if_cached),
+            _ => return None,
+        })
+    }
+
     fn apply(&mut self, member: &[u8]) {
         let (name, value) = split(member);
         let mut buffer = [0; NAME_BYTES_MAX];
-        match lower(name, &mut buffer) {
-            b"no-store" => self.no_store = true,
-            b"no-cache" => self.no_cache.widen(value),
-            b"private" => self.private.widen(value),
-            b"public" => self.public = true,
-            b"max-age" => first(&mut self.max_age, value),
-            b"s-maxage" => first(&mut self.s_maxage, value),
-            b"must-revalidate" => self.must_revalidate = true,
-            b"proxy-revalidate" => self.proxy_revalidate = true,
-            b"must-understand" => self.must_understand = true,
-            b"no-transform" => self.no_transform = true,
-            b"immutable" => self.immutable = true,
-            b"stale-while-revalidate" => first(&mut self.stale_while_revalidate, value),
-            b"stale-if-error" => first(&mut self.stale_if_error, value),
-            // §5.2.1.2: "If no value is assigned to max-stale, then the client will accept a stale
-            // response of any age."
-            b"max-stale" if value.is_none() => self.max_stale = Some(DELTA_MAX),
-            b"max-stale" => first(&mut self.max_stale, value),
-            b"min-fresh" => first(&mut self.min_fresh, value),
-            b"only-if-cached" => self.only_if_cached = true,
+        let name = lower(name, &mut buffer);
+        // §5.2.1.2: "If no value is assigned to max-stale, then the client will accept a stale
+        // response of any age."
+        if name == b"max-stale" && value.is_none() {
+            self.max_stale = Some(DELTA_MAX);
+            return;
+        }
+        match self.slot(name) {
+            Some(Slot::Flag(flag)) => *flag = true,
+            Some(Slot::Scope(scope)) => scope.widen(value),
+            Some(Slot::Delta(delta)) => first(delta, value),
             // RFC 9111 §5.2.3: "A cache MUST ignore unrecognized cache directives."
-            _ => {}
+            None => {}
         }
     }
 }
@@ -161,7 +185,7 @@ impl Scope {
     }
 
     /// Takes in one more occurrence of the directive: the wider one wins.
-    fn widen(&mut self, value: Option<&[u8]>) {
+    pub(super) fn widen(&mut self, value: Option<&[u8]>) {
         let named = value.and_then(|value| field_names(list::unquote(value).unwrap_or(value)));
         let Some(mut named) = named else {
             *self = Self::Whole;

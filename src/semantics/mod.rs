@@ -12,6 +12,8 @@ mod list;
 
 pub mod date;
 pub mod directives;
+pub mod targeted;
+
 pub mod headers;
 pub mod vary;
 
