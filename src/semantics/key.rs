@@ -1,7 +1,8 @@
 //! The cache key: scheme, authority, path and query of a target URI, byte for byte.
 //!
 //! Nothing is decoded and no dot segment removed: a key that takes two URIs for one, where the
-//! origin doesn't, serves one user's page to another. Vary is not part of it (see `vary.rs`).
+//! origin doesn't, serves one user's page to another. What the operator knows of the query's
+//! parameters is in `query.rs`. Vary is not part of the key (see `vary.rs`).
 
 use std::borrow::{Borrow, Cow};
 use std::fmt::{self, Display};
@@ -10,6 +11,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+
+use super::query::QueryRule;
 
 /// The longest host that is accepted, in bytes: what a DNS name can have, with room for its dot.
 const HOST_BYTES_MAX: usize = 255;
@@ -106,18 +109,32 @@ impl KeyBuf {
     /// Two URIs share a key only if all three parts agree: neither an authority nor a path can
     /// hold the NUL that divides them. An empty path is `/` (RFC 9110 §4.2.3).
     pub fn new(scheme: Scheme, authority: &str, path_and_query: &str) -> Self {
-        let mut bytes = SmallVec::new();
-        bytes.push(match scheme {
-            Scheme::Http => b'h',
-            Scheme::Https => b's',
-        });
-        bytes.extend_from_slice(authority.as_bytes());
-        bytes.push(0);
-        if path_and_query.is_empty() || path_and_query.starts_with('?') {
-            bytes.push(b'/');
+        let mut key = Self::opened(scheme, authority);
+        key.push_path(path_and_query);
+        key
+    }
+
+    /// As [`new`](Self::new), with those parameters of the query, and in that order, which `rule`
+    /// says. A query of which a filter leaves nothing is as none: `/p?utm_source=a` is `/p`.
+    pub fn with_rule(
+        scheme: Scheme,
+        authority: &str,
+        path_and_query: &str,
+        rule: &QueryRule,
+    ) -> Self {
+        let ruled = path_and_query
+            .split_once('?')
+            .and_then(|(path, query)| Some((path, rule.parameters(query)?)));
+        let Some((path, parameters)) = ruled else {
+            return Self::new(scheme, authority, path_and_query);
+        };
+        let mut key = Self::opened(scheme, authority);
+        key.push_path(path);
+        for (at, parameter) in parameters.iter().enumerate() {
+            key.0.push(if at == 0 { b'?' } else { b'&' });
+            key.0.extend_from_slice(parameter.as_bytes());
         }
-        bytes.extend_from_slice(path_and_query.as_bytes());
-        Self(bytes)
+        key
     }
 
     /// The authority, in the normal form it was given in.
@@ -134,6 +151,25 @@ impl KeyBuf {
     /// The key to keep.
     pub fn to_key(&self) -> Key {
         Key(Arc::from(&self.0[..]))
+    }
+
+    /// A key up to where the path begins.
+    fn opened(scheme: Scheme, authority: &str) -> Self {
+        let mut bytes = SmallVec::new();
+        bytes.push(match scheme {
+            Scheme::Http => b'h',
+            Scheme::Https => b's',
+        });
+        bytes.extend_from_slice(authority.as_bytes());
+        bytes.push(0);
+        Self(bytes)
+    }
+
+    fn push_path(&mut self, path_and_query: &str) {
+        if path_and_query.is_empty() || path_and_query.starts_with('?') {
+            self.0.push(b'/');
+        }
+        self.0.extend_from_slice(path_and_query.as_bytes());
     }
 }
 
@@ -343,6 +379,25 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_shapes_the_query() {
+        let rule = QueryRule::new(true, None, &["utm_*".to_owned()]);
+        let rows = [
+            ("/p", "/p"),
+            ("/p?b=2&a=1", "/p?a=1&b=2"),
+            ("/p?b=2&utm_source=x&a=1", "/p?a=1&b=2"),
+            ("/p?utm_source=x", "/p"),
+            ("?utm_source=x", "/"),
+            ("/p?a=1?utm_source=x", "/p?a=1?utm_source=x"),
+        ];
+        for (target, expected) in rows {
+            let ruled = KeyBuf::with_rule(Scheme::Http, "a", target, &rule);
+            assert_eq!(ruled, KeyBuf::new(Scheme::Http, "a", expected), "{target}");
+        }
+        let ruled = KeyBuf::with_rule(Scheme::Http, "a", "/p?b=2&a=1", &rule);
+        assert!(!ruled.0.spilled());
+    }
+
+    #[test]
     fn a_short_key_is_built_on_the_stack() {
         assert!(!KeyBuf::new(Scheme::Http, "example.com", "/a").0.spilled());
     }
@@ -360,6 +415,24 @@ mod tests {
                 KeyBuf::new(scheme, authority, path)
             };
             prop_assert_eq!(left == right, key(&left) == key(&right));
+        }
+
+        #[test]
+        fn without_a_rule_a_key_is_exact(target in "/[ab?&=]{0,12}") {
+            let exact = KeyBuf::new(Scheme::Http, "a", &target);
+            let rule = QueryRule::default();
+            prop_assert_eq!(KeyBuf::with_rule(Scheme::Http, "a", &target, &rule), exact);
+        }
+
+        #[test]
+        fn a_rule_leaves_alone_what_it_shaped(
+            target in "/[ab?&=.;]{0,12}", sort: bool, filter: bool,
+        ) {
+            let deny = if filter { vec!["b".to_owned()] } else { vec![] };
+            let rule = QueryRule::new(sort, None, &deny);
+            let once = KeyBuf::with_rule(Scheme::Http, "a", &target, &rule);
+            let shaped = String::from_utf8_lossy(once.to_key().path_and_query()).into_owned();
+            prop_assert_eq!(KeyBuf::with_rule(Scheme::Http, "a", &shaped, &rule), once);
         }
 
         #[test]

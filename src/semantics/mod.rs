@@ -7,6 +7,7 @@
 //! The modules stand in reading order: names of things first, then the fields, then the verdicts.
 
 pub mod key;
+pub mod query;
 
 mod list;
 
