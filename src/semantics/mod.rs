@@ -15,6 +15,7 @@ pub mod date;
 pub mod directives;
 pub mod targeted;
 
+pub mod cookies;
 pub mod fold;
 pub mod headers;
 pub mod vary;
