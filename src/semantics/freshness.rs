@@ -263,7 +263,8 @@ mod tests {
 
     use http::StatusCode;
 
-    use super::super::testing::{any_headers, at, headers};
+    use super::super::targeted::Governing;
+    use super::super::testing::{any_headers, at, headers, term};
     use super::*;
 
     const NOW: &str = "Sun, 22 Nov 2026 06:00:00 GMT";
@@ -382,10 +383,7 @@ mod tests {
         ];
         for (section, line, validate, authorized, revalidate) in rows {
             let headers = headers(&[("cache-control", line)]);
-            let (answered, directives) = (answered(200, &headers), Directives::parse(&headers));
-            let rules = Rules::default();
-            let granted = Granted::of(&answered, &directives, &rules);
-            let term = Term::begin(&answered, &directives, granted, &rules);
+            let term = term(200, &headers, at(NOW));
             let found = (
                 term.always_validate(),
                 term.for_authorized(),
@@ -418,10 +416,11 @@ mod tests {
                 requested_at: time(requested),
                 received_at: time(received),
             };
-            let directives = Directives::parse(&headers);
+            let governing = Governing::of(&headers, &[]);
             let rules = Rules { heuristic: true, ..Rules::default() };
-            let granted = Granted::of(&answered, &directives, &rules);
-            let term = Term::begin(&answered, &directives, granted, &rules).expired(time(born.into()));
+            let granted = Granted::of(&answered, &governing, &rules);
+            let term = Term::begin(&answered, &governing.directives, granted, &rules)
+                .expired(time(born.into()));
             prop_assert!(term.age(time(now)).0 <= DELTA_MAX);
             prop_assert!(term.lifetime().0 <= DELTA_MAX);
         }

@@ -11,6 +11,7 @@ use http::{HeaderName, StatusCode};
 use super::date;
 use super::directives::Directives;
 use super::exchange::{Answered, Rules};
+use super::targeted::Governing;
 
 /// The longest lifetime that is guessed from a Last-Modified.
 ///
@@ -46,13 +47,13 @@ pub(super) enum Basis {
 
 impl Granted {
     /// The lifetime of a response that a shared cache receives.
-    pub(super) fn of(answered: &Answered, directives: &Directives, rules: &Rules) -> Self {
+    pub(super) fn of(answered: &Answered, governing: &Governing, rules: &Rules) -> Self {
         // An error is never held longer than it says itself because pages are.
         let is_error = answered.status.is_client_error() || answered.status.is_server_error();
         match rules.ttl {
             Some(ttl) if !is_error => Self::new(Basis::Override, ttl),
-            _ => Self::stated(answered, directives, rules)
-                .unwrap_or_else(|| Self::unstated(answered, directives, rules)),
+            _ => Self::stated(answered, governing, rules)
+                .unwrap_or_else(|| Self::unstated(answered, &governing.directives, rules)),
         }
     }
 
@@ -63,11 +64,15 @@ impl Granted {
     }
 
     /// What the response states itself.
-    fn stated(answered: &Answered, directives: &Directives, rules: &Rules) -> Option<Self> {
+    fn stated(answered: &Answered, governing: &Governing, rules: &Rules) -> Option<Self> {
+        let directives = &governing.directives;
         // §5.2.2.10: s-maxage "overrides the maximum age specified by either the max-age directive
         // or the Expires header field". §5.3: max-age in turn overrides Expires.
         let mut stated = match directives.s_maxage.or(directives.max_age) {
             Some(lifetime) => Self::new(Basis::Directive, lifetime),
+            // RFC 9213 §2.2: a targeted field makes the cache ignore "the Cache-Control and Expires
+            // header fields in that response".
+            None if governing.targeted => return None,
             None if answered.headers.contains_key(EXPIRES) => {
                 Self::new(Basis::Expires, until_expires(answered))
             }
@@ -183,7 +188,7 @@ mod tests {
         let headers = headers(lines);
         Granted::of(
             &answered(status, &headers),
-            &Directives::parse(&headers),
+            &Governing::of(&headers, &rules.targets),
             rules,
         )
     }

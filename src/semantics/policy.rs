@@ -18,6 +18,7 @@ use super::directives::Directives;
 use super::freshness::Term;
 use super::lifetime::{Basis, Granted, date_of, generated_at, is_heuristically_cacheable};
 use super::storable::{self, Storable, WhyNot};
+use super::targeted::Governing;
 
 pub use super::exchange::{Answered, Asked, Rules, Statuses};
 
@@ -33,18 +34,19 @@ struct Opinion {
 /// The request must not have had a Range: what may be made of its answer is a question of RFC 9111
 /// §3.3. The response's hop-by-hop fields don't matter here.
 pub fn judge(asked: &Asked, answered: &Answered, rules: &Rules) -> Storable {
-    let directives = Directives::parse(answered.headers);
-    let mut granted = Granted::of(answered, &directives, rules);
-    if let Some(why) = storable::forbidden(asked, answered, &directives, granted, rules) {
+    let governing = Governing::of(answered.headers, &rules.targets);
+    let mut granted = Granted::of(answered, &governing, rules);
+    let directives = &governing.directives;
+    if let Some(why) = storable::forbidden(asked, answered, directives, granted, rules) {
         return Storable::No(why);
     }
-    let opinion = Opinion::of(asked, answered, &directives, granted);
+    let opinion = Opinion::of(asked, answered, directives, granted);
     if !opinion.storable {
         return Storable::No(WhyNot::SecondOpinion);
     }
     granted.lifetime = granted.lifetime.min(opinion.lifetime);
-    let term = Term::begin(answered, &directives, granted, rules);
-    match storable::worthless(answered, &directives, &term, rules) {
+    let term = Term::begin(answered, directives, granted, rules);
+    match storable::worthless(answered, directives, &term, rules) {
         Some(why) => Storable::No(why),
         None => Storable::Yes(term),
     }
@@ -418,8 +420,9 @@ mod tests {
             let asked = Asked { method: &method, headers: &request };
             let (requested_at, received_at) = (at(NOW), at(NOW));
             let answered = Answered { status, headers: &response, requested_at, received_at };
-            let directives = Directives::parse(&response);
-            let granted = Granted::of(&answered, &directives, &rules);
+            let governing = Governing::of(&response, &rules.targets);
+            let directives = governing.directives.clone();
+            let granted = Granted::of(&answered, &governing, &rules);
             let opinion = Opinion::of(&asked, &answered, &directives, granted);
             let forbidden = storable::forbidden(&asked, &answered, &directives, granted, &rules);
             match forbidden {

@@ -228,6 +228,7 @@ mod tests {
     use http::header::CACHE_CONTROL;
     use http::{HeaderMap, HeaderValue};
 
+    use super::super::targeted::Governing;
     use super::super::testing::{at, headers};
     use super::*;
 
@@ -248,11 +249,12 @@ mod tests {
             requested_at,
             received_at,
         };
-        let directives = Directives::parse(response);
-        let granted = Granted::of(&answered, &directives, rules);
-        let term = Term::begin(&answered, &directives, granted, rules);
-        forbidden(asked, &answered, &directives, granted, rules)
-            .or_else(|| worthless(&answered, &directives, &term, rules))
+        let governing = Governing::of(response, &rules.targets);
+        let directives = &governing.directives;
+        let granted = Granted::of(&answered, &governing, rules);
+        let term = Term::begin(&answered, directives, granted, rules);
+        forbidden(asked, &answered, directives, granted, rules)
+            .or_else(|| worthless(&answered, directives, &term, rules))
     }
 
     /// The fields of `lines`, with a Cache-Control unless that is empty.

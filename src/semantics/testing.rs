@@ -6,10 +6,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::prelude::*;
 
 use super::date;
-use super::directives::Directives;
 use super::exchange::{Answered, Rules};
 use super::freshness::Term;
 use super::lifetime::Granted;
+use super::targeted::Governing;
 
 /// The moment that an HTTP-date names.
 pub(super) fn at(text: &str) -> SystemTime {
@@ -29,9 +29,9 @@ pub(super) fn term_under(rules: &Rules, status: u16, headers: &HeaderMap, now: S
         requested_at: now,
         received_at: now,
     };
-    let directives = Directives::parse(headers);
-    let granted = Granted::of(&answered, &directives, rules);
-    Term::begin(&answered, &directives, granted, rules)
+    let governing = Governing::of(headers, &rules.targets);
+    let granted = Granted::of(&answered, &governing, rules);
+    Term::begin(&answered, &governing.directives, granted, rules)
 }
 
 /// A header map of these lines, in order.

@@ -1,0 +1,129 @@
+//! What beside its URI tells a request from others of one key: the request fields and cookies that
+//! the operator has made part of it, and the content of a QUERY.
+//!
+//! It chooses among the responses that are stored under one URI, as Vary does, so that to purge the
+//! URI purges them all. Unlike Vary it is known before any response is. What is in it is compared
+//! byte for byte, names included: two rules, of yesterday and today, never take one another's
+//! responses for their own.
+
+use http::{HeaderMap, HeaderName};
+use smallvec::SmallVec;
+
+use super::{cookies, vary};
+
+/// Which request fields and cookies are part of the key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FacetRule {
+    fields: Box<[HeaderName]>,
+    cookies: Box<[String]>,
+}
+
+/// The facet of one request; empty for nearly all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facet(SmallVec<[u8; 16]>);
+
+// === impl FacetRule ===
+
+impl FacetRule {
+    /// The fields and the cookies that are part of the key. Letter case counts in a cookie's name.
+    pub fn new(fields: &[HeaderName], cookies: &[String]) -> Self {
+        Self {
+            fields: fields.into(),
+            cookies: cookies.into(),
+        }
+    }
+
+    /// The cookies that are part of the key.
+    pub fn cookies(&self) -> &[String] {
+        &self.cookies
+    }
+
+    /// The facet of a request with these fields.
+    pub fn facet(&self, request: &HeaderMap) -> Facet {
+        if self.fields.is_empty() && self.cookies.is_empty() {
+            return Facet::default();
+        }
+        let mut bytes = Vec::new();
+        for name in &self.fields {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            vary::append(name, request, &mut bytes);
+        }
+        // A field's name never begins like this, and a cookie has neither of these in it.
+        for (name, value) in cookies::named(request, &self.cookies) {
+            bytes.push(b';');
+            bytes.extend_from_slice(name);
+            bytes.push(b'=');
+            bytes.extend_from_slice(value);
+        }
+        bytes.push(0);
+        Facet(SmallVec::from_vec(bytes))
+    }
+}
+
+// === impl Facet ===
+
+impl Facet {
+    /// The facet of a request that has none.
+    pub const NONE: Self = Self(SmallVec::new_const());
+
+    /// The same with the digest of the content of a QUERY.
+    #[must_use]
+    pub fn with_content(mut self, digest: &[u8; 32]) -> Self {
+        // What comes before ends with a NUL, and what follows one never begins like this.
+        self.0.push(b'?');
+        self.0.extend_from_slice(digest);
+        self
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::headers;
+    use super::*;
+
+    fn rule() -> FacetRule {
+        let fields = [HeaderName::from_static("x-currency")];
+        FacetRule::new(&fields, &["plan".to_owned(), "lang".to_owned()])
+    }
+
+    fn facet(lines: &[(&str, &str)]) -> Facet {
+        rule().facet(&headers(lines))
+    }
+
+    #[test]
+    fn what_the_rule_names_tells_requests_apart() {
+        let plain = facet(&[("x-currency", "EUR"), ("cookie", "plan=a; lang=de")]);
+        #[rustfmt::skip]
+        let rows: [(&[(&str, &str)], bool); 8] = [
+            (&[("x-currency", "EUR"), ("cookie", "lang=de; plan=a")], true),
+            (&[("x-currency", "EUR"), ("cookie", "lang=de; other=1; plan=a")], true),
+            (&[("x-currency", " EUR"), ("cookie", "plan=a"), ("cookie", "lang=de")], true),
+            (&[("x-currency", "USD"), ("cookie", "plan=a; lang=de")], false),
+            (&[("cookie", "plan=a; lang=de")], false),
+            (&[("x-currency", "EUR"), ("cookie", "plan=a")], false),
+            (&[("x-currency", "EUR"), ("cookie", "plan=a; lang=")], false),
+            (&[("x-currency", "EUR;plan=a;lang=de")], false),
+        ];
+        for (lines, same) in rows {
+            assert_eq!(facet(lines) == plain, same, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn facets_of_other_rules_and_contents_differ() {
+        let request = headers(&[("x-currency", "EUR"), ("x-region", "EUR")]);
+        let by = |name: &'static str| FacetRule::new(&[HeaderName::from_static(name)], &[]);
+        assert_ne!(
+            by("x-currency").facet(&request),
+            by("x-region").facet(&request)
+        );
+        assert_eq!(FacetRule::default().facet(&request), Facet::NONE);
+        let contents = [[1; 32], [2; 32]].map(|digest| Facet::NONE.with_content(&digest));
+        assert_ne!(contents[0], contents[1]);
+        assert_ne!(contents[0], Facet::NONE);
+    }
+}
