@@ -6,7 +6,7 @@ use std::sync::Arc;
 use copal::config::{Config, Flags};
 use copal::semantics::freshness::Term;
 use copal::semantics::key::{KeyBuf, Scheme};
-use copal::semantics::vary::Variant;
+use copal::semantics::vary::{Selecting, Variant};
 use copal::store::{Claim, Found, Head, Store};
 use criterion::{BatchSize, Criterion};
 use http::{HeaderMap, StatusCode};
@@ -29,7 +29,7 @@ pub(crate) fn run(criterion: &mut Criterion) {
             bencher.iter_batched(
                 || next(kind),
                 |key| {
-                    let found = store.find(&key, black_box(&request), now);
+                    let found = store.find(&key, black_box(&Selecting::by(&request)), now);
                     assert_eq!(matches!(found, Found::Object(_)), expected);
                 },
                 // As few as stay in the processor's nearest cache, like the key of a request.
@@ -67,7 +67,7 @@ fn filled() -> Arc<Store> {
 /// What a fetch does on a miss, without an origin.
 async fn fill(store: &Arc<Store>, key: &KeyBuf, head: Head) {
     const BODY: &[u8] = &[b'x'; 100];
-    let claim = store.claim(&key.to_key(), &HeaderMap::new(), |_| true);
+    let claim = store.claim(&key.to_key(), &Selecting::by(&HeaderMap::new()), |_| true);
     let Claim::Leader(leader) = claim else {
         panic!("the only request for this key leads");
     };

@@ -18,10 +18,11 @@ use super::synth;
 use crate::body::Body;
 use crate::clock;
 use crate::origin::{self, Answer, Phase, Pool};
+use crate::semantics::facet::Facet;
 use crate::semantics::freshness::{Freshness, Term};
 use crate::semantics::policy::{Answered, Asked, Rules, judge};
 use crate::semantics::storable::{Storable, WhyNot};
-use crate::semantics::vary::{Variant, Vary};
+use crate::semantics::vary::{Selecting, Variant, Vary};
 use crate::semantics::{conditional, date, headers};
 use crate::store::{Admission, Failure, Filler, Head, Leader, Object, TooLong};
 use crate::telemetry::Fetched;
@@ -35,6 +36,7 @@ pub(super) struct Errand {
     request: Request<()>,
     /// The client's own fields, which `Vary` and storability are about.
     asked: HeaderMap,
+    facet: Facet,
     rules: Arc<Rules>,
     leader: Leader,
     stale: Option<Arc<Object>>,
@@ -111,6 +113,7 @@ impl Errand {
             pool: Arc::clone(pool),
             request,
             asked,
+            facet: lookup.facet.clone(),
             rules,
             leader,
             stale,
@@ -229,6 +232,13 @@ impl Errand {
         judge(&asked, &answered, &self.rules)
     }
 
+    fn selecting(&self) -> Selecting<'_> {
+        Selecting {
+            headers: &self.asked,
+            facet: &self.facet,
+        }
+    }
+
     /// Whether there is room, and the parts of the object to be.
     fn admit(&self, response: &Response<Body>, now: SystemTime) -> Result<Kept, WhyNot> {
         let Vary::Fields(names) = Vary::of(response.headers()) else {
@@ -242,7 +252,7 @@ impl Errand {
         headers::append_via(&mut fields, response.version());
         let head =
             Head::pack(response.status(), &fields).map_err(|TooLong| WhyNot::HeadTooLarge)?;
-        let variant = Variant::new(&names, &self.asked);
+        let variant = Variant::new(&names, &self.selecting());
         Ok(Kept {
             head,
             variant,
@@ -286,7 +296,7 @@ impl Errand {
         }
         // The origin has just confirmed it for this request, whatever it varies by from now on.
         let variant = match Vary::of(&fields) {
-            Vary::Fields(names) => Variant::new(&names, &self.asked),
+            Vary::Fields(names) => Variant::new(&names, &self.selecting()),
             Vary::Star => stale.variant().clone(),
         };
         let Some(object) = stale.refreshed(&fields, term, variant) else {

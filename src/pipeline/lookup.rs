@@ -22,15 +22,19 @@ use crate::body::Body;
 use crate::clock;
 use crate::origin::Pool;
 use crate::semantics::cache_status::{CacheStatus, Fwd};
+use crate::semantics::facet::Facet;
 use crate::semantics::freshness::Freshness;
 use crate::semantics::key::KeyBuf;
 use crate::semantics::stale::Stale;
+use crate::semantics::vary::Selecting;
 use crate::store::{Claim, Failure, Found, Leader, Object};
 
 /// A cacheable request with its route and key.
 pub(super) struct Lookup {
     pub(super) exchange: Exchange,
     pub(super) key: KeyBuf,
+    /// What else is part of the key.
+    pub(super) facet: Facet,
     pub(super) route: Arc<Route>,
     pub(super) pool: Arc<Pool>,
 }
@@ -40,11 +44,11 @@ pub(super) struct Lookup {
 impl Lookup {
     pub(super) fn run(self) -> Step {
         let exchange = &self.exchange;
-        match exchange
+        let found = exchange
             .site()
             .store
-            .find(&self.key, &exchange.request.headers, exchange.now)
-        {
+            .find(&self.key, &self.selecting(), exchange.now);
+        match found {
             Found::Object(object) if !self.may_use(&object) => self.ask_alone(Fwd::Request, None),
             Found::Object(object) => match object.term().freshness(exchange.now) {
                 Freshness::Fresh { .. } => self.deliver(object, How::Hit),
@@ -114,7 +118,7 @@ impl Lookup {
         let found = exchange
             .site()
             .store
-            .find(&self.key, &exchange.request.headers, now);
+            .find(&self.key, &self.selecting(), now);
         let Found::Object(object) = found else {
             return Step::Synth(Synth::failure(self.exchange, failure, fwd));
         };
@@ -164,10 +168,15 @@ impl Lookup {
         let now = exchange.now;
         let fresh =
             |object: &Object| matches!(object.term().freshness(now), Freshness::Fresh { .. });
-        exchange
-            .site()
-            .store
-            .claim(&key, &exchange.request.headers, fresh)
+        exchange.site().store.claim(&key, &self.selecting(), fresh)
+    }
+
+    /// What chooses among the responses for the URI.
+    pub(super) fn selecting(&self) -> Selecting<'_> {
+        Selecting {
+            headers: &self.exchange.request.headers,
+            facet: &self.facet,
+        }
     }
 
     /// Hit-for-miss: a range is passed on as it is, all else may turn out to be storable now.
@@ -203,6 +212,7 @@ impl Lookup {
             key,
             route,
             pool,
+            ..
         } = self;
         Step::Pass(Pass {
             exchange,

@@ -16,6 +16,7 @@ use super::pass::{Bypass, Pass};
 use super::purge::Purge;
 use super::route::{Action, Route};
 use super::synth::{Refusal, Synth};
+use crate::semantics::facet::Facet;
 use crate::semantics::headers;
 use crate::semantics::key::{KeyBuf, normal_authority};
 use crate::store;
@@ -172,6 +173,7 @@ fn onward(mut exchange: Exchange, key: KeyBuf, route: Arc<Route>) -> Step {
             Step::Lookup(Lookup {
                 exchange,
                 key,
+                facet: Facet::NONE,
                 route,
                 pool,
             })

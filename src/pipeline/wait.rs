@@ -36,7 +36,7 @@ impl Wait {
         lookup.exchange.now = clock::now();
         match outcome {
             Some(Outcome::Object(object)) => {
-                let ours = object.variant().matches(&lookup.exchange.request.headers);
+                let ours = object.variant().matches(&lookup.selecting());
                 if !ours || object.is_failed() {
                     return Step::Lookup(lookup);
                 }

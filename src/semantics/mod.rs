@@ -16,6 +16,7 @@ pub mod directives;
 pub mod targeted;
 
 pub mod cookies;
+pub mod facet;
 pub mod fold;
 pub mod headers;
 pub mod vary;
@@ -23,13 +24,11 @@ pub mod vary;
 pub mod conditional;
 
 mod exchange;
-
 mod lifetime;
 
 pub mod freshness;
 pub mod stale;
 pub mod storable;
-
 pub mod wishes;
 
 pub mod policy;

@@ -1,13 +1,15 @@
 //! Which of several stored responses fits a request (RFC 9110 §12.5.5, RFC 9111 §4.1).
 //!
 //! A response says by Vary which request fields chose it; a [`Variant`] keeps their values in
-//! normal form. Comparing a request with it allocates nothing. The URI's part is in `key.rs`.
+//! normal form. Comparing a request with it allocates nothing. The URI's part is in `key.rs`, the
+//! operator's in `facet.rs`.
 
 use std::ops::ControlFlow;
 
 use http::header::{ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, VARY};
 use http::{HeaderMap, HeaderName};
 
+use super::facet::Facet;
 use super::list;
 
 /// The most field names that a Vary is followed for; with more it counts as `*`.
@@ -22,14 +24,27 @@ pub enum Vary {
     Fields(Box<[HeaderName]>),
 }
 
-/// The request fields a response was chosen by, with their values in normal form.
+/// The request fields a response was chosen by, with their values in normal form, and its facet.
 ///
-/// The default is the variant of a response without Vary: it fits every request.
+/// The default is the variant of a response without either: it fits every request without a facet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Variant {
+pub struct Variant(Option<Box<Chosen>>);
+
+/// What chooses among the responses that are stored for one URI.
+#[derive(Clone, Copy, Debug)]
+pub struct Selecting<'a> {
+    /// The request's fields.
+    pub headers: &'a HeaderMap,
+    /// What else of the request is part of the key.
+    pub facet: &'a Facet,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Chosen {
     names: Box<[HeaderName]>,
-    /// The values of `names`, one after another, as [`encode`] writes them.
+    /// The facet, and then the values of `names`, one after another, as [`encode`] writes them.
     values: Box<[u8]>,
+    facet_len: u32,
 }
 
 // === impl Vary ===
@@ -55,35 +70,95 @@ impl Vary {
     }
 }
 
+// === impl Selecting ===
+
+impl<'a> Selecting<'a> {
+    /// A request without a facet.
+    pub fn by(headers: &'a HeaderMap) -> Self {
+        static NONE: Facet = Facet::NONE;
+        Self {
+            headers,
+            facet: &NONE,
+        }
+    }
+}
+
 // === impl Variant ===
 
 impl Variant {
-    /// The variant that `request` asks for, where a response varies by `names`.
-    pub fn new(names: &[HeaderName], request: &HeaderMap) -> Self {
-        let mut values = Vec::new();
-        for name in names {
-            let _ = encode(name, request, |bytes, fold| {
-                let start = values.len();
-                values.extend_from_slice(bytes);
-                if fold {
-                    values[start..].make_ascii_lowercase();
-                }
-                ControlFlow::Continue(())
-            });
+    /// The variant that a request asks for, where a response varies by `names`.
+    pub fn new(names: &[HeaderName], request: &Selecting) -> Self {
+        let facet = request.facet.as_bytes();
+        if names.is_empty() && facet.is_empty() {
+            return Self(None);
         }
-        Self {
+        let mut values = facet.to_vec();
+        for name in names {
+            append(name, request.headers, &mut values);
+        }
+        Self(Some(Box::new(Chosen {
             names: names.into(),
             values: values.into(),
-        }
+            // A facet is bounded, far below this.
+            facet_len: u32::try_from(facet.len()).unwrap_or(u32::MAX),
+        })))
     }
 
-    /// Whether a response stored under this variant fits `request`.
+    /// Whether a response stored under this variant fits a request.
     ///
     /// RFC 9111 §4.1: "the cache MUST NOT use that stored response without revalidation unless all
     /// the presented request header fields nominated by that Vary field value match those fields in
     /// the original request". A field absent from one request matches only its absence.
-    pub fn matches(&self, request: &HeaderMap) -> bool {
-        let mut rest = &self.values[..];
+    pub fn matches(&self, request: &Selecting) -> bool {
+        let facet = request.facet.as_bytes();
+        match &self.0 {
+            None => facet.is_empty(),
+            Some(chosen) => chosen.facet() == facet && chosen.fits(request.headers),
+        }
+    }
+
+    /// The variant that a request would get if its response varies as this one did.
+    pub fn predict(&self, request: &Selecting) -> Self {
+        Self::new(self.names(), request)
+    }
+
+    /// The request fields that choose, sorted; empty without Vary.
+    pub fn names(&self) -> &[HeaderName] {
+        self.0.as_ref().map_or(&[], |chosen| &chosen.names)
+    }
+
+    /// Whether both are for requests of the same facet.
+    pub fn has_facet_of(&self, other: &Self) -> bool {
+        self.facet() == other.facet()
+    }
+
+    fn facet(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |chosen| chosen.facet())
+    }
+
+    /// What the variant weighs on the heap, in bytes; the text of every name is counted, although
+    /// well-known ones are shared.
+    pub fn weight_bytes(&self) -> usize {
+        let Some(chosen) = &self.0 else { return 0 };
+        let text: usize = chosen.names.iter().map(|name| name.as_str().len()).sum();
+        size_of::<Chosen>() + size_of_val(&*chosen.names) + text + chosen.values.len()
+    }
+}
+
+// === impl Chosen ===
+
+impl Chosen {
+    fn facet(&self) -> &[u8] {
+        self.values
+            .get(..self.facet_len as usize)
+            .unwrap_or_default()
+    }
+
+    fn fits(&self, request: &HeaderMap) -> bool {
+        let mut rest = self
+            .values
+            .get(self.facet_len as usize..)
+            .unwrap_or_default();
         let fits = |name| {
             encode(name, request, |bytes, fold| {
                 match rest.split_at_checked(bytes.len()) {
@@ -98,23 +173,18 @@ impl Variant {
         };
         self.names.iter().all(fits)
     }
+}
 
-    /// The variant that `request` would get if its response varies as this one did.
-    pub fn predict(&self, request: &HeaderMap) -> Self {
-        Self::new(&self.names, request)
-    }
-
-    /// The request fields that choose, sorted; empty without Vary.
-    pub fn names(&self) -> &[HeaderName] {
-        &self.names
-    }
-
-    /// What the variant weighs on the heap, in bytes; the text of every name is counted, although
-    /// well-known ones are shared.
-    pub fn weight_bytes(&self) -> usize {
-        let text: usize = self.names.iter().map(|name| name.as_str().len()).sum();
-        size_of_val(&*self.names) + text + self.values.len()
-    }
+/// Appends the normal form of one request field.
+pub(super) fn append(name: &HeaderName, request: &HeaderMap, to: &mut Vec<u8>) {
+    let _ = encode(name, request, |bytes, fold| {
+        let start = to.len();
+        to.extend_from_slice(bytes);
+        if fold {
+            to[start..].make_ascii_lowercase();
+        }
+        ControlFlow::Continue(())
+    });
 }
 
 /// Hands the normal form of one request field to `sink`, piece by piece, each with whether its
@@ -176,7 +246,7 @@ mod tests {
 
     fn variant(names: &'static str, request: Lines) -> Variant {
         match Vary::of(&headers(&[("vary", names)])) {
-            Vary::Fields(names) => Variant::new(&names, &headers(request)),
+            Vary::Fields(names) => Variant::new(&names, &Selecting::by(&headers(request))),
             Vary::Star => panic!("{names} is `*`"),
         }
     }
@@ -239,12 +309,12 @@ mod tests {
         for (names, first, other, expected) in rows {
             let stored = variant(names, first);
             assert_eq!(
-                stored.matches(&headers(other)),
+                stored.matches(&Selecting::by(&headers(other))),
                 expected,
                 "{names}: {first:?} {other:?}"
             );
             assert_eq!(
-                stored == stored.predict(&headers(other)),
+                stored == stored.predict(&Selecting::by(&headers(other))),
                 expected,
                 "{names}: {other:?}"
             );
@@ -253,10 +323,12 @@ mod tests {
 
     #[test]
     fn a_variant_is_small() {
-        assert!(size_of::<Variant>() <= 32);
+        assert!(size_of::<Variant>() <= 8);
         assert_eq!(Variant::default().weight_bytes(), 0);
         let one = variant("accept", &[("accept", "text/html")]);
-        assert_eq!(one.weight_bytes(), size_of::<HeaderName>() + 6 + 11);
+        let text = "accept".len() + "text/html".len() + 2;
+        let expected = size_of::<Chosen>() + size_of::<HeaderName>() + text;
+        assert_eq!(one.weight_bytes(), expected);
     }
 
     proptest! {
@@ -276,6 +348,7 @@ mod tests {
             names in subsequence(vec!["age", "cache-control", "cookie", "vary"], 0..4),
         ) {
             let names: Vec<_> = names.iter().map(|name| HeaderName::from_static(name)).collect();
+            let (first, other) = (Selecting::by(&first), Selecting::by(&other));
             let stored = Variant::new(&names, &first);
             prop_assert!(stored.matches(&first));
             prop_assert_eq!(stored.matches(&other), stored == stored.predict(&other));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::sync::watch;
@@ -24,7 +24,7 @@ use crate::body::Body;
 use crate::semantics::freshness::Term;
 use crate::semantics::key::Key;
 use crate::semantics::storable::WhyNot;
-use crate::semantics::vary::Variant;
+use crate::semantics::vary::{Selecting, Variant};
 
 /// Power of two: a key's shard is picked by the low bits of its hash.
 const SHARDS: usize = 64;
@@ -178,7 +178,7 @@ impl Store {
     pub fn claim(
         self: &Arc<Self>,
         key: &Key,
-        request: &HeaderMap,
+        request: &Selecting,
         usable: impl Fn(&Object) -> bool,
     ) -> Claim {
         let mut shard = self.flights.shard(key).lock();
@@ -247,7 +247,7 @@ enum Met {
 /// object may tell.
 fn meet(
     flights: Option<&SmallVec<[Arc<Flight>; 1]>>,
-    request: &HeaderMap,
+    request: &Selecting,
     mut predicted: Option<Variant>,
     usable: impl Fn(&Object) -> bool,
 ) -> Met {
@@ -264,7 +264,7 @@ fn meet(
             return Met::Object(object);
         }
     }
-    let variant = predicted.unwrap_or_default();
+    let variant = predicted.unwrap_or_else(|| Variant::new(&[], request));
     let pending = open().find(|flight| flight.is_pending() && flight.predicted == variant);
     pending.map_or_else(
         || Met::Nobody(variant),

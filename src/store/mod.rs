@@ -18,8 +18,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
-
 pub use fill::{Admission, Filler, Unwanted};
 pub use flight::{Claim, Failure, Follower, Leader, Outcome};
 pub use head::{Head, TooLong};
@@ -29,6 +27,7 @@ pub use object::Object;
 use crate::config;
 use crate::semantics::key::Key;
 use crate::semantics::storable::WhyNot;
+use crate::semantics::vary::Selecting;
 use budget::Budget;
 use flight::Flights;
 use hit_for_miss::HitForMiss;
@@ -107,7 +106,7 @@ impl Store {
     }
 
     /// The stored response for a request, if there is one. Waits for nothing.
-    pub fn find(&self, key: &[u8], request: &HeaderMap, now: SystemTime) -> Found {
+    pub fn find(&self, key: &[u8], request: &Selecting, now: SystemTime) -> Found {
         match self.memory.get(key) {
             Some(shelf) => match shelf.find(request) {
                 Some(object) => Found::Object(Arc::clone(object)),

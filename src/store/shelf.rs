@@ -6,9 +6,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::HeaderMap;
-
 use super::object::Object;
+use crate::semantics::vary::Selecting;
 
 /// One or more objects, newest first.
 #[derive(Clone, Debug)]
@@ -34,7 +33,7 @@ impl Shelf {
     }
 
     /// The newest object whose variant is this request's.
-    pub(super) fn find(&self, request: &HeaderMap) -> Option<&Arc<Object>> {
+    pub(super) fn find(&self, request: &Selecting) -> Option<&Arc<Object>> {
         self.objects()
             .iter()
             .find(|object| object.variant().matches(request))
@@ -43,14 +42,15 @@ impl Shelf {
     /// A shelf with `object` first, without those that it replaces, of at most `max` objects and
     /// `bytes_max` bytes.
     ///
-    /// An object without `Vary` answers every request, so it replaces all.
+    /// An object without `Vary` answers every request of its facet, so it replaces all those.
     pub(super) fn with(&self, object: Arc<Object>, max: usize, bytes_max: u64) -> Self {
         let new = object.variant().clone();
-        if new.names().is_empty() {
-            return Self::new(object);
-        }
         let mut bytes = object.weight_bytes() as u64;
-        let others = self.objects().iter().filter(|old| *old.variant() != new);
+        let is_replaced = |old: &Object| match new.names() {
+            [] => old.variant().has_facet_of(&new),
+            _ => *old.variant() == new,
+        };
+        let others = self.objects().iter().filter(|old| !is_replaced(old));
         let kept = others.take(max.saturating_sub(1)).take_while(|old| {
             bytes += old.weight_bytes() as u64;
             bytes <= bytes_max
