@@ -10,9 +10,11 @@ pub mod key;
 pub mod query;
 
 mod list;
+mod structured;
 
 pub mod date;
 pub mod directives;
+pub mod no_vary_search;
 pub mod targeted;
 
 pub mod cookies;

@@ -134,19 +134,19 @@ fn loosely(name: &[u8]) -> impl Iterator<Item = u8> {
         })
 }
 
-/// A name's bytes, percent-decoded, with `+` as the space that forms mean by it.
-fn decoded(mut name: &[u8]) -> impl Iterator<Item = u8> {
+/// A name's or a value's bytes, percent-decoded, with `+` as the space that forms mean by it.
+pub(super) fn decoded(mut text: &[u8]) -> impl Iterator<Item = u8> {
     std::iter::from_fn(move || {
-        let (byte, rest) = match name {
+        let (byte, rest) = match text {
             [b'%', high, low, rest @ ..] => match (hex(*high), hex(*low)) {
                 (Some(high), Some(low)) => (high << 4 | low, rest),
-                _ => (b'%', &name[1..]),
+                _ => (b'%', &text[1..]),
             },
             [b'+', rest @ ..] => (b' ', rest),
             [byte, rest @ ..] => (*byte, rest),
             [] => return None,
         };
-        name = rest;
+        text = rest;
         Some(byte)
     })
 }

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
-use sfv::{BareItem, Dictionary, ListEntry, Parser};
+use sfv::{BareItem, ListEntry};
 
 use super::directives::{DELTA_MAX, Directives, Slot};
-use super::list;
+use super::structured;
 
 /// The directives that govern a response, and where they stood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,9 +51,7 @@ impl Governing {
 /// nothing but directives with a value of the wrong type. An unknown directive is a valid value:
 /// §3.1 has `CDN-Cache-Control: none` replace a Cache-Control without saying anything itself.
 fn read(response: &HeaderMap, name: &HeaderName) -> Option<Directives> {
-    let field = joined(response, name)?;
-    // RFC 9651 §4.2.2: of two members with one key the last counts, whatever the first was.
-    let members: Dictionary = Parser::new(&field).parse_dictionary().ok()?;
+    let members = structured::dictionary(response, name)?;
     let mut directives = Directives::default();
     let mut valid = false;
     for (key, value) in &members {
@@ -63,13 +61,6 @@ fn read(response: &HeaderMap, name: &HeaderName) -> Option<Directives> {
         };
     }
     valid.then_some(directives)
-}
-
-/// All lines as one (RFC 9651 §4.2); `None` without a line that has something in it.
-fn joined(response: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
-    let lines = response.get_all(name).iter().map(|line| line.as_bytes());
-    let field = lines.collect::<Vec<_>>().join(&b", "[..]);
-    (!list::trim(&field).is_empty()).then_some(field)
 }
 
 /// Writes a directive down if its value has the type that it must have; `None` if not.
