@@ -220,6 +220,35 @@ pub fn merge(mut stored: HeaderMap, answer_304: &HeaderMap) -> HeaderMap {
     stored
 }
 
+/// Whether a 200 to a HEAD says that the stored response to a GET, of `len_bytes` if that is known,
+/// is out of date.
+///
+/// RFC 9111 §4.3.5: "if the stored response and HEAD response have matching values for any received
+/// validator fields (ETag and Last-Modified) and, if the HEAD response has a Content-Length header
+/// field, the value of Content-Length matches that of the stored response, the cache SHOULD update
+/// the stored response as described below; otherwise, the cache SHOULD consider the stored response
+/// to be stale." Entity tags are compared weakly, for the reason that [`confirms`] has.
+pub fn head_disagrees(
+    stored: &Validators,
+    len_bytes: Option<u64>,
+    answer_to_head: &HeaderMap,
+) -> bool {
+    let answer = Validators::of(answer_to_head);
+    let same_tag = answer
+        .tag()
+        .is_none_or(|given| stored.tag().is_some_and(|known| known.equals_weakly(given)));
+    let same_time = answer.last_modified.is_none_or(|given| {
+        stored
+            .last_modified
+            .is_some_and(|known| same_date(known, given))
+    });
+    let same_len = len_bytes.is_none_or(|known| {
+        let mut lines = answer_to_head.get_all(CONTENT_LENGTH).iter();
+        lines.all(|given| content_length(given) == Some(known))
+    });
+    !(same_tag && same_time && same_len)
+}
+
 /// Whether a 304 that we make carries this field of the stored response.
 ///
 /// RFC 9110 §15.4.5 demands Content-Location, Date, ETag, Vary, Cache-Control and Expires, and says
@@ -285,6 +314,13 @@ fn only_date(request: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
 
 fn same_date(left: &[u8], right: &[u8]) -> bool {
     left == right || date::parse(left).is_some_and(|left| date::parse(right) == Some(left))
+}
+
+/// RFC 9110 §8.6: `Content-Length = 1*DIGIT`.
+fn content_length(value: &HeaderValue) -> Option<u64> {
+    let digits = value.to_str().ok()?;
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| plain)
 }
 
 /// Length of the entity tag at the start of `text`; of one without quotes, up to the next comma.
@@ -468,10 +504,51 @@ mod tests {
     }
 
     #[test]
+    fn a_head_must_agree_with_the_stored_response() {
+        const LEN: (&str, &str) = ("content-length", "10");
+        // All rows: RFC 9111 §4.3.5.
+        #[rustfmt::skip]
+        let rows: [(Lines, Lines, bool); 19] = [
+            (BOTH, &[], false),
+            (&[], &[], false),
+            (BOTH, &[("etag", "\"a\""), ("last-modified", THEN), LEN], false),
+            (BOTH, &[("etag", "\"b\""), ("last-modified", THEN), LEN], true),
+            (BOTH, &[("etag", "\"a\""), ("last-modified", AFTER), LEN], true),
+            (BOTH, &[("last-modified", BEFORE)], true),
+            (BOTH, &[("last-modified", RFC850)], false),
+            (BOTH, TAGGED, false),
+            (BOTH, WEAKLY, false),
+            // What was received must match, so it must be there.
+            (DATED, TAGGED, true),
+            (TAGGED, DATED, true),
+            (&[], TAGGED, true),
+            (&[], &[LEN], false),
+            (BOTH, &[("content-length", "11")], true),
+            (BOTH, &[("content-length", "010")], false),
+            (BOTH, &[LEN, ("content-length", "11")], true),
+            (BOTH, &[("content-length", "+10")], true),
+            (BOTH, &[("content-length", "")], true),
+            (BOTH, &[("content-length", "99999999999999999999")], true),
+        ];
+        for (stored, answer, expected) in rows {
+            let (stored, answer) = (headers(stored), headers(answer));
+            let found = head_disagrees(&Validators::of(&stored), Some(10), &answer);
+            assert_eq!(found, expected, "{stored:?} {answer:?}");
+        }
+        let longer = headers(&[("content-length", "11")]);
+        assert!(!head_disagrees(&Validators::default(), None, &longer));
+    }
+
+    #[test]
     fn a_304_brings_the_stored_fields_up_to_date() {
         // All rows: RFC 9111 §3.2.
         #[rustfmt::skip]
-        let rows: [(Lines, Lines, Lines); 6] = [
+        let rows: [(Lines, Lines, Lines); 7] = [
+            (
+                &[("content-md5", "1"), ("content-digest", "1"), ("repr-digest", "1"), ("etag", "W/\"a\"")],
+                &[("content-md5", "2"), ("content-digest", "2"), ("repr-digest", "2"), ("etag", "\"a\"")],
+                &[("content-md5", "2"), ("content-digest", "2"), ("repr-digest", "2"), ("etag", "\"a\"")],
+            ),
             (&[("a", "1"), ("b", "2")], &[("a", "3")], &[("a", "3"), ("b", "2")]),
             (&[("a", "1")], &[("b", "2")], &[("a", "1"), ("b", "2")]),
             (
@@ -562,6 +639,8 @@ mod tests {
             prop_assert_eq!(evaluate(&Method::GET, &stripped, &stored), Proceed);
             ask(&mut stripped, &stored);
             let _ = (found, confirms(&stored, &request), merge(response.clone(), &request));
+            prop_assert!(!head_disagrees(&stored, None, &response));
+            let _ = head_disagrees(&stored, Some(0), &request);
         }
 
         #[test]
