@@ -32,10 +32,7 @@ pub(super) fn purge(doors: &Doors, body: &Bytes) -> Answer {
         Purge::Hard
     };
     let purged = match (request.url, request.all) {
-        (Some(url), false) => doors
-            .store
-            .purge_url(&url, how)
-            .map_err(|error| format!("url: {error}")),
+        (Some(url), false) => (doors.purge)(&url, how).map_err(|error| format!("url: {error}")),
         (None, true) => Ok(doors.store.purge_all(how)),
         _ => Err("exactly one of \"url\" and \"all\" is wanted".to_owned()),
     };

@@ -34,7 +34,7 @@ use tokio::time::timeout;
 
 use crate::config;
 use crate::origin::Pool;
-use crate::store::Store;
+use crate::store::{Purge, Store};
 use crate::telemetry::Telemetry;
 
 /// The longest request body the API reads.
@@ -59,6 +59,8 @@ pub struct Doors {
     pub uptime: Box<dyn Fn() -> Duration + Send + Sync>,
     /// Whether new traffic is welcome.
     pub ready: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Purges what is stored of an absolute URL, and tells how many objects that were.
+    pub purge: Box<dyn Fn(&str, Purge) -> Result<u64, String> + Send + Sync>,
     /// Reads the configuration again; the complaints if it was refused.
     pub reload: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
 }

@@ -161,6 +161,7 @@ fn doors(
     reload: &Arc<Reload>,
 ) -> Doors {
     let (current, server) = (Arc::clone(current), server.clone());
+    let purging = Arc::clone(&current);
     let (drain, reload) = (drain.clone(), Arc::clone(reload));
     Doors {
         store: Arc::clone(store),
@@ -169,6 +170,10 @@ fn doors(
         connections: Box::new(move || server.connections()),
         uptime: Box::new(clock::uptime),
         ready: Box::new(move || !drain.has_begun()),
+        purge: Box::new(move |url, how| {
+            let purged = purging.load().purge_url(url, how);
+            purged.map_err(|error| error.to_string())
+        }),
         reload: Box::new(move || reload.run()),
     }
 }

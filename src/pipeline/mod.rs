@@ -11,6 +11,7 @@ mod fetch;
 mod flow;
 mod lookup;
 mod outbound;
+mod page;
 mod pass;
 mod purge;
 mod receive;
@@ -27,6 +28,7 @@ use ipnet::IpNet;
 
 pub use exchange::{Client, Scheme};
 pub use flow::{refuse, serve};
+pub use page::BadUrl;
 pub use route::BadPath;
 pub use synth::Refusal;
 

@@ -20,8 +20,8 @@ pub(super) struct Purge {
 impl Purge {
     pub(super) fn run(self) -> Step {
         let Self { exchange, key, how } = self;
-        let store = &exchange.site().store;
-        let count = store.purge_page(key.authority(), &exchange.target(), how);
+        let site = exchange.site();
+        let count = site.purge_page(key.authority(), &exchange.target(), how);
         // The host was valid enough to make a key of.
         let count = count.unwrap_or_default();
         Step::Synth(Synth::purged(exchange, count))

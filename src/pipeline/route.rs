@@ -33,7 +33,19 @@ pub(super) enum Action {
 #[derive(Clone, Debug)]
 pub(super) struct Caching {
     pub(super) rules: Arc<Rules>,
+    /// Cookies that are not part of the key are kept from the origin, not respected.
     pub(super) ignore_cookies: bool,
+    /// Cache-Control of requests is obeyed.
+    pub(super) obey_requests: bool,
+    pub(super) on_range: RangeMiss,
+    pub(super) no_vary_search: bool,
+    /// The longest content of a QUERY that is looked up.
+    pub(super) query_body_bytes_max: usize,
+    /// Which parameters are part of the key.
+    pub(super) query: QueryRule,
+    /// Which fields and cookies are.
+    pub(super) facet: FacetRule,
+    pub(super) fold: Fold,
 }
 
 /// Fields to set and to remove.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::no_vary_search::NoVarySearch;
 use super::query::QueryRule;
 
 /// The longest host that is accepted, in bytes: what a DNS name can have, with room for its dot.
@@ -83,6 +84,12 @@ impl Key {
     }
 }
 
+impl From<&[u8]> for Key {
+    fn from(bytes: &[u8]) -> Self {
+        Self(Arc::from(bytes))
+    }
+}
+
 impl AsRef<[u8]> for Key {
     fn as_ref(&self) -> &[u8] {
         &self.0
@@ -146,6 +153,27 @@ impl KeyBuf {
             .unwrap_or(self.0.len());
         // It came as text, so it is text; the scheme before it is one byte.
         std::str::from_utf8(self.0.get(1..end).unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// The key without its query.
+    pub fn without_query(&self) -> &[u8] {
+        // An authority has no `?` in it.
+        let end = memchr::memchr(b'?', &self.0).unwrap_or(self.0.len());
+        &self.0[..end]
+    }
+
+    /// The key of all URIs that `variance` takes for the same.
+    #[must_use]
+    pub fn under(&self, variance: &NoVarySearch) -> Self {
+        let path = self.without_query();
+        let query = self.0.get(path.len() + 1..).unwrap_or_default();
+        let query = variance.normalise(&String::from_utf8_lossy(query));
+        let mut bytes = SmallVec::from_slice(path);
+        if !query.is_empty() {
+            bytes.push(b'?');
+            bytes.extend_from_slice(query.as_bytes());
+        }
+        Self(bytes)
     }
 
     /// The key to keep.

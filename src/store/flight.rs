@@ -287,6 +287,22 @@ impl Leader {
         self
     }
 
+    /// Has what comes filed under another key than the one that was asked for: by its head it is
+    /// the answer to more, or less, than that. Who asks for the other key meets the flight there.
+    #[must_use]
+    pub fn moved_to(mut self, key: &Key) -> Self {
+        if *key == self.key {
+            return self;
+        }
+        let store = Arc::clone(&self.store);
+        remove(&mut store.flights.shard(&self.key).lock(), &self.key, &self.flight);
+        let mut shard = store.flights.shard(key).lock();
+        let flights = shard.entry(key.clone()).or_default();
+        flights.push(Arc::clone(&self.flight));
+        self.key = key.clone();
+        self
+    }
+
     pub(super) fn is_unattended(&self) -> bool {
         self.unattended
     }

@@ -19,6 +19,9 @@ use crate::semantics::key::Key;
 /// moka's weights are `u32`: weighing in units of 64 bytes lets a cache hold 256 GiB.
 const UNIT_BYTES: u64 = 64;
 
+/// What moka and the allocator spend on a small entry.
+const OVERHEAD_BYTES: usize = 256;
+
 type Hasher = foldhash::quality::RandomState;
 
 /// Complete objects by key.
@@ -40,6 +43,12 @@ struct Held {
 pub(super) struct Marks {
     cache: Cache<u64, SystemTime, Hasher>,
     hasher: Hasher,
+}
+
+/// What is remembered of URIs beside their responses, bounded by the bytes of keys and notes. The
+/// whole key is kept: to take one URI's note for another's would mix up their responses.
+pub(super) struct Notes<V> {
+    cache: Cache<Key, V, Hasher>,
 }
 
 // === impl Memory ===
@@ -138,6 +147,38 @@ impl Marks {
 
     pub(super) fn clear(&self) {
         self.cache.invalidate_all();
+    }
+
+    pub(super) fn tidy(&self) {
+        self.cache.run_pending_tasks();
+    }
+}
+
+// === impl Notes ===
+
+impl<V: Clone + Send + Sync + 'static> Notes<V> {
+    /// Notes of at most `bytes_max`, each of which weighs what `weigh` says beside its key.
+    pub(super) fn new(bytes_max: u64, weigh: impl Fn(&V) -> usize + Send + Sync + 'static) -> Self {
+        let cache = Cache::builder()
+            .max_capacity(bytes_max / UNIT_BYTES)
+            .weigher(move |key: &Key, note| {
+                units((OVERHEAD_BYTES + key.len_bytes() + weigh(note)) as u64)
+            })
+            .eviction_policy(EvictionPolicy::lru())
+            .build_with_hasher(Hasher::default());
+        Self { cache }
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Option<V> {
+        self.cache.get(key)
+    }
+
+    pub(super) fn put(&self, key: Key, note: V) {
+        self.cache.insert(key, note);
+    }
+
+    pub(super) fn remove(&self, key: &[u8]) {
+        self.cache.invalidate(key);
     }
 
     pub(super) fn tidy(&self) {

@@ -13,6 +13,7 @@ mod invalidate;
 mod memory;
 mod object;
 mod shelf;
+mod variance;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,11 +22,12 @@ use std::time::{Duration, SystemTime};
 pub use fill::{Admission, Filler, Unwanted};
 pub use flight::{Claim, Failure, Follower, Leader, Outcome};
 pub use head::{Head, TooLong};
-pub use invalidate::{BadUrl, Purge};
+pub use invalidate::Purge;
 pub use object::Object;
 
 use crate::config;
-use crate::semantics::key::Key;
+use crate::semantics::key::{Key, KeyBuf};
+use crate::semantics::no_vary_search::NoVarySearch;
 use crate::semantics::storable::WhyNot;
 use crate::semantics::vary::Selecting;
 use budget::Budget;
@@ -33,6 +35,7 @@ use flight::Flights;
 use hit_for_miss::HitForMiss;
 use memory::Memory;
 use shelf::Shelf;
+use variance::Variances;
 
 /// A lookup's answer.
 pub enum Found {
@@ -67,6 +70,7 @@ pub struct Store {
     memory: Memory,
     flights: Flights,
     misses: HitForMiss,
+    variances: Variances,
     budget: Arc<Budget>,
     fills: Arc<AtomicU64>,
     limits: Limits,
@@ -91,6 +95,7 @@ impl Store {
             memory: Memory::new(config.memory_bytes),
             flights: Flights::new(),
             misses: HitForMiss::new(config.hit_for_miss_max, config.hit_for_miss),
+            variances: Variances::new(),
             budget: Budget::new(config.fill_bytes_max),
             fills: Arc::default(),
             limits: Limits {
@@ -118,6 +123,16 @@ impl Store {
         }
     }
 
+    /// What the path of `key` has said by No-Vary-Search.
+    pub fn variance(&self, key: &KeyBuf) -> Option<Arc<NoVarySearch>> {
+        self.variances.of(key)
+    }
+
+    /// Notes what the path of `key` says of its queries from now on; `None` for the default.
+    pub fn learn_variance(&self, key: &KeyBuf, variance: Option<NoVarySearch>) {
+        self.variances.learn(key, variance);
+    }
+
     /// The figures for metrics and status.
     pub fn stats(&self) -> Stats {
         Stats {
@@ -133,6 +148,7 @@ impl Store {
     pub fn tidy(&self) {
         self.memory.tidy();
         self.misses.tidy();
+        self.variances.tidy();
     }
 
     fn admit(&self, announced: Option<u64>) -> Result<Admission, WhyNot> {

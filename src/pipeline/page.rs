@@ -1,0 +1,121 @@
+//! From a URL to the keys that its responses are filed under: what a purge, an invalidation and an
+//! explanation need, none of which has a request of its own for the URL.
+//!
+//! Keys are shaped by the operator's rules for a route and by what the origin has said of a path's
+//! queries; the same two shape the key of a request, here too.
+
+use http::Uri;
+
+use super::Site;
+use super::route::Route;
+use crate::clock;
+use crate::semantics::key::{KeyBuf, Scheme, normal_authority};
+use crate::store::{Purge, Store};
+
+/// Not an absolute http or https URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an absolute http or https URL")]
+pub struct BadUrl;
+
+// === impl Route ===
+
+impl Route {
+    /// The key of a request for `target`, and the same without regard to No-Vary-Search.
+    pub(super) fn keys(
+        &self,
+        store: &Store,
+        scheme: Scheme,
+        authority: &str,
+        target: &str,
+    ) -> Keys {
+        let Some(caching) = &self.caching else {
+            return Keys::plain(KeyBuf::new(scheme, authority, target));
+        };
+        let ruled = KeyBuf::with_rule(scheme, authority, target, &caching.query);
+        let variance = match caching.no_vary_search {
+            true => store.variance(&ruled),
+            false => None,
+        };
+        match variance {
+            Some(variance) => Keys {
+                varied: Some(ruled.under(&variance)),
+                ruled,
+            },
+            None => Keys::plain(ruled),
+        }
+    }
+}
+
+/// The keys of one request.
+pub(super) struct Keys {
+    /// As the operator's rules shape it.
+    ruled: KeyBuf,
+    /// As No-Vary-Search shapes that, where it has been heard.
+    varied: Option<KeyBuf>,
+}
+
+// === impl Keys ===
+
+impl Keys {
+    fn plain(ruled: KeyBuf) -> Self {
+        Self {
+            ruled,
+            varied: None,
+        }
+    }
+
+    /// The one that responses are looked up by.
+    pub(super) fn into_key(self) -> KeyBuf {
+        self.varied.unwrap_or(self.ruled)
+    }
+
+    /// Both, if they are two.
+    fn each(&self) -> impl Iterator<Item = &KeyBuf> {
+        std::iter::once(&self.ruled).chain(&self.varied)
+    }
+}
+
+// === impl Site ===
+
+impl Site {
+    /// Purges what is stored of an absolute URL, under either scheme: who purges a page means the
+    /// page, not the way to it. Tells how many objects that were.
+    ///
+    /// # Errors
+    /// [`BadUrl`] when `url` is not an absolute http or https URL.
+    pub fn purge_url(&self, url: &str, how: Purge) -> Result<u64, BadUrl> {
+        let uri: Uri = url.parse().map_err(|_| BadUrl)?;
+        let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(BadUrl);
+        };
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        self.purge_page(authority.as_str(), target, how)
+            .ok_or(BadUrl)
+    }
+
+    /// The same for a host and a target; `None` when the host is no valid one.
+    pub(super) fn purge_page(&self, host: &str, target: &str, how: Purge) -> Option<u64> {
+        let mut count = 0;
+        for scheme in [Scheme::Http, Scheme::Https] {
+            let authority = normal_authority(host, scheme)?;
+            count += self.purge_keys(&self.keys(scheme, &authority, target), how);
+        }
+        Some(count)
+    }
+
+    /// The keys of a target for a host in normal form, by whatever route leads there.
+    pub(super) fn keys(&self, scheme: Scheme, authority: &str, target: &str) -> Keys {
+        let path = target.split('?').next().unwrap_or("/");
+        match self.routes.find(authority, path) {
+            Some(route) => route.keys(&self.store, scheme, authority, target),
+            None => Keys::plain(KeyBuf::new(scheme, authority, target)),
+        }
+    }
+
+    pub(super) fn purge_keys(&self, keys: &Keys, how: Purge) -> u64 {
+        let now = clock::now();
+        keys.each()
+            .map(|key| self.store.purge(&key.to_key(), how, now))
+            .sum()
+    }
+}
