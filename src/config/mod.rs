@@ -21,6 +21,7 @@ mod recover;
 mod report;
 mod route;
 mod site;
+mod store;
 mod table;
 mod units;
 mod wording;
@@ -36,7 +37,7 @@ use toml::Spanned;
 
 pub use self::action::{Action, Answer, Redirect};
 pub use self::admin::{Admin, Secret};
-pub use self::cache::{CacheRules, Store};
+pub use self::cache::CacheRules;
 pub use self::complaint::{Complaint, Complaints};
 pub use self::fields::Edits;
 pub use self::flags::Flags;
@@ -46,14 +47,16 @@ pub use self::origin::{Origin, ServerUrl};
 pub use self::path::PathPattern;
 pub use self::route::Route;
 pub use self::site::{HostPattern, Site};
+pub use self::store::Store;
 
 use self::admin::RawAdmin;
-use self::cache::{RawCacheRules, RawStore};
+use self::cache::RawCacheRules;
 use self::listen::{RawListen, RawServer};
 use self::log::RawLog;
 use self::origin::RawOrigin;
 use self::report::Report;
 use self::site::RawSite;
+use self::store::RawStore;
 use self::table::{Table, Written};
 
 /// No configuration is larger, so that a wrong path, as to a disk image, does no harm.
