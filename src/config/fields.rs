@@ -8,6 +8,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::names;
 use super::report::Report;
 
 /// Fields that frame a message or belong to one connection (RFC 9110 §7.6.1, RFC 9112 §6):
@@ -56,6 +57,11 @@ impl RawEdits {
     }
 }
 
+/// Whether a field frames messages or belongs to one connection.
+pub(super) fn is_of_connection(name: &HeaderName) -> bool {
+    NOT_EDITABLE.contains(name)
+}
+
 /// Fields of an answer of our own.
 pub(super) fn resolve_map(raw: &RawFields, report: &mut Report) -> HeaderMap {
     resolve_fields(raw, &mut HashSet::new(), report)
@@ -83,9 +89,9 @@ fn resolve_name(
     seen: &mut HashSet<HeaderName>,
     report: &mut Report,
 ) -> Option<HeaderName> {
-    let complaint = match HeaderName::from_bytes(text.get_ref().as_bytes()) {
-        Err(_) => "is not the name of a field; use letters, digits and hyphens (RFC 9110 §5.1)",
-        Ok(name) if NOT_EDITABLE.contains(&name) => {
+    let complaint = match names::field(text.get_ref()) {
+        Err(complaint) => complaint,
+        Ok(name) if is_of_connection(&name) => {
             "belongs to the connection and is written by the proxy alone; leave it out"
         }
         Ok(name) if seen.contains(&name) => "is named twice; letter case makes no other field",

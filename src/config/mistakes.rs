@@ -287,6 +287,98 @@ heuristic = 1",
         &["2: cache.heuristic: integer `1` stands where true or false is wanted"],
     ),
     (
+        "[cache]
+ttl = 60",
+        &[r#"2: cache.ttl: integer `60` stands where a duration such as "30s" is wanted"#],
+    ),
+    (
+        r#"[cache]
+status_ttl = { 404 = "10s", any = "1m", "1xx" = "1s", 206 = "1s", 600 = "1s", 500 = 5 }"#,
+        &[
+            r#"2: cache.status_ttl.any: is no status; write 404, or "4xx" for all that begin with a 4"#,
+            "2: cache.status_ttl.1xx: is not the status of a final response (RFC 9110 §15.2); leave it out",
+            "2: cache.status_ttl.206: has the lifetime of the response that it is a part of; write 200",
+            "2: cache.status_ttl.600: is not the status of a final response; write 200 to 599",
+            r#"2: cache.status_ttl.500: integer `5` stands where a duration such as "30s" is wanted"#,
+        ],
+    ),
+    (
+        r#"[cache]
+status_ttl = ["404 10s"]"#,
+        &["2: cache.status_ttl: a list stands where a table is wanted"],
+    ),
+    (
+        r#"[cache]
+targeted = ["CDN-Cache-Control", "cdn-cache-control", "Cache-Control", "a b"]"#,
+        &[
+            "2: cache.targeted[1]: is in this list already; remove one",
+            "2: cache.targeted[2]: counts anyway where none of these is sent; leave it out",
+            "2: cache.targeted[3]: is not the name of a field; use letters, digits and hyphens (RFC 9110 §5.1)",
+        ],
+    ),
+    (
+        r#"[cache]
+request_directives = "honour"
+range = "slices"
+slice_size = "32KiB"
+query_body_max = "2MiB""#,
+        &[
+            r#"2: cache.request_directives: `honour` is not known; write "ignore" or "obey""#,
+            r#"3: cache.range: `slices` is not known; write "whole", "pass" or "slice""#,
+            r#"4: cache.slice_size: is out of limits; write "64KiB" to "64MiB""#,
+            r#"5: cache.query_body_max: is out of limits; write "0B" to "1MiB""#,
+        ],
+    ),
+    (
+        r#"[cache.key]
+query = "sorted"
+query_allow = ["a=1", "a", "a", ""]
+query_deny = ["utm_*", "*_id", "a b"]"#,
+        &[
+            r#"2: cache.key.query: `sorted` is not known; write "exact" or "sort""#,
+            "3: cache.key.query_allow[0]: is not the name of a query parameter; write the part before its `=`",
+            "3: cache.key.query_allow[2]: is in this list already; remove one",
+            "3: cache.key.query_allow[3]: is empty; write the name of a query parameter",
+            r#"4: cache.key.query_deny[1]: `*` stands only at the end, as in "utm_*""#,
+            "4: cache.key.query_deny[2]: has a character that must be percent-encoded, as it is in the URL",
+        ],
+    ),
+    (
+        r#"[cache.key]
+fields = ["X-Tenant", "Cookie", "TE", "Proxy-Connection", "If-None-Match", "Range", "Pragma"]
+cookies = ["sid", "a=b"]"#,
+        &[
+            "2: cache.key.fields[1]: is another for each visitor; name the cookies that matter in `cookies`",
+            "2: cache.key.fields[2]: belongs to the connection and says nothing about the response; leave it out",
+            "2: cache.key.fields[3]: belongs to the connection and says nothing about the response; leave it out",
+            "2: cache.key.fields[4]: asks for a part or a check of a response, not for another one; leave it out",
+            "2: cache.key.fields[5]: asks for a part or a check of a response, not for another one; leave it out",
+            "2: cache.key.fields[6]: says how the cache may be used; leave it out and see `request_directives`",
+            "3: cache.key.cookies[1]: is not the name of a cookie; write the part before its `=` (RFC 6265 §4.1.1)",
+        ],
+    ),
+    (
+        r#"[cache.fold]
+accept_encoding = ["gzip", "GZIP", "identity", "g zip"]
+accept_language = ["en", "en_US", "*"]
+user_agent = "device""#,
+        &[
+            "2: cache.fold.accept_encoding[1]: is in this list already; remove one",
+            "2: cache.fold.accept_encoding[2]: names no coding; leave it out, uncoded responses are taken anyway",
+            r#"2: cache.fold.accept_encoding[3]: is not a content coding; write "zstd", "br" or "gzip""#,
+            r#"3: cache.fold.accept_language[1]: is not a language; write "en" or "pt-BR" (RFC 4647 §2.1)"#,
+            r#"3: cache.fold.accept_language[2]: stands for any language; write those that the site has, as "en""#,
+            r#"4: cache.fold.user_agent: string "device" stands where true or false is wanted"#,
+        ],
+    ),
+    (
+        r#"[cache.fold]
+accept_encoding = ["a", "b", "c", "d", "e"]"#,
+        &[
+            "2: cache.fold.accept_encoding: has more than 4 codings; keep those that the origin uses",
+        ],
+    ),
+    (
         "[[listen]]",
         &[r#"1: listen[0].address: is missing; write `address = "127.0.0.1:8080"`"#],
     ),
@@ -628,9 +720,30 @@ response_fields = { add = { } }"#,
         r#"[[site.route]]
 path = "/x"
 origin = "a"
-cache = { ttl = "1s" }"#,
+cache = { ttls = "1s", key = { zz9 = 1 }, fold = { encoding = [] } }"#,
         &[
-            "11: site[0].route[0].cache.ttl: unknown key; known here are `enabled`, `default_ttl`, `heuristic`, `set_cookie` and `cookies`",
+            "11: site[0].route[0].cache.ttls: unknown key; did you mean `ttl`?",
+            "11: site[0].route[0].cache.key.zz9: unknown key; known here are `query`, `query_allow`, `query_deny`, `fields` and `cookies`",
+            "11: site[0].route[0].cache.fold.encoding: unknown key; known here are `accept_encoding`, `accept_language` and `user_agent`",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+cache = { enabled = false, ttl = "1h" }"#,
+        &[
+            "11: site[0].route[0].cache.enabled: leaves the other keys of this table without effect; leave those out, or this",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+cache = { status_ttl = { 304 = "1s" }, key = { fields = ["host"] } }"#,
+        &[
+            "11: site[0].route[0].cache.status_ttl.304: has the lifetime of the response that it confirms; write 200",
+            "11: site[0].route[0].cache.key.fields[0]: is part of every key already; leave it out",
         ],
     ),
     (

@@ -12,15 +12,19 @@ mod check;
 mod complaint;
 mod fields;
 mod flags;
+mod fold;
 mod host;
+mod key;
 mod listen;
 mod log;
+mod names;
 mod origin;
 mod path;
 mod recover;
 mod report;
 mod route;
 mod site;
+mod status_ttl;
 mod store;
 mod table;
 mod units;
@@ -37,10 +41,12 @@ use toml::Spanned;
 
 pub use self::action::{Action, Answer, Redirect};
 pub use self::admin::{Admin, Secret};
-pub use self::cache::CacheRules;
+pub use self::cache::{CacheRules, RangeMiss};
 pub use self::complaint::{Complaint, Complaints};
 pub use self::fields::Edits;
 pub use self::flags::Flags;
+pub use self::fold::Fold;
+pub use self::key::CacheKey;
 pub use self::listen::{Listen, Protocol, Server};
 pub use self::log::{Access, Format, Level, Log};
 pub use self::origin::{Origin, ServerUrl};
@@ -50,7 +56,7 @@ pub use self::site::{HostPattern, Site};
 pub use self::store::Store;
 
 use self::admin::RawAdmin;
-use self::cache::RawCacheRules;
+use self::cache::{CacheBase, RawCacheRules};
 use self::listen::{RawListen, RawServer};
 use self::log::RawLog;
 use self::origin::RawOrigin;
@@ -173,7 +179,8 @@ impl Config {
 
 impl RawConfig {
     fn resolve(&self, report: &mut Report) -> Config {
-        let rules = self.cache.over(&CacheRules::of_profile(self.profile));
+        let base = CacheBase::of_profile(self.profile);
+        let base = self.cache.over(&base, report);
         let admin = self.admin.as_ref();
         Config {
             profile: self.profile,
@@ -190,7 +197,7 @@ impl RawConfig {
             sites: self
                 .site
                 .iter()
-                .map(|it| RawSite::resolve(it, &rules, report))
+                .map(|it| RawSite::resolve(it, &base, report))
                 .collect(),
         }
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::action::{Action, RawAnswer, RawRedirect};
-use super::cache::{CacheRules, RawCacheRules};
+use super::cache::{CacheBase, CacheRules, RawCacheRules};
 use super::fields::{Edits, RawEdits};
 use super::path::PathPattern;
 use super::report::{Given, Place, Report};
@@ -63,7 +63,7 @@ impl RawRoute {
     /// `None` after a complaint.
     pub(super) fn resolve(
         raw: &Written<Self>,
-        base: &CacheRules,
+        base: &CacheBase,
         report: &mut Report,
     ) -> Option<Route> {
         let place = raw.span();
@@ -74,21 +74,22 @@ impl RawRoute {
         raw.check_strip_prefix(report);
         raw.check_has_effect(report);
         raw.check_host_is_not_set(report);
+        raw.cache
+            .iter()
+            .for_each(|it| it.get_ref().check_has_effect(report));
         let edits = raw
             .request_fields
             .as_ref()
             .map(|it| it.get_ref().resolve(report));
         let response_fields = raw.response_fields.resolve(report);
+        let cache = raw.cache.as_ref().map(|it| it.get_ref().over(base, report));
         Some(Route {
             path: path?,
             action: action?,
             strip_prefix: raw.strip_prefix.as_ref().map(|it| it.get_ref().clone()),
             request_fields: edits.unwrap_or_default(),
             response_fields,
-            cache: raw
-                .cache
-                .as_ref()
-                .map_or(base.clone(), |it| it.get_ref().over(base)),
+            cache: cache.as_ref().unwrap_or(base).rules.clone(),
         })
     }
 

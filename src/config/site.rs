@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::cache::CacheRules;
+use super::cache::CacheBase;
 use super::host;
 use super::report::{Given, Place, Report};
 use super::route::{RawRoute, Route};
@@ -74,7 +74,7 @@ impl RawSite {
             .extend(self.origin.take().map(RawRoute::everything_to));
     }
 
-    pub(super) fn resolve(raw: &Written<Self>, base: &CacheRules, report: &mut Report) -> Site {
+    pub(super) fn resolve(raw: &Written<Self>, base: &CacheBase, report: &mut Report) -> Site {
         let place = raw.span();
         let raw = raw.get_ref();
         let lost = ["route", "origin"]

@@ -15,7 +15,7 @@ pub(super) type Written<T> = Spanned<Table<T>>;
 
 /// A table of the keys of `T`. Serde's derive would also take a list and fill the keys by number,
 /// so that `server = [64]` set `connections_max`.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 pub(super) struct Table<T>(T);
 
 // === impl Table ===

@@ -80,11 +80,19 @@ fn the_example_says_what_it_says() {
     assert_eq!(api.strip_prefix.as_deref(), Some("/api"));
     assert_eq!(api.request_fields.set.len(), 1);
     assert_eq!(api.response_fields.remove, ["x-powered-by"]);
-    assert!(api.cache.ignore_cookies && !api.cache.store_set_cookie && api.cache.enabled);
-    assert_eq!(api.cache.default_ttl, Duration::from_secs(10));
+    assert!(api.cache.ignore_cookies && api.cache.enabled);
+    assert!(!api.cache.rules.store_set_cookie);
+    assert_eq!(api.cache.rules.default_ttl, Duration::from_secs(10));
     assert!(!shop.routes[2].cache.enabled);
     assert!(matches!(&shop.routes[3].action, Action::Redirect(it) if it.keep_rest));
     assert!(matches!(&shop.routes[4].action, Action::Answer(it) if it.fields.len() == 1));
+    let media = &shop.routes[5].cache;
+    assert_eq!(media.rules.ttl, Some(Duration::from_secs(7 * 86_400)));
+    assert_eq!(media.rules.grace, Some(Duration::from_secs(3_600)));
+    let slice_bytes = 1 << 20;
+    assert_eq!(media.range, RangeMiss::Slice { slice_bytes });
+    let counted = ["w", "h"].map(str::to_owned).to_vec();
+    assert_eq!(media.key.query_allow, Some(counted));
     assert_eq!(example.sites[1].hosts, [HostPattern::Any]);
     assert_eq!(example.sites[1].routes[0].path.to_string(), "/*");
 }
@@ -106,6 +114,8 @@ fn each_table_of_keys_is_in_the_example_and_in_the_docs() {
         &format!("[[site]]\n{route}zz9 = 1"),
         &format!("[[site]]\n{route}request_fields.zz9 = 1"),
         &format!("[[site]]\n{route}cache.zz9 = 1"),
+        "[cache.key]\nzz9 = 1",
+        "[cache.fold]\nzz9 = 1",
         &format!("[[site]]\n{route}redirect.zz9 = 1"),
         &format!("[[site]]\n{route}answer.zz9 = 1"),
     ] {
@@ -125,15 +135,25 @@ fn each_table_of_keys_is_in_the_example_and_in_the_docs() {
 }
 
 #[test]
-fn the_profile_sets_four_defaults() {
+fn the_profile_sets_five_defaults() {
     let rfc = parse(&format!("profile = \"rfc\"\n{MINIMAL}"), "f").unwrap();
-    let rules = &rfc.sites[0].routes[0].cache;
-    assert!(rules.heuristic && rules.store_set_cookie && rules.ignore_cookies);
+    let cache = &rfc.sites[0].routes[0].cache;
+    assert!(cache.rules.heuristic && cache.rules.store_set_cookie && cache.ignore_cookies);
+    assert_eq!(cache.rules.error_ttl_max, None);
     assert!(!rfc.origins["a"].refuse_unknown_coding);
     let cautious = parse(MINIMAL, "f").unwrap();
-    let rules = &cautious.sites[0].routes[0].cache;
-    assert!(!rules.heuristic && !rules.store_set_cookie && !rules.ignore_cookies);
+    let shy = &cautious.sites[0].routes[0].cache;
+    assert!(!shy.rules.heuristic && !shy.rules.store_set_cookie && !shy.ignore_cookies);
+    assert_eq!(shy.rules.error_ttl_max, Some(Duration::from_secs(10)));
     assert!(cautious.origins["a"].refuse_unknown_coding);
+    let (mut rest, mut same) = (cache.clone(), shy.clone());
+    for it in [&mut rest, &mut same] {
+        it.rules.heuristic = false;
+        it.rules.store_set_cookie = false;
+        it.rules.error_ttl_max = None;
+        it.ignore_cookies = false;
+    }
+    assert_eq!(rest, same);
 }
 
 #[test]
@@ -146,9 +166,18 @@ fn what_is_written_goes_before_the_profile() {
         &config.sites[0].routes[0].cache,
         &config.sites[0].routes[1].cache,
     );
-    assert!(!own.store_set_cookie && !own.heuristic && own.ignore_cookies);
-    assert!(!short.store_set_cookie && short.heuristic);
-    assert_eq!(own.default_ttl, Duration::from_secs(5));
+    assert!(!own.rules.store_set_cookie && !own.rules.heuristic && own.ignore_cookies);
+    assert!(!short.rules.store_set_cookie && short.rules.heuristic);
+    assert_eq!(own.rules.default_ttl, Duration::from_secs(5));
+}
+
+#[test]
+fn a_list_of_names_is_bounded() {
+    let names: Vec<String> = (0..257).map(|n| format!("\"p{n}\"")).collect();
+    let list = names.join(", ");
+    let told = complaints(&format!("[cache.key]\nquery_deny = [{list}]\n{MINIMAL}"));
+    let said = "f:2: cache.key.query_deny: has more than 256 names; shorten it";
+    assert_eq!(told, [said]);
 }
 
 #[test]

@@ -214,7 +214,12 @@ pub(super) fn count(
 
 /// A length of time, zero included, or the default.
 pub(super) fn period(given: &Given<Period>, default: Duration) -> Duration {
-    given.as_ref().map_or(default, |it| it.get_ref().0)
+    given_period(given).unwrap_or(default)
+}
+
+/// A length of time, zero included, if one is given.
+pub(super) fn given_period(given: &Given<Period>) -> Option<Duration> {
+    given.as_ref().map(|it| it.get_ref().0)
 }
 
 /// A length of time that is not zero, or the default in seconds.

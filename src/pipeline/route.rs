@@ -218,19 +218,13 @@ impl Route {
             config::Action::Answer(answer) => Action::Answer(answer.clone()),
         };
         let cache = &config.cache;
-        let rules = Rules {
-            default_ttl: cache.default_ttl,
-            heuristic: cache.heuristic,
-            store_set_cookie: cache.store_set_cookie,
-            ..Rules::default()
-        };
         Some(Self {
             action,
             strip_prefix: config.strip_prefix.as_deref().map(Into::into),
             request_fields: Edits::new(&config.request_fields),
             response_fields: Edits::new(&config.response_fields),
             caching: cache.enabled.then(|| Caching {
-                rules: Arc::new(rules),
+                rules: Arc::new(cache.rules.clone()),
                 ignore_cookies: cache.ignore_cookies,
             }),
         })
