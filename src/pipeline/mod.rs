@@ -4,6 +4,7 @@
 //! the handle by which a reload swaps it. The pipeline knows no sockets and no configuration
 //! files, and what HTTP means is asked of `semantics`.
 
+mod caching;
 mod deliver;
 mod errand;
 mod exchange;

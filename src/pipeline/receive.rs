@@ -6,9 +6,10 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{COOKIE, HOST};
+use http::header::HOST;
 use http::{Method, Version};
 
+use super::caching::Caching;
 use super::exchange::Exchange;
 use super::flow::Step;
 use super::lookup::Lookup;
@@ -16,7 +17,6 @@ use super::pass::{Bypass, Pass};
 use super::purge::Purge;
 use super::route::{Action, Route};
 use super::synth::{Refusal, Synth};
-use crate::semantics::facet::Facet;
 use crate::semantics::headers;
 use crate::semantics::key::{KeyBuf, normal_authority};
 use crate::store;
@@ -56,10 +56,15 @@ fn find(exchange: &Exchange) -> Result<(KeyBuf, Option<Arc<Route>>), Refusal> {
     let target = exchange.target();
     let path = target.split('?').next().unwrap_or("/");
     let route = exchange.site().routes.find(&authority, path).cloned();
-    Ok((
-        KeyBuf::new(exchange.client.scheme, &authority, &target),
-        route,
-    ))
+    let scheme = exchange.client.scheme;
+    let key = match &route {
+        Some(route) => {
+            let store = &exchange.site().store;
+            route.keys(store, scheme, &authority, &target).into_key()
+        }
+        None => KeyBuf::new(scheme, &authority, &target),
+    };
+    Ok((key, route))
 }
 
 /// What no request may look like, whatever it asks for.
@@ -159,42 +164,41 @@ fn onward(mut exchange: Exchange, key: KeyBuf, route: Arc<Route>) -> Step {
             return Step::Synth(Synth::of_route(exchange, &route));
         }
     };
-    match bypass(&exchange, &route) {
-        Some(why) => Step::Pass(Pass {
-            exchange,
-            key,
-            route,
-            pool,
-            why,
-        }),
-        None => {
-            // Ignored is ignored: an answer made for one client's cookies must not be stored.
-            exchange.request.headers.remove(COOKIE);
-            Step::Lookup(Lookup {
-                exchange,
-                key,
-                facet: Facet::NONE,
-                route,
-                pool,
-            })
-        }
-    }
+    let why = match &route.caching {
+        None => Bypass::Disabled,
+        Some(caching) => match bypass(&exchange, caching) {
+            Some(why) => why,
+            None => {
+                let facet = caching.reduce(&mut exchange.request.headers);
+                return Step::Lookup(Lookup {
+                    exchange,
+                    key,
+                    facet,
+                    route,
+                    pool,
+                });
+            }
+        },
+    };
+    Step::Pass(Pass {
+        exchange,
+        key,
+        route,
+        pool,
+        why,
+    })
 }
 
 /// Why a request must not be answered from the cache, if there is a reason.
-fn bypass(exchange: &Exchange, route: &Route) -> Option<Bypass> {
+fn bypass(exchange: &Exchange, caching: &Caching) -> Option<Bypass> {
     let request = &exchange.request;
-    let Some(caching) = &route.caching else {
-        return Some(Bypass::Disabled);
-    };
     if request.method != Method::GET && request.method != Method::HEAD {
         return Some(Bypass::Method);
     }
     if !exchange.body.is_empty() {
         return Some(Bypass::RequestBody);
     }
-    if !caching.ignore_cookies && request.headers.contains_key(COOKIE) {
-        return Some(Bypass::Cookie);
-    }
-    None
+    caching
+        .is_personal(&request.headers)
+        .then_some(Bypass::Cookie)
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::caching::Caching;
 use crate::config;
 use crate::origin::Pool;
-use crate::semantics::policy::Rules;
 
 /// What to do with a request.
 pub(super) struct Route {
@@ -27,25 +27,6 @@ pub(super) enum Action {
     Origin(Arc<Pool>),
     Redirect(config::Redirect),
     Answer(config::Answer),
-}
-
-/// How responses are cached.
-#[derive(Clone, Debug)]
-pub(super) struct Caching {
-    pub(super) rules: Arc<Rules>,
-    /// Cookies that are not part of the key are kept from the origin, not respected.
-    pub(super) ignore_cookies: bool,
-    /// Cache-Control of requests is obeyed.
-    pub(super) obey_requests: bool,
-    pub(super) on_range: RangeMiss,
-    pub(super) no_vary_search: bool,
-    /// The longest content of a QUERY that is looked up.
-    pub(super) query_body_bytes_max: usize,
-    /// Which parameters are part of the key.
-    pub(super) query: QueryRule,
-    /// Which fields and cookies are.
-    pub(super) facet: FacetRule,
-    pub(super) fold: Fold,
 }
 
 /// Fields to set and to remove.
@@ -223,10 +204,7 @@ impl Route {
             strip_prefix: config.strip_prefix.as_deref().map(Into::into),
             request_fields: Edits::new(&config.request_fields),
             response_fields: Edits::new(&config.response_fields),
-            caching: cache.enabled.then(|| Caching {
-                rules: Arc::new(cache.rules.clone()),
-                ignore_cookies: cache.ignore_cookies,
-            }),
+            caching: cache.enabled.then(|| Caching::new(cache)),
         })
     }
 }

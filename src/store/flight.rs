@@ -295,7 +295,11 @@ impl Leader {
             return self;
         }
         let store = Arc::clone(&self.store);
-        remove(&mut store.flights.shard(&self.key).lock(), &self.key, &self.flight);
+        remove(
+            &mut store.flights.shard(&self.key).lock(),
+            &self.key,
+            &self.flight,
+        );
         let mut shard = store.flights.shard(key).lock();
         let flights = shard.entry(key.clone()).or_default();
         flights.push(Arc::clone(&self.flight));

@@ -45,7 +45,8 @@ impl Variances {
         let Some(variance) = variance else {
             return self.notes.remove(key.without_query());
         };
-        self.notes.put(Key::from(key.without_query()), Arc::new(variance));
+        self.notes
+            .put(Key::from(key.without_query()), Arc::new(variance));
         self.any.store(true, Ordering::Relaxed);
     }
 

@@ -1,0 +1,96 @@
+//! How a route's responses are cached: the operator's rules, compiled, and what they make of a
+//! request before it is looked up.
+//!
+//! What may be stored is judged by `semantics`; here is what is looked for, and under which key.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::COOKIE;
+
+use crate::config;
+use crate::semantics::cookies;
+use crate::semantics::facet::{Facet, FacetRule};
+use crate::semantics::fold::Fold;
+use crate::semantics::policy::Rules;
+use crate::semantics::query::QueryRule;
+
+/// How responses are cached.
+#[derive(Debug)]
+pub(super) struct Caching {
+    pub(super) rules: Arc<Rules>,
+    /// Whether Cache-Control of requests is obeyed.
+    pub(super) obeys_requests: bool,
+    pub(super) on_range: OnRange,
+    pub(super) no_vary_search: bool,
+    /// The longest content of a QUERY whose response is stored; zero for none.
+    pub(super) query_content_bytes_max: usize,
+    /// Which parameters of the URI are part of the key.
+    pub(super) query: QueryRule,
+    /// Which fields and cookies are.
+    facet: FacetRule,
+    fold: Fold,
+    /// Whether other cookies than those of the key are ignored.
+    ignores_cookies: bool,
+}
+
+/// What a miss with Range asks the origin for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnRange {
+    /// The whole response.
+    Whole,
+    /// The same range, which is not stored.
+    Pass,
+    /// Slices of this length, stored one by one.
+    Slice { slice_bytes: u64 },
+}
+
+// === impl Caching ===
+
+impl Caching {
+    pub(super) fn new(config: &config::CacheRules) -> Self {
+        let (key, fold) = (&config.key, &config.fold);
+        let fold = Fold::new(
+            &fold.accept_encoding,
+            &fold.accept_language,
+            fold.user_agent,
+        );
+        let content_max = usize::try_from(config.query_body_bytes_max);
+        Self {
+            rules: Arc::new(config.rules.clone()),
+            obeys_requests: config.obey_requests,
+            on_range: match config.range {
+                config::RangeMiss::Whole => OnRange::Whole,
+                config::RangeMiss::Pass => OnRange::Pass,
+                config::RangeMiss::Slice { slice_bytes } => OnRange::Slice { slice_bytes },
+            },
+            no_vary_search: config.no_vary_search,
+            query_content_bytes_max: content_max.unwrap_or(usize::MAX),
+            query: QueryRule::new(key.sort_query, key.query_allow.as_deref(), &key.query_deny),
+            facet: FacetRule::new(&key.fields, &key.cookies),
+            // The configuration's check has made sure that it can be done.
+            fold: fold.unwrap_or_default(),
+            ignores_cookies: config.ignore_cookies,
+        }
+    }
+
+    /// Whether a request has cookies that might make its answer somebody's own.
+    pub(super) fn is_personal(&self, fields: &HeaderMap) -> bool {
+        !self.ignores_cookies
+            && fields.contains_key(COOKIE)
+            && cookies::has_other_than(fields, self.facet.cookies())
+    }
+
+    /// Takes off a request what must not shape a stored answer, folds what says one thing in many
+    /// ways, and tells what beside the URI is part of the key.
+    pub(super) fn reduce(&self, fields: &mut HeaderMap) -> Facet {
+        if fields.contains_key(COOKIE) {
+            // Ignored is ignored: an answer made for one client's cookies must not be stored.
+            cookies::keep_only(fields, self.facet.cookies());
+        }
+        if !self.fold.is_noop() {
+            self.fold.apply(fields);
+        }
+        self.facet.facet(fields)
+    }
+}
