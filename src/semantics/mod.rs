@@ -24,6 +24,7 @@ pub mod headers;
 pub mod vary;
 
 pub mod conditional;
+pub mod range;
 
 mod exchange;
 mod lifetime;
