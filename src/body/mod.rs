@@ -5,6 +5,7 @@
 
 mod limit;
 mod meter;
+mod slice;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -53,6 +54,8 @@ enum Source {
     Many {
         parts: Arc<[Bytes]>,
         next: usize,
+        /// Bytes at the beginning of the next piece that are not to be given.
+        skip: usize,
         left_bytes: u64,
     },
     Stream(Pin<Box<dyn HttpBody<Data = Bytes, Error = Error> + Send>>),
@@ -81,8 +84,14 @@ impl Body {
         Self::new(Source::Many {
             parts,
             next: 0,
+            skip: 0,
             left_bytes,
         })
+    }
+
+    /// Several bodies as one, in this order. Its length is known if all of theirs are.
+    pub fn chain(bodies: impl IntoIterator<Item = Body>) -> Self {
+        Self::stream(slice::Chain::new(bodies))
     }
 
     /// Bytes that are still to come.
@@ -103,6 +112,24 @@ impl Body {
             Self::empty()
         } else {
             Self::stream(limit::Limited::new(body, limits))
+        }
+    }
+
+    /// The bytes from `first` to `last`, counted from 0 and both included. They end with the last
+    /// of them, whether or not more is to come, and a body that ends before it fails as
+    /// [`Error::Truncated`]. There are none where `last` comes before `first`.
+    pub fn slice(self, first: u64, last: u64) -> Self {
+        let len = last
+            .checked_sub(first)
+            .map_or(0, |gap| gap.saturating_add(1));
+        // Only what is cut on the way lets the meter of this body see what went through it.
+        let cut = match self.meter {
+            None => self.source.cut(first, len),
+            Some(_) => None,
+        };
+        match cut {
+            Some(source) => Self::new(source),
+            None => Self::stream(slice::Slice::new(self, first, len)),
         }
     }
 
@@ -191,6 +218,37 @@ impl std::fmt::Debug for Body {
 // === impl Source ===
 
 impl Source {
+    /// `len` bytes from `first` on, if they are all here.
+    fn cut(&self, first: u64, len: u64) -> Option<Self> {
+        if len == 0 {
+            return Some(Self::Empty);
+        }
+        match self {
+            Self::One(bytes) => {
+                let start = usize::try_from(first).ok()?;
+                let end = start.checked_add(usize::try_from(len).ok()?)?;
+                (end <= bytes.len()).then(|| Self::One(bytes.slice(start..end)))
+            }
+            Self::Many {
+                parts,
+                next,
+                skip,
+                left_bytes,
+            } => {
+                (first.checked_add(len)? <= *left_bytes).then_some(())?;
+                let skip = usize::try_from(first).ok()?.checked_add(*skip)?;
+                let (next, skip) = piece_at(parts, *next, skip);
+                Some(Self::Many {
+                    parts: Arc::clone(parts),
+                    next,
+                    skip,
+                    left_bytes: len,
+                })
+            }
+            Self::Empty | Self::Stream(_) => None,
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match self {
             Self::Empty => Poll::Ready(None),
@@ -202,11 +260,14 @@ impl Source {
             Self::Many {
                 parts,
                 next,
+                skip,
                 left_bytes,
-            } => Poll::Ready(parts.get(*next).map(|part| {
-                *next += 1;
-                *left_bytes -= part.len() as u64;
-                Ok(Frame::data(part.clone()))
+            } => Poll::Ready(parts.get(*next).filter(|_| *left_bytes > 0).map(|part| {
+                let mut piece = part.slice(*skip..);
+                piece.truncate(usize::try_from(*left_bytes).unwrap_or(usize::MAX));
+                (*next, *skip) = (*next + 1, 0);
+                *left_bytes -= piece.len() as u64;
+                Ok(Frame::data(piece))
             })),
             Self::Stream(body) => body.as_mut().poll_frame(cx),
         }
@@ -216,7 +277,7 @@ impl Source {
         match self {
             Self::Empty => true,
             Self::One(_) => false,
-            Self::Many { parts, next, .. } => *next >= parts.len(),
+            Self::Many { left_bytes, .. } => *left_bytes == 0,
             Self::Stream(body) => body.is_end_stream(),
         }
     }
@@ -226,4 +287,13 @@ impl Default for Body {
     fn default() -> Self {
         Self::empty()
     }
+}
+
+/// The piece that has the byte `skip` bytes after the beginning of piece `next`, and where in it.
+fn piece_at(parts: &[Bytes], mut next: usize, mut skip: usize) -> (usize, usize) {
+    while let Some(part) = parts.get(next).filter(|part| part.len() <= skip) {
+        skip -= part.len();
+        next += 1;
+    }
+    (next, skip)
 }
