@@ -15,6 +15,7 @@ mod journeys {
     mod conditional;
     mod freshness;
     mod purge;
+    mod range;
     mod vary;
 
     mod coalesce;

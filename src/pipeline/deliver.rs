@@ -1,7 +1,8 @@
 //! The last step but one: a response's head as the client gets to see it.
 //!
 //! Comes from Lookup on a hit, and from Wait, Fetch and Pass. Goes to Done. It answers the
-//! client's conditions from what is stored; bodies flow on their own.
+//! client's conditions from what is stored, and in `partial.rs` its ranges; bodies flow on their
+//! own.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,6 +16,7 @@ use http_body::Body as _;
 
 use super::exchange::Exchange;
 use super::flow::Step;
+use super::partial;
 use super::route::Route;
 use crate::body::Body;
 use crate::clock;
@@ -119,7 +121,7 @@ impl Deliver {
     }
 }
 
-/// A response out of an object: the client's conditions first (RFC 9110 §13.2.2).
+/// A response out of an object: the client's conditions first, then its ranges (RFC 9110 §13.2.2).
 fn stored(exchange: &Exchange, object: &Arc<Object>, how: How) -> (Response<Body>, Outcome) {
     let request = &exchange.request;
     let outcome = how.outcome();
@@ -137,7 +139,7 @@ fn stored(exchange: &Exchange, object: &Arc<Object>, how: How) -> (Response<Body
     };
     match verdict {
         Precondition::NotModified => not_modified(&mut response),
-        Precondition::Failed => failed(&mut response),
+        Precondition::Failed => refused(&mut response, StatusCode::PRECONDITION_FAILED),
         Precondition::Proceed if request.method == Method::HEAD => {
             let length = how.into_body(object).size_hint().exact();
             if let Some(length) = length {
@@ -146,7 +148,10 @@ fn stored(exchange: &Exchange, object: &Arc<Object>, how: How) -> (Response<Body
                     .insert(CONTENT_LENGTH, HeaderValue::from(length));
             }
         }
-        Precondition::Proceed => *response.body_mut() = how.into_body(object),
+        Precondition::Proceed => {
+            let body = how.into_body(object);
+            partial::answer(&mut response, request, object, body);
+        }
     }
     (response, outcome)
 }
@@ -162,9 +167,10 @@ fn is_conditional(fields: &HeaderMap) -> bool {
     .any(|name| fields.contains_key(name))
 }
 
-/// The page's own fields would let a cache on the way take this for the page.
-fn failed(response: &mut Response<Body>) {
-    *response.status_mut() = StatusCode::PRECONDITION_FAILED;
+/// Makes a 412 or a 416 of it, without the page's own fields: they would let a cache on the way
+/// take this for the page.
+pub(super) fn refused(response: &mut Response<Body>, status: StatusCode) {
+    *response.status_mut() = status;
     let fields = response.headers_mut();
     let page = std::mem::take(fields);
     for name in [&DATE, &VIA, &CACHE_STATUS] {

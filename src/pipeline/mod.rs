@@ -13,6 +13,7 @@ mod flow;
 mod lookup;
 mod outbound;
 mod page;
+mod partial;
 mod pass;
 mod purge;
 mod receive;

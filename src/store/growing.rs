@@ -22,6 +22,7 @@ use slab::Slab;
 use super::budget::Share;
 use super::object::Content;
 use crate::body::Error;
+use crate::semantics::range::Length;
 
 /// A tail this long becomes a segment; a piece this long becomes one without passing the tail.
 const SEGMENT_BYTES: usize = 16 * 1024;
@@ -144,6 +145,17 @@ impl Growing {
             segment: 0,
             offset: 0,
             finished,
+        }
+    }
+
+    pub(super) fn length(&self) -> Length {
+        if let Some(announced) = self.announced {
+            return Length::Exact(announced);
+        }
+        let state = self.state.lock();
+        match state.fill {
+            Fill::Complete => Length::Exact(state.len),
+            Fill::Filling | Fill::Failed => Length::AtLeast(state.len),
         }
     }
 
@@ -468,6 +480,17 @@ mod tests {
         let whole = format!("one {} end", "x".repeat(SEGMENT_BYTES));
         assert_eq!(early.await.unwrap().unwrap(), whole);
         assert_eq!(late.await.unwrap().unwrap(), whole);
+    }
+
+    #[test]
+    fn a_length_is_known_when_it_was_announced_or_the_end_has_come() {
+        let announced = Growing::new(Some(10), room());
+        assert_eq!(announced.length(), Length::Exact(10));
+        let growing = Growing::new(None, room());
+        growing.push(b"half");
+        assert_eq!(growing.length(), Length::AtLeast(4));
+        growing.complete();
+        assert_eq!(growing.length(), Length::Exact(4));
     }
 
     #[tokio::test]

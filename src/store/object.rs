@@ -14,6 +14,7 @@ use super::head::Head;
 use crate::body::Body;
 use crate::semantics::conditional::Validators;
 use crate::semantics::freshness::Term;
+use crate::semantics::range::Length;
 use crate::semantics::vary::Variant;
 
 /// What the allocator and the index spend on an object beside the bytes counted one by one:
@@ -72,6 +73,16 @@ impl Object {
             Content::One(bytes) => Body::full(bytes.clone()),
             Content::Many(parts) => Body::pieces(Arc::clone(parts)),
             Content::Growing(growing) => Body::stream(Growing::reader(growing)),
+        }
+    }
+
+    /// What is known of the body's length.
+    pub fn length(&self) -> Length {
+        match &self.content {
+            Content::Empty => Length::Exact(0),
+            Content::One(bytes) => Length::Exact(bytes.len() as u64),
+            Content::Many(parts) => Length::Exact(parts.iter().map(|part| part.len() as u64).sum()),
+            Content::Growing(growing) => growing.length(),
         }
     }
 

@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
 use super::client::HOST;
-use super::within;
+use super::{Fields, within};
 
 /// The smallest window that RFC 9113 §6.9.2 begins with: what is not read soon holds the peer back.
 const WINDOW_BYTES: u32 = 65_535;
@@ -41,7 +41,18 @@ impl Http2 {
 
     /// A GET and the head of its response; the body comes as it is read.
     pub async fn get(&mut self, path: &str) -> Response<Incoming> {
-        let request = Request::get(format!("http://{HOST}{path}")).body(Empty::new());
+        self.get_with(path, &[]).await
+    }
+
+    /// A GET with fields and the head of its response.
+    pub async fn get_with(&mut self, path: &str, fields: Fields<'_>) -> Response<Incoming> {
+        let request = Request::get(format!("http://{HOST}{path}"));
+        let request = fields
+            .iter()
+            .fold(request, |request, (name, value)| {
+                request.header(*name, *value)
+            })
+            .body(Empty::new());
         let response = self.0.send_request(request.expect("a request"));
         within("a response head", response)
             .await
