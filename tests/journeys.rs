@@ -21,6 +21,7 @@ mod journeys {
     mod coalesce;
     mod leaving;
 
+    mod interim;
     mod limits;
     mod malformed;
     mod origin_faults;

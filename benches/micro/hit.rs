@@ -39,7 +39,8 @@ pub(crate) fn run(criterion: &mut Criterion) {
             bencher.iter_batched(
                 || ask(&headers),
                 |request| {
-                    let response = at_once(pipeline::serve(Arc::clone(&site), client(), request));
+                    let response =
+                        at_once(pipeline::serve(Arc::clone(&site), client(), request, None));
                     assert_eq!(response.status(), status);
                     read_whole(response);
                 },
@@ -90,7 +91,7 @@ fn site(origin: SocketAddr) -> Arc<Site> {
 fn warm(site: &Arc<Site>) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let response = pipeline::serve(Arc::clone(site), client(), ask(&request())).await;
+        let response = pipeline::serve(Arc::clone(site), client(), ask(&request()), None).await;
         assert_eq!(response.status(), StatusCode::OK);
         let body = response.into_body().collect().await.expect("a whole body");
         assert_eq!(body.to_bytes().len(), 1024);
@@ -102,7 +103,7 @@ fn warm(site: &Arc<Site>) {
 
 /// Whether a request still finds the miss in progress rather than a stored response.
 async fn is_filling(site: &Arc<Site>) -> bool {
-    let response = pipeline::serve(Arc::clone(site), client(), ask(&request())).await;
+    let response = pipeline::serve(Arc::clone(site), client(), ask(&request()), None).await;
     let status = response.headers().get("cache-status");
     !status.is_some_and(|status| status.as_bytes().starts_with(b"copal; hit"))
 }

@@ -22,6 +22,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::error::{Error, Kind, Phase, Retry};
+use super::interim::Interim;
 use super::peer::{Limits, Peer};
 use crate::body::{self, Body, Progress};
 
@@ -209,6 +210,16 @@ impl Lease {
         }
         self.peer.give_back(self.connection);
     }
+}
+
+/// Has hyper report what the server says before its answer. Without a listener it drops that.
+pub(super) fn report_interim(request: &mut Request<Body>, interim: Option<&Interim>) {
+    let Some(interim) = interim.cloned() else {
+        return;
+    };
+    hyper::ext::on_informational(request, move |response| {
+        interim.forward(response.status(), response.headers());
+    });
 }
 
 /// What hyper's error means for the exchange.

@@ -6,6 +6,7 @@
 mod balance;
 mod connect;
 mod error;
+mod interim;
 mod peer;
 mod retry;
 mod sickness;
@@ -18,6 +19,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use tokio::time::{sleep_until, timeout_at};
 
 pub use error::{Error, Kind, Phase, Retry};
+pub use interim::{Interim, Sink};
 pub use peer::{Peer, PeerStats};
 
 use crate::body::{Body, Progress};
@@ -94,7 +96,8 @@ impl Pool {
         self.peers.iter().for_each(|peer| peer.tidy());
     }
 
-    /// Sends a request whose head is ready for the wire; `upload` tells how its body moves.
+    /// Sends a request whose head is ready for the wire; `upload` tells how its body moves, and
+    /// `interim` takes what its server says before the answer.
     ///
     /// A connection that died in the pool is replaced once, and a server that does not accept is
     /// passed over for the next, as far as the request is safe to send again.
@@ -118,11 +121,14 @@ impl Pool {
         &self,
         mut request: Request<Body>,
         upload: Option<&Progress>,
+        interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
         let mut index = self.balance.pick(self.peers.len());
         let (mut from_pool, mut tries_left) = (true, TRIES_MAX);
         loop {
             tries_left -= 1;
+            // For each try anew: a spare has no extensions.
+            connect::report_interim(&mut request, interim);
             // The configuration wants at least one server, so the remainder is an index.
             let peer = &self.peers[index % self.peers.len()];
             let spare = Spare::of(&request);

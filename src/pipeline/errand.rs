@@ -17,7 +17,7 @@ use super::outbound;
 use super::synth;
 use crate::body::Body;
 use crate::clock;
-use crate::origin::{self, Answer, Phase, Pool};
+use crate::origin::{self, Answer, Interim, Phase, Pool};
 use crate::semantics::facet::Facet;
 use crate::semantics::freshness::{Freshness, Term};
 use crate::semantics::policy::{Answered, Asked, Rules, judge};
@@ -40,6 +40,8 @@ pub(super) struct Errand {
     rules: Arc<Rules>,
     leader: Leader,
     stale: Option<Arc<Object>>,
+    /// To the client that leads. Those who follow, and later hits, get no interim responses.
+    interim: Option<Interim>,
 }
 
 /// What an errand brought home.
@@ -117,6 +119,7 @@ impl Errand {
             rules,
             leader,
             stale,
+            interim: exchange.interim.clone(),
         }
     }
 
@@ -172,7 +175,7 @@ impl Errand {
         let Answer {
             response,
             server: peer,
-        } = self.pool.send(request, None).await?;
+        } = self.pool.send(request, None, self.interim.as_ref()).await?;
         *server = Some(peer);
         Ok(Arrival {
             response,

@@ -14,6 +14,7 @@ use http::{Request, Response};
 use super::Site;
 use crate::body::{Body, Meter, Progress};
 use crate::clock::{self, Instant};
+use crate::origin::Interim;
 pub use crate::semantics::key::Scheme;
 use crate::telemetry::{Asked, Outcome, Record};
 
@@ -36,6 +37,8 @@ pub(super) struct Exchange {
     pub(super) body: Body,
     /// How far the body has come, if there is one.
     pub(super) upload: Option<Progress>,
+    /// The way of interim responses to the client, if it can be sent any.
+    pub(super) interim: Option<Interim>,
     /// The wall time of arrival, by which freshness is judged.
     pub(super) now: SystemTime,
 }
@@ -74,6 +77,7 @@ impl Exchange {
             request,
             body,
             upload,
+            interim: None,
             now,
         }
     }

@@ -24,6 +24,7 @@ use super::receive::Receive;
 use super::synth::{self, Refusal, Synth};
 use super::wait::Wait;
 use crate::body::Body;
+use crate::origin::Interim;
 
 /// More steps than any journey takes: one may look up anew only after a leader has vanished or
 /// another variant has come, and this bounds how often.
@@ -51,9 +52,17 @@ pub(super) enum Step {
     Done(Response<Body>),
 }
 
-/// Walks a request through its steps to its response.
-pub async fn serve(site: Arc<Site>, client: Client, request: Request<Body>) -> Response<Body> {
-    let mut step = Step::Receive(Receive::new(Exchange::new(site, client, request)));
+/// Walks a request through its steps to its response. What an origin says to it before its answer
+/// goes to `interim`.
+pub async fn serve(
+    site: Arc<Site>,
+    client: Client,
+    request: Request<Body>,
+    interim: Option<Interim>,
+) -> Response<Body> {
+    let mut exchange = Exchange::new(site, client, request);
+    exchange.interim = interim;
+    let mut step = Step::Receive(Receive::new(exchange));
     for _ in 0..STEPS_MAX {
         trace!(step = step.name());
         step = match step {

@@ -36,6 +36,7 @@ pub use synth::Refusal;
 
 use crate::config::Config;
 use crate::origin::Pool;
+pub use crate::origin::{Interim, Sink};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use route::Routes;

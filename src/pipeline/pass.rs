@@ -62,7 +62,8 @@ impl Pass {
         let mut request = outbound::request(&exchange, key.authority(), &route, &pool);
         *request.body_mut() = std::mem::take(&mut exchange.body);
         let began = clock::instant();
-        let answer = pool.send(request, exchange.upload.as_ref()).await;
+        let (upload, interim) = (exchange.upload.as_ref(), exchange.interim.as_ref());
+        let answer = pool.send(request, upload, interim).await;
         let server = answer
             .as_ref()
             .ok()

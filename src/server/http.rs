@@ -22,6 +22,7 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::Shared;
+use super::interim::{Queue, Turn};
 use super::io::Watched;
 use super::park::{self, First};
 use super::watch::{Idle, InProgress, Stream, Verdict, Watch};
@@ -136,8 +137,10 @@ async fn drive_http1(
     shared: &Arc<Shared>,
 ) -> Driven {
     let watch = Watch::new();
-    let io = TokioIo::new(Watched::http1(stream, first, Arc::clone(&watch)));
-    let service = service_fn(|request| answer(request, client, &watch, shared));
+    let interim = Arc::new(Queue::default());
+    let io = Watched::http1(stream, first, Arc::clone(&watch), Arc::clone(&interim));
+    let service = service_fn(|request| answer(request, client, &watch, Some(&interim), shared));
+    let io = TokioIo::new(io);
     let mut connection = shared.builders.http1.serve_connection(io, service);
     let verdict = drive(Pin::new(&mut connection), &watch, shared, Idle::Parks).await;
     if verdict != Verdict::Park {
@@ -157,7 +160,7 @@ async fn drive_http2(stream: TcpStream, first: Bytes, client: Client, shared: &A
         let (watch, shared) = (Arc::clone(&watch), Arc::clone(shared));
         service_fn(move |request| {
             let (watch, shared) = (Arc::clone(&watch), Arc::clone(&shared));
-            async move { answer(request, client, &watch, &shared).await }
+            async move { answer(request, client, &watch, None, &shared).await }
         })
     };
     let mut connection = pin!(shared.builders.http2.serve_connection(io, service));
@@ -211,6 +214,7 @@ async fn answer(
     request: Request<Incoming>,
     client: Client,
     watch: &Arc<Watch>,
+    interim: Option<&Arc<Queue>>,
     shared: &Shared,
 ) -> Result<Response<Tracked>, Infallible> {
     let (in_progress, ambiguity) = watch.begin();
@@ -220,10 +224,21 @@ async fn answer(
         .or_else(|| shared.refusal(&request));
     let version = request.version();
     let request = shared.admit(request, watch);
+    // "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx response
+    // to an HTTP/1.0 client." (RFC 9110 §15.2)
+    let turn = interim
+        .filter(|_| version == Version::HTTP_11)
+        .map(Queue::begin);
     let mut response = match refusal {
-        None => pipeline::serve(site, client, request).await,
+        None => {
+            let interim = turn.as_ref().map(Turn::interim);
+            pipeline::serve(site, client, request, interim).await
+        }
         Some(refusal) => pipeline::refuse(site, client, request, refusal),
     };
+    if let Some(turn) = turn {
+        turn.end().await;
+    }
     if version != Version::HTTP_2 && shared.drain.has_begun() {
         response
             .headers_mut()

@@ -1,6 +1,7 @@
 //! The client's socket, wrapped: what goes through is noted for the connection's [`Watch`].
 //!
-//! It changes no byte. Timeouts and refusals are the driver's and the service's to act upon.
+//! It changes no byte of hyper's, and adds interim responses where hyper has come to a pause.
+//! Timeouts and refusals are the driver's and the service's to act upon.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -12,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::framing::Framing;
+use super::interim::Queue;
 use super::watch::Watch;
 
 /// A socket under watch.
@@ -22,18 +24,29 @@ pub(super) struct Watched {
     watch: Arc<Watch>,
     /// `None` for HTTP/2, whose frames have lengths.
     framing: Option<Framing>,
+    /// `None` for HTTP/2.
+    interim: Option<Arc<Queue>>,
+    /// What is left of an interim response that the socket did not take whole.
+    partial: Bytes,
 }
 
 // === impl Watched ===
 
 impl Watched {
     /// An HTTP/1 connection, of which `prefix` has been read already.
-    pub(super) fn http1(stream: TcpStream, prefix: Bytes, watch: Arc<Watch>) -> Self {
+    pub(super) fn http1(
+        stream: TcpStream,
+        prefix: Bytes,
+        watch: Arc<Watch>,
+        interim: Arc<Queue>,
+    ) -> Self {
         Self {
             stream,
             prefix,
             watch,
             framing: Some(Framing::default()),
+            interim: Some(interim),
+            partial: Bytes::new(),
         }
     }
 
@@ -44,6 +57,8 @@ impl Watched {
             prefix,
             watch,
             framing: None,
+            interim: None,
+            partial: Bytes::new(),
         }
     }
 
@@ -62,6 +77,34 @@ impl Watched {
             self.watch.refuse(number, why);
             self.framing = None;
         }
+    }
+
+    /// Writes the interim responses that wait. hyper flushes only what it has written to its end,
+    /// and the queue gives only what belongs to a request whose final response has not begun, so
+    /// that at this point they are between two messages.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_partial(cx))?;
+            let next = self.interim.as_ref().and_then(|queue| queue.next(cx));
+            match next {
+                Some(head) => self.partial = head,
+                None => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Writes the rest of an interim response that has begun. Nothing may come into its middle:
+    /// not even hyper's own `100 Continue`, which it sends while a final response is awaited.
+    fn poll_partial(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.partial.is_empty() {
+            let polled = Pin::new(&mut self.stream).poll_write(cx, &self.partial);
+            self.watch.note_write(polled.is_pending());
+            match ready!(polled)? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.partial.advance(written),
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -91,6 +134,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_partial(cx))?;
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.watch.note_write(polled.is_pending());
         polled
@@ -101,6 +145,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_partial(cx))?;
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
         self.watch.note_write(polled.is_pending());
         polled
@@ -118,6 +163,7 @@ impl AsyncWrite for Watched {
         {
             return Poll::Ready(Err(error));
         }
+        ready!(self.poll_interim(cx))?;
         let polled = Pin::new(&mut self.stream).poll_flush(cx);
         if polled.is_ready() {
             self.watch.note_flush();
@@ -127,5 +173,71 @@ impl AsyncWrite for Watched {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use http::header::LINK;
+    use http::{HeaderMap, HeaderValue, StatusCode};
+    use socket2::SockRef;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+    use crate::pipeline::Sink;
+
+    const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+    const BUFFER_BYTES: usize = 4096;
+
+    /// Two ends of a connection on which the kernel keeps as little as it can.
+    async fn narrow() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("a bound socket");
+        let client = TcpSocket::new_v4().expect("a socket");
+        client
+            .set_recv_buffer_size(BUFFER_BYTES as u32)
+            .expect("a fresh socket");
+        let client = client.connect(address).await.expect("a listener");
+        let (server, _) = listener.accept().await.expect("a client");
+        let set = SockRef::from(&server).set_send_buffer_size(BUFFER_BYTES);
+        set.expect("an open socket");
+        (server, client)
+    }
+
+    #[tokio::test]
+    async fn nothing_comes_into_a_head_that_has_begun() {
+        let (server, mut client) = narrow().await;
+        let queue = Arc::new(Queue::default());
+        let mut watched = Watched::http1(server, Bytes::new(), Watch::new(), Arc::clone(&queue));
+        let link = HeaderValue::try_from("x".repeat(15_000)).expect("a value");
+        let fields = HeaderMap::from_iter([(LINK, link)]);
+        let _turn = queue.begin();
+        for _ in 0..8 {
+            queue.offer(1, StatusCode::EARLY_HINTS, &fields);
+        }
+        let flushed = poll_fn(|cx| Poll::Ready(Pin::new(&mut watched).poll_flush(cx))).await;
+        assert!(flushed.is_pending() && !watched.partial.is_empty());
+        let reader = tokio::spawn(async move {
+            let mut text = String::new();
+            client.read_to_string(&mut text).await.map(|_| text)
+        });
+        watched
+            .write_all(CONTINUE.as_bytes())
+            .await
+            .expect("a client");
+        watched.flush().await.expect("a client");
+        drop(watched);
+        let text = reader.await.expect("a reader").expect("all bytes");
+        let heads: Vec<&str> = text.split_inclusive("\r\n\r\n").collect();
+        let is_whole = |head: &&str| head.starts_with("HTTP/1.1 103 ") && head.len() > 15_000;
+        assert_eq!(heads.iter().filter(|it| is_whole(it)).count(), 8);
+        assert!(
+            heads.contains(&CONTINUE) && heads.len() == 9,
+            "{}",
+            heads.len()
+        );
     }
 }

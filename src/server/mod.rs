@@ -6,6 +6,7 @@
 mod drain;
 mod framing;
 mod http;
+mod interim;
 mod io;
 mod listener;
 mod park;

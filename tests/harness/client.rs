@@ -103,7 +103,11 @@ impl Client {
 
     /// The next head, interim or final; `None` when the connection ended first.
     pub async fn any_head(&mut self) -> Option<Head> {
-        within("a response head", self.wire.head()).await
+        let head = within("a response head", self.wire.head()).await?;
+        if head.status() >= 200 {
+            self.framing = head.response_framing(self.to_head);
+        }
+        Some(head)
     }
 
     /// The head of the next final response; `None` when the connection ended first.
@@ -111,7 +115,6 @@ impl Client {
         loop {
             let head = self.any_head().await?;
             if head.status() >= 200 {
-                self.framing = head.response_framing(self.to_head);
                 return Some(head);
             }
         }
