@@ -21,6 +21,7 @@ mod journeys {
     mod coalesce;
     mod leaving;
 
+    mod expect;
     mod interim;
     mod limits;
     mod malformed;

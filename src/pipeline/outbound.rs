@@ -33,7 +33,9 @@ pub(super) fn request(
     let mut fields = exchange.request.headers.clone();
     headers::strip_hop_by_hop(&mut fields);
     headers::strip_framing(&mut fields);
-    // We answer an expectation ourselves, when the origin starts to read (RFC 9110 §10.1.1).
+    // RFC 9110 §10.1.1 would have a proxy forward an expectation, but hyper's client would not wait
+    // for what comes of it. So we answer it ourselves, when the body is wanted: when a connection
+    // to the origin is there and begins to take it.
     fields.remove(EXPECT);
     headers::append_via(&mut fields, exchange.request.version);
     join_cookies(&mut fields);

@@ -80,6 +80,9 @@ fn check(exchange: &Exchange) -> Result<(), Refusal> {
     if headers::via_loops(&request.headers) {
         return Err(Refusal::Loop);
     }
+    if headers::expects_the_unknown(request.version, &request.headers) {
+        return Err(Refusal::Expectation);
+    }
     // The client must not have us strip what the message's framing or routing hangs on.
     if headers::connection_is_hostile(&request.headers) {
         return Err(Refusal::Malformed("connection-names-end-to-end-field"));

@@ -55,6 +55,8 @@ pub enum Refusal {
     Loop,
     /// A method that is refused on principle.
     Method,
+    /// It expects what we do not know (RFC 9110 §10.1.1).
+    Expectation,
     /// A PURGE from a network that may not.
     PurgeForbidden,
 }
@@ -100,7 +102,11 @@ impl Synth {
     /// A request that we do not act upon.
     pub(super) fn refusal(exchange: Exchange, refusal: Refusal) -> Self {
         let mut answer = Answer::text(refusal.status(), refusal.text());
-        if !matches!(refusal, Refusal::Method | Refusal::PurgeForbidden) {
+        let is_sound = matches!(
+            refusal,
+            Refusal::Method | Refusal::Expectation | Refusal::PurgeForbidden
+        );
+        if !is_sound {
             exchange.site().telemetry.metrics.bad_request();
         }
         // What was refused is not read to its end, so where the next request begins is not known.
@@ -266,6 +272,7 @@ impl Refusal {
             Self::BodyTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::PurgeForbidden => StatusCode::FORBIDDEN,
         }
     }
@@ -278,6 +285,7 @@ impl Refusal {
             Self::BodyTooLong => "body-too-long",
             Self::Loop => "loop",
             Self::Method => "method-refused",
+            Self::Expectation => "expectation",
             Self::PurgeForbidden => "purge-forbidden",
         }
     }
@@ -290,6 +298,7 @@ impl Refusal {
             Self::BodyTooLong => "the request body is too long",
             Self::Loop => "the request goes in circles",
             Self::Method => "this method is not served here",
+            Self::Expectation => "only 100-continue can be expected here",
             Self::PurgeForbidden => "this client may not purge",
         }
     }

@@ -5,7 +5,7 @@
 
 use http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_TYPE, COOKIE, DATE, ETAG, EXPIRES, HOST, LAST_MODIFIED, PRAGMA, SET_COOKIE,
+    CONTENT_TYPE, COOKIE, DATE, ETAG, EXPECT, EXPIRES, HOST, LAST_MODIFIED, PRAGMA, SET_COOKIE,
     TRANSFER_ENCODING, VARY, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
@@ -94,6 +94,18 @@ pub fn via_loops(headers: &HeaderMap) -> bool {
             .is_some_and(|by| by.eq_ignore_ascii_case(PSEUDONYM.as_bytes()))
     });
     ours.take(VIA_HOPS_MAX).count() == VIA_HOPS_MAX
+}
+
+/// Whether a request expects something that nobody knows of.
+///
+/// RFC 9110 §10.1.1: "A server that receives an Expect field value containing a member other than
+/// 100-continue MAY respond with a 417 (Expectation Failed) status code to indicate that the
+/// unexpected expectation cannot be met." From HTTP/1.0 the field means nothing: "A server that
+/// receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that expectation."
+pub fn expects_the_unknown(version: Version, headers: &HeaderMap) -> bool {
+    version > Version::HTTP_10
+        && list::all_members(headers, &EXPECT)
+            .any(|member| !member.is_empty() && !member.eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Whether a successful answer to `method` may have changed the resource.
@@ -254,6 +266,26 @@ mod tests {
         assert!(!via_loops(&request), "six of ours, one of another");
         request.append(VIA, HeaderValue::from_static("1.1 copal, 1.1\tcopal"));
         assert!(via_loops(&request));
+    }
+
+    #[test]
+    fn only_one_expectation_is_known() {
+        // RFC 9110 §10.1.1.
+        #[rustfmt::skip]
+        let rows: [(Version, Lines, bool); 8] = [
+            (Version::HTTP_11, &[], false),
+            (Version::HTTP_11, &[("expect", "100-Continue,")], false),
+            (Version::HTTP_2, &[("expect", "100-continue")], false),
+            (Version::HTTP_11, &[("expect", "200-ok")], true),
+            (Version::HTTP_11, &[("expect", "100-continue, x")], true),
+            (Version::HTTP_11, &[("expect", "100-continue"), ("expect", "x=y")], true),
+            (Version::HTTP_2, &[("expect", "x")], true),
+            (Version::HTTP_10, &[("expect", "x")], false),
+        ];
+        for (version, lines, expected) in rows {
+            let found = expects_the_unknown(version, &headers(lines));
+            assert_eq!(found, expected, "{version:?} {lines:?}");
+        }
     }
 
     #[test]

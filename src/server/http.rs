@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, EXPECT, HeaderValue};
 use http::{Request, Response, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -224,6 +224,7 @@ async fn answer(
         .or_else(|| shared.refusal(&request));
     let version = request.version();
     let request = shared.admit(request, watch);
+    let expected = expected_body(&request);
     // "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx response
     // to an HTTP/1.0 client." (RFC 9110 §15.2)
     let turn = interim
@@ -239,7 +240,8 @@ async fn answer(
     if let Some(turn) = turn {
         turn.end().await;
     }
-    if version != Version::HTTP_2 && shared.drain.has_begun() {
+    let unread = expected.is_some_and(|body| !body.has_ended());
+    if version != Version::HTTP_2 && (unread || shared.drain.has_begun()) {
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -251,6 +253,20 @@ async fn answer(
         },
     };
     Ok(response.map(|body| Tracked { body, hold }))
+}
+
+/// The body that a client announces and perhaps keeps back, for it waits for a `100 Continue`;
+/// hyper sends that when somebody begins to read the body.
+///
+/// "A server that responds with a final status code before reading the entire request content
+/// SHOULD indicate whether it intends to close the connection […] or continue reading the request
+/// content." (RFC 9110 §10.1.1) We close: whether the body still comes is the client's choice, so
+/// where the next request begins is not known.
+fn expected_body(request: &Request<Body>) -> Option<Progress> {
+    if !request.headers().contains_key(EXPECT) {
+        return None;
+    }
+    request.extensions().get().cloned()
 }
 
 // === impl Shared ===
