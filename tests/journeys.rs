@@ -28,6 +28,7 @@ mod journeys {
     mod origin_faults;
     mod origin_pool;
     mod requests;
+    mod trailers;
 
     mod admin;
     mod log;
