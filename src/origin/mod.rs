@@ -108,8 +108,9 @@ impl Pool {
         &self,
         request: Request<Body>,
         upload: Option<&Progress>,
+        interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
-        let answer = self.try_servers(request, upload).await;
+        let answer = self.try_servers(request, upload, interim).await;
         match &answer {
             Ok(_) => self.sickness.recover(),
             Err(error) => self.sickness.note(error),

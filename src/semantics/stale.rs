@@ -1,8 +1,8 @@
 //! What a stale response is still good for, and how long (RFC 9111 §4.2.4, RFC 5861).
 //!
-//! Three windows begin together when freshness ends. In the first, Varnish's *grace*, the response
-//! is served while it is refreshed; in the second, *sick grace*, it stands in for an origin that
-//! fails; in the third, *keep*, it is only something to be validated. Who acts is the pipeline.
+//! Two windows begin together when freshness ends. In the first, Varnish's *grace*, the response is
+//! served while it is refreshed; in the second, *sick grace*, it stands in for an origin that fails.
+//! When both are over comes *keep*: it is only something to be validated. Who acts is the pipeline.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ use super::exchange::{Answered, Rules};
 use super::freshness::{Term, whole_seconds};
 use super::lifetime::{Basis, Granted};
 
-/// How long each use lasts, counted in seconds from the end of freshness.
+/// How long each use lasts, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Windows {
     while_revalidate_secs: u32,
@@ -87,10 +87,9 @@ impl Windows {
         Duration::from_secs(secs.into())
     }
 
-    /// How long it is worth keeping.
+    /// Until when it is worth keeping: an object lives for its lifetime, grace and keep.
     pub fn keep(&self) -> Duration {
-        self.if_error()
-            .max(Duration::from_secs(self.keep_secs.into()))
+        self.if_error() + Duration::from_secs(self.keep_secs.into())
     }
 }
 
@@ -223,10 +222,10 @@ mod tests {
         assert_eq!(after(64), Stale::WhileRevalidate);
         assert_eq!(after(65), Stale::IfError);
         assert_eq!(after(70), Stale::Kept);
-        assert_eq!(after(159), Stale::Kept);
-        assert_eq!(after(160), Stale::Over);
+        assert_eq!(after(169), Stale::Kept);
+        assert_eq!(after(170), Stale::Over);
         let purged = term.expired(at(NOW) + secs(20));
         assert_eq!(purged.stale(at(NOW) + secs(24)), Stale::WhileRevalidate);
-        assert_eq!(purged.stale(at(NOW) + secs(120)), Stale::Over);
+        assert_eq!(purged.stale(at(NOW) + secs(130)), Stale::Over);
     }
 }
