@@ -16,6 +16,8 @@ mod journeys {
     mod freshness;
     mod purge;
     mod range;
+    mod stale;
+    mod stale_if_error;
     mod vary;
 
     mod coalesce;

@@ -227,6 +227,17 @@ impl Response {
         self.field("age").and_then(|it| it.parse().ok())
     }
 
+    /// The seconds of freshness that Cache-Status says are left, negative once it is stale.
+    pub fn ttl(&self) -> Option<i64> {
+        self.cache_parameters()
+            .find_map(|it| it.strip_prefix("ttl=")?.parse().ok())
+    }
+
+    /// Served from the cache after its lifetime (RFC 9211 §2.1 and §2.4).
+    pub fn is_stale_hit(&self) -> bool {
+        self.is_hit() && self.ttl().is_some_and(|it| it < 0)
+    }
+
     /// A 200 with this body, whole.
     pub fn is_good(&self, body: &str) -> bool {
         self.status == 200 && self.end == End::Clean && self.body == body.as_bytes()
