@@ -14,8 +14,10 @@ mod journeys {
 
     mod conditional;
     mod freshness;
+    mod overrides;
     mod purge;
     mod range;
+    mod request_directives;
     mod stale;
     mod stale_if_error;
     mod vary;
