@@ -13,7 +13,10 @@ mod journeys {
     mod routing;
 
     mod conditional;
+    mod fold;
     mod freshness;
+    mod keys;
+    mod no_vary_search;
     mod overrides;
     mod purge;
     mod range;
