@@ -15,11 +15,14 @@ mod journeys {
     mod conditional;
     mod fold;
     mod freshness;
+    mod invalidation;
     mod keys;
+    mod methods;
     mod no_vary_search;
     mod overrides;
     mod purge;
     mod range;
+    mod query;
     mod request_directives;
     mod stale;
     mod stale_if_error;

@@ -1,0 +1,234 @@
+//! Methods other than GET (RFC 9110 §9, RFC 9111 §4.3.5): what they find in the cache and what they
+//! put there. Varnish's scenario 30. What they take out is in `invalidation.rs`; QUERY has a file
+//! of its own.
+
+use crate::harness::{Client, End, Fields, Origin, Proxy, Response};
+
+const FRESH: Fields<'static> = &[("cache-control", "max-age=60"), ("etag", "\"1\"")];
+
+async fn send(proxy: &Proxy, method: &str, path: &str, fields: Fields<'_>) -> Response {
+    let mut client = proxy.client().await;
+    client.request(method, path, fields).await;
+    client.response().await
+}
+
+// --- POST that fills -----------------------------------------------------------------------------
+
+/// A row: what it shows, the status and the fields of the answer to a POST of `/a`, whether that is
+/// the page from then on.
+type Posted = (&'static str, u16, Fields<'static>, bool);
+
+/// RFC 9110 §9.3.3: "Responses to POST requests are only cacheable when they include explicit
+/// freshness information […] and a Content-Location header field that has the same value as the
+/// POST's target URI […]. A cached POST response can be reused to satisfy a later GET or HEAD
+/// request."
+const POSTED: &[Posted] = &[
+    (
+        "its own URL",
+        200,
+        &[("content-location", "/a"), ("cache-control", "max-age=60")],
+        true,
+    ),
+    (
+        "in full",
+        200,
+        &[
+            ("content-location", "http://example.test/a"),
+            ("cache-control", "max-age=60"),
+        ],
+        true,
+    ),
+    ("no lifetime", 200, &[("content-location", "/a")], false),
+    (
+        "another URL",
+        200,
+        &[("content-location", "/b"), ("cache-control", "max-age=60")],
+        false,
+    ),
+    (
+        "no Content-Location",
+        200,
+        &[("cache-control", "max-age=60")],
+        false,
+    ),
+    (
+        "private",
+        200,
+        &[
+            ("content-location", "/a"),
+            ("cache-control", "private, max-age=60"),
+        ],
+        false,
+    ),
+    (
+        "an error",
+        500,
+        &[("content-location", "/a"), ("cache-control", "max-age=60")],
+        false,
+    ),
+];
+
+#[tokio::test]
+async fn an_answer_to_post_that_says_it_is_the_page_is_the_page() {
+    for &(name, status, fields, page) in POSTED {
+        let origin = Origin::start(async move |request, connection| match &*request.method {
+            "POST" => connection.respond(status, fields, "posted").await,
+            _ => connection.respond(200, FRESH, "got").await,
+        });
+        let proxy = Proxy::start(&origin).await;
+        let posted = proxy.client().await.send_body("POST", "/a", "text").await;
+        assert_eq!(posted.text(), "posted", "{name}");
+        let next = proxy.get("/a").await;
+        let body = if page { "posted" } else { "got" };
+        assert!(next.is_good(body), "{name}: {next:?}");
+        assert_eq!(next.is_hit(), page, "{name}: {next:?}");
+        let other = proxy.get("/b").await;
+        assert!(other.is_good("got"), "{name}: {other:?}");
+    }
+}
+
+// --- HEAD ----------------------------------------------------------------------------------------
+
+async fn head(client: &mut Client, path: &str) -> Response {
+    client.request("HEAD", path, &[]).await;
+    let response = client.response().await;
+    assert!(response.body.is_empty(), "{response:?}");
+    response
+}
+
+/// b00065: the length that the page has, and none of its bytes.
+#[tokio::test]
+async fn a_head_is_answered_from_the_stored_page() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let proxy = Proxy::start(&origin).await;
+    let mut client = proxy.client().await;
+    client.get("/a").await;
+    for _ in 0..2 {
+        let response = head(&mut client, "/a").await;
+        assert_eq!((response.status, response.end), (200, End::Clean));
+        assert!(
+            response.is_hit() && response.age().is_some(),
+            "{response:?}"
+        );
+        assert_eq!(response.field("content-length"), Some("5"));
+        assert_eq!(response.field("etag"), Some("\"1\""));
+    }
+    assert!(client.get("/a").await.is_good("hello"), "still in step");
+    assert_eq!(origin.requests().len(), 1);
+}
+
+/// r00679, r04245: nothing is stored by it that a GET could find, and its length is the origin's.
+#[tokio::test]
+async fn a_head_that_misses_stores_nothing() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let proxy = Proxy::start(&origin).await;
+    let mut client = proxy.client().await;
+    for _ in 0..2 {
+        let response = head(&mut client, "/a").await;
+        assert_eq!(response.field("content-length"), Some("5"), "{response:?}");
+        assert!(!response.is_hit(), "{response:?}");
+    }
+    let page = client.get("/a").await;
+    assert!(page.is_good("hello") && !page.is_hit(), "{page:?}");
+}
+
+/// An origin whose page is stale from the start and has then been replaced by another.
+fn replaced() -> Origin {
+    Origin::start(async |request, connection| match request.nth {
+        1 => {
+            let fields = [FRESH[0], FRESH[1], ("age", "62")];
+            connection.respond(200, &fields, "old").await;
+        }
+        _ => {
+            let fields = [FRESH[0], ("etag", "\"2\"")];
+            connection.respond(200, &fields, "newer").await;
+        }
+    })
+}
+
+/// RFC 9111 §4.3.5: a HEAD's answer tells of the page that a GET would bring. When its validators
+/// are not those of what is stored, what is stored is that page no more.
+#[tokio::test]
+async fn a_head_that_tells_of_another_page_ends_the_stored_one() {
+    let origin = replaced();
+    let proxy = Proxy::start(&origin).await;
+    let mut client = proxy.client().await;
+    assert!(client.get("/a").await.is_good("old"));
+    let response = head(&mut client, "/a").await;
+    assert_eq!(response.field("content-length"), Some("5"), "{response:?}");
+    assert!(client.get("/a").await.is_good("newer"));
+    let asked: Vec<_> = origin.requests().split_off(2);
+    assert!(
+        asked
+            .iter()
+            .all(|it| it.field("if-none-match") != Some("\"1\"")),
+        "{asked:?}"
+    );
+}
+
+/// Not even where the origin is away: the old page is known to be wrong.
+#[tokio::test]
+async fn a_page_that_a_head_has_ended_stands_in_for_nothing() {
+    let origin = replaced();
+    let proxy = Proxy::start(&origin).await;
+    let mut client = proxy.client().await;
+    assert!(client.get("/a").await.is_good("old"));
+    head(&mut client, "/a").await;
+    drop(origin);
+    assert_ne!(client.get("/a").await.text(), "old");
+}
+
+/// A HEAD has no body to give: it makes no stale page fresh, and brings none back.
+#[tokio::test]
+async fn a_head_revives_nothing() {
+    let origin = Origin::start(async |request, connection| {
+        let age = if request.nth == 1 { "62" } else { "0" };
+        let fields = [FRESH[0], ("age", age)];
+        connection
+            .respond(200, &fields, request.nth.to_string())
+            .await;
+    });
+    let proxy = Proxy::start(&origin).await;
+    let mut client = proxy.client().await;
+    client.get("/stale").await;
+    head(&mut client, "/stale").await;
+    let page = client.get("/stale").await;
+    assert_ne!(page.text(), "1", "{page:?}");
+
+    client.get("/purged").await;
+    client.get("/purged").await;
+    proxy
+        .purge("{\"url\":\"http://example.test/purged\"}")
+        .await;
+    head(&mut client, "/purged").await;
+    let page = client.get("/purged").await;
+    assert!(!["1", "2"].contains(&&*page.text()), "{page:?}");
+}
+
+// --- OPTIONS, TRACE, CONNECT ---------------------------------------------------------------------
+
+/// RFC 9110 §9.3.7: "Responses to the OPTIONS method are not cacheable."
+#[tokio::test]
+async fn an_answer_to_options_is_never_stored() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let proxy = Proxy::start(&origin).await;
+    for _ in 0..2 {
+        let response = send(&proxy, "OPTIONS", "/a", &[]).await;
+        assert!(response.says("fwd=method"), "{response:?}");
+    }
+    assert!(!proxy.get("/a").await.is_hit());
+    assert_eq!(origin.count("/a"), 3);
+}
+
+/// RFC 9110 §9.3.8: a TRACE shows the request's fields to whoever can send one; CONNECT makes a
+/// tunnel, which a gateway has no use for.
+#[tokio::test]
+async fn trace_and_connect_are_refused() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let proxy = Proxy::start(&origin).await;
+    let trace = send(&proxy, "TRACE", "/a", &[]).await;
+    assert_eq!(trace.status, 405, "{trace:?}");
+    let connect = send(&proxy, "CONNECT", "example.test:80", &[]).await;
+    assert!((400..500).contains(&connect.status), "{connect:?}");
+    assert!(origin.requests().is_empty());
+}
