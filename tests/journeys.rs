@@ -30,6 +30,7 @@ mod journeys {
 
     mod coalesce;
     mod leaving;
+    mod scenarios;
 
     mod expect;
     mod interim;
