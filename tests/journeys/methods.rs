@@ -220,6 +220,28 @@ async fn an_answer_to_options_is_never_stored() {
     assert_eq!(origin.count("/a"), 3);
 }
 
+#[tokio::test]
+async fn options_may_be_about_the_whole_server() {
+    let origin = Origin::answering(200, &[("allow", "GET")], "");
+    let proxy = Proxy::start(&origin).await;
+    let response = send(&proxy, "OPTIONS", "*", &[]).await;
+    assert_eq!(response.field("allow"), Some("GET"), "{response:?}");
+    assert_eq!(origin.last().path, "*");
+}
+
+/// RFC 9110 §7.6.2: "If the received value is zero (0), the intermediary MUST NOT forward the
+/// request; instead, the intermediary MUST respond as the final recipient."
+#[tokio::test]
+async fn options_that_may_go_no_further_is_answered_here() {
+    let origin = Origin::answering(200, &[], "hello");
+    let proxy = Proxy::start(&origin).await;
+    let here = send(&proxy, "OPTIONS", "/a", &[("max-forwards", "0")]).await;
+    assert!((200..300).contains(&here.status), "{here:?}");
+    assert!(origin.requests().is_empty());
+    send(&proxy, "OPTIONS", "/a", &[("max-forwards", "5")]).await;
+    assert_eq!(origin.last().field("max-forwards"), Some("4"));
+}
+
 /// RFC 9110 §9.3.8: a TRACE shows the request's fields to whoever can send one; CONNECT makes a
 /// tunnel, which a gateway has no use for.
 #[tokio::test]
