@@ -21,8 +21,8 @@ mod journeys {
     mod no_vary_search;
     mod overrides;
     mod purge;
-    mod range;
     mod query;
+    mod range;
     mod request_directives;
     mod stale;
     mod stale_if_error;

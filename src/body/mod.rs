@@ -150,6 +150,15 @@ impl Body {
         matches!(self.source, Source::Empty)
     }
 
+    /// All the bytes, if they are here in one piece.
+    pub fn whole(&self) -> Option<Bytes> {
+        match &self.source {
+            Source::Empty => Some(Bytes::new()),
+            Source::One(bytes) => Some(bytes.clone()),
+            _ => None,
+        }
+    }
+
     const fn new(source: Source) -> Self {
         Self {
             source,

@@ -18,6 +18,8 @@ use crate::semantics::query::QueryRule;
 /// How responses are cached.
 #[derive(Debug)]
 pub(super) struct Caching {
+    /// Whether it is done at all.
+    pub(super) enabled: bool,
     pub(super) rules: Arc<Rules>,
     /// Whether Cache-Control of requests is obeyed.
     pub(super) obeys_requests: bool,
@@ -57,6 +59,7 @@ impl Caching {
         );
         let content_max = usize::try_from(config.query_body_bytes_max);
         Self {
+            enabled: config.enabled,
             rules: Arc::new(config.rules.clone()),
             obeys_requests: config.obey_requests,
             on_range: match config.range {

@@ -55,7 +55,7 @@ pub(super) enum How {
     /// It is stale, and served all the same.
     Stale(Excuse),
     /// The origin has confirmed it for this request.
-    Revalidated { stored: bool },
+    Revalidated { fwd: Fwd, stored: bool },
     /// This request is bringing it.
     Miss {
         fwd: Fwd,
@@ -71,6 +71,8 @@ pub(super) enum How {
 pub(super) enum Excuse {
     /// It is being refreshed (Varnish: grace).
     Grace,
+    /// The client has said that it takes such a one.
+    Accepted,
     /// Its origin cannot be reached.
     Sick,
     /// Its origin was asked and failed, perhaps with this status.
@@ -234,7 +236,11 @@ impl How {
     /// Says whence the response comes, and how old it is unless it is new.
     fn stamp(&self, fields: &mut HeaderMap, object: &Object, arrived: SystemTime) {
         // A hit is judged by the time it arrived; all else has taken its time.
-        let now = if matches!(self, Self::Hit | Self::Stale(Excuse::Grace | Excuse::Sick)) {
+        let waited = !matches!(
+            self,
+            Self::Hit | Self::Stale(Excuse::Grace | Excuse::Accepted | Excuse::Sick)
+        );
+        let now = if !waited {
             arrived
         } else {
             clock::now()
@@ -258,8 +264,8 @@ impl How {
                 ..status
             },
             Self::Stale(excuse) => excuse.cache_status(ttl()),
-            Self::Revalidated { stored } => CacheStatus {
-                fwd: Some(Fwd::Stale),
+            Self::Revalidated { fwd, stored } => CacheStatus {
+                fwd: Some(*fwd),
                 fwd_status: Some(StatusCode::NOT_MODIFIED),
                 stored: *stored,
                 ttl: ttl(),
@@ -289,7 +295,7 @@ impl How {
 impl Excuse {
     fn cache_status(self, ttl: Option<i64>) -> CacheStatus {
         let (fwd, fwd_status) = match self {
-            Self::Grace | Self::Sick => (None, None),
+            Self::Grace | Self::Accepted | Self::Sick => (None, None),
             Self::Failed(status) => (Some(Fwd::Stale), status),
         };
         CacheStatus {
@@ -301,10 +307,11 @@ impl Excuse {
         }
     }
 
-    /// The directive of RFC 5861 that is acted upon, stated or not.
+    /// The directive that is acted upon, stated or not.
     fn detail(self) -> &'static str {
         match self {
             Self::Grace => "stale-while-revalidate",
+            Self::Accepted => "max-stale",
             Self::Sick | Self::Failed(_) => "stale-if-error",
         }
     }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::deliver::How;
-use super::errand::{Arrived, Brought, Errand};
+use super::errand::{Brought, Errand};
+use super::filing::Arrived;
 use super::flow::Step;
 use super::lookup::Lookup;
 use super::synth::Synth;
@@ -53,7 +54,7 @@ impl Fetch {
                 lookup.deliver(object, How::Miss { fwd, body, aged })
             }
             Arrived::Confirmed { object, stored } => {
-                lookup.deliver(object, How::Revalidated { stored })
+                lookup.deliver(object, How::Revalidated { fwd, stored })
             }
             Arrived::Private { response, why } => {
                 let status = CacheStatus {

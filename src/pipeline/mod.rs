@@ -9,6 +9,7 @@ mod deliver;
 mod errand;
 mod exchange;
 mod fetch;
+mod filing;
 mod flow;
 mod lookup;
 mod outbound;

@@ -4,13 +4,19 @@
 //! Keys are shaped by the operator's rules for a route and by what the origin has said of a path's
 //! queries; the same two shape the key of a request, here too.
 
-use http::Uri;
+use std::sync::Arc;
+
+use http::{Response, Uri};
 
 use super::Site;
+use super::caching::Caching;
+use super::exchange::Exchange;
 use super::route::Route;
+use crate::body::Body;
 use crate::clock;
 use crate::semantics::key::{KeyBuf, Scheme, normal_authority};
-use crate::store::{Purge, Store};
+use crate::semantics::no_vary_search::NoVarySearch;
+use crate::store::{Leader, Purge, Store};
 
 /// Not an absolute http or https URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,9 +34,7 @@ impl Route {
         authority: &str,
         target: &str,
     ) -> Keys {
-        let Some(caching) = &self.caching else {
-            return Keys::plain(KeyBuf::new(scheme, authority, target));
-        };
+        let caching = &self.caching;
         let ruled = KeyBuf::with_rule(scheme, authority, target, &caching.query);
         let variance = match caching.no_vary_search {
             true => store.variance(&ruled),
@@ -44,6 +48,12 @@ impl Route {
             None => Keys::plain(ruled),
         }
     }
+}
+
+/// A URL as an answer about to be filed sees it: its path may have another word on queries now.
+pub(super) struct Page {
+    /// The key without regard to No-Vary-Search; `None` where that is not honoured.
+    ruled: Option<KeyBuf>,
 }
 
 /// The keys of one request.
@@ -72,6 +82,40 @@ impl Keys {
     /// Both, if they are two.
     fn each(&self) -> impl Iterator<Item = &KeyBuf> {
         std::iter::once(&self.ruled).chain(&self.varied)
+    }
+}
+
+// === impl Page ===
+
+impl Page {
+    pub(super) fn of(exchange: &Exchange, key: &KeyBuf, caching: &Caching) -> Self {
+        let ruled = || {
+            let scheme = exchange.client.scheme;
+            KeyBuf::with_rule(scheme, key.authority(), &exchange.target(), &caching.query)
+        };
+        Self {
+            ruled: caching.no_vary_search.then(ruled),
+        }
+    }
+
+    /// Learns what the response says of its path's queries, and has it filed where those who know
+    /// it will look. An error's word, or its silence, is not the path's.
+    pub(super) fn file_under_its_word(&self, leader: Leader, response: &Response<Body>) -> Leader {
+        let Some(ruled) = self
+            .ruled
+            .as_ref()
+            .filter(|_| response.status().is_success())
+        else {
+            return leader;
+        };
+        let store = Arc::clone(leader.store());
+        let (said, known) = (NoVarySearch::of(response.headers()), store.variance(ruled));
+        if said.as_ref() == known.as_deref() {
+            return leader;
+        }
+        let key = said.as_ref().map(|said| ruled.under(said).to_key());
+        store.learn_variance(ruled, said);
+        leader.moved_to(&key.unwrap_or_else(|| ruled.to_key()))
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) enum Bypass {
     Cookie,
     /// A HEAD of which no GET is stored.
     Head,
+    /// A part that is not stored, nor shall be.
+    Range,
     /// The URL's answers could not be shared lately.
     HitForMiss,
 }
@@ -119,7 +121,7 @@ impl Bypass {
 
     fn fwd(self) -> Fwd {
         match self {
-            Self::Disabled | Self::RequestBody | Self::Cookie => Fwd::Bypass,
+            Self::Disabled | Self::RequestBody | Self::Cookie | Self::Range => Fwd::Bypass,
             Self::Method => Fwd::Method,
             Self::Head | Self::HitForMiss => Fwd::UriMiss,
         }
@@ -132,6 +134,7 @@ impl Bypass {
             Self::RequestBody => Some("request-body"),
             Self::Cookie => Some("cookie"),
             Self::Head => Some("head"),
+            Self::Range => Some("range"),
             Self::HitForMiss => Some("hit-for-miss"),
         }
     }

@@ -167,34 +167,31 @@ fn onward(mut exchange: Exchange, key: KeyBuf, route: Arc<Route>) -> Step {
             return Step::Synth(Synth::of_route(exchange, &route));
         }
     };
-    let why = match &route.caching {
-        None => Bypass::Disabled,
-        Some(caching) => match bypass(&exchange, caching) {
-            Some(why) => why,
-            None => {
-                let facet = caching.reduce(&mut exchange.request.headers);
-                return Step::Lookup(Lookup {
-                    exchange,
-                    key,
-                    facet,
-                    route,
-                    pool,
-                });
-            }
-        },
-    };
-    Step::Pass(Pass {
+    if let Some(why) = bypass(&exchange, &route.caching) {
+        return Step::Pass(Pass {
+            exchange,
+            key,
+            route,
+            pool,
+            why,
+        });
+    }
+    let facet = route.caching.reduce(&mut exchange.request.headers);
+    Step::Lookup(Lookup {
         exchange,
         key,
+        facet,
         route,
         pool,
-        why,
     })
 }
 
 /// Why a request must not be answered from the cache, if there is a reason.
 fn bypass(exchange: &Exchange, caching: &Caching) -> Option<Bypass> {
     let request = &exchange.request;
+    if !caching.enabled {
+        return Some(Bypass::Disabled);
+    }
     if request.method != Method::GET && request.method != Method::HEAD {
         return Some(Bypass::Method);
     }

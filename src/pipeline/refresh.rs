@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use super::Site;
-use super::errand::{Arrived, Errand};
+use super::errand::Errand;
+use super::filing::Arrived;
 use super::lookup::Lookup;
 use crate::store::{Leader, Object};
 use crate::telemetry::Refreshed;

@@ -18,8 +18,7 @@ pub(super) struct Route {
     pub(super) strip_prefix: Option<Box<str>>,
     pub(super) request_fields: Edits,
     pub(super) response_fields: Edits,
-    /// `None` where caching is switched off.
-    pub(super) caching: Option<Caching>,
+    pub(super) caching: Caching,
 }
 
 /// Who answers.
@@ -198,13 +197,12 @@ impl Route {
             config::Action::Redirect(redirect) => Action::Redirect(redirect.clone()),
             config::Action::Answer(answer) => Action::Answer(answer.clone()),
         };
-        let cache = &config.cache;
         Some(Self {
             action,
             strip_prefix: config.strip_prefix.as_deref().map(Into::into),
             request_fields: Edits::new(&config.request_fields),
             response_fields: Edits::new(&config.response_fields),
-            caching: cache.enabled.then(|| Caching::new(cache)),
+            caching: Caching::new(&config.cache),
         })
     }
 }

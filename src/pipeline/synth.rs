@@ -148,6 +148,12 @@ impl Synth {
         }
     }
 
+    /// The client wants nothing that is not stored, and nothing is (RFC 9111 §5.2.1.7).
+    pub(super) fn only_if_cached(exchange: Exchange) -> Self {
+        let answer = Answer::text(StatusCode::GATEWAY_TIMEOUT, "nothing usable is stored");
+        Self::own(exchange, answer, Outcome::Synth, "only-if-cached")
+    }
+
     /// Something of ours broke; it is logged where it happened.
     pub(super) fn internal(exchange: Exchange, fwd: Fwd) -> Self {
         let failure = Failure {

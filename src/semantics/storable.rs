@@ -29,6 +29,8 @@ pub enum WhyNot {
     /// The status is not cacheable by itself, and nothing said that this response is (§3), or the
     /// response asked to be understood and is not (§5.2.2.3).
     Status,
+    /// The request said `no-store` (§5.2.1.5), and requests are obeyed.
+    RequestNoStore,
     /// The response said `no-store` (§5.2.2.5).
     NoStore,
     /// The response said `private` (§5.2.2.7).
@@ -63,9 +65,10 @@ pub enum WhyNot {
 
 impl WhyNot {
     /// Every reason, in order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Method,
         Self::Status,
+        Self::RequestNoStore,
         Self::NoStore,
         Self::Private,
         Self::Authorization,
@@ -83,9 +86,13 @@ impl WhyNot {
     ];
 
     /// Whether other requests for the same will likely fare the same: then none is worth waiting
-    /// for. Want of room is a matter of the moment; a method and credentials are one client's.
+    /// for. Want of room is a matter of the moment; a method, credentials and
+    /// wishes are one client's.
     pub fn lasts(self) -> bool {
-        !matches!(self, Self::NoRoom | Self::Method | Self::Authorization)
+        !matches!(
+            self,
+            Self::NoRoom | Self::Method | Self::Authorization | Self::RequestNoStore
+        )
     }
 
     /// The reason as one token (RFC 9651 §3.3.4), for Cache-Status, metrics and logs.
@@ -93,6 +100,7 @@ impl WhyNot {
         match self {
             Self::Method => "method",
             Self::Status => "status",
+            Self::RequestNoStore => "request-no-store",
             Self::NoStore => "no-store",
             Self::Private => "private",
             Self::Authorization => "authorization",
