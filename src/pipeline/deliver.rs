@@ -115,7 +115,10 @@ impl Deliver {
             what,
         } = self;
         let (mut response, outcome) = match what {
-            What::Stored { object, how } => stored(&exchange, &object, how),
+            What::Stored { object, how } => {
+                exchange.entry.record.detail = how.detail(&object);
+                stored(&exchange, &object, how)
+            }
             What::Passed { response, status } => passed(&mut exchange, response, &status),
         };
         route.response_fields.apply(response.headers_mut());
@@ -236,14 +239,9 @@ impl How {
     /// Says whence the response comes, and how old it is unless it is new.
     fn stamp(&self, fields: &mut HeaderMap, object: &Object, arrived: SystemTime) {
         // A hit is judged by the time it arrived; all else has taken its time.
-        let waited = !matches!(
-            self,
-            Self::Hit | Self::Stale(Excuse::Grace | Excuse::Accepted | Excuse::Sick)
-        );
-        let now = if !waited {
-            arrived
-        } else {
-            clock::now()
+        let now = match self {
+            Self::Hit | Self::Stale(Excuse::Grace | Excuse::Accepted | Excuse::Sick) => arrived,
+            _ => clock::now(),
         };
         if !matches!(self, Self::Miss { aged: false, .. }) {
             let age = object.term().age(now).secs();
@@ -253,32 +251,45 @@ impl How {
     }
 
     fn cache_status(&self, object: &Object, now: SystemTime) -> HeaderValue {
-        let ttl = || Some(object.term().ttl_secs(now));
-        let status = CacheStatus::default();
+        let detail = self.detail(object);
+        let status = CacheStatus {
+            ttl: Some(object.term().ttl_secs(now)),
+            detail,
+            ..CacheStatus::default()
+        };
         match self {
-            Self::Hit => return cache_status::hit(),
+            Self::Hit if detail.is_none() => return cache_status::hit(),
+            Self::Hit => CacheStatus {
+                ttl: None,
+                ..status
+            },
             Self::Collapsed { fwd } => CacheStatus {
                 fwd: Some(*fwd),
                 collapsed: true,
-                ttl: ttl(),
                 ..status
             },
-            Self::Stale(excuse) => excuse.cache_status(ttl()),
+            Self::Stale(excuse) => excuse.over(status),
             Self::Revalidated { fwd, stored } => CacheStatus {
                 fwd: Some(*fwd),
                 fwd_status: Some(StatusCode::NOT_MODIFIED),
                 stored: *stored,
-                ttl: ttl(),
                 ..status
             },
             Self::Miss { fwd, .. } => CacheStatus {
                 fwd: Some(*fwd),
                 stored: true,
-                ttl: ttl(),
                 ..status
             },
         }
         .to_value()
+    }
+
+    /// What is worth saying beyond the parameters of RFC 9211.
+    fn detail(&self, object: &Object) -> Option<&'static str> {
+        match self {
+            Self::Stale(excuse) => Some(excuse.detail()),
+            _ => object.term().is_overridden().then_some("ttl-by-route"),
+        }
     }
 
     /// A reader from the object's first byte.
@@ -293,17 +304,14 @@ impl How {
 // === impl Excuse ===
 
 impl Excuse {
-    fn cache_status(self, ttl: Option<i64>) -> CacheStatus {
-        let (fwd, fwd_status) = match self {
-            Self::Grace | Self::Accepted | Self::Sick => (None, None),
-            Self::Failed(status) => (Some(Fwd::Stale), status),
-        };
-        CacheStatus {
-            fwd,
-            fwd_status,
-            ttl,
-            detail: Some(self.detail()),
-            ..CacheStatus::default()
+    fn over(self, status: CacheStatus) -> CacheStatus {
+        match self {
+            Self::Grace | Self::Accepted | Self::Sick => status,
+            Self::Failed(fwd_status) => CacheStatus {
+                fwd: Some(Fwd::Stale),
+                fwd_status,
+                ..status
+            },
         }
     }
 

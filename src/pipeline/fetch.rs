@@ -49,12 +49,21 @@ impl Fetch {
             return Step::Synth(Synth::internal(lookup.exchange, fwd));
         };
         lookup.exchange.entry.record.fetched = Some(fetched);
+        lookup.arrived(arrived, fwd)
+    }
+}
+
+// === impl Lookup: what it was for ===
+
+impl Lookup {
+    /// Hands out what has come of the origin's answer.
+    pub(super) fn arrived(self, arrived: Arrived, fwd: Fwd) -> Step {
         match arrived {
             Arrived::Stored { object, body, aged } => {
-                lookup.deliver(object, How::Miss { fwd, body, aged })
+                self.deliver(object, How::Miss { fwd, body, aged })
             }
             Arrived::Confirmed { object, stored } => {
-                lookup.deliver(object, How::Revalidated { fwd, stored })
+                self.deliver(object, How::Revalidated { fwd, stored })
             }
             Arrived::Private { response, why } => {
                 let status = CacheStatus {
@@ -63,9 +72,9 @@ impl Fetch {
                     detail: Some(why.as_str()),
                     ..CacheStatus::default()
                 };
-                lookup.deliver_passed(response, &status)
+                self.deliver_passed(response, status)
             }
-            Arrived::Failed(failure) => lookup.fail(failure, fwd),
+            Arrived::Failed(failure) => self.fail(failure, fwd),
         }
     }
 }

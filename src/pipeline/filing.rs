@@ -5,7 +5,7 @@
 //! `errand.rs`.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::header::{AGE, CONTENT_LENGTH, DATE, VIA};
 use http::{HeaderMap, Method, Response, StatusCode, Version};
@@ -92,6 +92,20 @@ impl Filing {
             page: Page::of(exchange, &lookup.key, caching),
             stale,
             refused: lookup.forbids_storing(),
+        }
+    }
+
+    /// For the answer to a POST, to which nothing but its own word gives a lifetime.
+    pub(super) fn of_post(lookup: &Lookup, leader: Leader) -> Self {
+        let targets = lookup.caching().rules.targets.clone();
+        let rules = Rules {
+            targets,
+            keep: Duration::ZERO,
+            ..Rules::default()
+        };
+        Self {
+            rules: Arc::new(rules),
+            ..Self::new(lookup, leader, None)
         }
     }
 
@@ -293,7 +307,7 @@ fn speaks_of_resource(status: StatusCode) -> bool {
 ///
 /// RFC 5861 §4: "an error is any situation that would result in a 500, 502, 503, or 504 HTTP
 /// response status code being returned."
-fn is_outage(status: StatusCode) -> bool {
+pub(super) fn is_outage(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502..=504)
 }
 

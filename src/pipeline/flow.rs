@@ -1,8 +1,8 @@
 //! The journey of one request, all of it on this screen.
 //!
 //! ```text
-//! Receive → Lookup → (Wait | Fetch | Pass) → Deliver → Done
-//!         ↘ Purge | Synth                  ↗
+//! Receive → (Query →) Lookup → (Wait | Fetch | Pass) → Deliver → Done
+//!         ↘ Purge | Synth                             ↗
 //! ```
 //!
 //! Each step owns what is known by then and gives the next step. `docs/journey.md` has the
@@ -20,6 +20,7 @@ use super::fetch::Fetch;
 use super::lookup::Lookup;
 use super::pass::Pass;
 use super::purge::Purge;
+use super::query::Query;
 use super::receive::Receive;
 use super::synth::{self, Refusal, Synth};
 use super::wait::Wait;
@@ -34,6 +35,8 @@ const STEPS_MAX: usize = 24;
 pub(super) enum Step {
     /// A request from a client.
     Receive(Receive),
+    /// Has a route, and a question whose content is part of the key.
+    Query(Query),
     /// Has a route and a key.
     Lookup(Lookup),
     /// Has a follower's permit: someone else is asking.
@@ -68,6 +71,7 @@ pub async fn serve(
         step = match step {
             Step::Receive(it) => it.run(),
             Step::Lookup(it) => it.run(),
+            Step::Query(it) => Box::pin(it.run()).await,
             // Boxed: hyper moves this future about, and a hit should not carry their state along.
             Step::Wait(it) => Box::pin(it.run()).await,
             Step::Fetch(it) => Box::pin(it.run()).await,
@@ -97,6 +101,7 @@ impl Step {
     fn name(&self) -> &'static str {
         match self {
             Self::Receive(_) => "receive",
+            Self::Query(_) => "query",
             Self::Lookup(_) => "lookup",
             Self::Wait(_) => "wait",
             Self::Fetch(_) => "fetch",

@@ -60,8 +60,11 @@ enum Next {
         fwd: Fwd,
         stale: Option<Arc<Object>>,
     },
-    /// Hand the request on as it is.
-    Pass(Bypass),
+    /// Hand the request on as it is; `stored` is what it may be told of.
+    Pass {
+        why: Bypass,
+        stored: Option<Arc<Object>>,
+    },
 }
 
 // === impl Lookup ===
@@ -77,7 +80,7 @@ impl Lookup {
             Next::Refresh { object, excuse } => self.deliver_refreshing(object, excuse),
             Next::Ask { fwd, stale } => self.ask(fwd, stale),
             Next::AskAlone { fwd, stale } => self.ask_alone(fwd, stale),
-            Next::Pass(why) => self.pass(why),
+            Next::Pass { why, stored } => self.pass(why, stored),
         }
     }
 
@@ -85,7 +88,7 @@ impl Lookup {
         match self.find(self.exchange.now) {
             Found::Object(object) if !self.may_use(&object) => Next::alone(Fwd::Request, None),
             Found::Object(object) => self.decide_on(object),
-            Found::Uncacheable if self.has_range() => Next::Pass(Bypass::HitForMiss),
+            Found::Uncacheable if self.has_range() => Next::pass(Bypass::HitForMiss),
             Found::Uncacheable => Next::alone(Fwd::UriMiss, None),
             Found::Absent { others: true } => self.decide_on_miss(Fwd::VaryMiss),
             Found::Absent { others: false } => self.decide_on_miss(Fwd::UriMiss),
@@ -119,7 +122,10 @@ impl Lookup {
                 self.exchange.site().store.forget(&key, &object);
                 self.decide_on_miss(fwd)
             }
-            _ if self.is_head() => Next::Pass(Bypass::Head),
+            _ if self.is_head() => Next::Pass {
+                why: Bypass::Head,
+                stored: Some(object),
+            },
             _ if object.term().always_validate() => Next::alone(fwd, Some(object)),
             Stale::IfError | Stale::Kept => self.ask_with_others(fwd, Some(object)),
         }
@@ -127,8 +133,8 @@ impl Lookup {
 
     fn decide_on_miss(&self, fwd: Fwd) -> Next {
         match self.caching().on_range {
-            _ if self.is_head() => Next::Pass(Bypass::Head),
-            OnRange::Pass if self.has_range() => Next::Pass(Bypass::Range),
+            _ if self.is_head() => Next::pass(Bypass::Head),
+            OnRange::Pass if self.has_range() => Next::pass(Bypass::Range),
             _ => self.ask_with_others(fwd, None),
         }
     }
@@ -202,11 +208,11 @@ impl Lookup {
     }
 
     /// The origin's answer, for this client alone.
-    pub(super) fn deliver_passed(self, response: Response<Body>, status: &CacheStatus) -> Step {
+    pub(super) fn deliver_passed(self, response: Response<Body>, status: CacheStatus) -> Step {
         let Self {
             exchange, route, ..
         } = self;
-        Step::Deliver(Deliver::passed(exchange, route, response, *status))
+        Step::Deliver(Deliver::passed(exchange, route, response, status))
     }
 
     /// Serves it at once, and has it refreshed by a task that no client waits for, unless somebody
@@ -258,7 +264,7 @@ impl Lookup {
     /// Asks the origin without company.
     pub(super) fn ask_alone(self, fwd: Fwd, stale: Option<Arc<Object>>) -> Step {
         if self.is_head() {
-            return self.pass(Bypass::Head);
+            return self.pass(Bypass::Head, stale);
         }
         let leader = self.exchange.site().store.alone(&self.key.to_key());
         self.fetch(leader, fwd, stale, false)
@@ -279,13 +285,14 @@ impl Lookup {
         })
     }
 
-    fn pass(self, why: Bypass) -> Step {
+    fn pass(self, why: Bypass, stored: Option<Arc<Object>>) -> Step {
         Step::Pass(Pass {
             exchange: self.exchange,
             key: self.key,
             route: self.route,
             pool: self.pool,
             why,
+            stored,
         })
     }
 }
@@ -299,6 +306,10 @@ impl Next {
 
     fn refresh(object: Arc<Object>, excuse: Excuse) -> Self {
         Self::Refresh { object, excuse }
+    }
+
+    fn pass(why: Bypass) -> Self {
+        Self::Pass { why, stored: None }
     }
 
     fn alone(fwd: Fwd, stale: Option<Arc<Object>>) -> Self {

@@ -17,6 +17,7 @@ mod page;
 mod partial;
 mod pass;
 mod purge;
+mod query;
 mod receive;
 mod refresh;
 mod route;

@@ -38,6 +38,9 @@ pub(super) fn request(
     // to the origin is there and begins to take it.
     fields.remove(EXPECT);
     headers::append_via(&mut fields, exchange.request.version);
+    if exchange.request.method == Method::OPTIONS {
+        headers::count_hop(&mut fields);
+    }
     join_cookies(&mut fields);
     name_client(&mut fields, exchange, authority);
     if let Some(host) = pool

@@ -5,21 +5,29 @@
 //! invalidates what is stored of the URL.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use http::header::{CONTENT_LOCATION, HeaderMap, LOCATION};
+use http::{Method, Response, StatusCode};
 use tracing::debug;
 
-use super::deliver::Deliver;
+use super::deliver::{Deliver, Excuse, How};
 use super::exchange::Exchange;
+use super::filing::{Arrival, Filing, is_outage};
 use super::flow::Step;
+use super::lookup::Lookup;
 use super::outbound;
 use super::route::Route;
 use super::synth::{self, Synth};
+use crate::body::Body;
 use crate::clock;
-use crate::origin::{Answer, Pool};
+use crate::origin::{self, Answer, Pool};
 use crate::semantics::cache_status::{CacheStatus, Fwd};
+use crate::semantics::conditional::head_disagrees;
 use crate::semantics::headers;
 use crate::semantics::key::KeyBuf;
-use crate::store::{self, Failure};
+use crate::semantics::reference::Target;
+use crate::store::{self, Failure, Object};
 use crate::telemetry::Fetched;
 
 /// A request that the cache has no part in.
@@ -29,6 +37,8 @@ pub(super) struct Pass {
     pub(super) route: Arc<Route>,
     pub(super) pool: Arc<Pool>,
     pub(super) why: Bypass,
+    /// What is stored, but not to be used as it is, of what a HEAD asks about.
+    pub(super) stored: Option<Arc<Object>>,
 }
 
 /// Why a request goes past the cache.
@@ -53,58 +63,162 @@ pub(super) enum Bypass {
 // === impl Pass ===
 
 impl Pass {
-    pub(super) async fn run(self) -> Step {
-        let Self {
-            mut exchange,
-            key,
-            route,
-            pool,
-            why,
-        } = self;
-        let mut request = outbound::request(&exchange, key.authority(), &route, &pool);
-        *request.body_mut() = std::mem::take(&mut exchange.body);
-        let began = clock::instant();
-        let (upload, interim) = (exchange.upload.as_ref(), exchange.interim.as_ref());
-        let answer = pool.send(request, upload, interim).await;
+    pub(super) async fn run(mut self) -> Step {
+        let began = (clock::instant(), clock::now());
+        let answer = self.send().await;
         let server = answer
             .as_ref()
             .ok()
             .map(|answer| Arc::clone(&answer.server));
-        let origin = Arc::clone(pool.name());
-        exchange.entry.record.fetched = Some(Fetched {
-            origin,
+        self.exchange.entry.record.fetched = Some(Fetched {
+            origin: Arc::clone(self.pool.name()),
             server,
-            duration: began.elapsed(),
+            duration: began.0.elapsed(),
         });
         match answer {
-            Ok(Answer { response, .. }) => {
-                if headers::invalidates(&exchange.request.method) && !is_error(response.status()) {
-                    let (store, now) = (&exchange.site().store, clock::now());
-                    store.purge(&key.to_key(), store::Purge::Hard, now);
-                }
-                Step::Deliver(Deliver::passed(
-                    exchange,
-                    route,
-                    response,
-                    why.cache_status(),
-                ))
-            }
-            Err(error) => {
-                debug!(origin = &**pool.name(), error = %synth::causes(&error), "no answer");
-                let failure = Failure {
-                    status: error.status(),
-                    detail: error.kind.as_str(),
-                    origin_status: None,
-                };
-                Step::Synth(Synth::failure(exchange, failure, why.fwd()))
-            }
+            Ok(Answer { response, .. }) => self.answered(response, began.1),
+            Err(error) => self.failed(&error),
         }
+    }
+
+    async fn send(&mut self) -> Result<Answer, origin::Error> {
+        let (key, exchange) = (&self.key, &mut self.exchange);
+        let body = std::mem::take(&mut exchange.body);
+        let request = outbound::request(exchange, key.authority(), &self.route, &self.pool);
+        let request = request.map(|_| body);
+        let (upload, interim) = (exchange.upload.as_ref(), exchange.interim.as_ref());
+        self.pool.send(request, upload, interim).await
+    }
+
+    fn answered(self, response: Response<Body>, requested_at: SystemTime) -> Step {
+        if self.can_be_stood_in_for(response.status()) {
+            return self.stand_in(Some(response.status()));
+        }
+        if headers::invalidates(&self.exchange.request.method) && !is_error(response.status()) {
+            self.invalidate(response.headers());
+        }
+        self.heed_head(&response);
+        if self.is_the_page(&response) {
+            return self.adopt(response, requested_at);
+        }
+        let status = self.why.cache_status();
+        Step::Deliver(Deliver::passed(self.exchange, self.route, response, status))
+    }
+
+    fn failed(self, error: &origin::Error) -> Step {
+        debug!(origin = &**self.pool.name(), error = %synth::causes(error), "no answer");
+        if self.can_be_stood_in_for(error.status()) {
+            return self.stand_in(None);
+        }
+        let failure = Failure {
+            status: error.status(),
+            detail: error.kind.as_str(),
+            origin_status: None,
+        };
+        Step::Synth(Synth::failure(self.exchange, failure, self.why.fwd()))
+    }
+
+    /// RFC 9111 §4.4: "A cache MUST invalidate the target URI […]. A cache MAY invalidate other URIs
+    /// when it receives a non-error status code in response to an unsafe request method […]. In
+    /// particular, the URI(s) in the Location and Content-Location response header fields (if
+    /// present) are candidates for invalidation".
+    fn invalidate(&self, answer: &HeaderMap) {
+        let target = self.target();
+        let pointed_to = [LOCATION, CONTENT_LOCATION]
+            .into_iter()
+            .filter_map(|name| target.resolve(answer.get(name)?.to_str().ok()?))
+            // "However, a cache MUST NOT trigger an invalidation under these conditions if the
+            // origin […] of the URI to be invalidated differs from that of the target URI".
+            .filter(|it| (it.scheme, &it.authority) == (target.scheme, &target.authority));
+        let site = self.exchange.site();
+        for it in pointed_to.chain([target.clone()]) {
+            let keys = site.keys(it.scheme, &it.authority, &it.path_and_query);
+            site.purge_keys(&keys, store::Purge::Hard);
+        }
+    }
+
+    /// The URI that was asked for.
+    fn target(&self) -> Target {
+        Target {
+            scheme: self.exchange.client.scheme,
+            authority: self.key.authority().to_owned(),
+            path_and_query: self.exchange.target().into_owned(),
+        }
+    }
+
+    /// A HEAD's answer tells of the page that a GET would bring (RFC 9111 §4.3.5). Where that is
+    /// not the one that is stored, no use is left for this.
+    fn heed_head(&self, response: &Response<Body>) {
+        let Some(stored) = self.stored.as_ref() else {
+            return;
+        };
+        let (known, len_bytes) = (stored.validators(), stored.length().exact());
+        if response.status() == StatusCode::OK
+            && stored.head().status() == StatusCode::OK
+            && head_disagrees(&known, len_bytes, response.headers())
+        {
+            let key = self.key.to_key();
+            self.exchange.site().store.forget(&key, stored);
+        }
+    }
+
+    /// Whether what is stored is a better answer than this (RFC 5861 §4).
+    fn can_be_stood_in_for(&self, status: StatusCode) -> bool {
+        let usable = |it: &Arc<Object>| it.term().stands_in(clock::now());
+        is_outage(status) && self.stored.as_ref().is_some_and(usable)
+    }
+
+    fn stand_in(self, status: Option<StatusCode>) -> Step {
+        let how = How::Stale(Excuse::Failed(status));
+        match self.stored {
+            Some(object) => Step::Deliver(Deliver::stored(self.exchange, self.route, object, how)),
+            // Whoever calls this has seen that there is one.
+            None => Step::Synth(Synth::internal(self.exchange, self.why.fwd())),
+        }
+    }
+
+    /// RFC 9110 §9.3.3: "Responses to POST requests are only cacheable when they include explicit
+    /// freshness information (\[...\]) and a Content-Location header field that has the same value as
+    /// the POST's target URI (\[...\]). A cached POST response can be reused to satisfy a later GET or
+    /// HEAD request."
+    fn is_the_page(&self, response: &Response<Body>) -> bool {
+        let target = self.target();
+        let location = response.headers().get(CONTENT_LOCATION);
+        let points_to = location.and_then(|it| target.resolve(it.to_str().ok()?));
+        self.route.caching.enabled
+            && self.exchange.request.method == Method::POST
+            && response.status() == StatusCode::OK
+            && points_to == Some(target)
+    }
+
+    /// Stores it as what a GET would have brought, if it may be.
+    fn adopt(mut self, response: Response<Body>, requested_at: SystemTime) -> Step {
+        // Stored under what the GETs will be looked up by.
+        let facet = self
+            .route
+            .caching
+            .reduce(&mut self.exchange.request.headers);
+        let lookup = Lookup {
+            exchange: self.exchange,
+            key: self.key,
+            facet,
+            route: self.route,
+            pool: self.pool,
+        };
+        let leader = lookup.exchange.site().store.alone(&lookup.key.to_key());
+        let filing = Filing::of_post(&lookup, leader);
+        let arrival = Arrival {
+            response,
+            requested_at,
+            received_at: clock::now(),
+        };
+        lookup.arrived(filing.settle(arrival), self.why.fwd())
     }
 }
 
 /// "A 'non-error response' is one with a 2xx (Successful) or 3xx (Redirection) status code."
 /// (RFC 9111 §4.4)
-fn is_error(status: http::StatusCode) -> bool {
+fn is_error(status: StatusCode) -> bool {
     !(status.is_success() || status.is_redirection())
 }
 

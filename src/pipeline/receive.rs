@@ -1,6 +1,6 @@
 //! The first step: is this a request we may act upon, whose is it, and what is to be done?
 //!
-//! Comes from the server. Goes to Lookup, Pass, Purge or Synth.
+//! Comes from the server. Goes to Lookup, Query, Pass, Purge or Synth.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -15,6 +15,7 @@ use super::flow::Step;
 use super::lookup::Lookup;
 use super::pass::{Bypass, Pass};
 use super::purge::Purge;
+use super::query::Query;
 use super::route::{Action, Route};
 use super::synth::{Refusal, Synth};
 use crate::semantics::headers;
@@ -43,6 +44,11 @@ impl Receive {
         if let Some(how) = asked_to_purge(&exchange) {
             return purge(exchange, key, how);
         }
+        if exchange.request.method == Method::OPTIONS
+            && headers::goes_no_further(&exchange.request.headers)
+        {
+            return Step::Synth(Synth::final_recipient(exchange));
+        }
         match route {
             Some(route) => onward(exchange, key, route),
             None => Step::Synth(Synth::no_route(exchange)),
@@ -54,7 +60,11 @@ impl Receive {
 fn find(exchange: &Exchange) -> Result<(KeyBuf, Option<Arc<Route>>), Refusal> {
     let authority = authority(exchange)?;
     let target = exchange.target();
-    let path = target.split('?').next().unwrap_or("/");
+    let path = match target.split('?').next() {
+        // `OPTIONS *` is about the host as a whole.
+        None | Some("*") => "/",
+        Some(path) => path,
+    };
     let route = exchange.site().routes.find(&authority, path).cloned();
     let scheme = exchange.client.scheme;
     let key = match &route {
@@ -174,6 +184,15 @@ fn onward(mut exchange: Exchange, key: KeyBuf, route: Arc<Route>) -> Step {
             route,
             pool,
             why,
+            stored: None,
+        });
+    }
+    if headers::is_query(&exchange.request.method) {
+        return Step::Query(Query {
+            exchange,
+            key,
+            route,
+            pool,
         });
     }
     let facet = route.caching.reduce(&mut exchange.request.headers);
@@ -192,10 +211,12 @@ fn bypass(exchange: &Exchange, caching: &Caching) -> Option<Bypass> {
     if !caching.enabled {
         return Some(Bypass::Disabled);
     }
-    if request.method != Method::GET && request.method != Method::HEAD {
+    let is_query = headers::is_query(&request.method) && caching.query_content_bytes_max > 0;
+    let is_read = request.method == Method::GET || request.method == Method::HEAD;
+    if !is_read && !is_query {
         return Some(Bypass::Method);
     }
-    if !exchange.body.is_empty() {
+    if !is_query && !exchange.body.is_empty() {
         return Some(Bypass::RequestBody);
     }
     caching

@@ -15,7 +15,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use super::exchange::Exchange;
 use super::flow::Step;
 use super::route::{Action, Route};
-use crate::body::Body;
+use crate::body::{self, Body};
 use crate::config;
 use crate::semantics::cache_status::{self, CacheStatus, Fwd};
 use crate::semantics::headers;
@@ -152,6 +152,31 @@ impl Synth {
     pub(super) fn only_if_cached(exchange: Exchange) -> Self {
         let answer = Answer::text(StatusCode::GATEWAY_TIMEOUT, "nothing usable is stored");
         Self::own(exchange, answer, Outcome::Synth, "only-if-cached")
+    }
+
+    /// An OPTIONS that may go no further than here (RFC 9110 §7.6.2).
+    pub(super) fn final_recipient(exchange: Exchange) -> Self {
+        let answer = Answer {
+            status: StatusCode::NO_CONTENT,
+            fields: HeaderMap::new(),
+            body: Bytes::new(),
+        };
+        Self::own(exchange, answer, Outcome::Synth, "max-forwards")
+    }
+
+    /// The content that was needed to look for an answer did not come whole.
+    pub(super) fn upload_failed(exchange: Exchange, error: &body::Error) -> Self {
+        let (status, detail) = match error {
+            body::Error::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "upload-too-large"),
+            body::Error::Stalled => (StatusCode::REQUEST_TIMEOUT, "upload-stalled"),
+            _ => (StatusCode::BAD_REQUEST, "upload-broken"),
+        };
+        let failure = Failure {
+            status,
+            detail,
+            origin_status: None,
+        };
+        Self::failure(exchange, failure, Fwd::UriMiss)
     }
 
     /// Something of ours broke; it is logged where it happened.

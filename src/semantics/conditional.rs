@@ -13,7 +13,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::date;
-use super::headers::strip_hop_by_hop;
+use super::headers::{is_query, strip_hop_by_hop};
 use super::list;
 
 /// What a stored response can be validated by, as its fields have it (RFC 9110 §8.8).
@@ -130,7 +130,8 @@ impl<'a> Iterator for EntityTags<'a> {
 /// If-Match and If-Unmodified-Since apply to origin servers, which is what a reverse proxy "acts as
 /// \[...\] for the outbound connection" (§3.7). The order is that of §13.2.2. Allocates nothing.
 pub fn evaluate(method: &Method, request: &HeaderMap, stored: &Validators) -> Precondition {
-    let read_only = method == Method::GET || method == Method::HEAD;
+    // RFC 10008: a QUERY is as safe as a GET, and its conditions mean the same.
+    let read_only = [Method::GET, Method::HEAD].contains(method) || is_query(method);
     if request.contains_key(IF_MATCH) {
         if !any_tag(request, &IF_MATCH, stored, EntityTag::equals_strongly) {
             return Precondition::Failed;

@@ -6,7 +6,9 @@
 //! byte for byte, names included: two rules, of yesterday and today, never take one another's
 //! responses for their own.
 
+use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName};
+use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
 use super::{cookies, vary};
@@ -66,12 +68,20 @@ impl Facet {
     /// The facet of a request that has none.
     pub const NONE: Self = Self(SmallVec::new_const());
 
-    /// The same with the digest of the content of a QUERY.
+    /// The same for a QUERY (RFC 10008), whose content, and what is said of it, is part of what it
+    /// asks and so of its key.
+    ///
+    /// Of the content there is its SHA-256: nobody can make another that has the same.
     #[must_use]
-    pub fn with_content(mut self, digest: &[u8; 32]) -> Self {
+    pub fn with_content(mut self, request: &HeaderMap, content: &[u8]) -> Self {
+        let mut bytes = Vec::new();
+        for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
+            vary::append(&name, request, &mut bytes);
+        }
         // What comes before ends with a NUL, and what follows one never begins like this.
         self.0.push(b'?');
-        self.0.extend_from_slice(digest);
+        self.0.extend_from_slice(&Sha256::digest(content));
+        self.0.extend_from_slice(&bytes);
         self
     }
 
@@ -122,8 +132,12 @@ mod tests {
             by("x-region").facet(&request)
         );
         assert_eq!(FacetRule::default().facet(&request), Facet::NONE);
-        let contents = [[1; 32], [2; 32]].map(|digest| Facet::NONE.with_content(&digest));
-        assert_ne!(contents[0], contents[1]);
-        assert_ne!(contents[0], Facet::NONE);
+        let of = |kind: &'static str, content: &[u8]| {
+            Facet::NONE.with_content(&headers(&[("content-type", kind)]), content)
+        };
+        assert_eq!(of("text/plain", b"a"), of("text/plain", b"a"));
+        assert_ne!(of("text/plain", b"a"), of("text/plain", b"b"));
+        assert_ne!(of("text/plain", b"a"), of("text/html", b"a"));
+        assert_ne!(of("text/plain", b""), Facet::NONE);
     }
 }

@@ -5,8 +5,8 @@
 
 use http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_TYPE, COOKIE, DATE, ETAG, EXPECT, EXPIRES, HOST, LAST_MODIFIED, PRAGMA, SET_COOKIE,
-    TRANSFER_ENCODING, VARY, VIA,
+    CONTENT_TYPE, COOKIE, DATE, ETAG, EXPECT, EXPIRES, HOST, LAST_MODIFIED, MAX_FORWARDS, PRAGMA,
+    SET_COOKIE, TRANSFER_ENCODING, VARY, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
@@ -14,6 +14,9 @@ use super::list;
 
 /// The name by which this proxy is known in Via and Cache-Status.
 pub(super) const PSEUDONYM: &str = "copal";
+
+/// Other methods that are registered as safe.
+const SAFE: [&str; 4] = ["QUERY", "PROPFIND", "REPORT", "SEARCH"];
 
 /// How often a request may have passed a proxy of our name before it counts as going in circles.
 const VIA_HOPS_MAX: usize = 8;
@@ -112,9 +115,36 @@ pub fn expects_the_unknown(version: Version, headers: &HeaderMap) -> bool {
 ///
 /// RFC 9111 §4.4: "A cache MUST invalidate the target URI when it receives a non-error status code
 /// in response to an unsafe request method (including methods whose safety is unknown)." The safe
-/// ones are those of RFC 9110 §9.2.1.
+/// ones are those of RFC 9110 §9.2.1 and others of the registry that §16.1 speaks of.
 pub fn invalidates(method: &Method) -> bool {
     ![Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(method)
+        && !SAFE.contains(&method.as_str())
+}
+
+/// Whether a request is a safe question with content (RFC 10008).
+pub fn is_query(method: &Method) -> bool {
+    method.as_str() == "QUERY"
+}
+
+/// Whether an OPTIONS has come as far as it may.
+///
+/// RFC 9110 §7.6.2: "If the received value is zero (0), the intermediary MUST NOT forward the
+/// request; instead, the intermediary MUST respond as the final recipient."
+pub fn goes_no_further(request: &HeaderMap) -> bool {
+    max_forwards(request) == Some(0)
+}
+
+/// Counts this hop (RFC 9110 §7.6.2): "the intermediary MUST generate an updated Max-Forwards field
+/// in the forwarded message with a field value that is \[...\] the received value decremented by
+/// one".
+pub fn count_hop(request: &mut HeaderMap) {
+    if let Some(left) = max_forwards(request) {
+        request.insert(MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
+    }
+}
+
+fn max_forwards(request: &HeaderMap) -> Option<u64> {
+    request.get(MAX_FORWARDS)?.to_str().ok()?.parse().ok()
 }
 
 /// The fields that Connection names.

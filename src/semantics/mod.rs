@@ -8,6 +8,7 @@
 
 pub mod key;
 pub mod query;
+pub mod reference;
 
 mod list;
 mod structured;

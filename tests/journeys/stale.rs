@@ -344,11 +344,25 @@ async fn grace_is_given_by_default_or_by_decree() {
 
 #[tokio::test]
 async fn no_grace_is_given_against_the_responses_will() {
-    for line in ["default_grace = \"30s\"", "grace = \"30s\""] {
-        let graceful = |origin: &Origin| Proxy::before(origin).table("cache", line);
-        assert_stale(graceful, FORBIDDEN).await;
-    }
+    let graceful = |origin: &Origin| Proxy::before(origin).table("cache", DEFAULT_GRACE);
+    assert_stale(graceful, FORBIDDEN).await;
 }
+
+/// What s-maxage only implies (RFC 9111 §5.2.2.10) gives way to the operator's `grace`, what is
+/// said outright does not: sites built for one CDN write `s-maxage=1, stale-while-revalidate=600`.
+#[tokio::test]
+async fn the_operators_grace_overrules_an_implication_only() {
+    let graceful = |origin: &Origin| Proxy::before(origin).table("cache", "grace = \"30s\"");
+    const ROWS: &[Row] = &[
+        ("s-maxage=60", "62", true),
+        ("s-maxage=60, stale-while-revalidate=30", "62", true),
+        ("s-maxage=60, proxy-revalidate", "62", false),
+        ("max-age=60, must-revalidate", "62", false),
+    ];
+    assert_stale(graceful, ROWS).await;
+}
+
+const DEFAULT_GRACE: &str = "default_grace = \"30s\"";
 
 // --- who asks ------------------------------------------------------------------------------------
 

@@ -1,0 +1,99 @@
+//! QUERY: a safe and idempotent question whose content is part of what is asked (RFC 10008), so the
+//! key has to hold it before anything can be looked up.
+//!
+//! Comes from Receive. Goes to Lookup, with the content in the request's facet; to Pass when there
+//! is more of it than is held for this; to Synth when it breaks off.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+
+use super::exchange::Exchange;
+use super::flow::Step;
+use super::lookup::Lookup;
+use super::pass::{Bypass, Pass};
+use super::route::Route;
+use super::synth::Synth;
+use crate::body::{Body, Error};
+use crate::origin::Pool;
+use crate::semantics::key::KeyBuf;
+
+/// A question that may have been answered before.
+pub(super) struct Query {
+    pub(super) exchange: Exchange,
+    pub(super) key: KeyBuf,
+    pub(super) route: Arc<Route>,
+    pub(super) pool: Arc<Pool>,
+}
+
+/// What was read of a content.
+enum Read {
+    Whole(Bytes),
+    /// There is more than that.
+    Part(Body),
+}
+
+// === impl Query ===
+
+impl Query {
+    pub(super) async fn run(self) -> Step {
+        let Self {
+            mut exchange,
+            key,
+            route,
+            pool,
+        } = self;
+        let body = std::mem::take(&mut exchange.body);
+        let content = match read(body, route.caching.query_content_bytes_max).await {
+            Ok(Read::Whole(content)) => content,
+            Ok(Read::Part(body)) => {
+                exchange.body = body;
+                return Step::Pass(Pass {
+                    exchange,
+                    key,
+                    route,
+                    pool,
+                    why: Bypass::RequestBody,
+                    stored: None,
+                });
+            }
+            Err(error) => return Step::Synth(Synth::upload_failed(exchange, &error)),
+        };
+        let fields = &mut exchange.request.headers;
+        let facet = route.caching.reduce(fields).with_content(fields, &content);
+        exchange.body = Body::full(content);
+        exchange.upload = None;
+        Step::Lookup(Lookup {
+            exchange,
+            key,
+            facet,
+            route,
+            pool,
+        })
+    }
+}
+
+/// Reads a body of up to `bytes_max`.
+async fn read(mut body: Body, bytes_max: usize) -> Result<Read, Error> {
+    let too_long = |bytes: u64| usize::try_from(bytes).is_ok_and(|it| it > bytes_max);
+    if too_long(body.size_hint().lower()) {
+        return Ok(Read::Part(body));
+    }
+    let mut content = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        // Trailers never get here.
+        let Ok(piece) = frame?.into_data() else {
+            continue;
+        };
+        content.extend_from_slice(&piece);
+        if content.len() > bytes_max {
+            return Ok(Read::Part(Body::chain([
+                Body::full(content.freeze()),
+                body,
+            ])));
+        }
+    }
+    Ok(Read::Whole(content.freeze()))
+}
