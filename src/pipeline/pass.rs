@@ -83,9 +83,8 @@ impl Pass {
 
     async fn send(&mut self) -> Result<Answer, origin::Error> {
         let (key, exchange) = (&self.key, &mut self.exchange);
-        let body = std::mem::take(&mut exchange.body);
-        let request = outbound::request(exchange, key.authority(), &self.route, &self.pool);
-        let request = request.map(|_| body);
+        let mut request = outbound::request(exchange, key.authority(), &self.route, &self.pool);
+        *request.body_mut() = std::mem::take(&mut exchange.body);
         let (upload, interim) = (exchange.upload.as_ref(), exchange.interim.as_ref());
         self.pool.send(request, upload, interim).await
     }
