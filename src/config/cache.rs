@@ -78,6 +78,7 @@ pub(super) struct RawCacheRules {
     status_ttl: Option<RawStatusTtl>,
     error_ttl_max: Given<Period>,
     heuristic: Option<bool>,
+    heuristic_max: Given<Period>,
     targeted: RawNames,
     grace: Given<Period>,
     default_grace: Given<Period>,
@@ -146,7 +147,12 @@ fn rules_of_profile(profile: Profile) -> Rules {
     let is_rfc = profile == Profile::Rfc;
     Rules {
         error_ttl_max: (!is_rfc).then_some(Duration::from_secs(10)),
-        heuristic: is_rfc,
+        heuristic: true,
+        // As long as Varnish keeps what says nothing of its lifetime.
+        heuristic_max: match is_rfc {
+            true => Duration::from_secs(86_400),
+            false => Duration::from_secs(120),
+        },
         targets: vec![HeaderName::from_static("cdn-cache-control")],
         stale_if_error: Duration::from_secs(3_600),
         keep: Duration::from_secs(86_400),
@@ -210,6 +216,7 @@ impl RawCacheRules {
             }),
             error_ttl_max: units::given_period(&self.error_ttl_max).or(base.error_ttl_max),
             heuristic: self.heuristic.unwrap_or(base.heuristic),
+            heuristic_max: units::period(&self.heuristic_max, base.heuristic_max),
             targets: names::over(&self.targeted, &base.targets, targeted_field, report),
             grace: units::given_period(&self.grace).or(base.grace),
             default_grace: units::period(&self.default_grace, base.default_grace),
@@ -281,6 +288,7 @@ default_ttl = "2m"
 status_ttl = { "4xx" = "5s", 404 = "10s", "301" = "1h" }
 error_ttl_max = "3m"
 heuristic = true
+heuristic_max = "8m"
 targeted = ["Copal-Cache-Control", "cdn-cache-control"]
 grace = "4m"
 default_grace = "5m"
@@ -314,6 +322,7 @@ fold = { accept_encoding = ["GZIP"], accept_language = ["en"], user_agent = true
                 status_ttl,
                 error_ttl_max: Some(minutes(3)),
                 heuristic: true,
+                heuristic_max: minutes(8),
                 targets: ["copal-cache-control", "cdn-cache-control"]
                     .map(HeaderName::from_static)
                     .to_vec(),

@@ -138,17 +138,19 @@ fn each_table_of_keys_is_in_the_example_and_in_the_docs() {
 fn the_profile_sets_five_defaults() {
     let rfc = parse(&format!("profile = \"rfc\"\n{MINIMAL}"), "f").unwrap();
     let cache = &rfc.sites[0].routes[0].cache;
-    assert!(cache.rules.heuristic && cache.rules.store_set_cookie && cache.ignore_cookies);
+    assert!(cache.rules.store_set_cookie && cache.ignore_cookies);
+    assert_eq!(cache.rules.heuristic_max, Duration::from_secs(86_400));
     assert_eq!(cache.rules.error_ttl_max, None);
     assert!(!rfc.origins["a"].refuse_unknown_coding);
     let cautious = parse(MINIMAL, "f").unwrap();
     let shy = &cautious.sites[0].routes[0].cache;
-    assert!(!shy.rules.heuristic && !shy.rules.store_set_cookie && !shy.ignore_cookies);
+    assert!(!shy.rules.store_set_cookie && !shy.ignore_cookies);
+    assert_eq!(shy.rules.heuristic_max, Duration::from_secs(120));
     assert_eq!(shy.rules.error_ttl_max, Some(Duration::from_secs(10)));
     assert!(cautious.origins["a"].refuse_unknown_coding);
     let (mut rest, mut same) = (cache.clone(), shy.clone());
     for it in [&mut rest, &mut same] {
-        it.rules.heuristic = false;
+        it.rules.heuristic_max = Duration::ZERO;
         it.rules.store_set_cookie = false;
         it.rules.error_ttl_max = None;
         it.ignore_cookies = false;

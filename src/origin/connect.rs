@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderName, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -25,6 +25,8 @@ use super::error::{Error, Kind, Phase, Retry};
 use super::interim::Interim;
 use super::peer::{Limits, Peer};
 use crate::body::{self, Body, Progress};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// The largest head an origin may send, and what one connection may buffer.
 const HEAD_BYTES_MAX: usize = 96 * 1024;
@@ -51,6 +53,8 @@ pub(super) struct Lease {
     reused: bool,
     /// The upload of the exchange, if it has one.
     upload: Option<Progress>,
+    /// How long the server says that it keeps the connection.
+    keeps: Option<Duration>,
 }
 
 /// A request that did not reach the origin, or whose answer did not come.
@@ -160,6 +164,7 @@ impl Lease {
             connection,
             reused,
             upload: None,
+            keeps: None,
         }
     }
 
@@ -177,7 +182,10 @@ impl Lease {
     ) -> Result<Response<Body>, Unsent> {
         self.upload = upload.cloned();
         match self.connection.sender.try_send_request(request).await {
-            Ok(response) => Ok(response.map(|body| self.body(body, silence_max))),
+            Ok(response) => {
+                self.keeps = kept_alive(response.headers());
+                Ok(response.map(|body| self.body(body, silence_max)))
+            }
             Err(mut failed) => {
                 let request = failed.take_message().map(Box::new);
                 let error = sort(failed.into_error(), request.is_some());
@@ -208,8 +216,20 @@ impl Lease {
         {
             return;
         }
-        self.peer.give_back(self.connection);
+        self.peer.give_back(self.connection, self.keeps);
     }
+}
+
+/// How long a server says that it keeps an idle connection: `Keep-Alive: timeout=5` (RFC 2068
+/// §19.7.1.1), which Node.js sends unasked. A request that meets a connection just closed cannot
+/// always be sent again, so a fifth is left for what is on the wire.
+fn kept_alive(fields: &HeaderMap) -> Option<Duration> {
+    let words = fields.get(KEEP_ALIVE)?.to_str().ok()?;
+    let timeout = words
+        .split([',', ' '])
+        .find_map(|word| word.trim().strip_prefix("timeout="))?;
+    let seconds: u32 = timeout.parse().ok()?;
+    Some(Duration::from_secs(seconds.into()) * 4 / 5)
 }
 
 /// Has hyper report what the server says before its answer. Without a listener it drops that.
@@ -310,5 +330,29 @@ impl HttpBody for OriginBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_server_may_say_how_long_it_keeps_a_connection() {
+        for (value, expected_ms) in [
+            ("timeout=5", Some(4000)),
+            ("timeout=5, max=1000", Some(4000)),
+            ("max=1000, timeout=1", Some(800)),
+            ("timeout=0", Some(0)),
+            ("max=1000", None),
+            ("timeout=soon", None),
+            ("timeout=99999999999", None),
+        ] {
+            let fields = HeaderMap::from_iter([(KEEP_ALIVE, HeaderValue::from_static(value))]);
+            let found = kept_alive(&fields);
+            assert_eq!(found, expected_ms.map(Duration::from_millis), "{value}");
+        }
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Limits {
 struct Idle {
     connection: Connection,
     since: Instant,
+    /// How long it is worth waiting here.
+    lasts: Duration,
 }
 
 /// What happened with a server since the start.
@@ -111,21 +113,21 @@ impl Peer {
     /// The freshest idle connection that is alive.
     async fn take_idle(&self) -> Option<Connection> {
         loop {
-            let Idle {
-                mut connection,
-                since,
-            } = self.idle.lock().pop_back()?;
-            if since.elapsed() < self.limits.idle_timeout && connection.ready().await {
-                return Some(connection);
+            let mut idle = self.idle.lock().pop_back()?;
+            if !idle.is_over() && idle.connection.ready().await {
+                return Some(idle.connection);
             }
         }
     }
 
     /// Takes a connection back whose response has been read to its end.
-    pub(super) fn give_back(&self, connection: Connection) {
+    /// It waits for as long as is configured, or as its server `keeps` it, if that is less.
+    pub(super) fn give_back(&self, connection: Connection, keeps: Option<Duration>) {
         if connection.is_closed() {
             return;
         }
+        let idle_timeout = self.limits.idle_timeout;
+        let lasts = keeps.map_or(idle_timeout, |keeps| keeps.min(idle_timeout));
         let mut idle = self.idle.lock();
         if idle.len() >= self.limits.idle_max {
             idle.pop_front();
@@ -134,16 +136,16 @@ impl Peer {
             idle.push_back(Idle {
                 connection,
                 since: clock::instant(),
+                lasts,
             });
         }
     }
 
     /// Closes connections that have been idle for too long or were closed by the server.
     pub(super) fn tidy(&self) {
-        let idle_timeout = self.limits.idle_timeout;
         self.idle
             .lock()
-            .retain(|idle| idle.since.elapsed() < idle_timeout && !idle.connection.is_closed());
+            .retain(|idle| !idle.is_over() && !idle.connection.is_closed());
     }
 
     pub(super) fn count_request(&self) {
@@ -172,5 +174,13 @@ impl Peer {
             idle: self.idle.lock().len(),
             errors,
         }
+    }
+}
+
+// === impl Idle ===
+
+impl Idle {
+    fn is_over(&self) -> bool {
+        self.since.elapsed() >= self.lasts
     }
 }

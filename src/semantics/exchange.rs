@@ -7,6 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
+/// RFC 9111 §4.2.2 sets no limit to a guess; RFC 7234 §5.5.4 wanted a warning above 24 hours, and one
+/// that outlives a day is no longer noticed to be a guess.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 /// What the operator decides where the RFCs leave a choice. The default is the RFCs' own word:
 /// nothing is guessed, overridden or served stale that did not say so itself, and what can be
 /// validated is kept while there is room.
@@ -23,6 +27,8 @@ pub struct Rules {
     pub error_ttl_max: Option<Duration>,
     /// Whether such a response may get a lifetime from its Last-Modified (RFC 9111 §4.2.2).
     pub heuristic: bool,
+    /// The longest lifetime that is guessed like this.
+    pub heuristic_max: Duration,
     /// The targeted fields (RFC 9213) that are for this cache, in order of preference.
     pub targets: Vec<HeaderName>,
     /// How long a stale response may be served while it is refreshed, whatever it says itself.
@@ -78,6 +84,7 @@ impl Default for Rules {
             status_ttl: Vec::new(),
             error_ttl_max: None,
             heuristic: false,
+            heuristic_max: DAY,
             targets: Vec::new(),
             grace: None,
             default_grace: Duration::ZERO,

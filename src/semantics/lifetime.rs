@@ -13,12 +13,6 @@ use super::directives::Directives;
 use super::exchange::{Answered, Rules};
 use super::targeted::Governing;
 
-/// The longest lifetime that is guessed from a Last-Modified.
-///
-/// RFC 9111 §4.2.2 sets no limit; RFC 7234 §5.5.4 wanted a warning above 24 hours, and a guess that
-/// outlives a day is no longer noticed to be one.
-const HEURISTIC_MAX: Duration = Duration::from_secs(24 * 3600);
-
 /// A lifetime, and on whose word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Granted {
@@ -105,7 +99,7 @@ impl Granted {
         // §4.2.2: heuristics are for heuristically cacheable statuses and for responses that "have
         // been marked as explicitly cacheable (e.g., with a public response directive)".
         match (by_status || directives.public) && rules.heuristic && chosen.is_none() {
-            true => tenth_since_change(answered),
+            true => tenth_since_change(answered, rules.heuristic_max),
             false => Self::NOTHING,
         }
     }
@@ -153,11 +147,11 @@ fn until_expires(answered: &Answered) -> Duration {
 
 /// RFC 9111 §4.2.2: "caches are encouraged to use a heuristic expiration value that is no more than
 /// some fraction of the interval since that time. A typical setting of this fraction might be 10%."
-fn tenth_since_change(answered: &Answered) -> Granted {
+fn tenth_since_change(answered: &Answered, max: Duration) -> Granted {
     let unchanged = date_of(answered, &LAST_MODIFIED)
         .and_then(|changed| generated_at(answered).duration_since(changed).ok());
     match unchanged {
-        Some(interval) => Granted::new(Basis::Heuristic, (interval / 10).min(HEURISTIC_MAX)),
+        Some(interval) => Granted::new(Basis::Heuristic, (interval / 10).min(max)),
         None => Granted::NOTHING,
     }
 }

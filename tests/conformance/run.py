@@ -33,7 +33,6 @@ RETRIES_MAX = 10
 # The whole suite takes half a minute; its client has no timeout of its own.
 SECONDS_MAX = 300
 
-# Node closes a kept connection after 5 s, so that the pool lets go of it before.
 CONFIG = """
 profile = "{profile}"
 [log]
@@ -42,7 +41,6 @@ level = "warn"
 address = "127.0.0.1:0"
 [origins.suite]
 servers = ["http://127.0.0.1:{origin}"]
-idle_timeout = "4s"
 [[site]]
 hosts = ["*"]
 origin = "suite"

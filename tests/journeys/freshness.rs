@@ -240,16 +240,45 @@ async fn any_final_status_is_stored_when_it_says_for_how_long() {
 }
 
 #[tokio::test]
-async fn heuristics_and_set_cookie_are_for_the_rfc_profile() {
+async fn a_lifetime_is_guessed_from_the_last_change() {
     let old = http_date(-864_000);
-    let heuristic = [("last-modified", &*old)];
+    let changed = [("last-modified", &*old)];
+    let with_cookie = [("last-modified", &*old), ("set-cookie", "a=b")];
+    for profile in ["cautious", "rfc"] {
+        let rows: &[Row] = &[
+            ("§4.2.2 heuristic", 200, &changed, true),
+            ("for a 404, too", 404, &changed, true),
+            ("§7.3 not beside a cookie", 200, &with_cookie, false),
+        ];
+        assert_reuse(profile, rows).await;
+    }
+}
+
+/// A guess is bounded, more tightly by the cautious.
+#[tokio::test]
+async fn a_guess_is_bounded_by_the_profile() {
+    let old = http_date(-8_640_000);
+    for (profile, seconds) in [("cautious", 120), ("rfc", 86_400)] {
+        let old = old.clone();
+        let origin = Origin::start(async move |_, connection| {
+            let fields = [("last-modified", &*old)];
+            connection.respond(200, &fields, "hello").await;
+        });
+        let proxy = Proxy::before(&origin).profile(profile).start().await;
+        let ttl = proxy.get("/a").await.ttl();
+        let near = seconds - 3..=seconds;
+        assert!(
+            ttl.is_some_and(|ttl| near.contains(&ttl)),
+            "{profile}: {ttl:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn set_cookie_is_stored_under_the_rfc_profile_alone() {
     let cookie = [("cache-control", "max-age=60"), ("set-cookie", "a=b")];
     for (profile, reused) in [("cautious", false), ("rfc", true)] {
-        let rows: &[Row] = &[
-            ("§4.2.2 heuristic", 200, &heuristic, reused),
-            ("for a 404, too", 404, &heuristic, reused),
-            ("§7.3 Set-Cookie", 200, &cookie, reused),
-        ];
+        let rows: &[Row] = &[("§7.3 Set-Cookie", 200, &cookie, reused)];
         assert_reuse(profile, rows).await;
     }
 }

@@ -48,6 +48,33 @@ async fn an_unsolicited_answer_ends_the_connection() {
     assert!(proxy.get("/b").await.is_good("/b"));
 }
 
+/// Node.js closes after five seconds and says so: a POST that met the closed connection could not be
+/// sent again.
+#[tokio::test]
+async fn a_connection_is_kept_no_longer_than_its_server_says() {
+    let origin = Origin::start(async |request, connection| {
+        let timeout = match &*request.path {
+            "/short" => "timeout=0",
+            _ => "timeout=60, max=1000",
+        };
+        connection
+            .respond(200, &[("keep-alive", timeout)], "hello")
+            .await;
+    });
+    let proxy = Proxy::start(&origin).await;
+    let mut client = proxy.client().await;
+    for (path, connections) in [("/long", 1), ("/long", 1), ("/short", 1), ("/long", 2)] {
+        let response = client.get(path).await;
+        assert!(response.is_good("hello"), "{response:?}");
+        assert_eq!(
+            response.field("keep-alive"),
+            None,
+            "it is for our ears alone"
+        );
+        assert_eq!(origin.connections(), connections, "{path}");
+    }
+}
+
 /// Row 24.
 #[tokio::test]
 async fn a_connection_that_closed_while_idle_costs_nothing() {
