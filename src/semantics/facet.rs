@@ -90,6 +90,24 @@ impl Facet {
     }
 }
 
+/// A facet for people to read: fields and cookies with their values, and whether there is content.
+pub(super) fn in_words(facet: &[u8]) -> String {
+    let mut words = Vec::new();
+    for piece in facet.split(|byte| *byte == 0) {
+        match piece {
+            [] => {}
+            // The digest says nothing to anybody, and may have a NUL of its own.
+            [b'?', ..] => {
+                words.push("content".to_owned());
+                break;
+            }
+            [b';', cookies @ ..] => words.push(String::from_utf8_lossy(cookies).into_owned()),
+            field => words.push(String::from_utf8_lossy(field).replacen('\u{1}', "=", 1)),
+        }
+    }
+    words.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::headers;
@@ -120,6 +138,21 @@ mod tests {
         ];
         for (lines, same) in rows {
             assert_eq!(facet(lines) == plain, same, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_facet_can_be_read() {
+        #[rustfmt::skip]
+        let rows = [
+            (facet(&[("x-currency", "EUR"), ("cookie", "plan=a; x=1; lang=de")]), "x-currency=EUR, plan=a;lang=de"),
+            (facet(&[("x-currency", "")]), "x-currency="),
+            (facet(&[]), "x-currency"),
+            (Facet::NONE, ""),
+            (Facet::NONE.with_content(&[0; 32]), "content"),
+        ];
+        for (facet, words) in rows {
+            assert_eq!(in_words(facet.as_bytes()), words);
         }
     }
 

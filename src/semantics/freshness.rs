@@ -159,6 +159,11 @@ impl Term {
         self.overridden
     }
 
+    /// Whether a soft purge has ended its freshness before its time.
+    pub fn is_expired(&self) -> bool {
+        self.expired
+    }
+
     /// What it is good for once it is stale.
     pub fn windows(&self) -> &Windows {
         &self.windows

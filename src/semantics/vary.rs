@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use http::header::{ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, VARY};
 use http::{HeaderMap, HeaderName};
 
-use super::facet::Facet;
+use super::facet::{self, Facet};
 use super::list;
 
 /// The most field names that a Vary is followed for; with more it counts as `*`.
@@ -127,6 +127,21 @@ impl Variant {
         self.0.as_ref().map_or(&[], |chosen| &chosen.names)
     }
 
+    /// The request fields that choose, each with its value in normal form; `None` for a field that
+    /// the request did not have.
+    pub fn chosen(&self) -> impl Iterator<Item = (&HeaderName, Option<&[u8]>)> {
+        let values = self.0.as_ref().map_or(&[][..], |chosen| chosen.values());
+        // As `encode` writes them: a value begins with a 1 and ends before a 0.
+        let values = values.split(|byte| *byte == 0);
+        let pairs = self.names().iter().zip(values);
+        pairs.map(|(name, value)| (name, value.strip_prefix(b"\x01")))
+    }
+
+    /// What else of the request is part of the key, in words; empty if nothing is.
+    pub fn facet_in_words(&self) -> String {
+        facet::in_words(self.facet())
+    }
+
     /// Whether both are for requests of the same facet.
     pub fn has_facet_of(&self, other: &Self) -> bool {
         self.facet() == other.facet()
@@ -154,11 +169,14 @@ impl Chosen {
             .unwrap_or_default()
     }
 
-    fn fits(&self, request: &HeaderMap) -> bool {
-        let mut rest = self
-            .values
+    fn values(&self) -> &[u8] {
+        self.values
             .get(self.facet_len as usize..)
-            .unwrap_or_default();
+            .unwrap_or_default()
+    }
+
+    fn fits(&self, request: &HeaderMap) -> bool {
+        let mut rest = self.values();
         let fits = |name| {
             encode(name, request, |bytes, fold| {
                 match rest.split_at_checked(bytes.len()) {
@@ -319,6 +337,25 @@ mod tests {
                 "{names}: {other:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_variant_tells_what_chose_it() {
+        let stored = variant(
+            "b, a, accept-language",
+            &[("accept-language", "EN ,de"), ("b", "")],
+        );
+        let chosen: Vec<_> = stored
+            .chosen()
+            .map(|(name, it)| (name.as_str(), it))
+            .collect();
+        let expected: [(&str, Option<&[u8]>); 3] = [
+            ("a", None),
+            ("accept-language", Some(b"en,de")),
+            ("b", Some(b"")),
+        ];
+        assert_eq!(chosen, expected);
+        assert_eq!(Variant::default().chosen().count(), 0);
     }
 
     #[test]
