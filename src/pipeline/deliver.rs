@@ -130,6 +130,9 @@ impl Deliver {
 fn stored(exchange: &Exchange, object: &Arc<Object>, how: How) -> (Response<Body>, Outcome) {
     let request = &exchange.request;
     let outcome = how.outcome();
+    if how.is_hit() {
+        object.count_hit();
+    }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = object.head().status();
     *response.headers_mut() = object.head().to_fields(3);
@@ -216,7 +219,7 @@ fn passed(
 }
 
 /// What was asked past the cache is a pass; what the cache did not have is a miss.
-fn outcome_of(fwd: Fwd) -> Outcome {
+pub(super) fn outcome_of(fwd: Fwd) -> Outcome {
     match fwd {
         Fwd::Bypass | Fwd::Method | Fwd::Request => Outcome::Pass,
         _ => Outcome::Miss,
@@ -236,13 +239,19 @@ impl How {
         }
     }
 
+    /// Whether the object was there and the origin not asked: what RFC 9211 §2.1 calls a hit.
+    fn is_hit(&self) -> bool {
+        match self {
+            Self::Hit => true,
+            Self::Stale(excuse) => !matches!(excuse, Excuse::Failed(_)),
+            _ => false,
+        }
+    }
+
     /// Says whence the response comes, and how old it is unless it is new.
     fn stamp(&self, fields: &mut HeaderMap, object: &Object, arrived: SystemTime) {
         // A hit is judged by the time it arrived; all else has taken its time.
-        let now = match self {
-            Self::Hit | Self::Stale(Excuse::Grace | Excuse::Accepted | Excuse::Sick) => arrived,
-            _ => clock::now(),
-        };
+        let now = if self.is_hit() { arrived } else { clock::now() };
         if !matches!(self, Self::Miss { aged: false, .. }) {
             let age = object.term().age(now).secs();
             fields.insert(AGE, HeaderValue::from(age));
