@@ -42,7 +42,10 @@ const FLOORS: &[(&str, &[&str])] = &[
         "server",
         &["clock", "pipeline", "body", "telemetry", "config"],
     ),
-    ("admin", &["store", "origin", "telemetry", "config"]),
+    (
+        "admin",
+        &["semantics", "store", "origin", "telemetry", "config"],
+    ),
 ];
 
 /// Imports of single files beyond their floor's.
