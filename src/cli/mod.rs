@@ -5,6 +5,7 @@
 
 mod check;
 mod demo;
+mod door;
 mod purge;
 mod run;
 
