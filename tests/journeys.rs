@@ -42,6 +42,7 @@ mod journeys {
     mod trailers;
 
     mod admin;
+    mod explain;
     mod log;
     mod shutdown;
 

@@ -1,4 +1,4 @@
-//! What the operator does: purge, reload, and a look at the figures. The only JSON.
+//! What the operator does: purge, reload, and a look at the figures. All of it is JSON.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -106,10 +106,10 @@ fn origin(pool: &Pool) -> Value {
     Value::Array(servers.collect())
 }
 
-fn complaint(status: StatusCode, text: &str) -> Answer {
+pub(super) fn complaint(status: StatusCode, text: &str) -> Answer {
     json(status, &json!({ "error": text }))
 }
 
-fn json(status: StatusCode, value: &Value) -> Answer {
+pub(super) fn json(status: StatusCode, value: &Value) -> Answer {
     answer(status, "application/json", format!("{value}\n"))
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `POST /api/v1/purge` | `{"url":…}` or `{"all":true}`, with `"soft":true` if wished |
 //! | `POST /api/v1/reload` | reads the configuration again, as SIGHUP does |
+//! | `GET /api/v1/explain?url=…` | what the cache knows of a URL, and what a GET would meet |
 //! | `GET /api/v1/status` | counters, store and origins as JSON |
 //! | `GET /metrics` | the same for Prometheus |
 //! | `GET /healthz`, `GET /readyz` | alive; ready for traffic |
@@ -11,7 +12,9 @@
 //! It sees the floors below through [`Doors`], which whoever builds the program fills in.
 
 mod api;
+mod explain;
 mod metrics;
+mod note;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -21,7 +24,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -34,8 +37,8 @@ use tokio::time::timeout;
 
 use crate::config;
 use crate::origin::Pool;
-use crate::store::{Purge, Store};
-use crate::telemetry::Telemetry;
+use crate::store::{Inspection, Purge, Store};
+use crate::telemetry::{Forecast, Telemetry};
 
 /// The longest request body the API reads.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -44,6 +47,15 @@ const CONNECTIONS_MAX: usize = 64;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may be used over and over.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Purges what is stored of an absolute URL, and tells how many objects that were; why not, if it is
+/// no URL.
+pub type PurgeUrl = Box<dyn Fn(&str, Purge) -> Result<u64, String> + Send + Sync>;
+
+/// What would become of a GET for a URL with these fields, and what is stored of it; why not, if it
+/// is no URL.
+pub type Explain =
+    Box<dyn Fn(&str, HeaderMap) -> Result<(Forecast, Inspection), String> + Send + Sync>;
 
 /// What the operator may see and do, handed in by whoever built it.
 pub struct Doors {
@@ -59,8 +71,10 @@ pub struct Doors {
     pub uptime: Box<dyn Fn() -> Duration + Send + Sync>,
     /// Whether new traffic is welcome.
     pub ready: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Purges what is stored of an absolute URL, and tells how many objects that were.
-    pub purge: Box<dyn Fn(&str, Purge) -> Result<u64, String> + Send + Sync>,
+    /// Purges an absolute URL.
+    pub purge: PurgeUrl,
+    /// Tells what the cache knows of an absolute URL.
+    pub explain: Explain,
     /// Reads the configuration again; the complaints if it was refused.
     pub reload: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
@@ -143,13 +157,16 @@ impl Admin {
             "/" if is_get => text(StatusCode::OK, INDEX),
             "/metrics" if is_get => metrics::answer_scrape(&self.doors),
             "/api/v1/status" if is_get => api::status(&self.doors),
+            "/api/v1/explain" if is_get => explain::answer(&self.doors, &request),
             "/api/v1/purge" if is_post => match read(request).await {
                 Ok(body) => api::purge(&self.doors, &body),
                 Err(refused) => refused,
             },
             "/api/v1/reload" if is_post => api::reload(&self.doors),
-            "/" | "/metrics" | "/healthz" | "/readyz" | "/api/v1/status" | "/api/v1/purge"
-            | "/api/v1/reload" => text(StatusCode::METHOD_NOT_ALLOWED, "wrong method\n"),
+            "/" | "/metrics" | "/healthz" | "/readyz" | "/api/v1/status" | "/api/v1/explain"
+            | "/api/v1/purge" | "/api/v1/reload" => {
+                text(StatusCode::METHOD_NOT_ALLOWED, "wrong method\n")
+            }
             _ => text(StatusCode::NOT_FOUND, INDEX),
         }
     }
@@ -186,6 +203,7 @@ const INDEX: &str = "copal admin\n\n\
     POST /api/v1/purge    {\"url\":\"http://host/path\"} or {\"all\":true}, with \"soft\":true if wished\n\
     POST /api/v1/reload\n\
     GET  /api/v1/status\n\
+    GET  /api/v1/explain?url=http%3A%2F%2Fhost%2Fpath, with &header=Name%3A%20value if wished\n\
     GET  /metrics\n\
     GET  /healthz\n\
     GET  /readyz\n";

@@ -161,7 +161,7 @@ fn doors(
     reload: &Arc<Reload>,
 ) -> Doors {
     let (current, server) = (Arc::clone(current), server.clone());
-    let purging = Arc::clone(&current);
+    let (purging, explaining) = (Arc::clone(&current), Arc::clone(&current));
     let (drain, reload) = (drain.clone(), Arc::clone(reload));
     Doors {
         store: Arc::clone(store),
@@ -173,6 +173,10 @@ fn doors(
         purge: Box::new(move |url, how| {
             let purged = purging.load().purge_url(url, how);
             purged.map_err(|error| error.to_string())
+        }),
+        explain: Box::new(move |url, fields| {
+            let explained = explaining.load().explain(url, fields);
+            explained.map_err(|error| error.to_string())
         }),
         reload: Box::new(move || reload.run()),
     }

@@ -6,6 +6,7 @@
 mod check;
 mod demo;
 mod door;
+mod explain;
 mod purge;
 mod run;
 
@@ -32,6 +33,8 @@ enum Command {
     Demo,
     /// Purge a running proxy's stored responses.
     Purge(purge::Arguments),
+    /// Tell what a running proxy knows of a URL, and what a GET would meet.
+    Explain(explain::Arguments),
 }
 
 #[derive(Args)]
@@ -51,6 +54,7 @@ impl Cli {
             Command::Check(File { config }) => check::run(&config),
             Command::Demo => demo::run(),
             Command::Purge(arguments) => purge::run(&arguments),
+            Command::Explain(arguments) => explain::run(&arguments),
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Caching {
     facet: FacetRule,
     fold: Fold,
     /// Whether other cookies than those of the key are ignored.
-    ignores_cookies: bool,
+    pub(super) ignores_cookies: bool,
 }
 
 /// What a miss with Range asks the origin for.

@@ -18,10 +18,48 @@ use crate::semantics::key::{KeyBuf, Scheme, normal_authority};
 use crate::semantics::no_vary_search::NoVarySearch;
 use crate::store::{Leader, Purge, Store};
 
+/// An absolute URL in the parts that a key is made of.
+pub(super) struct Page {
+    pub(super) scheme: Scheme,
+    /// In normal form.
+    pub(super) authority: String,
+    /// Path and query, beginning with a slash.
+    pub(super) target: String,
+}
+
 /// Not an absolute http or https URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an absolute http or https URL")]
 pub struct BadUrl;
+
+// === impl Page ===
+
+impl Page {
+    /// # Errors
+    /// [`BadUrl`] when `url` is not an absolute http or https URL, or names no valid host.
+    pub(super) fn parse(url: &str) -> Result<Self, BadUrl> {
+        let uri: Uri = url.parse().map_err(|_| BadUrl)?;
+        let scheme = match uri.scheme_str() {
+            Some("http") => Scheme::Http,
+            Some("https") => Scheme::Https,
+            _ => return Err(BadUrl),
+        };
+        let authority = uri.authority().ok_or(BadUrl)?;
+        let authority = normal_authority(authority.as_str(), scheme).ok_or(BadUrl)?;
+        let target = uri.path_and_query().map_or("", |target| target.as_str());
+        let slash = if target.starts_with('/') { "" } else { "/" };
+        Ok(Self {
+            scheme,
+            authority: authority.into_owned(),
+            target: format!("{slash}{target}"),
+        })
+    }
+
+    /// The target without its query.
+    pub(super) fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or("/")
+    }
+}
 
 // === impl Route ===
 
@@ -128,12 +166,8 @@ impl Site {
     /// # Errors
     /// [`BadUrl`] when `url` is not an absolute http or https URL.
     pub fn purge_url(&self, url: &str, how: Purge) -> Result<u64, BadUrl> {
-        let uri: Uri = url.parse().map_err(|_| BadUrl)?;
-        let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(BadUrl);
-        };
-        let target = uri.path_and_query().map_or("/", |target| target.as_str());
-        self.purge_page(authority.as_str(), target, how)
+        let page = Page::parse(url)?;
+        self.purge_page(&page.authority, &page.target, how)
             .ok_or(BadUrl)
     }
 

@@ -224,7 +224,7 @@ fn is_error(status: StatusCode) -> bool {
 // === impl Bypass ===
 
 impl Bypass {
-    fn cache_status(self) -> CacheStatus {
+    pub(super) fn cache_status(self) -> CacheStatus {
         CacheStatus {
             fwd: Some(self.fwd()),
             detail: self.detail(),
@@ -232,7 +232,7 @@ impl Bypass {
         }
     }
 
-    fn fwd(self) -> Fwd {
+    pub(super) fn fwd(self) -> Fwd {
         match self {
             Self::Disabled | Self::RequestBody | Self::Cookie | Self::Range => Fwd::Bypass,
             Self::Method => Fwd::Method,

@@ -14,6 +14,9 @@ use crate::origin::Pool;
 
 /// What to do with a request.
 pub(super) struct Route {
+    /// Whose requests it is for, as the configuration has them: for people to read.
+    pub(super) hosts: Arc<str>,
+    pub(super) path: Box<str>,
     pub(super) action: Action,
     pub(super) strip_prefix: Option<Box<str>>,
     pub(super) request_fields: Edits,
@@ -72,7 +75,7 @@ impl Routes {
             any: None,
         };
         for site in sites {
-            let paths = Arc::new(Paths::build(&site.routes, &pool)?);
+            let paths = Arc::new(Paths::build(site, &pool)?);
             for host in &site.hosts {
                 routes.add(host, &paths);
             }
@@ -123,6 +126,15 @@ fn is_below(host: &str, suffix: &str) -> bool {
     host.len() > suffix.len() && host.ends_with(suffix)
 }
 
+/// A pattern as it stands in the configuration.
+fn written(host: &config::HostPattern) -> String {
+    match host {
+        config::HostPattern::Exact(host) => host.clone(),
+        config::HostPattern::Suffix(suffix) => format!("*{suffix}"),
+        config::HostPattern::Any => "*".to_owned(),
+    }
+}
+
 /// The host of an authority. Only an IPv6 address has colons within its brackets.
 fn without_port(authority: &str) -> &str {
     match authority.rsplit_once(':') {
@@ -135,16 +147,18 @@ fn without_port(authority: &str) -> &str {
 
 impl Paths {
     fn build(
-        routes: &[config::Route],
+        site: &config::Site,
         pool: &impl Fn(&str) -> Option<Arc<Pool>>,
     ) -> Result<Self, BadPath> {
         let mut paths = Self {
             exact: matchit::Router::new(),
             prefixes: Vec::new(),
         };
-        for config in routes {
+        let hosts: Vec<_> = site.hosts.iter().map(written).collect();
+        let hosts = Arc::from(hosts.join(", "));
+        for config in &site.routes {
             // The configuration's check has made sure that the origin exists.
-            let Some(route) = Route::build(config, pool) else {
+            let Some(route) = Route::build(config, &hosts, pool) else {
                 continue;
             };
             let route = Arc::new(route);
@@ -191,13 +205,19 @@ impl Paths {
 // === impl Route ===
 
 impl Route {
-    fn build(config: &config::Route, pool: &impl Fn(&str) -> Option<Arc<Pool>>) -> Option<Self> {
+    fn build(
+        config: &config::Route,
+        hosts: &Arc<str>,
+        pool: &impl Fn(&str) -> Option<Arc<Pool>>,
+    ) -> Option<Self> {
         let action = match &config.action {
             config::Action::Origin(name) => Action::Origin(pool(name)?),
             config::Action::Redirect(redirect) => Action::Redirect(redirect.clone()),
             config::Action::Answer(answer) => Action::Answer(answer.clone()),
         };
         Some(Self {
+            hosts: Arc::clone(hosts),
+            path: config.path.to_string().into(),
             action,
             strip_prefix: config.strip_prefix.as_deref().map(Into::into),
             request_fields: Edits::new(&config.request_fields),

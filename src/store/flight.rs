@@ -19,6 +19,7 @@ use super::fill::Filler;
 use super::growing::Growing;
 use super::head::Head;
 use super::object::{Content, Object};
+use super::shelf::Shelf;
 use super::{Admission, Store};
 use crate::body::Body;
 use crate::semantics::freshness::Term;
@@ -150,8 +151,14 @@ impl Flight {
         })
     }
 
-    fn is_open(&self) -> bool {
+    /// Whether others may follow.
+    pub(super) fn is_open(&self) -> bool {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// How many wait for its head.
+    pub(super) fn followers(&self) -> usize {
+        self.outcome.receiver_count()
     }
 
     fn doom(&self) {
@@ -163,7 +170,7 @@ impl Flight {
     }
 
     /// The object of this flight, once its head is here.
-    fn object(&self) -> Option<Arc<Object>> {
+    pub(super) fn object(&self) -> Option<Arc<Object>> {
         match &*self.outcome.borrow() {
             Outcome::Object(object) => Some(Arc::clone(object)),
             _ => None,
@@ -187,9 +194,7 @@ impl Store {
         if let Some(object) = landed.filter(|object| usable(object)) {
             return Claim::Landed(Arc::clone(object));
         }
-        let newest = shelf.as_ref().and_then(|shelf| shelf.objects().first());
-        let predicted = newest.map(|object| object.variant().predict(request));
-        match meet(shard.get(key), request, predicted, usable) {
+        match meet(shard.get(key), shelf.as_ref(), request, usable) {
             Met::Object(object) => Claim::Landed(object),
             Met::Pending(flight) => self.follow(&mut shard, key, &flight),
             Met::Nobody(variant) => Claim::Leader(self.lead(&mut shard, key, variant, true)),
@@ -203,7 +208,7 @@ impl Store {
     }
 
     fn follow(self: &Arc<Self>, shard: &mut Shard, key: &Key, flight: &Flight) -> Claim {
-        if flight.outcome.receiver_count() >= self.limits.followers_max {
+        if flight.followers() >= self.limits.followers_max {
             return Claim::Crowded(self.lead(shard, key, Variant::default(), false));
         }
         let outcome = flight.outcome.subscribe();
@@ -236,21 +241,23 @@ impl Store {
 }
 
 /// Whom a request meets in the air.
-enum Met {
+pub(super) enum Met {
     Object(Arc<Object>),
     Pending(Arc<Flight>),
     /// Nobody asks for this variant, as far as it can be told.
     Nobody(Variant),
 }
 
-/// Looks through the flights for a key. What none of them has said of `Vary` yet, a filling
-/// object may tell.
-fn meet(
+/// Looks through the flights for a key. What its newest object has not said of `Vary`, a filling
+/// one may tell.
+pub(super) fn meet(
     flights: Option<&SmallVec<[Arc<Flight>; 1]>>,
+    shelf: Option<&Shelf>,
     request: &Selecting,
-    mut predicted: Option<Variant>,
     usable: impl Fn(&Object) -> bool,
 ) -> Met {
+    let newest = shelf.and_then(|shelf| shelf.objects().first());
+    let mut predicted = newest.map(|object| object.variant().predict(request));
     let open = || {
         flights
             .into_iter()

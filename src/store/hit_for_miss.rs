@@ -26,7 +26,13 @@ impl HitForMiss {
     }
 
     pub(super) fn is_marked(&self, key: &[u8], now: SystemTime) -> bool {
-        self.marks.get(key).is_some_and(|until| now < until)
+        self.left(key, now).is_some()
+    }
+
+    /// How much longer the key is marked, if it is.
+    pub(super) fn left(&self, key: &[u8], now: SystemTime) -> Option<Duration> {
+        let left = self.marks.get(key)?.duration_since(now).ok()?;
+        (!left.is_zero()).then_some(left)
     }
 
     pub(super) fn mark(&self, key: &[u8], now: SystemTime) {

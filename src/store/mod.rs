@@ -9,6 +9,7 @@ mod flight;
 mod growing;
 mod head;
 mod hit_for_miss;
+mod inspect;
 mod invalidate;
 mod memory;
 mod object;
@@ -22,6 +23,7 @@ use std::time::{Duration, SystemTime};
 pub use fill::{Admission, Filler, Unwanted};
 pub use flight::{Claim, Failure, Follower, Leader, Outcome};
 pub use head::{Head, TooLong};
+pub use inspect::{Company, Fetches, Inspection};
 pub use invalidate::Purge;
 pub use object::Object;
 
@@ -112,7 +114,18 @@ impl Store {
 
     /// The stored response for a request, if there is one. Waits for nothing.
     pub fn find(&self, key: &[u8], request: &Selecting, now: SystemTime) -> Found {
-        match self.memory.get(key) {
+        let shelf = self.memory.get(key);
+        self.find_on(shelf.as_ref(), key, request, now)
+    }
+
+    fn find_on(
+        &self,
+        shelf: Option<&Shelf>,
+        key: &[u8],
+        request: &Selecting,
+        now: SystemTime,
+    ) -> Found {
+        match shelf {
             Some(shelf) => match shelf.find(request) {
                 Some(object) => Found::Object(Arc::clone(object)),
                 None if self.misses.is_marked(key, now) => Found::Uncacheable,

@@ -4,6 +4,7 @@
 
 mod access_log;
 mod exposition;
+mod forecast;
 mod line;
 mod metrics;
 mod record;
@@ -15,6 +16,7 @@ use crate::config::Log;
 
 pub use access_log::AccessLog;
 pub use exposition::{CONTENT_TYPE, Family, Kind, Sample};
+pub use forecast::{Forecast, Handler};
 pub use metrics::{Durations, Metrics, STATUS_CLASSES, Snapshot};
 pub use record::{Asked, Fetched, Outcome, Record, Refreshed};
 pub use trace::init;

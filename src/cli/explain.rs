@@ -1,0 +1,102 @@
+//! `copal explain`: asks the admin listener of a running proxy what it knows of a URL.
+//!
+//! The proxy puts it into words; here they are only asked for and shown.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::check::BAD_CONFIGURATION;
+use super::door::{Ask, Door};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The URL, absolute: http://host/path.
+    #[arg(value_name = "URL")]
+    url: String,
+    /// A field of the request, as 'Name: value'. May be repeated.
+    #[arg(long, value_name = "FIELD", value_parser = field)]
+    header: Vec<String>,
+    /// Show the whole answer as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    door: Door,
+}
+
+/// A field that has a name; what else is wrong with it the proxy tells.
+fn field(text: &str) -> Result<String, String> {
+    match text.split_once(':') {
+        Some((name, _)) if !name.is_empty() => Ok(text.to_owned()),
+        _ => Err("a name and a value are wanted, such as 'Accept-Language: de'".to_owned()),
+    }
+}
+
+/// Prints what the proxy says.
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let ask = Ask {
+        method: "GET",
+        target: &target(arguments),
+        accept: match arguments.json {
+            true => "application/json",
+            false => "text/plain",
+        },
+        body: "",
+    };
+    let (exit, why) = match arguments.door.ask(&ask) {
+        Ok(reply) if reply.status() == Some(200) => {
+            // Whoever closed the stream does not want to know.
+            let _ = io::stdout().write_all(reply.body().as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Ok(reply) if reply.status() == Some(400) => {
+            (ExitCode::from(BAD_CONFIGURATION), reply.reason())
+        }
+        Ok(reply) => (ExitCode::FAILURE, reply.reason()),
+        Err(error) => (ExitCode::FAILURE, error.to_string()),
+    };
+    let admin = &arguments.door.admin;
+    let _ = writeln!(
+        io::stderr(),
+        "copal: cannot explain by way of {admin}: {why}"
+    );
+    exit
+}
+
+fn target(arguments: &Arguments) -> String {
+    let mut target = format!("/api/v1/explain?url={}", encoded(&arguments.url));
+    for field in &arguments.header {
+        target.push_str("&header=");
+        target.push_str(&encoded(field));
+    }
+    target
+}
+
+/// With everything percent-encoded but what RFC 3986 §2.3 calls unreserved.
+fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
+            byte if byte.is_ascii_alphanumeric() => encoded.push(byte.into()),
+            // Writing to a string does not fail.
+            byte => drop(write!(encoded, "%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_leaves_its_parameter() {
+        assert_eq!(
+            encoded("http://h/a?b=1&c=%20+é\r\n"),
+            "http%3A%2F%2Fh%2Fa%3Fb%3D1%26c%3D%2520%2B%C3%A9%0D%0A"
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! A route put into words: which one it is, what it does, and by which rules it caches.
+//!
+//! For an explanation, where a person compares them with the file. Nothing here is decided.
+
+use std::time::Duration;
+
+use super::caching::{Caching, OnRange};
+use super::route::{Action, Route};
+use crate::semantics::policy::{Rules, Statuses};
+use crate::telemetry::Handler;
+
+// === impl Route: told ===
+
+impl Route {
+    /// The route as the configuration has it.
+    pub(super) fn told(&self) -> Handler {
+        let (action, target) = match &self.action {
+            Action::Origin(pool) => ("origin", pool.name().to_string()),
+            Action::Redirect(it) => ("redirect", format!("{} {}", it.status.as_str(), it.to)),
+            Action::Answer(it) => ("answer", it.status.as_str().to_owned()),
+        };
+        let caching = match &self.action {
+            Action::Origin(_) => self.caching.as_ref(),
+            Action::Redirect(_) | Action::Answer(_) => None,
+        };
+        Handler {
+            hosts: self.hosts.to_string(),
+            path: self.path.to_string(),
+            action,
+            target,
+            rules: caching.map(rules_of),
+        }
+    }
+}
+
+/// The rules under the names and in the units of the configuration.
+fn rules_of(caching: &Caching) -> Vec<(&'static str, String)> {
+    let Rules {
+        ttl,
+        default_ttl,
+        status_ttl,
+        error_ttl_max,
+        heuristic,
+        targets,
+        grace,
+        default_grace,
+        stale_if_error,
+        keep,
+        store_set_cookie,
+    } = &*caching.rules;
+    let choice = |is: bool, yes: &str, no: &str| if is { yes } else { no }.to_owned();
+    let targets: Vec<_> = targets.iter().map(|name| name.as_str()).collect();
+    let status_ttl: Vec<_> = status_ttl.iter().map(of_status).collect();
+    let some = [
+        ("ttl", ttl.as_ref().map(time)),
+        ("default_ttl", Some(time(default_ttl))),
+        (
+            "status_ttl",
+            (!status_ttl.is_empty()).then(|| status_ttl.join(", ")),
+        ),
+        ("error_ttl_max", error_ttl_max.as_ref().map(time)),
+        ("heuristic", Some(heuristic.to_string())),
+        (
+            "targeted",
+            (!targets.is_empty()).then(|| targets.join(", ")),
+        ),
+        ("grace", grace.as_ref().map(time)),
+        ("default_grace", Some(time(default_grace))),
+        ("stale_if_error", Some(time(stale_if_error))),
+        ("keep", Some(time(keep))),
+        (
+            "set_cookie",
+            Some(choice(*store_set_cookie, "store", "pass")),
+        ),
+        (
+            "cookies",
+            Some(choice(caching.ignores_cookies, "ignore", "pass")),
+        ),
+        (
+            "request_directives",
+            Some(choice(caching.obeys_requests, "obey", "ignore")),
+        ),
+        ("range", Some(of_range(caching.on_range))),
+        ("no_vary_search", Some(caching.no_vary_search.to_string())),
+        (
+            "query_body_max",
+            Some(caching.query_content_bytes_max.to_string()),
+        ),
+    ];
+    some.into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+}
+
+fn of_status((statuses, ttl): &(Statuses, Duration)) -> String {
+    match statuses {
+        Statuses::One(status) => format!("{status} = {}", time(ttl)),
+        Statuses::Class(digit) => format!("{digit}xx = {}", time(ttl)),
+    }
+}
+
+/// `0s`, `90s` or `250ms`.
+fn time(time: &Duration) -> String {
+    match time.is_zero() {
+        true => "0s".to_owned(),
+        false => format!("{time:?}"),
+    }
+}
+
+fn of_range(on_range: OnRange) -> String {
+    match on_range {
+        OnRange::Whole => "whole".to_owned(),
+        OnRange::Pass => "pass".to_owned(),
+        OnRange::Slice { slice_bytes } => format!("slice of {slice_bytes} bytes"),
+    }
+}
