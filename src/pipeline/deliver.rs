@@ -313,7 +313,7 @@ impl How {
 // === impl Excuse ===
 
 impl Excuse {
-    fn over(self, status: CacheStatus) -> CacheStatus {
+    pub(super) fn over(self, status: CacheStatus) -> CacheStatus {
         match self {
             Self::Grace | Self::Accepted | Self::Sick => status,
             Self::Failed(fwd_status) => CacheStatus {
@@ -324,8 +324,13 @@ impl Excuse {
         }
     }
 
+    /// Whether the client is served before its origin is asked.
+    pub(super) fn refreshes(self) -> bool {
+        matches!(self, Self::Grace | Self::Sick)
+    }
+
     /// The directive that is acted upon, stated or not.
-    fn detail(self) -> &'static str {
+    pub(super) fn detail(self) -> &'static str {
         match self {
             Self::Grace => "stale-while-revalidate",
             Self::Accepted => "max-stale",

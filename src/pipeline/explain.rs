@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::HOST;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 
 use super::Site;
 use super::deliver::{Excuse, outcome_of};
-use super::next::Next;
+use super::next::{Asker, Next};
 use super::page::{BadUrl, Page};
 use super::pass::Bypass;
 use super::route::{Action, Route};
@@ -28,6 +28,8 @@ enum Ahead {
     NoRoute,
     /// The route's own answer.
     Own,
+    /// A refusal: only what is stored is wanted.
+    Refused,
     /// Past the cache.
     Pass(Bypass),
     /// With what another request has brought meanwhile.
@@ -58,8 +60,7 @@ impl Site {
         let keys = self.keys(page.scheme, &page.authority, &page.target);
         let key = keys.into_key().to_key();
         let bypass = route.and_then(|route| bypass(route, &fields));
-        let caching = route.and_then(|route| route.caching.as_ref());
-        let facet = caching.map_or(Facet::NONE, |caching| caching.reduce(&mut fields));
+        let facet = route.map_or(Facet::NONE, |route| route.caching.reduce(&mut fields));
         let selecting = Selecting {
             headers: &fields,
             facet: &facet,
@@ -83,10 +84,13 @@ impl Site {
 
 /// Why a GET without content would not be looked up on this route, if there is a reason.
 fn bypass(route: &Route, fields: &HeaderMap) -> Option<Bypass> {
-    match (&route.action, &route.caching) {
-        (Action::Redirect(_) | Action::Answer(_), _) => None,
-        (Action::Origin(_), None) => Some(Bypass::Disabled),
-        (Action::Origin(_), Some(caching)) => caching.is_personal(fields).then_some(Bypass::Cookie),
+    match &route.action {
+        Action::Redirect(_) | Action::Answer(_) => None,
+        Action::Origin(_) if !route.caching.enabled => Some(Bypass::Disabled),
+        Action::Origin(_) => {
+            let is_personal = route.caching.is_personal(fields);
+            is_personal.then_some(Bypass::Cookie)
+        }
     }
 }
 
@@ -97,29 +101,46 @@ impl Ahead {
         let Action::Origin(pool) = &route.action else {
             return Self::Own;
         };
-        let next = Next::of(found, fields, || pool.is_sick(), stored.at);
-        match (next.in_company(fields), &stored.company) {
-            (Some(fwd), Company::Object(object)) => Self::Join(fwd, Arc::clone(object)),
-            (Some(fwd), Company::Pending) => Self::Follow(fwd),
+        let asker = Asker {
+            method: &Method::GET,
+            fields,
+            caching: &route.caching,
+            now: stored.at,
+        };
+        let next = asker.decide(found, || pool.is_sick());
+        if next.asks() && asker.wants_stored_only() {
+            return Self::Refused;
+        }
+        match (&next, &stored.company) {
+            (Next::Ask { fwd, .. }, Company::Object(object)) => {
+                Self::Join(*fwd, Arc::clone(object))
+            }
+            (Next::Ask { fwd, .. }, Company::Pending) => Self::Follow(*fwd),
             _ => Self::Next(next),
         }
     }
 
     fn outcome(&self) -> Outcome {
         match self {
-            Self::NoRoute | Self::Own => Outcome::Synth,
-            Self::Pass(why) | Self::Next(Next::Pass(why)) => outcome_of(why.fwd()),
+            Self::NoRoute | Self::Own | Self::Refused => Outcome::Synth,
+            Self::Pass(why) => outcome_of(why.fwd()),
             Self::Join(_, object) if object.is_whole() => Outcome::Hit,
             Self::Join(..) | Self::Follow(_) => Outcome::Collapsed,
-            Self::Next(Next::Hit(_)) => Outcome::Hit,
-            Self::Next(Next::Stale(..)) => Outcome::Stale,
-            Self::Next(Next::Renew(object)) if object.validators().can_validate() => {
-                Outcome::Revalidated
-            }
-            Self::Next(Next::Renew(_) | Next::Replace(_)) => outcome_of(Fwd::Stale),
-            Self::Next(Next::Withhold) => outcome_of(Fwd::Request),
-            Self::Next(Next::Alone) => outcome_of(Fwd::UriMiss),
-            Self::Next(Next::Ask(fwd)) => outcome_of(*fwd),
+            Self::Next(next) => match next {
+                Next::Hit(_) => Outcome::Hit,
+                Next::Stale(..) => Outcome::Stale,
+                Next::Pass { why, .. } => outcome_of(why.fwd()),
+                Next::Replace(_) => outcome_of(Fwd::Stale),
+                Next::Ask {
+                    stale: Some(object),
+                    ..
+                }
+                | Next::AskAlone {
+                    stale: Some(object),
+                    ..
+                } if object.validators().can_validate() => Outcome::Revalidated,
+                Next::Ask { fwd, .. } | Next::AskAlone { fwd, .. } => outcome_of(*fwd),
+            },
         }
     }
 
@@ -132,89 +153,112 @@ impl Ahead {
         let status = match self {
             Self::NoRoute => return own("no-route"),
             Self::Own => return own("synth"),
-            Self::Pass(why) | Self::Next(Next::Pass(why)) => why.cache_status(),
+            Self::Refused => return own("only-if-cached"),
+            Self::Pass(why) | Self::Next(Next::Pass { why, .. }) => why.cache_status(),
             Self::Next(Next::Hit(_)) => CacheStatus::default(),
             Self::Join(_, object) if object.is_whole() => CacheStatus::default(),
             Self::Join(fwd, _) | Self::Follow(fwd) => CacheStatus {
                 collapsed: true,
                 ..forward(*fwd)
             },
-            Self::Next(Next::Stale(object, excuse)) => {
-                excuse.cache_status(Some(object.term().ttl_secs(now)))
-            }
-            Self::Next(Next::Renew(_) | Next::Replace(_)) => forward(Fwd::Stale),
-            Self::Next(Next::Withhold) => forward(Fwd::Request),
-            Self::Next(Next::Alone) => forward(Fwd::UriMiss),
-            Self::Next(Next::Ask(fwd)) => forward(*fwd),
+            Self::Next(Next::Stale(object, excuse)) => excuse.over(CacheStatus {
+                ttl: Some(object.term().ttl_secs(now)),
+                detail: Some(excuse.detail()),
+                ..CacheStatus::default()
+            }),
+            Self::Next(Next::Replace(_)) => forward(Fwd::Stale),
+            Self::Next(Next::Ask { fwd, .. } | Next::AskAlone { fwd, .. }) => forward(*fwd),
         };
         status.to_string()
     }
 
     fn why(&self, stored: &Inspection) -> String {
+        let shared = |fwd, how| format!("{} {how}", why_asked(fwd));
         match self {
             Self::NoRoute => "No site is for this host and path.".to_owned(),
             Self::Own => "The route answers by itself: no origin, no cache.".to_owned(),
-            Self::Pass(why) | Self::Next(Next::Pass(why)) => why_passed(*why).to_owned(),
-            Self::Next(Next::Alone) => why_alone(stored),
-            Self::Next(Next::Ask(fwd)) => why_asked(*fwd).to_owned(),
-            Self::Join(fwd, _) => {
-                format!(
-                    "{} Another request is bringing it, and shares it.",
-                    why_asked(*fwd)
-                )
+            Self::Refused => {
+                "The request wants only what is stored, and nothing usable is.".to_owned()
             }
+            Self::Pass(why) => why_passed(*why).to_owned(),
+            Self::Join(fwd, _) => shared(*fwd, "Another request is bringing it, and shares it."),
             Self::Follow(fwd) => {
-                format!(
-                    "{} Another request is asking: its answer is waited for.",
-                    why_asked(*fwd)
-                )
+                shared(*fwd, "Another request is asking: its answer is waited for.")
             }
-            Self::Next(Next::Withhold) => "What is stored may not be given to a request with \
-                Authorization, for it says neither public nor s-maxage nor must-revalidate."
-                .to_owned(),
-            Self::Next(
-                Next::Hit(object)
-                | Next::Stale(object, _)
-                | Next::Renew(object)
-                | Next::Replace(object),
-            ) => self.why_by_age(object, stored.at),
+            Self::Next(next) => why_next(next, stored),
         }
     }
+}
 
-    /// Why a stored response is used, or not, by its freshness.
-    fn why_by_age(&self, object: &Object, now: SystemTime) -> String {
-        let term = object.term();
-        let left = term.lifetime().0.saturating_sub(term.age(now).0);
-        let stale = secs(term.stale_for(now));
-        let response = match term.is_expired() {
-            true => "A soft-purged response",
-            false => "A stored response",
-        };
-        match self {
-            Self::Next(Next::Hit(_)) => {
-                format!("A stored response is fresh for another {}.", secs(left))
-            }
-            Self::Next(Next::Stale(_, Excuse::Grace)) => format!(
-                "{response} has been stale for {stale}, which is within its grace of {}: \
-                 it is served at once and refreshed in the background.",
-                secs(term.windows().while_revalidate())
-            ),
-            Self::Next(Next::Stale(..)) => format!(
-                "{response} has been stale for {stale}; its origin cannot be reached, and \
-                 for {} it may stand in for it.",
-                secs(term.windows().if_error())
-            ),
-            Self::Next(Next::Renew(_)) if term.always_validate() => {
-                "A stored response has to be confirmed by the origin each time.".to_owned()
-            }
-            Self::Next(Next::Renew(_)) => {
-                format!(
-                    "{response} has been stale for {stale}: {}",
-                    of_renewal(object)
-                )
-            }
-            _ => format!("What was stored has been stale for {stale}, too long to be of any use."),
+/// Why this is what is to be done, by what the store has.
+fn why_next(next: &Next, stored: &Inspection) -> String {
+    match next {
+        Next::Pass { why, .. } => why_passed(*why).to_owned(),
+        Next::Hit(object) | Next::Stale(object, _) | Next::Replace(object) => {
+            why_by_age(next, object, stored.at)
         }
+        Next::AskAlone {
+            fwd: Fwd::Request,
+            stale: None,
+        } => {
+            "What is stored may not be given to a request with Authorization, for it says neither \
+              public nor s-maxage nor must-revalidate."
+                .to_owned()
+        }
+        Next::AskAlone {
+            fwd: Fwd::Request, ..
+        } => "A stored response is fresh, but the request's own Cache-Control asks for one that \
+              the origin has confirmed."
+            .to_owned(),
+        Next::Ask {
+            stale: Some(object),
+            ..
+        }
+        | Next::AskAlone {
+            stale: Some(object),
+            ..
+        } => why_by_age(next, object, stored.at),
+        Next::AskAlone { .. } if stored.hit_for_miss.is_some() => why_alone(stored),
+        Next::Ask { fwd, .. } | Next::AskAlone { fwd, .. } => why_asked(*fwd).to_owned(),
+    }
+}
+
+/// Why a stored response is used, or not, by its freshness.
+fn why_by_age(next: &Next, object: &Object, now: SystemTime) -> String {
+    let term = object.term();
+    let left = term.lifetime().0.saturating_sub(term.age(now).0);
+    let stale = secs(term.stale_for(now));
+    let response = match term.is_expired() {
+        true => "A soft-purged response",
+        false => "A stored response",
+    };
+    match next {
+        Next::Hit(_) => {
+            format!("A stored response is fresh for another {}.", secs(left))
+        }
+        Next::Stale(_, Excuse::Grace) => format!(
+            "{response} has been stale for {stale}, which is within its grace of {}: \
+                 it is served at once and refreshed in the background.",
+            secs(term.windows().while_revalidate())
+        ),
+        Next::Stale(_, Excuse::Accepted) => {
+            format!("{response} has been stale for {stale}, which the request accepts.")
+        }
+        Next::Stale(..) => format!(
+            "{response} has been stale for {stale}; its origin cannot be reached, and \
+                 for {} it may stand in for it.",
+            secs(term.windows().if_error())
+        ),
+        Next::AskAlone { .. } if term.always_validate() => {
+            "A stored response has to be confirmed by the origin each time.".to_owned()
+        }
+        Next::Ask { .. } | Next::AskAlone { .. } => {
+            format!(
+                "{response} has been stale for {stale}: {}",
+                of_renewal(object)
+            )
+        }
+        _ => format!("What was stored has been stale for {stale}, too long to be of any use."),
     }
 }
 
@@ -242,6 +286,7 @@ fn why_passed(why: Bypass) -> &'static str {
         }
         Bypass::Method => "The method is neither GET nor HEAD.",
         Bypass::RequestBody => "The request has content.",
+        Bypass::Range => "The route passes ranges on as long as nothing is stored.",
         Bypass::Head => "Nothing is stored that answers a HEAD.",
     }
 }

@@ -15,7 +15,7 @@ use tracing::debug;
 
 use super::lookup::Lookup;
 use super::outbound;
-use super::page::Page;
+use super::page::RuledKey;
 use crate::body::Body;
 use crate::clock;
 use crate::origin::{self, Phase};
@@ -39,7 +39,7 @@ pub(super) struct Filing {
     facet: Facet,
     rules: Arc<Rules>,
     /// Where its path may say which queries are one.
-    page: Page,
+    ruled: RuledKey,
     pub(super) stale: Option<Arc<Object>>,
     /// The client has asked that nothing of this be stored, and is obeyed.
     refused: bool,
@@ -89,9 +89,9 @@ impl Filing {
             asked: exchange.request.headers.clone(),
             facet: lookup.facet.clone(),
             rules: Arc::clone(&caching.rules),
-            page: Page::of(exchange, &lookup.key, caching),
+            ruled: RuledKey::of(exchange, &lookup.key, caching),
             stale,
-            refused: lookup.forbids_storing(),
+            refused: lookup.asker().forbids_storing(),
         }
     }
 
@@ -182,7 +182,7 @@ impl Filing {
         } = kept;
         let aged = response.headers().contains_key(AGE);
         let shared = is_shareable(&term, now);
-        let leader = self.page.file_under_its_word(self.leader, &response);
+        let leader = self.ruled.file_under_its_word(self.leader, &response);
         let (filler, object, body) = leader.begin(admission, head, term, variant, shared);
         tokio::spawn(fill(filler, response.into_body()));
         Arrived::Stored { object, body, aged }

@@ -1,90 +1,173 @@
-//! What is to be done for a GET, by what the store has for it: decided here, done in Lookup, told
-//! in advance by an explanation.
+//! What is to be done for a request, by what the store has for it: decided here, done in Lookup,
+//! told in advance by an explanation.
 //!
 //! Pure: the store has been looked into, the time is an argument, nothing is claimed or dropped.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::HeaderMap;
-use http::header::{AUTHORIZATION, RANGE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, RANGE};
+use http::{HeaderMap, Method};
 
+use super::caching::{Caching, OnRange};
 use super::deliver::Excuse;
 use super::pass::Bypass;
 use crate::semantics::cache_status::Fwd;
+use crate::semantics::directives::Directives;
 use crate::semantics::freshness::{Freshness, Term};
 use crate::semantics::stale::Stale;
+use crate::semantics::wishes::Wish;
 use crate::store::{Found, Object};
 
 /// What is to be done.
 pub(super) enum Next {
     /// Serve it: it is fresh.
     Hit(Arc<Object>),
-    /// Serve it although it is stale, and have it refreshed.
+    /// Serve it although it is stale.
     Stale(Arc<Object>, Excuse),
-    /// Have it confirmed by the origin.
-    Renew(Arc<Object>),
+    /// Ask the origin, together with others; about a stale object, if there is one.
+    Ask {
+        fwd: Fwd,
+        stale: Option<Arc<Object>>,
+    },
+    /// Ask it for this request alone: nobody waits for the answer, and it waits for nobody.
+    AskAlone {
+        fwd: Fwd,
+        stale: Option<Arc<Object>>,
+    },
     /// Drop it, for it is good for nothing any more, and ask the origin anew.
     Replace(Arc<Object>),
-    /// Ask the origin for this request alone: what is stored is not for one with credentials.
-    Withhold,
-    /// Ask the origin for this request alone: lately no answer could be shared.
-    Alone,
-    /// Ask the origin past the cache.
-    Pass(Bypass),
-    /// Ask the origin, in company.
-    Ask(Fwd),
+    /// Hand the request on as it is; `stored` is what its answer may have something to say of.
+    Pass {
+        why: Bypass,
+        stored: Option<Arc<Object>>,
+    },
+}
+
+/// As much of a request as the decision hangs on.
+#[derive(Clone, Copy)]
+pub(super) struct Asker<'a> {
+    pub(super) method: &'a Method,
+    pub(super) fields: &'a HeaderMap,
+    pub(super) caching: &'a Caching,
+    pub(super) now: SystemTime,
 }
 
 // === impl Next ===
 
 impl Next {
-    /// The next step of a request with these fields; `sick` tells whether its origin cannot be
-    /// reached.
-    pub(super) fn of(
-        found: Found,
-        fields: &HeaderMap,
-        sick: impl FnOnce() -> bool,
-        now: SystemTime,
-    ) -> Self {
-        let object = match found {
-            Found::Object(object) => object,
-            Found::Uncacheable if fields.contains_key(RANGE) => {
-                return Self::Pass(Bypass::HitForMiss);
-            }
-            Found::Uncacheable => return Self::Alone,
-            Found::Absent { others: true } => return Self::Ask(Fwd::VaryMiss),
-            Found::Absent { others: false } => return Self::Ask(Fwd::UriMiss),
-        };
-        if !may_use(object.term(), fields) {
-            return Self::Withhold;
-        }
-        if let Freshness::Fresh { .. } = object.term().freshness(now) {
-            return Self::Hit(object);
-        }
-        match object.term().stale(now) {
-            Stale::WhileRevalidate => Self::Stale(object, Excuse::Grace),
-            Stale::IfError if sick() => Self::Stale(object, Excuse::Sick),
-            Stale::IfError | Stale::Kept => Self::Renew(object),
-            Stale::Over => Self::Replace(object),
-        }
+    /// Whether the client has to wait for the origin.
+    pub(super) fn asks(&self) -> bool {
+        !matches!(self, Self::Hit(_) | Self::Stale(..))
     }
 
-    /// Why the origin is to be asked together with others; `None` if it is not to be asked, or for
-    /// this request alone: because of its credentials, or as the object must be confirmed each time.
-    pub(super) fn in_company(&self, fields: &HeaderMap) -> Option<Fwd> {
-        match self {
-            _ if fields.contains_key(AUTHORIZATION) => None,
-            Self::Ask(fwd) => Some(*fwd),
-            Self::Replace(_) => Some(Fwd::Stale),
-            Self::Renew(object) if !object.term().always_validate() => Some(Fwd::Stale),
-            _ => None,
-        }
+    fn alone(fwd: Fwd, stale: Option<Arc<Object>>) -> Self {
+        Self::AskAlone { fwd, stale }
+    }
+
+    fn pass(why: Bypass) -> Self {
+        Self::Pass { why, stored: None }
     }
 }
 
-/// A request with credentials gets a shared response only if its origin said that this may be:
-/// "public", "s-maxage" or "must-revalidate" (RFC 9111 §3.5).
-pub(super) fn may_use(term: &Term, fields: &HeaderMap) -> bool {
-    term.for_authorized() || !fields.contains_key(AUTHORIZATION)
+// === impl Asker ===
+
+impl Asker<'_> {
+    /// What is to be done; `sick` tells whether the origin cannot be reached.
+    pub(super) fn decide(&self, found: Found, sick: impl FnOnce() -> bool) -> Next {
+        match found {
+            Found::Object(object) if !self.may_use(object.term()) => {
+                Next::alone(Fwd::Request, None)
+            }
+            Found::Object(object) => self.decide_on(object, sick),
+            Found::Uncacheable if self.has_range() => Next::pass(Bypass::HitForMiss),
+            Found::Uncacheable => Next::alone(Fwd::UriMiss, None),
+            Found::Absent { others: true } => self.decide_on_miss(Fwd::VaryMiss),
+            Found::Absent { others: false } => self.decide_on_miss(Fwd::UriMiss),
+        }
+    }
+
+    /// What is to be done without anything stored.
+    pub(super) fn decide_on_miss(&self, fwd: Fwd) -> Next {
+        match self.caching.on_range {
+            _ if self.is_head() => Next::pass(Bypass::Head),
+            OnRange::Pass if self.has_range() => Next::pass(Bypass::Range),
+            _ => self.ask(fwd, None),
+        }
+    }
+
+    fn decide_on(&self, object: Arc<Object>, sick: impl FnOnce() -> bool) -> Next {
+        let term = object.term();
+        let is_fresh = matches!(term.freshness(self.now), Freshness::Fresh { .. });
+        let wish = match self.caching.obeys_requests {
+            true => Directives::of_request(self.fields).wish(term, self.now),
+            false => Wish::Content,
+        };
+        match wish {
+            Wish::Content if is_fresh => Next::Hit(object),
+            Wish::Content => self.decide_on_stale(object, sick),
+            Wish::Stale => Next::Stale(object, Excuse::Accepted),
+            Wish::Validated if is_fresh => Next::alone(Fwd::Request, Some(object)),
+            Wish::Validated => Next::alone(Fwd::Stale, Some(object)),
+        }
+    }
+
+    /// Stale: what is it still good for? What must be confirmed every time is not waited for.
+    fn decide_on_stale(&self, object: Arc<Object>, sick: impl FnOnce() -> bool) -> Next {
+        match object.term().stale(self.now) {
+            Stale::WhileRevalidate => Next::Stale(object, Excuse::Grace),
+            Stale::IfError if sick() => Next::Stale(object, Excuse::Sick),
+            Stale::Over => Next::Replace(object),
+            Stale::IfError | Stale::Kept if self.is_head() => Next::Pass {
+                why: Bypass::Head,
+                stored: Some(object),
+            },
+            Stale::IfError | Stale::Kept if object.term().always_validate() => {
+                Next::alone(Fwd::Stale, Some(object))
+            }
+            Stale::IfError | Stale::Kept => self.ask(Fwd::Stale, Some(object)),
+        }
+    }
+
+    /// With others, unless this request is special.
+    fn ask(&self, fwd: Fwd, stale: Option<Arc<Object>>) -> Next {
+        match self.is_authorized() || self.forbids_storing() {
+            true => Next::AskAlone { fwd, stale },
+            false => Next::Ask { fwd, stale },
+        }
+    }
+
+    /// A request with credentials gets a shared response only if its origin said that this may
+    /// be: "public", "s-maxage" or "must-revalidate" (RFC 9111 §3.5).
+    pub(super) fn may_use(&self, term: &Term) -> bool {
+        term.for_authorized() || !self.is_authorized()
+    }
+
+    /// RFC 9111 §5.2.1.7: "Caches that honor this request directive SHOULD, upon receiving it,
+    /// respond with either a stored response consistent with the other constraints of the request
+    /// or a 504 (Gateway Timeout) status code." It only ever asks for less, so it is honoured
+    /// whether other directives are or not.
+    pub(super) fn wants_stored_only(&self) -> bool {
+        self.fields.contains_key(CACHE_CONTROL) && Directives::parse(self.fields).only_if_cached
+    }
+
+    /// RFC 9111 §5.2.1.5: "a cache MUST NOT store any part of either this request or any response
+    /// to it", where requests are obeyed.
+    pub(super) fn forbids_storing(&self) -> bool {
+        self.caching.obeys_requests
+            && self.fields.contains_key(CACHE_CONTROL)
+            && Directives::parse(self.fields).no_store
+    }
+
+    pub(super) fn is_head(&self) -> bool {
+        *self.method == Method::HEAD
+    }
+
+    fn is_authorized(&self) -> bool {
+        self.fields.contains_key(AUTHORIZATION)
+    }
+
+    fn has_range(&self) -> bool {
+        self.fields.contains_key(RANGE)
+    }
 }

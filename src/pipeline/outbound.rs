@@ -129,6 +129,11 @@ pub(super) fn for_storing(fields: &mut HeaderMap) {
     }
 }
 
+/// Whether a request asks for something else than its key says, as far as that can be told.
+pub(super) fn is_steered(fields: &HeaderMap) -> bool {
+    STEERING.iter().any(|name| fields.contains_key(*name))
+}
+
 /// Whether the origin chose by something that we wrote and that the key does not hold: then the
 /// answer is this client's, although the client itself sent no such field.
 pub(super) fn is_written_by_us(name: &HeaderName) -> bool {

@@ -89,7 +89,7 @@ impl Route {
 }
 
 /// A URL as an answer about to be filed sees it: its path may have another word on queries now.
-pub(super) struct Page {
+pub(super) struct RuledKey {
     /// The key without regard to No-Vary-Search; `None` where that is not honoured.
     ruled: Option<KeyBuf>,
 }
@@ -123,9 +123,9 @@ impl Keys {
     }
 }
 
-// === impl Page ===
+// === impl RuledKey ===
 
-impl Page {
+impl RuledKey {
     pub(super) fn of(exchange: &Exchange, key: &KeyBuf, caching: &Caching) -> Self {
         let ruled = || {
             let scheme = exchange.client.scheme;

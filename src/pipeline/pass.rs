@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::{CONTENT_LOCATION, HeaderMap, LOCATION};
+use http::header::{CONTENT_LOCATION, COOKIE, HeaderMap, HeaderName, LOCATION};
 use http::{Method, Response, StatusCode};
 use tracing::debug;
 
@@ -27,6 +27,7 @@ use crate::semantics::conditional::head_disagrees;
 use crate::semantics::headers;
 use crate::semantics::key::KeyBuf;
 use crate::semantics::reference::Target;
+use crate::semantics::vary::Vary;
 use crate::store::{self, Failure, Object};
 use crate::telemetry::Fetched;
 
@@ -188,6 +189,21 @@ impl Pass {
             && self.exchange.request.method == Method::POST
             && response.status() == StatusCode::OK
             && points_to == Some(target)
+            && self.was_asked_as_stored(response)
+    }
+
+    /// Whether the origin saw of this request what the key will say of it. A request that is looked
+    /// up is reduced before it is sent; this one was sent as it came.
+    fn was_asked_as_stored(&self, response: &Response<Body>) -> bool {
+        let asked = &self.exchange.request.headers;
+        let mut reduced = asked.clone();
+        self.route.caching.reduce(&mut reduced);
+        let unchanged = |name: &HeaderName| asked.get_all(name).eq(&reduced.get_all(name));
+        let by_vary = match Vary::of(response.headers()) {
+            Vary::Fields(names) => names.iter().all(unchanged),
+            Vary::Star => false,
+        };
+        by_vary && unchanged(&COOKIE) && !outbound::is_steered(asked)
     }
 
     /// Stores it as what a GET would have brought, if it may be.

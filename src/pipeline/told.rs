@@ -20,8 +20,8 @@ impl Route {
             Action::Answer(it) => ("answer", it.status.as_str().to_owned()),
         };
         let caching = match &self.action {
-            Action::Origin(_) => self.caching.as_ref(),
-            Action::Redirect(_) | Action::Answer(_) => None,
+            Action::Origin(_) if self.caching.enabled => Some(&self.caching),
+            _ => None,
         };
         Handler {
             hosts: self.hosts.to_string(),
@@ -41,6 +41,7 @@ fn rules_of(caching: &Caching) -> Vec<(&'static str, String)> {
         status_ttl,
         error_ttl_max,
         heuristic,
+        heuristic_max,
         targets,
         grace,
         default_grace,
@@ -60,6 +61,7 @@ fn rules_of(caching: &Caching) -> Vec<(&'static str, String)> {
         ),
         ("error_ttl_max", error_ttl_max.as_ref().map(time)),
         ("heuristic", Some(heuristic.to_string())),
+        ("heuristic_max", Some(time(heuristic_max))),
         (
             "targeted",
             (!targets.is_empty()).then(|| targets.join(", ")),

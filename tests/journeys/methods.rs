@@ -87,6 +87,36 @@ async fn an_answer_to_post_that_says_it_is_the_page_is_the_page() {
     }
 }
 
+/// What one client's cookies, or fields that are not in the key, may have shaped is that client's.
+#[tokio::test]
+async fn an_answer_to_post_that_the_client_has_shaped_is_not_the_page() {
+    let fields: Fields = &[("content-location", "/a"), ("cache-control", "max-age=60")];
+    let vary: Fields = &[fields[0], fields[1], ("vary", "accept-encoding")];
+    let rows: &[(Fields, Fields, bool)] = &[
+        (&[("x-other", "1")], fields, true),
+        (&[("accept-encoding", "br, gzip;q=0.1")], fields, true),
+        (&[("cookie", "session=1")], fields, false),
+        (&[("x-original-url", "/b")], fields, false),
+        (&[("accept-encoding", "br, gzip;q=0.1")], vary, false),
+    ];
+    for profile in ["cautious", "rfc"] {
+        for &(asked, answered, page) in rows {
+            let origin = Origin::start(async move |request, connection| match &*request.method {
+                "POST" => connection.respond(200, answered, "posted").await,
+                _ => connection.respond(200, FRESH, "got").await,
+            });
+            let proxy = Proxy::before(&origin).profile(profile).start().await;
+            send(&proxy, "POST", "/a", asked).await;
+            let next = proxy.get("/a").await;
+            assert_eq!(
+                next.text() == "posted",
+                page,
+                "{profile} {asked:?} {next:?}"
+            );
+        }
+    }
+}
+
 // --- HEAD ----------------------------------------------------------------------------------------
 
 async fn head(client: &mut Client, path: &str) -> Response {
