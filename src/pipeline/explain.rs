@@ -130,7 +130,7 @@ impl Ahead {
                 Next::Hit(_) => Outcome::Hit,
                 Next::Stale(..) => Outcome::Stale,
                 Next::Pass { why, .. } => outcome_of(why.fwd()),
-                Next::Replace(_) => outcome_of(Fwd::Stale),
+                Next::Replace(_) => outcome_of(Fwd::UriMiss),
                 Next::Ask {
                     stale: Some(object),
                     ..
@@ -166,7 +166,7 @@ impl Ahead {
                 detail: Some(excuse.detail()),
                 ..CacheStatus::default()
             }),
-            Self::Next(Next::Replace(_)) => forward(Fwd::Stale),
+            Self::Next(Next::Replace(_)) => forward(Fwd::UriMiss),
             Self::Next(Next::Ask { fwd, .. } | Next::AskAlone { fwd, .. }) => forward(*fwd),
         };
         status.to_string()

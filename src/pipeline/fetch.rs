@@ -1,9 +1,9 @@
 //! Asking the origin on behalf of the cache: a miss, or the revalidation of a stale object.
 //!
 //! Comes from Lookup, with the permit to lead. Goes to Deliver; to Synth when the origin gave no
-//! answer and nothing stored may stand in. In company the errand runs as a task of its own, so that a client who leaves does
-//! not end it for those who wait; alone it is cancelled with its client, as long as nothing of
-//! the answer is to be stored. The errand itself is in `errand.rs`.
+//! answer and nothing stored may stand in. In company the errand runs as a task of its own, so
+//! that a client who leaves does not end it for those who wait; alone it is cancelled with its
+//! client, as long as nothing of the answer is to be stored. The errand itself is in `errand.rs`.
 
 use std::sync::Arc;
 

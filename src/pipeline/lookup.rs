@@ -1,8 +1,8 @@
 //! The second step: is there a stored response for this request, and may it be used?
 //!
-//! Comes from Receive, and from Wait when what was waited for did not suit. Goes to Deliver on a
-//! hit, fresh or in its grace; else to Wait, Fetch or Pass. What is to be
-//! done is decided in `next.rs`. This is the hit path: nothing here allocates for a hit.
+//! Comes from Receive and Query, and from Wait when what was waited for did not suit. Goes to
+//! Deliver on a hit, fresh or in its grace; else to Wait, Fetch or Pass. What is to be done is
+//! decided in `next.rs`. This is the hit path: nothing here allocates for a hit.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -46,14 +46,9 @@ pub(super) struct Lookup {
 impl Lookup {
     pub(super) fn run(self) -> Step {
         let found = self.find(self.exchange.now);
-        let mut next = self.asker().decide(found, || self.pool.is_sick());
+        let next = self.asker().decide(found, || self.pool.is_sick());
         if next.asks() && self.asker().wants_stored_only() {
             return Step::Synth(Synth::only_if_cached(self.exchange));
-        }
-        if let Next::Replace(object) = next {
-            let store = &self.exchange.site().store;
-            store.forget(&self.key.to_key(), &object);
-            next = self.asker().decide_on_miss(Fwd::Stale);
         }
         match next {
             Next::Hit(object) => self.deliver(object, How::Hit),
@@ -61,8 +56,11 @@ impl Lookup {
             Next::Ask { fwd, stale } => self.ask(fwd, stale),
             Next::AskAlone { fwd, stale } => self.ask_alone(fwd, stale),
             Next::Pass { why, stored } => self.pass(why, stored),
-            // What stands in its place has just been decided on.
-            Next::Replace(object) => self.ask_alone(Fwd::Stale, Some(object)),
+            Next::Replace(object) => {
+                let store = &self.exchange.site().store;
+                store.forget(&self.key.to_key(), &object);
+                Step::Lookup(self)
+            }
         }
     }
 

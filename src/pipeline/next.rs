@@ -35,7 +35,7 @@ pub(super) enum Next {
         fwd: Fwd,
         stale: Option<Arc<Object>>,
     },
-    /// Drop it, for it is good for nothing any more, and ask the origin anew.
+    /// Drop it, for it is good for nothing any more, and look anew.
     Replace(Arc<Object>),
     /// Hand the request on as it is; `stored` is what its answer may have something to say of.
     Pass {
@@ -87,8 +87,7 @@ impl Asker<'_> {
         }
     }
 
-    /// What is to be done without anything stored.
-    pub(super) fn decide_on_miss(&self, fwd: Fwd) -> Next {
+    fn decide_on_miss(&self, fwd: Fwd) -> Next {
         match self.caching.on_range {
             _ if self.is_head() => Next::pass(Bypass::Head),
             OnRange::Pass if self.has_range() => Next::pass(Bypass::Range),

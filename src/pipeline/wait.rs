@@ -2,8 +2,8 @@
 //!
 //! Comes from Lookup. Goes to Deliver with the other's object while it still arrives; to Fetch,
 //! alone, when there is nothing to share; to Synth, or to Deliver with a stale object, when the
-//! leader got no answer; back to Lookup when the object is another variant's or
-//! the leader vanished.
+//! leader got no answer; back to Lookup when the object is another variant's or the leader
+//! vanished.
 
 use std::sync::Arc;
 

@@ -104,21 +104,21 @@ impl Filler {
         poll_fn(|cx| self.growing.poll_deserted(cx)).await;
     }
 
-    /// The body is whole: files the object, unless it was too large or purged meanwhile.
+    /// The body is whole: files the object, unless it was too large or purged meanwhile, and lets
+    /// its readers come to the end.
     pub fn complete(mut self) {
         self.complete = true;
-        let content = self.growing.complete();
-        if self.transit {
-            return;
+        if !self.transit {
+            let old = &self.object;
+            let object = Object::new(
+                old.head().clone(),
+                *old.term(),
+                old.variant().clone(),
+                self.growing.content(),
+            );
+            self.leader.file(Arc::new(object), None);
         }
-        let old = &self.object;
-        let object = Object::new(
-            old.head().clone(),
-            *old.term(),
-            old.variant().clone(),
-            content,
-        );
-        self.leader.file(Arc::new(object), None);
+        self.growing.finish();
     }
 
     /// Whether the next `more` bytes may be kept.

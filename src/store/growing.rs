@@ -164,6 +164,12 @@ impl Growing {
         state.fill == Fill::Complete || self.announced == Some(state.len)
     }
 
+    /// Whether readers wait for the end, though the bytes are here. Who has read a response to its
+    /// last byte may ask for it again at once, and should find it: so it is filed first.
+    fn holds_back(&self, state: &State) -> bool {
+        state.fill == Fill::Filling && state.transit.is_none() && self.announced == Some(state.len)
+    }
+
     pub(super) fn is_failed(&self) -> bool {
         self.state.lock().fill == Fill::Failed
     }
@@ -184,7 +190,10 @@ impl Growing {
             let mut state = self.state.lock();
             state.append(piece, self.announced);
             state.let_go();
-            state.take_wakers()
+            match self.holds_back(&state) {
+                true => Vec::new(),
+                false => state.take_wakers(),
+            }
         };
         wake(wakers);
     }
@@ -238,17 +247,25 @@ impl Growing {
         wake(wakers);
     }
 
-    /// The end: all bytes are here. Gives the content in the shape it is stored in.
-    pub(super) fn complete(&self) -> Content {
-        let (segments, wakers) = {
+    /// All bytes are here: the content in the shape it is stored in. Readers get the last of it
+    /// after [`Growing::finish`].
+    pub(super) fn content(&self) -> Content {
+        let segments: Vec<Bytes> = {
             let mut state = self.state.lock();
             state.freeze_tail();
+            state.segments.iter().cloned().collect()
+        };
+        content(segments)
+    }
+
+    /// The end: what is to be filed has been.
+    pub(super) fn finish(&self) {
+        let wakers = {
+            let mut state = self.state.lock();
             state.fill = Fill::Complete;
-            let segments: Vec<Bytes> = state.segments.iter().cloned().collect();
-            (segments, state.take_wakers())
+            state.take_wakers()
         };
         wake(wakers);
-        content(segments)
     }
 
     /// The end: no more bytes will come, and those that came are not the whole.
@@ -354,6 +371,10 @@ impl Reader {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         let growing = Arc::clone(&self.growing);
         let mut state = growing.state.lock();
+        if growing.holds_back(&state) {
+            state.readers[self.id].waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         let bytes = match self.next(&state) {
             Ok(bytes) => bytes,
             Err(error) => return Poll::Ready(Some(Err(error))),
@@ -476,7 +497,7 @@ mod tests {
         let late = tokio::spawn(text(Growing::reader(&growing)));
         growing.push(&[b'x'; SEGMENT_BYTES]);
         growing.push(b" end");
-        growing.complete();
+        growing.finish();
         let whole = format!("one {} end", "x".repeat(SEGMENT_BYTES));
         assert_eq!(early.await.unwrap().unwrap(), whole);
         assert_eq!(late.await.unwrap().unwrap(), whole);
@@ -489,7 +510,7 @@ mod tests {
         let growing = Growing::new(None, room());
         growing.push(b"half");
         assert_eq!(growing.length(), Length::AtLeast(4));
-        growing.complete();
+        growing.finish();
         assert_eq!(growing.length(), Length::Exact(4));
     }
 
@@ -507,7 +528,7 @@ mod tests {
         let growing = Growing::new(Some(40_000), room());
         growing.push(&[1; 20_000]);
         growing.push(&[2; 20_000]);
-        assert!(matches!(growing.complete(), Content::One(bytes) if bytes.len() == 40_000));
+        assert!(matches!(growing.content(), Content::One(bytes) if bytes.len() == 40_000));
     }
 
     #[tokio::test]
