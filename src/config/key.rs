@@ -24,6 +24,21 @@ pub struct CacheKey {
     pub cookies: Vec<String>,
 }
 
+/// Such fields that proxies before us, or frameworks behind us, know by these names.
+const OF_PROXY: [&str; 11] = [
+    "forwarded",
+    "x-real-ip",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-host",
+    "x-original-host",
+    "x-wap-profile",
+    "front-end-https",
+];
+
 /// `key` as written.
 #[derive(Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -62,11 +77,24 @@ impl RawCacheKey {
     }
 }
 
+/// Whether a field says where a request came from or goes to: the client's own is not believed.
+fn is_of_proxy(name: &HeaderName) -> bool {
+    name.as_str().starts_with("x-forwarded-")
+        || OF_PROXY.contains(&name.as_str())
+        || name == header::VIA
+}
+
 /// The name of a field that can be part of a key, or what is wrong with it and how to mend it.
 fn key_field(text: &str) -> Result<HeaderName, &'static str> {
     let name = names::field(text)?;
     if fields::is_of_connection(&name) || name == "proxy-connection" {
         return Err("belongs to the connection and says nothing about the response; leave it out");
+    }
+    if is_of_proxy(&name) {
+        return Err(
+            "is written or removed by the proxy, so the origin never sees the client's; \
+                    leave it out",
+        );
     }
     match name {
         header::HOST => Err("is part of every key already; leave it out"),

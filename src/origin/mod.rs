@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Request, Response, StatusCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep_until, timeout_at};
 
 pub use error::{Error, Kind, Phase, Retry};
@@ -40,6 +41,7 @@ pub struct Pool {
     between_bytes_timeout: Duration,
     refuse_unknown_coding: bool,
     sickness: Sickness,
+    refreshes: Arc<Semaphore>,
 }
 
 /// A response, and which server gave it.
@@ -68,6 +70,7 @@ impl Pool {
             between_bytes_timeout: config.between_bytes_timeout,
             refuse_unknown_coding: config.refuse_unknown_coding,
             sickness: Sickness::default(),
+            refreshes: Arc::new(Semaphore::new(refreshes_max(config))),
         })
     }
 
@@ -84,6 +87,12 @@ impl Pool {
     /// Its servers.
     pub fn peers(&self) -> &[Arc<Peer>] {
         &self.peers
+    }
+
+    /// Leave to ask for what no client waits for; `None` while that takes its share of the
+    /// connections already.
+    pub fn leave_to_refresh(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.refreshes).try_acquire_owned().ok()
     }
 
     /// Whether it could not be reached just now: what can be had without it should be.
@@ -260,6 +269,12 @@ impl Pool {
         }
         Ok(())
     }
+}
+
+/// A quarter of all connections: the rest is for clients who wait.
+fn refreshes_max(config: &config::Origin) -> usize {
+    let connections = config.connections_max.saturating_mul(config.servers.len());
+    (connections / 4).clamp(1, Semaphore::MAX_PERMITS)
 }
 
 /// A list of equal lengths becomes one, any other is refused (RFC 9110 §8.6): what goes on to the

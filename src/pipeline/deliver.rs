@@ -140,7 +140,10 @@ fn stored(exchange: &Exchange, object: &Arc<Object>, how: How) -> (Response<Body
     // "A server MUST ignore all received preconditions if its response to the same request
     // without those conditions […] would have been a status code other than a 2xx
     // (Successful) or 412 (Precondition Failed)." (RFC 9110 §13.2.1)
-    let conditional = object.head().status().is_success() && is_conditional(&request.headers);
+    // Those of a POST were for the origin, which has acted upon it.
+    let conditional = request.method != Method::POST
+        && object.head().status().is_success()
+        && is_conditional(&request.headers);
     let verdict = match conditional {
         true => evaluate(&request.method, &request.headers, &object.validators()),
         false => Precondition::Proceed,
@@ -149,8 +152,11 @@ fn stored(exchange: &Exchange, object: &Arc<Object>, how: How) -> (Response<Body
         Precondition::NotModified => not_modified(&mut response),
         Precondition::Failed => refused(&mut response, StatusCode::PRECONDITION_FAILED),
         Precondition::Proceed if request.method == Method::HEAD => {
+            // RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response
+            // with a status code of 1xx (Informational) or 204 (No Content)."
+            let has_content = object.head().status() != StatusCode::NO_CONTENT;
             let length = how.into_body(object).size_hint().exact();
-            if let Some(length) = length {
+            if let Some(length) = length.filter(|_| has_content) {
                 response
                     .headers_mut()
                     .insert(CONTENT_LENGTH, HeaderValue::from(length));

@@ -70,6 +70,13 @@ impl Errand {
         }
     }
 
+    /// The same without interim responses to anybody.
+    #[must_use]
+    pub(super) fn in_silence(mut self) -> Self {
+        self.interim = None;
+        self
+    }
+
     pub(super) async fn run(mut self) -> Brought {
         let began = clock::instant();
         let origin = Arc::clone(self.pool.name());

@@ -11,13 +11,14 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use super::Site;
 use super::deliver::{Excuse, outcome_of};
-use super::next::{Asker, Next};
+use super::next::{Asker, Next, wants_stored_only};
 use super::page::{BadUrl, Page};
 use super::pass::Bypass;
 use super::route::{Action, Route};
 use crate::clock;
 use crate::semantics::cache_status::{self, CacheStatus, Fwd};
 use crate::semantics::facet::Facet;
+use crate::semantics::key::{Key, KeyBuf};
 use crate::semantics::vary::Selecting;
 use crate::store::{Company, Found, Inspection, Object};
 use crate::telemetry::{Forecast, Outcome};
@@ -57,13 +58,16 @@ impl Site {
         let host = HeaderValue::try_from(&page.authority).map_err(|_| BadUrl)?;
         fields.entry(HOST).or_insert(host);
         let route = self.routes.find(&page.authority, page.path());
-        let keys = self.keys(page.scheme, &page.authority, &page.target);
-        let key = keys.into_key().to_key();
+        let key = self.key(page.scheme, &page.authority, &page.target);
         let bypass = route.and_then(|route| bypass(route, &fields));
         let facet = route.map_or(Facet::NONE, |route| route.caching.reduce(&mut fields));
         let selecting = Selecting {
             headers: &fields,
             facet: &facet,
+        };
+        let key = match route.is_some_and(|route| route.caching.no_vary_search) {
+            true => self.place_of(&key, &selecting),
+            false => key.to_key(),
         };
         let (found, stored) = self.store.inspect(&key, &selecting, clock::now());
         let ahead = match (route, bypass) {
@@ -79,6 +83,21 @@ impl Site {
             why: ahead.why(&stored),
         };
         Ok((forecast, stored))
+    }
+}
+
+impl Site {
+    /// Where the response for a key lies: under an equivalent one, if there is none under its own.
+    fn place_of(&self, key: &KeyBuf, selecting: &Selecting) -> Key {
+        let find = |key: &[u8]| self.store.find(key, selecting, clock::now());
+        if let Found::Absent { .. } = find(key)
+            && let Some((place, word)) = self.store.equivalent(key)
+            && let Found::Object(object) = find(place.as_ref())
+            && object.says(&word)
+        {
+            return place;
+        }
+        key.to_key()
     }
 }
 
@@ -108,7 +127,7 @@ impl Ahead {
             now: stored.at,
         };
         let next = asker.decide(found, || pool.is_sick());
-        if next.asks() && asker.wants_stored_only() {
+        if next.asks() && wants_stored_only(fields) {
             return Self::Refused;
         }
         match (&next, &stored.company) {

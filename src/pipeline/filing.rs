@@ -11,16 +11,19 @@ use http::header::{AGE, CONTENT_LENGTH, DATE, VIA};
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
+use tokio::time::timeout;
 use tracing::debug;
 
+use super::caching::Caching;
 use super::lookup::Lookup;
 use super::outbound;
-use super::page::RuledKey;
 use crate::body::Body;
 use crate::clock;
 use crate::origin::{self, Phase};
 use crate::semantics::facet::Facet;
 use crate::semantics::freshness::{Freshness, Term};
+use crate::semantics::key::KeyBuf;
+use crate::semantics::no_vary_search::NoVarySearch;
 use crate::semantics::policy::{Answered, Asked, Rules, judge};
 use crate::semantics::stale::Stale;
 use crate::semantics::storable::{Storable, WhyNot};
@@ -30,6 +33,7 @@ use crate::store::{Admission, Failure, Filler, Head, Leader, Object, TooLong};
 
 /// Rather than read a longer body to no end, its connection is given up.
 const DISCARD_BYTES_MAX: usize = 64 * 1024;
+const DISCARD_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The permit to file an answer, and what it is judged by.
 pub(super) struct Filing {
@@ -38,8 +42,8 @@ pub(super) struct Filing {
     asked: HeaderMap,
     facet: Facet,
     rules: Arc<Rules>,
-    /// Where its path may say which queries are one.
-    ruled: RuledKey,
+    /// The URI's own key, where a response may say which URIs are one with it.
+    own: Option<KeyBuf>,
     pub(super) stale: Option<Arc<Object>>,
     /// The client has asked that nothing of this be stored, and is obeyed.
     refused: bool,
@@ -82,30 +86,41 @@ struct Kept {
 // === impl Filing ===
 
 impl Filing {
+    /// For the answer to a request that was looked up.
     pub(super) fn new(lookup: &Lookup, leader: Leader, stale: Option<Arc<Object>>) -> Self {
-        let (exchange, caching) = (&lookup.exchange, lookup.caching());
+        let caching = lookup.caching();
         Self {
             leader,
-            asked: exchange.request.headers.clone(),
+            asked: lookup.exchange.request.headers.clone(),
             facet: lookup.facet.clone(),
             rules: Arc::clone(&caching.rules),
-            ruled: RuledKey::of(exchange, &lookup.key, caching),
+            own: caching.no_vary_search.then(|| lookup.own_key().clone()),
             stale,
             refused: lookup.asker().forbids_storing(),
         }
     }
 
     /// For the answer to a POST, to which nothing but its own word gives a lifetime.
-    pub(super) fn of_post(lookup: &Lookup, leader: Leader) -> Self {
-        let targets = lookup.caching().rules.targets.clone();
+    pub(super) fn of_post(
+        leader: Leader,
+        asked: HeaderMap,
+        facet: Facet,
+        key: &KeyBuf,
+        caching: &Caching,
+    ) -> Self {
         let rules = Rules {
-            targets,
+            targets: caching.rules.targets.clone(),
             keep: Duration::ZERO,
             ..Rules::default()
         };
         Self {
+            leader,
+            asked,
+            facet,
             rules: Arc::new(rules),
-            ..Self::new(lookup, leader, None)
+            own: caching.no_vary_search.then(|| key.clone()),
+            stale: None,
+            refused: false,
         }
     }
 
@@ -152,20 +167,25 @@ impl Filing {
         }
     }
 
+    /// Which requests a response with these fields answers; what was chosen by more than the key
+    /// can hold answers no other.
+    fn variant(&self, fields: &HeaderMap) -> Result<Variant, WhyNot> {
+        match Vary::of(fields) {
+            Vary::Fields(names) if !names.iter().any(outbound::is_written_by_us) => {
+                Ok(Variant::new(&names, &self.selecting()))
+            }
+            _ => Err(WhyNot::VaryStar),
+        }
+    }
+
     /// Whether there is room, and the parts of the object to be.
     fn admit(&self, response: &Response<Body>, now: SystemTime) -> Result<Kept, WhyNot> {
-        let Vary::Fields(names) = Vary::of(response.headers()) else {
-            return Err(WhyNot::VaryStar);
-        };
-        if names.iter().any(outbound::is_written_by_us) {
-            return Err(WhyNot::VaryStar);
-        }
+        let variant = self.variant(response.headers())?;
         let admission = self.leader.admit(response.body().size_hint().exact())?;
         let mut fields = to_store(response.headers().clone(), now);
         headers::append_via(&mut fields, response.version());
         let head =
             Head::pack(response.status(), &fields).map_err(|TooLong| WhyNot::HeadTooLarge)?;
-        let variant = Variant::new(&names, &self.selecting());
         Ok(Kept {
             head,
             variant,
@@ -182,10 +202,31 @@ impl Filing {
         } = kept;
         let aged = response.headers().contains_key(AGE);
         let shared = is_shareable(&term, now);
-        let leader = self.ruled.file_under_its_word(self.leader, &response);
+        let leader = self.leader_for(response.headers());
         let (filler, object, body) = leader.begin(admission, head, term, variant, shared);
         tokio::spawn(fill(filler, response.into_body()));
         Arrived::Stored { object, body, aged }
+    }
+
+    /// The permit for the key that the response belongs under: that of its own URI, or, if it says
+    /// the same of its queries as what is stored for an equivalent one, that URI's.
+    fn leader_for(self, fields: &HeaderMap) -> Leader {
+        let Some(own) = &self.own else {
+            return self.leader;
+        };
+        let (store, word) = (Arc::clone(self.leader.store()), NoVarySearch::of(fields));
+        let belongs = match &word {
+            Some(word) => own.under(word) == KeyBuf::from(self.leader.key()).under(word),
+            None => false,
+        };
+        let leader = match belongs {
+            true => self.leader,
+            false => self.leader.moved_to(&own.to_key()),
+        };
+        if let Some(word) = word {
+            store.learn_equivalents(own, word, leader.key());
+        }
+        leader
     }
 
     /// A 304: the stored response lives on under the fields it brought (RFC 9111 §4.3.4).
@@ -203,26 +244,25 @@ impl Filing {
             headers::append_via(&mut fields, Version::HTTP_11);
         }
         // The origin has just confirmed it for this request, whatever it varies by from now on.
-        let variant = match Vary::of(&fields) {
-            Vary::Fields(names) => Variant::new(&names, &self.selecting()),
-            Vary::Star => stale.variant().clone(),
+        let variant = self.variant(&fields);
+        let why_not = match (&verdict, &variant) {
+            _ if self.refused => Some(WhyNot::RequestNoStore),
+            (Storable::No(why), _) | (_, Err(why)) => Some(*why),
+            _ => None,
         };
-        let Some(object) = stale.refreshed(&fields, term, variant) else {
-            self.leader.decline(true, Some(stale), now);
-            return Arrived::Confirmed {
-                object: Arc::clone(stale),
-                stored: false,
-            };
-        };
-        match verdict {
-            Storable::Yes(_) => Arrived::Confirmed {
+        let variant = variant.unwrap_or_else(|_| stale.variant().clone());
+        let refreshed = stale.refreshed(&fields, term, variant);
+        match (refreshed, why_not) {
+            (Some(object), None) => Arrived::Confirmed {
                 object: self.leader.land(object, stale, is_shareable(&term, now)),
                 stored: true,
             },
-            Storable::No(why) => {
-                self.leader.decline(why.lasts(), Some(stale), now);
+            (refreshed, why) => {
+                let disowned = Some(stale).filter(|_| why != Some(WhyNot::RequestNoStore));
+                self.leader
+                    .decline(why.is_none_or(WhyNot::lasts), disowned, now);
                 Arrived::Confirmed {
-                    object: Arc::new(object),
+                    object: refreshed.map_or_else(|| Arc::clone(stale), Arc::new),
                     stored: false,
                 }
             }
@@ -233,7 +273,8 @@ impl Filing {
     /// to forget what it said before.
     fn give_away(self, response: Response<Body>, why: WhyNot, now: SystemTime) -> Arrived {
         let speaks = speaks_of_resource(response.status());
-        let replaced = self.stale.as_ref().filter(|_| speaks && !self.refused);
+        let about_others = !matches!(why, WhyNot::RequestNoStore | WhyNot::Authorization);
+        let replaced = self.stale.as_ref().filter(|_| speaks && about_others);
         let lasts = why.lasts() && speaks;
         self.leader.decline(lasts, replaced, now);
         Arrived::Private { response, why }
@@ -298,7 +339,7 @@ impl Arrival {
 fn speaks_of_resource(status: StatusCode) -> bool {
     let blames_request = matches!(
         status.as_u16(),
-        400 | 405 | 406 | 408 | 411..=417 | 421 | 425 | 428 | 429 | 431
+        400 | 401 | 403 | 405..=408 | 411..=417 | 421 | 425 | 428 | 429 | 431
     );
     !status.is_server_error() && !blames_request
 }
@@ -337,8 +378,12 @@ fn to_store(mut fields: HeaderMap, now: SystemTime) -> HeaderMap {
 }
 
 /// Reads an error's body that nobody wants, so that its connection can be used again; not if it is
-/// a long one.
-async fn discard(mut body: Body) {
+/// a long one or a slow one.
+async fn discard(body: Body) {
+    let _ = timeout(DISCARD_TIME_MAX, read_to_end(body)).await;
+}
+
+async fn read_to_end(mut body: Body) {
     let mut left_bytes = DISCARD_BYTES_MAX;
     while let Some(Ok(frame)) = body.frame().await {
         let bytes = frame.data_ref().map_or(0, |data| data.len());

@@ -15,7 +15,7 @@ use super::exchange::Exchange;
 use super::fetch::Fetch;
 use super::filing::is_servable;
 use super::flow::Step;
-use super::next::{Asker, Next};
+use super::next::{Asker, Next, wants_stored_only};
 use super::pass::{Bypass, Pass};
 use super::refresh::Refresh;
 use super::route::Route;
@@ -28,26 +28,35 @@ use crate::semantics::cache_status::{CacheStatus, Fwd};
 use crate::semantics::facet::Facet;
 use crate::semantics::freshness::Freshness;
 use crate::semantics::key::KeyBuf;
+use crate::semantics::no_vary_search::NoVarySearch;
 use crate::semantics::vary::Selecting;
 use crate::store::{Claim, Failure, Found, Leader, Object};
 
 /// A cacheable request with its route and key.
 pub(super) struct Lookup {
     pub(super) exchange: Exchange,
+    /// Of the URI, or of an equivalent one whose response is used.
     pub(super) key: KeyBuf,
+    /// The URI's own key, where `key` is an equivalent one's, and by which word it is.
+    pub(super) own: Option<(KeyBuf, Arc<NoVarySearch>)>,
     /// What else is part of the key.
     pub(super) facet: Facet,
     pub(super) route: Arc<Route>,
     pub(super) pool: Arc<Pool>,
+    /// How often it has waited in vain.
+    pub(super) waited: u8,
 }
 
 // === impl Lookup ===
 
 impl Lookup {
-    pub(super) fn run(self) -> Step {
-        let found = self.find(self.exchange.now);
+    pub(super) fn run(mut self) -> Step {
+        let found = match self.find(self.exchange.now) {
+            Found::Absent { others } if self.own.is_none() => self.find_equivalent(others),
+            found => found,
+        };
         let next = self.asker().decide(found, || self.pool.is_sick());
-        if next.asks() && self.asker().wants_stored_only() {
+        if next.asks() && wants_stored_only(&self.exchange.request.headers) {
             return Step::Synth(Synth::only_if_cached(self.exchange));
         }
         match next {
@@ -66,7 +75,40 @@ impl Lookup {
 
     fn find(&self, now: SystemTime) -> Found {
         let store = &self.exchange.site().store;
-        store.find(&self.key, &self.selecting(), now)
+        match store.find(&self.key, &self.selecting(), now) {
+            Found::Object(object) if !self.suits(&object) => Found::Absent { others: true },
+            found => found,
+        }
+    }
+
+    /// Whether an object under our key is a response for our URI: under another URI's key, it must
+    /// say so itself.
+    pub(super) fn suits(&self, object: &Object) -> bool {
+        match &self.own {
+            None => true,
+            Some((_, word)) => object.says(word),
+        }
+    }
+
+    /// Looks where the response for an equivalent URI is. If there is none, the one to come is asked
+    /// for under that key, together with others who want it.
+    fn find_equivalent(&mut self, others: bool) -> Found {
+        let store = &self.exchange.site().store;
+        let elsewhere = match self.caching().no_vary_search {
+            true => store.equivalent(&self.key),
+            false => None,
+        };
+        let Some((place, word)) = elsewhere else {
+            return Found::Absent { others };
+        };
+        let own = std::mem::replace(&mut self.key, KeyBuf::from(&place));
+        self.own = Some((own, word));
+        self.find(self.exchange.now)
+    }
+
+    /// The key of the URI itself.
+    pub(super) fn own_key(&self) -> &KeyBuf {
+        self.own.as_ref().map_or(&self.key, |(own, _)| own)
     }
 
     pub(super) fn asker(&self) -> Asker<'_> {
@@ -110,9 +152,11 @@ impl Lookup {
     /// meanwhile, by a task that no client waits for and one at a time.
     fn deliver_stale(self, object: Arc<Object>, excuse: Excuse) -> Step {
         if excuse.refreshes()
+            && !self.asker().forbids_storing()
+            && let Some(leave) = self.pool.leave_to_refresh()
             && let Claim::Leader(leader) = self.claim(is_fresh)
         {
-            let refresh = Refresh::new(&self, leader, Arc::clone(&object));
+            let refresh = Refresh::new(&self, leader, Arc::clone(&object), leave);
             tokio::spawn(refresh.run());
         }
         self.deliver(object, How::Stale(excuse))
@@ -128,8 +172,10 @@ impl Lookup {
             return Step::Synth(Synth::failure(self.exchange, failure, fwd));
         };
         match self.asker().may_use(object.term()) {
-            true if is_fresh(&object, now) => self.deliver(object, How::Collapsed { fwd }),
-            true if object.term().stands_in(now) => {
+            true if is_fresh(&object, now) && fwd != Fwd::Request => {
+                self.deliver(object, How::Collapsed { fwd })
+            }
+            true if is_fresh(&object, now) || object.term().stands_in(now) => {
                 self.deliver(object, How::Stale(Excuse::Failed(failure.origin_status)))
             }
             _ => Step::Synth(Synth::failure(self.exchange, failure, fwd)),
@@ -162,7 +208,9 @@ impl Lookup {
 
     fn claim(&self, usable: impl Fn(&Object, SystemTime) -> bool) -> Claim {
         let (store, now) = (&self.exchange.site().store, self.exchange.now);
-        store.claim(&self.key.to_key(), &self.selecting(), |it| usable(it, now))
+        store.claim(&self.key.to_key(), &self.selecting(), |it| {
+            usable(it, now) && self.suits(it)
+        })
     }
 
     fn fetch(self, leader: Leader, fwd: Fwd, stale: Option<Arc<Object>>, in_company: bool) -> Step {

@@ -142,14 +142,6 @@ impl Asker<'_> {
         term.for_authorized() || !self.is_authorized()
     }
 
-    /// RFC 9111 §5.2.1.7: "Caches that honor this request directive SHOULD, upon receiving it,
-    /// respond with either a stored response consistent with the other constraints of the request
-    /// or a 504 (Gateway Timeout) status code." It only ever asks for less, so it is honoured
-    /// whether other directives are or not.
-    pub(super) fn wants_stored_only(&self) -> bool {
-        self.fields.contains_key(CACHE_CONTROL) && Directives::parse(self.fields).only_if_cached
-    }
-
     /// RFC 9111 §5.2.1.5: "a cache MUST NOT store any part of either this request or any response
     /// to it", where requests are obeyed.
     pub(super) fn forbids_storing(&self) -> bool {
@@ -169,4 +161,12 @@ impl Asker<'_> {
     fn has_range(&self) -> bool {
         self.fields.contains_key(RANGE)
     }
+}
+
+/// RFC 9111 §5.2.1.7: "Caches that honor this request directive SHOULD, upon receiving it, respond
+/// with either a stored response consistent with the other constraints of the request or a 504
+/// (Gateway Timeout) status code." It only ever asks for less, so it is honoured whether other
+/// directives are or not.
+pub(super) fn wants_stored_only(fields: &HeaderMap) -> bool {
+    fields.contains_key(CACHE_CONTROL) && Directives::parse(fields).only_if_cached
 }

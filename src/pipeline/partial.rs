@@ -18,6 +18,13 @@ use crate::store::Object;
 /// What describes the bytes of each part, and not the parts together.
 const OF_A_PART: [HeaderName; 2] = [CONTENT_TYPE, CONTENT_ENCODING];
 
+/// What holds for the content of the message that carries it, hence not for a part of the whole
+/// that was stored (RFC 9530 §2, RFC 1864).
+const OF_THE_WHOLE: [HeaderName; 2] = [
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("content-md5"),
+];
+
 /// Gives `response`, which has the object's status and fields, its body: the whole `body`, or what
 /// of it the request asks for.
 pub(super) fn answer(
@@ -38,6 +45,9 @@ pub(super) fn answer(
         (RangePlan::Parts(parts), _) => {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             let fields = response.headers_mut();
+            for name in &OF_THE_WHOLE {
+                fields.remove(name);
+            }
             let cut = match parts.single() {
                 Some(range) => single(fields, range, length, body),
                 None => multipart(fields, &parts, length, object),

@@ -13,9 +13,8 @@ use tracing::debug;
 
 use super::deliver::{Deliver, Excuse, How};
 use super::exchange::Exchange;
-use super::filing::{Arrival, Filing, is_outage};
+use super::filing::{Arrival, Arrived, Filing, is_outage};
 use super::flow::Step;
-use super::lookup::Lookup;
 use super::outbound;
 use super::route::Route;
 use super::synth::{self, Synth};
@@ -132,8 +131,8 @@ impl Pass {
             .filter(|it| (it.scheme, &it.authority) == (target.scheme, &target.authority));
         let site = self.exchange.site();
         for it in pointed_to.chain([target.clone()]) {
-            let keys = site.keys(it.scheme, &it.authority, &it.path_and_query);
-            site.purge_keys(&keys, store::Purge::Hard);
+            let (authority, target) = (&it.authority, &it.path_and_query);
+            site.purge_target(it.scheme, authority, target, store::Purge::Hard);
         }
     }
 
@@ -153,6 +152,9 @@ impl Pass {
             return;
         };
         let (known, len_bytes) = (stored.validators(), stored.length().exact());
+        if outbound::is_steered(&self.exchange.request.headers) {
+            return;
+        }
         if response.status() == StatusCode::OK
             && stored.head().status() == StatusCode::OK
             && head_disagrees(&known, len_bytes, response.headers())
@@ -207,27 +209,36 @@ impl Pass {
     }
 
     /// Stores it as what a GET would have brought, if it may be.
-    fn adopt(mut self, response: Response<Body>, requested_at: SystemTime) -> Step {
-        // Stored under what the GETs will be looked up by.
-        let facet = self
-            .route
-            .caching
-            .reduce(&mut self.exchange.request.headers);
-        let lookup = Lookup {
-            exchange: self.exchange,
-            key: self.key,
-            facet,
-            route: self.route,
-            pool: self.pool,
-        };
-        let leader = lookup.exchange.site().store.alone(&lookup.key.to_key());
-        let filing = Filing::of_post(&lookup, leader);
+    fn adopt(self, response: Response<Body>, requested_at: SystemTime) -> Step {
+        let (exchange, route) = (self.exchange, self.route);
+        let mut asked = exchange.request.headers.clone();
+        // Under what the GETs will be looked up by.
+        let facet = route.caching.reduce(&mut asked);
+        let leader = exchange.site().store.alone(&self.key.to_key());
+        let filing = Filing::of_post(leader, asked, facet, &self.key, &route.caching);
         let arrival = Arrival {
             response,
             requested_at,
             received_at: clock::now(),
         };
-        lookup.arrived(filing.settle(arrival), self.why.fwd())
+        let status = self.why.cache_status();
+        match filing.settle(arrival) {
+            Arrived::Stored { object, body, aged } => {
+                let how = How::Miss {
+                    fwd: self.why.fwd(),
+                    body,
+                    aged,
+                };
+                Step::Deliver(Deliver::stored(exchange, route, object, how))
+            }
+            Arrived::Private { response, .. } => {
+                Step::Deliver(Deliver::passed(exchange, route, response, status))
+            }
+            // Only a 200 gets here.
+            Arrived::Confirmed { .. } | Arrived::Failed(_) => {
+                Step::Synth(Synth::internal(exchange, self.why.fwd()))
+            }
+        }
     }
 }
 

@@ -46,7 +46,14 @@ impl Query {
             pool,
         } = self;
         let body = std::mem::take(&mut exchange.body);
-        let content = match read(body, route.caching.query_content_bytes_max).await {
+        // Held in memory until it is known whole, so it is counted like what arrives to be stored.
+        let bytes_max = route.caching.query_content_bytes_max;
+        let room = exchange.site().store.reserve(bytes_max as u64);
+        let read = match room {
+            Some(_) => read(body, bytes_max).await,
+            None => Ok(Read::Part(body)),
+        };
+        let content = match read {
             Ok(Read::Whole(content)) => content,
             Ok(Read::Part(body)) => {
                 exchange.body = body;
@@ -68,9 +75,11 @@ impl Query {
         Step::Lookup(Lookup {
             exchange,
             key,
+            own: None,
             facet,
             route,
             pool,
+            waited: 0,
         })
     }
 }

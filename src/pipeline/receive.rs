@@ -13,6 +13,7 @@ use super::caching::Caching;
 use super::exchange::Exchange;
 use super::flow::Step;
 use super::lookup::Lookup;
+use super::next::wants_stored_only;
 use super::pass::{Bypass, Pass};
 use super::purge::Purge;
 use super::query::Query;
@@ -68,10 +69,7 @@ fn find(exchange: &Exchange) -> Result<(KeyBuf, Option<Arc<Route>>), Refusal> {
     let route = exchange.site().routes.find(&authority, path).cloned();
     let scheme = exchange.client.scheme;
     let key = match &route {
-        Some(route) => {
-            let store = &exchange.site().store;
-            route.keys(store, scheme, &authority, &target).into_key()
-        }
+        Some(route) => route.key(scheme, &authority, &target),
         None => KeyBuf::new(scheme, &authority, &target),
     };
     Ok((key, route))
@@ -178,6 +176,9 @@ fn onward(mut exchange: Exchange, key: KeyBuf, route: Arc<Route>) -> Step {
         }
     };
     if let Some(why) = bypass(&exchange, &route.caching) {
+        if why != Bypass::Method && wants_stored_only(&exchange.request.headers) {
+            return Step::Synth(Synth::only_if_cached(exchange));
+        }
         return Step::Pass(Pass {
             exchange,
             key,
@@ -199,9 +200,11 @@ fn onward(mut exchange: Exchange, key: KeyBuf, route: Arc<Route>) -> Step {
     Step::Lookup(Lookup {
         exchange,
         key,
+        own: None,
         facet,
         route,
         pool,
+        waited: 0,
     })
 }
 

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::Site;
 use super::errand::Errand;
 use super::filing::Arrived;
@@ -17,17 +19,24 @@ use crate::telemetry::Refreshed;
 pub(super) struct Refresh {
     site: Arc<Site>,
     errand: Errand,
+    _leave: OwnedSemaphorePermit,
 }
 
 // === impl Refresh ===
 
 impl Refresh {
-    /// "The background revalidation carries the triggering request's fields", as all caches that
-    /// do this have it: what the origin varies by must be there.
-    pub(super) fn new(lookup: &Lookup, leader: Leader, stale: Arc<Object>) -> Self {
+    /// It carries the fields of the request that found the object stale: what the origin varies by
+    /// must be there.
+    pub(super) fn new(
+        lookup: &Lookup,
+        leader: Leader,
+        stale: Arc<Object>,
+        leave: OwnedSemaphorePermit,
+    ) -> Self {
         Self {
             site: Arc::clone(&lookup.exchange.entry.site),
-            errand: Errand::new(lookup, leader.unattended(), Some(stale)),
+            errand: Errand::new(lookup, leader.unattended(), Some(stale)).in_silence(),
+            _leave: leave,
         }
     }
 

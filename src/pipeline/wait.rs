@@ -14,6 +14,9 @@ use crate::clock;
 use crate::semantics::cache_status::Fwd;
 use crate::store::{Follower, Object, Outcome};
 
+/// As many leaders as a request sees vanish before it trusts in none but itself.
+const WAITS_MAX: u8 = 4;
+
 /// A request with the permit to wait.
 pub(super) struct Wait {
     pub(super) lookup: Lookup,
@@ -36,14 +39,18 @@ impl Wait {
         lookup.exchange.now = clock::now();
         match outcome {
             Some(Outcome::Object(object)) => {
-                let ours = object.variant().matches(&lookup.selecting());
+                let ours = object.variant().matches(&lookup.selecting()) && lookup.suits(&object);
                 if !ours || object.is_failed() {
                     return Step::Lookup(lookup);
                 }
                 lookup.deliver(object, How::Collapsed { fwd })
             }
             // "Pending" is never handed out; were it, looking again is what it means.
-            Some(Outcome::Abandoned | Outcome::Pending) => Step::Lookup(lookup),
+            Some(Outcome::Abandoned | Outcome::Pending) if lookup.waited < WAITS_MAX => {
+                lookup.waited += 1;
+                Step::Lookup(lookup)
+            }
+            Some(Outcome::Abandoned | Outcome::Pending) => lookup.ask_alone(fwd, stale),
             Some(Outcome::Failed(failure)) => lookup.fail(failure, fwd),
             Some(Outcome::Declined) | None => lookup.ask_alone(fwd, stale),
         }

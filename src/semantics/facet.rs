@@ -13,6 +13,13 @@ use smallvec::SmallVec;
 
 use super::{cookies, vary};
 
+/// Begins the facet of a request with content, before its digest; neither a field's name nor a
+/// cookie begins like this.
+const CONTENT: u8 = b'?';
+
+/// Of SHA-256.
+const DIGEST_BYTES: usize = 32;
+
 /// Which request fields and cookies are part of the key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FacetRule {
@@ -71,18 +78,21 @@ impl Facet {
     /// The same for a QUERY (RFC 10008), whose content, and what is said of it, is part of what it
     /// asks and so of its key.
     ///
-    /// Of the content there is its SHA-256: nobody can make another that has the same.
+    /// Of both there is their SHA-256: nobody can make others that have the same.
     #[must_use]
-    pub fn with_content(mut self, request: &HeaderMap, content: &[u8]) -> Self {
-        let mut bytes = Vec::new();
+    pub fn with_content(self, request: &HeaderMap, content: &[u8]) -> Self {
+        let mut said = Vec::new();
         for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
-            vary::append(&name, request, &mut bytes);
+            vary::append(&name, request, &mut said);
         }
-        // What comes before ends with a NUL, and what follows one never begins like this.
-        self.0.push(b'?');
-        self.0.extend_from_slice(&Sha256::digest(content));
-        self.0.extend_from_slice(&bytes);
-        self
+        let digest = Sha256::new()
+            .chain_update(said)
+            .chain_update(content)
+            .finalize();
+        let mut bytes = SmallVec::from_slice(&[CONTENT]);
+        bytes.extend_from_slice(&digest);
+        bytes.extend_from_slice(&self.0);
+        Self(bytes)
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -90,17 +100,23 @@ impl Facet {
     }
 }
 
-/// A facet for people to read: fields and cookies with their values, and whether there is content.
+/// Whether a facet is that of a request with content.
+pub(super) fn has_content(facet: &[u8]) -> bool {
+    facet.first() == Some(&CONTENT)
+}
+
+/// A facet for people to read: fields and cookies with their values, and whether there is content,
+/// whose digest says nothing to anybody.
 pub(super) fn in_words(facet: &[u8]) -> String {
     let mut words = Vec::new();
-    for piece in facet.split(|byte| *byte == 0) {
+    let mut rest = facet;
+    if has_content(facet) {
+        words.push("content".to_owned());
+        rest = facet.get(1 + DIGEST_BYTES..).unwrap_or_default();
+    }
+    for piece in rest.split(|byte| *byte == 0) {
         match piece {
             [] => {}
-            // The digest says nothing to anybody, and may have a NUL of its own.
-            [b'?', ..] => {
-                words.push("content".to_owned());
-                break;
-            }
             [b';', cookies @ ..] => words.push(String::from_utf8_lossy(cookies).into_owned()),
             field => words.push(String::from_utf8_lossy(field).replacen('\u{1}', "=", 1)),
         }

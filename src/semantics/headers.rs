@@ -144,7 +144,17 @@ pub fn count_hop(request: &mut HeaderMap) {
 }
 
 fn max_forwards(request: &HeaderMap) -> Option<u64> {
-    request.get(MAX_FORWARDS)?.to_str().ok()?.parse().ok()
+    // `Max-Forwards = 1*DIGIT`, which has no greatest number.
+    let digits = request.get(MAX_FORWARDS)?.as_bytes();
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    is_number.then(|| {
+        let add = |value: u64, digit: &u8| {
+            value
+                .saturating_mul(10)
+                .saturating_add(u64::from(digit - b'0'))
+        };
+        digits.iter().fold(0, add)
+    })
 }
 
 /// The fields that Connection names.

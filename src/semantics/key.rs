@@ -162,7 +162,8 @@ impl KeyBuf {
         &self.0[..end]
     }
 
-    /// The key of all URIs that `variance` takes for the same.
+    /// One key for all URIs that `variance` takes for the same. Nothing is filed under it: another
+    /// URI may have it for its own.
     #[must_use]
     pub fn under(&self, variance: &NoVarySearch) -> Self {
         let path = self.without_query();
@@ -206,6 +207,12 @@ impl Deref for KeyBuf {
 
     fn deref(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl From<&Key> for KeyBuf {
+    fn from(key: &Key) -> Self {
+        Self(SmallVec::from_slice(&key.0))
     }
 }
 

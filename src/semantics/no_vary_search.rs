@@ -14,7 +14,8 @@ use super::{query, structured};
 /// The most parameters that a response may name; with more the field counts as absent.
 pub const NAMES_MAX: usize = 64;
 
-const NO_VARY_SEARCH: HeaderName = HeaderName::from_static("no-vary-search");
+/// The field's name.
+pub const NO_VARY_SEARCH: HeaderName = HeaderName::from_static("no-vary-search");
 
 /// What a response's No-Vary-Search says, where that is not the default: a "URL variation config".
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

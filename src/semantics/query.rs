@@ -72,6 +72,14 @@ impl QueryRule {
         {
             return None;
         }
+        let moved_or_dropped = |it: &&str| self.sort || (self.allow.is_some() && !self.keeps(it));
+        if query
+            .split('&')
+            .filter(moved_or_dropped)
+            .any(|it| is_read_variously(name(it)))
+        {
+            return None;
+        }
         let mut kept: Parameters = query.split('&').filter(|it| self.keeps(it)).collect();
         if self.sort {
             kept.sort_by(|left, right| loosely(name(left)).cmp(loosely(name(right))));
@@ -118,6 +126,15 @@ impl Pattern {
 fn name(parameter: &str) -> &[u8] {
     let bytes = parameter.as_bytes();
     memchr::memchr(b'=', bytes).map_or(bytes, |end| &bytes[..end])
+}
+
+/// Whether origins do not agree which parameter a name stands for: `[id]` is `id` to some, `a[b` is
+/// `a_b` to others, and `%u0069d` is decoded by a few. What such a name stands for is not guessed.
+fn is_read_variously(name: &[u8]) -> bool {
+    let escaped = name
+        .windows(2)
+        .any(|pair| pair[0] == b'%' && pair[1].eq_ignore_ascii_case(&b'u'));
+    escaped || decoded(name).any(|byte| matches!(byte, b'[' | b']' | 0))
 }
 
 /// A name as the most lenient origin reads it: if any takes two names for one, they are equal here.

@@ -61,9 +61,14 @@ impl Windows {
             None if is_error => Duration::ZERO,
             None => default,
         };
-        let grace = rules
-            .grace
+        let by_rule = rules.grace.filter(|_| !is_error);
+        let grace = by_rule
             .unwrap_or_else(|| stated(directives.stale_while_revalidate, rules.default_grace));
+        // What bounds how long an error is fresh bounds how long it is served when it no longer is.
+        let grace = match (is_error, rules.error_ttl_max) {
+            (true, Some(max)) => grace.min(max),
+            _ => grace,
+        };
         let if_error = match is_error {
             true => Duration::ZERO,
             false => stated(directives.stale_if_error, rules.stale_if_error),

@@ -142,6 +142,11 @@ impl Variant {
         facet::in_words(self.facet())
     }
 
+    /// Whether the requests have content that is part of the key (QUERY).
+    pub fn has_content(&self) -> bool {
+        facet::has_content(self.facet())
+    }
+
     /// Whether both are for requests of the same facet.
     pub fn has_facet_of(&self, other: &Self) -> bool {
         self.facet() == other.facet()

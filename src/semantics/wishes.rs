@@ -51,7 +51,12 @@ impl Directives {
     fn wish_of_stale(&self, term: &Term, age: Duration, now: SystemTime) -> Wish {
         let young_enough = self.max_age.is_none_or(|max| age <= max) && self.min_fresh.is_none();
         match self.max_stale {
-            Some(max) if young_enough && !term.must_revalidate() && !term.always_validate() => {
+            Some(max)
+                if young_enough
+                    && !term.must_revalidate()
+                    && !term.always_validate()
+                    && !term.is_expired() =>
+            {
                 match term.stale_for(now) <= max {
                     true => Wish::Stale,
                     false => Wish::Validated,

@@ -14,7 +14,7 @@ pub(super) struct Budget {
 
 /// Bytes taken from a budget; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Share {
+pub struct Share {
     budget: Arc<Budget>,
     bytes: u64,
 }

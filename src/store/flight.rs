@@ -294,24 +294,27 @@ impl Leader {
         self
     }
 
-    /// Has what comes filed under another key than the one that was asked for: by its head it is
-    /// the answer to more, or less, than that. Who asks for the other key meets the flight there.
+    /// The permit for the answer under another key, where it belongs to that: those who waited for
+    /// it under this one look anew, for it is not theirs.
     #[must_use]
     pub fn moved_to(mut self, key: &Key) -> Self {
         if *key == self.key {
             return self;
         }
-        let store = Arc::clone(&self.store);
-        remove(
-            &mut store.flights.shard(&self.key).lock(),
-            &self.key,
-            &self.flight,
-        );
-        let mut shard = store.flights.shard(key).lock();
-        let flights = shard.entry(key.clone()).or_default();
-        flights.push(Arc::clone(&self.flight));
-        self.key = key.clone();
-        self
+        let mut moved = self.store.alone(key);
+        moved.unattended = self.unattended;
+        self.close(Outcome::Abandoned);
+        self.settled = true;
+        // The new flight is in the table by now, so that no purge falls between the two.
+        if self.flight.doomed.load(Ordering::Relaxed) {
+            moved.flight.doom();
+        }
+        moved
+    }
+
+    /// The key that the answer will be filed under.
+    pub fn key(&self) -> &Key {
+        &self.key
     }
 
     pub(super) fn is_unattended(&self) -> bool {

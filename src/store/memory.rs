@@ -177,10 +177,6 @@ impl<V: Clone + Send + Sync + 'static> Notes<V> {
         self.cache.insert(key, note);
     }
 
-    pub(super) fn remove(&self, key: &[u8]) {
-        self.cache.invalidate(key);
-    }
-
     pub(super) fn tidy(&self) {
         self.cache.run_pending_tasks();
     }

@@ -4,6 +4,7 @@
 //! storability; it keeps what it is told to keep, within its budgets.
 
 mod budget;
+mod equivalents;
 mod fill;
 mod flight;
 mod growing;
@@ -14,7 +15,6 @@ mod invalidate;
 mod memory;
 mod object;
 mod shelf;
-mod variance;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,11 +33,12 @@ use crate::semantics::no_vary_search::NoVarySearch;
 use crate::semantics::storable::WhyNot;
 use crate::semantics::vary::Selecting;
 use budget::Budget;
+pub use budget::Share;
+use equivalents::Equivalents;
 use flight::Flights;
 use hit_for_miss::HitForMiss;
 use memory::Memory;
 use shelf::Shelf;
-use variance::Variances;
 
 /// A lookup's answer.
 pub enum Found {
@@ -72,7 +73,7 @@ pub struct Store {
     memory: Memory,
     flights: Flights,
     misses: HitForMiss,
-    variances: Variances,
+    equivalents: Equivalents,
     budget: Arc<Budget>,
     fills: Arc<AtomicU64>,
     limits: Limits,
@@ -97,7 +98,7 @@ impl Store {
             memory: Memory::new(config.memory_bytes),
             flights: Flights::new(),
             misses: HitForMiss::new(config.hit_for_miss_max, config.hit_for_miss),
-            variances: Variances::new(),
+            equivalents: Equivalents::new(),
             budget: Budget::new(config.fill_bytes_max),
             fills: Arc::default(),
             limits: Limits {
@@ -136,14 +137,21 @@ impl Store {
         }
     }
 
-    /// What the path of `key` has said by No-Vary-Search.
-    pub fn variance(&self, key: &KeyBuf) -> Option<Arc<NoVarySearch>> {
-        self.variances.of(key)
+    /// Where the response for an equivalent URI is filed, and by which word (No-Vary-Search) it is
+    /// one: an object there that does not say the same is another page.
+    pub fn equivalent(&self, key: &KeyBuf) -> Option<(Key, Arc<NoVarySearch>)> {
+        self.equivalents.place(key)
     }
 
-    /// Notes what the path of `key` says of its queries from now on; `None` for the default.
-    pub fn learn_variance(&self, key: &KeyBuf, variance: Option<NoVarySearch>) {
-        self.variances.learn(key, variance);
+    /// Notes that the response filed under `place` says `word` of the URI of `key`.
+    pub fn learn_equivalents(&self, key: &KeyBuf, word: NoVarySearch, place: &Key) {
+        self.equivalents.learn(key, word, place);
+    }
+
+    /// Room for bytes that are needed to look something up; given back when dropped. `None` where
+    /// there is none.
+    pub fn reserve(&self, bytes: u64) -> Option<Share> {
+        self.budget.take(bytes)
     }
 
     /// The figures for metrics and status.
@@ -161,7 +169,7 @@ impl Store {
     pub fn tidy(&self) {
         self.memory.tidy();
         self.misses.tidy();
-        self.variances.tidy();
+        self.equivalents.tidy();
     }
 
     fn admit(&self, announced: Option<u64>) -> Result<Admission, WhyNot> {

@@ -43,6 +43,8 @@ impl Shelf {
     /// `bytes_max` bytes.
     ///
     /// An object without `Vary` answers every request of its facet, so it replaces all those.
+    /// Answers to questions with content are bounded by themselves: anybody can ask many, and no
+    /// page makes way for them.
     pub(super) fn with(&self, object: Arc<Object>, max: usize, bytes_max: u64) -> Self {
         let new = object.variant().clone();
         let mut bytes = object.weight_bytes() as u64;
@@ -51,15 +53,15 @@ impl Shelf {
             _ => *old.variant() == new,
         };
         let others = self.objects().iter().filter(|old| !is_replaced(old));
-        let kept = others.take(max.saturating_sub(1)).take_while(|old| {
+        let (alike, unlike): (Vec<_>, Vec<_>) =
+            others.partition(|old| old.variant().has_content() == new.has_content());
+        let kept = alike.into_iter().take(max.saturating_sub(1));
+        let kept = kept.take_while(|old| {
             bytes += old.weight_bytes() as u64;
             bytes <= bytes_max
         });
-        Self::from_objects(
-            std::iter::once(object.clone())
-                .chain(kept.cloned())
-                .collect(),
-        )
+        let all = std::iter::once(&object).chain(kept).chain(unlike);
+        Self::from_objects(all.cloned().collect())
     }
 
     /// Whether this very object stands here.
@@ -69,7 +71,7 @@ impl Shelf {
             .any(|other| Arc::ptr_eq(other, object))
     }
 
-    /// The shelf without the object that answers `request`; `None` when nothing is left.
+    /// The shelf without this very object; `None` when nothing is left.
     pub(super) fn without(&self, gone: &Arc<Object>) -> Option<Self> {
         let left: Vec<_> = self
             .objects()
