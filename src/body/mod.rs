@@ -48,6 +48,13 @@ pub struct Body {
     error: Option<Error>,
 }
 
+/// A stream that can begin anywhere: a stretch of it is had without reading what comes before.
+pub trait Seekable: HttpBody<Data = Bytes, Error = Error> + Send + Unpin {
+    /// Leaves only `len` bytes, from the byte `first` on, counted from where it stands. What it
+    /// does not have it must fail at, as [`Error::Truncated`].
+    fn seek(&mut self, first: u64, len: u64);
+}
+
 enum Source {
     Empty,
     One(Bytes),
@@ -59,6 +66,7 @@ enum Source {
         left_bytes: u64,
     },
     Stream(Pin<Box<dyn HttpBody<Data = Bytes, Error = Error> + Send>>),
+    Seekable(Box<dyn Seekable>),
 }
 
 // === impl Body ===
@@ -106,6 +114,11 @@ impl Body {
         }
     }
 
+    /// Bytes that are still to come, of which any stretch can come first.
+    pub fn seekable(body: impl Seekable + 'static) -> Self {
+        Self::new(Source::Seekable(Box::new(body)))
+    }
+
     /// A request's body as it comes in, held to `limits`.
     pub fn incoming(body: Incoming, limits: Limits) -> Self {
         if body.is_end_stream() {
@@ -118,10 +131,14 @@ impl Body {
     /// The bytes from `first` to `last`, counted from 0 and both included. They end with the last
     /// of them, whether or not more is to come, and a body that ends before it fails as
     /// [`Error::Truncated`]. There are none where `last` comes before `first`.
-    pub fn slice(self, first: u64, last: u64) -> Self {
+    pub fn slice(mut self, first: u64, last: u64) -> Self {
         let len = last
             .checked_sub(first)
             .map_or(0, |gap| gap.saturating_add(1));
+        if let (Source::Seekable(body), None) = (&mut self.source, &self.meter) {
+            body.seek(first, len);
+            return self;
+        }
         // Only what is cut on the way lets the meter of this body see what went through it.
         let cut = match self.meter {
             None => self.source.cut(first, len),
@@ -204,6 +221,7 @@ impl HttpBody for Body {
             Source::One(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::Many { left_bytes, .. } => SizeHint::with_exact(*left_bytes),
             Source::Stream(body) => body.size_hint(),
+            Source::Seekable(body) => body.size_hint(),
         }
     }
 }
@@ -254,7 +272,7 @@ impl Source {
                     left_bytes: len,
                 })
             }
-            Self::Empty | Self::Stream(_) => None,
+            Self::Empty | Self::Stream(_) | Self::Seekable(_) => None,
         }
     }
 
@@ -279,6 +297,7 @@ impl Source {
                 Ok(Frame::data(piece))
             })),
             Self::Stream(body) => body.as_mut().poll_frame(cx),
+            Self::Seekable(body) => Pin::new(body.as_mut()).poll_frame(cx),
         }
     }
 
@@ -288,6 +307,7 @@ impl Source {
             Self::One(_) => false,
             Self::Many { left_bytes, .. } => *left_bytes == 0,
             Self::Stream(body) => body.is_end_stream(),
+            Self::Seekable(body) => body.is_end_stream(),
         }
     }
 }
