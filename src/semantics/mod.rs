@@ -24,6 +24,7 @@ pub mod fold;
 pub mod headers;
 pub mod vary;
 
+pub mod combine;
 pub mod conditional;
 pub mod range;
 

@@ -5,7 +5,7 @@
 //! there to do harm gets the whole response, and never an error. Bytes are cut elsewhere. Without
 //! a Range nothing is allocated, nor for a single range.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::header::{IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -288,6 +288,23 @@ pub fn plan(
     .unwrap_or(RangePlan::Whole)
 }
 
+/// Where the first range that a request asks for begins, as far as that can be told without the
+/// length of the representation: 0 where it cannot, or where no range is asked for.
+pub fn begins_at(request: &HeaderMap) -> u64 {
+    let set = only_line(request, &RANGE).and_then(|value| in_bytes(value, b'='));
+    match set.and_then(|set| specs(set).next()?) {
+        Some(Spec::Closed(range)) => range.first,
+        Some(Spec::Open(first)) => first,
+        Some(Spec::Suffix(_)) | None => 0,
+    }
+}
+
+/// Asks for one range, in place of any other.
+pub fn ask(request: &mut HeaderMap, range: ByteRange) {
+    let ByteRange { first, last } = range;
+    request.insert(RANGE, to_value(format!("bytes={first}-{last}")));
+}
+
 /// The Content-Range of a part of a representation of `complete` bytes.
 pub fn content_range(range: ByteRange, complete: Option<u64>) -> HeaderValue {
     let ByteRange { first, last } = range;
@@ -302,9 +319,9 @@ pub fn unsatisfied(complete: u64) -> HeaderValue {
     to_value(format!("bytes */{complete}"))
 }
 
-fn to_value(content_range: String) -> HeaderValue {
+fn to_value(range: String) -> HeaderValue {
     // It is made of ASCII letters, digits, a space and punctuation.
-    HeaderValue::try_from(content_range).expect("a Content-Range is a field value")
+    HeaderValue::try_from(range).expect("a range is a field value")
 }
 
 /// The ranges in a body of known length; `None` if they are to be ignored.
@@ -360,21 +377,22 @@ fn may_be_partial(request: &HeaderMap, stored: &Validators) -> bool {
 }
 
 /// Whether a date is exactly the Last-Modified of the stored response, and a strong validator.
+fn is_strong_date(validator: &[u8], stored: &Validators) -> bool {
+    strong_date(stored).is_some_and(|modified| date::parse(validator) == Some(modified))
+}
+
+/// The Last-Modified of a response, if it is a strong validator.
 ///
 /// RFC 9110 §8.8.2.2: it is weak unless "that cache entry includes a Date value which is at least
 /// one second after the Last-Modified value", for within one second it could have changed twice.
-fn is_strong_date(validator: &[u8], stored: &Validators) -> bool {
+pub(super) fn strong_date(response: &Validators) -> Option<SystemTime> {
     let read = |field: Option<&[u8]>| field.and_then(date::parse);
-    let (Some(modified), Some(sent)) = (read(stored.last_modified), read(stored.date)) else {
-        return false;
-    };
-    let is_later = sent
-        .duration_since(modified)
-        .is_ok_and(|distance| distance >= Duration::from_secs(1));
-    is_later && date::parse(validator) == Some(modified)
+    let modified = read(response.last_modified)?;
+    let distance = read(response.date)?.duration_since(modified).ok()?;
+    (distance >= Duration::from_secs(1)).then_some(modified)
 }
 
-fn is_strong_tag(text: &[u8]) -> bool {
+pub(super) fn is_strong_tag(text: &[u8]) -> bool {
     list::unquote(text).is_some_and(|opaque| !opaque.contains(&b'"'))
 }
 
@@ -453,6 +471,25 @@ mod tests {
             Err(_) => RangePlan::Unsatisfiable,
         };
         assert_eq!(found, expected, "{section}: {range} of {length:?}");
+    }
+
+    #[test]
+    fn where_a_range_begins() {
+        let rows: [(&str, u64); 9] = [
+            ("bytes=500-999", 500),
+            ("bytes=500-", 500),
+            ("bytes=500-999,0-9", 500),
+            ("bytes=,500-999", 500),
+            ("bytes=-500", 0),
+            ("bytes=999-500", 0),
+            ("lines=500-999", 0),
+            ("500", 0),
+            ("bytes=", 0),
+        ];
+        for (range, first) in rows {
+            assert_eq!(begins_at(&headers(&[("range", range)])), first, "{range}");
+        }
+        assert_eq!(begins_at(&HeaderMap::new()), 0);
     }
 
     #[test]
