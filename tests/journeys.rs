@@ -24,6 +24,7 @@ mod journeys {
     mod query;
     mod range;
     mod request_directives;
+    mod slices;
     mod stale;
     mod stale_if_error;
     mod vary;

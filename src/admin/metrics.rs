@@ -21,6 +21,7 @@ pub(super) fn answer_scrape(doors: &Doors) -> Answer {
 
 fn of_store(doors: &Doors) -> Vec<Family> {
     let stats = doors.store.stats();
+    let from = |place: &str| vec![("from", place.to_owned())];
     let gauge = |name, help, value: u64| Family::gauge(name, help).value(value as f64);
     vec![
         gauge(
@@ -50,6 +51,9 @@ fn of_store(doors: &Doors) -> Vec<Family> {
         ),
         Family::counter("copal_evicted", "Objects that made room for others.")
             .value(stats.evicted as f64),
+        Family::counter("copal_slices", "Slices opened, by where their bytes were.")
+            .labelled(from("memory"), stats.slices_from_memory as f64)
+            .labelled(from("origin"), stats.slices_from_origin as f64),
     ]
 }
 

@@ -18,6 +18,7 @@ use super::exchange::Exchange;
 use super::flow::Step;
 use super::partial;
 use super::route::Route;
+use super::slices;
 use crate::body::Body;
 use crate::clock;
 use crate::semantics::cache_status::{self, CacheStatus, Fwd};
@@ -50,6 +51,8 @@ enum What {
 pub(super) enum How {
     /// It was there, fresh.
     Hit,
+    /// It was there, fresh; but not all slices of it that are wanted were.
+    Partial,
     /// Another request is bringing it, or just has; why this one could not be answered at once.
     Collapsed { fwd: Fwd },
     /// It is stale, and served all the same.
@@ -129,14 +132,9 @@ impl Deliver {
 /// A response out of an object: the client's conditions first, then its ranges (RFC 9110 §13.2.2).
 fn stored(exchange: &Exchange, object: &Arc<Object>, how: How) -> (Response<Body>, Outcome) {
     let request = &exchange.request;
-    let outcome = how.outcome();
-    if how.is_hit() {
-        object.count_hit();
-    }
     let mut response = Response::new(Body::empty());
     *response.status_mut() = object.head().status();
     *response.headers_mut() = object.head().to_fields(3);
-    how.stamp(response.headers_mut(), object, exchange.now);
     // "A server MUST ignore all received preconditions if its response to the same request
     // without those conditions […] would have been a status code other than a 2xx
     // (Successful) or 412 (Precondition Failed)." (RFC 9110 §13.2.1)
@@ -148,6 +146,15 @@ fn stored(exchange: &Exchange, object: &Arc<Object>, how: How) -> (Response<Body
         true => evaluate(&request.method, &request.headers, &object.validators()),
         false => Precondition::Proceed,
     };
+    let how = match (verdict, how) {
+        (Precondition::Proceed, How::Hit) if slices::are_missing(request, object) => How::Partial,
+        (_, how) => how,
+    };
+    let outcome = how.outcome();
+    if how.is_hit() {
+        object.count_hit();
+    }
+    how.stamp(response.headers_mut(), object, exchange.now);
     match verdict {
         Precondition::NotModified => not_modified(&mut response),
         Precondition::Failed => refused(&mut response, StatusCode::PRECONDITION_FAILED),
@@ -241,7 +248,7 @@ impl How {
             Self::Collapsed { .. } => Outcome::Collapsed,
             Self::Stale(_) => Outcome::Stale,
             Self::Revalidated { .. } => Outcome::Revalidated,
-            Self::Miss { .. } => Outcome::Miss,
+            Self::Miss { .. } | Self::Partial => Outcome::Miss,
         }
     }
 
@@ -257,7 +264,11 @@ impl How {
     /// Says whence the response comes, and how old it is unless it is new.
     fn stamp(&self, fields: &mut HeaderMap, object: &Object, arrived: SystemTime) {
         // A hit is judged by the time it arrived; all else has taken its time.
-        let now = if self.is_hit() { arrived } else { clock::now() };
+        let now = match self {
+            Self::Partial => arrived,
+            _ if self.is_hit() => arrived,
+            _ => clock::now(),
+        };
         if !matches!(self, Self::Miss { aged: false, .. }) {
             let age = object.term().age(now).secs();
             fields.insert(AGE, HeaderValue::from(age));
@@ -274,6 +285,11 @@ impl How {
         };
         match self {
             Self::Hit if detail.is_none() => return cache_status::hit(),
+            Self::Partial => CacheStatus {
+                fwd: Some(Fwd::Partial),
+                stored: true,
+                ..status
+            },
             Self::Hit => CacheStatus {
                 ttl: None,
                 ..status

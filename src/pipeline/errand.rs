@@ -13,6 +13,7 @@ use tracing::debug;
 use super::filing::{Arrival, Arrived, Filing};
 use super::lookup::Lookup;
 use super::outbound;
+use super::slices::Slicing;
 use super::synth;
 use crate::body::Body;
 use crate::clock;
@@ -23,9 +24,11 @@ use crate::telemetry::Fetched;
 
 /// A request to be made, and what is needed to file its answer.
 pub(super) struct Errand {
-    pool: Arc<Pool>,
-    request: Request<Bytes>,
-    filing: Filing,
+    pub(super) pool: Arc<Pool>,
+    pub(super) request: Request<Bytes>,
+    pub(super) filing: Filing,
+    /// Where the answer is to be kept in slices.
+    pub(super) slicing: Option<Slicing>,
     /// To the client that leads. Those who follow, and later hits, get no interim responses.
     interim: Option<Interim>,
 }
@@ -61,11 +64,13 @@ impl Errand {
         if let Some(stale) = &stale {
             conditional::ask(request.headers_mut(), &stale.validators());
         }
+        let slicing = Slicing::begin(lookup, stale.as_deref(), request.headers_mut());
         route.request_fields.apply(request.headers_mut());
         Self {
             pool: Arc::clone(pool),
             request,
             filing: Filing::new(lookup, leader, stale),
+            slicing,
             interim: exchange.interim.clone(),
         }
     }
@@ -81,15 +86,17 @@ impl Errand {
         let began = clock::instant();
         let origin = Arc::clone(self.pool.name());
         let mut server = None;
-        let answer = self.ask(&mut server).await;
+        let answer = self.ask_in_slices(&mut server).await;
         let fetched = Fetched {
             origin,
             server,
             duration: began.elapsed(),
         };
-        let arrived = match answer {
-            Ok(arrival) => self.filing.settle(arrival),
-            Err(error) => {
+        let first = self.slicing.and_then(Slicing::into_first);
+        let arrived = match (answer, first) {
+            (Ok(arrival), Some(first)) => self.filing.keep_slice(first, arrival),
+            (Ok(arrival), None) => self.filing.settle(arrival),
+            (Err(error), _) => {
                 debug!(origin = &**self.pool.name(), error = %synth::causes(&error), "no answer");
                 self.filing.fail(&error)
             }
@@ -99,7 +106,10 @@ impl Errand {
 
     /// Sends the request. A 304 about some other response than ours is no answer: then asks
     /// again, without conditions.
-    async fn ask(&mut self, server: &mut Option<Arc<str>>) -> Result<Arrival, origin::Error> {
+    pub(super) async fn ask(
+        &mut self,
+        server: &mut Option<Arc<str>>,
+    ) -> Result<Arrival, origin::Error> {
         let mut arrival = self.send(server).await?;
         if arrival.is_not_modified() && self.has_asked() && !self.is_about_ours(&arrival) {
             self.filing.stale = None;

@@ -41,12 +41,12 @@ pub(super) struct Filing {
     /// The client's own fields, which `Vary` and storability are about.
     asked: HeaderMap,
     facet: Facet,
-    rules: Arc<Rules>,
+    pub(super) rules: Arc<Rules>,
     /// The URI's own key, where a response may say which URIs are one with it.
     own: Option<KeyBuf>,
     pub(super) stale: Option<Arc<Object>>,
     /// The client has asked that nothing of this be stored, and is obeyed.
-    refused: bool,
+    pub(super) refused: bool,
 }
 
 /// A response with the times that its age hangs on.
@@ -146,7 +146,12 @@ impl Filing {
         }
     }
 
-    fn judge(&self, status: StatusCode, fields: &HeaderMap, arrival: &Arrival) -> Storable {
+    pub(super) fn judge(
+        &self,
+        status: StatusCode,
+        fields: &HeaderMap,
+        arrival: &Arrival,
+    ) -> Storable {
         let asked = Asked {
             method: &Method::GET,
             headers: &self.asked,
@@ -180,17 +185,27 @@ impl Filing {
 
     /// Whether there is room, and the parts of the object to be.
     fn admit(&self, response: &Response<Body>, now: SystemTime) -> Result<Kept, WhyNot> {
-        let variant = self.variant(response.headers())?;
+        let (head, variant) = self.describe(response, now)?;
         let admission = self.leader.admit(response.body().size_hint().exact())?;
-        let mut fields = to_store(response.headers().clone(), now);
-        headers::append_via(&mut fields, response.version());
-        let head =
-            Head::pack(response.status(), &fields).map_err(|TooLong| WhyNot::HeadTooLarge)?;
         Ok(Kept {
             head,
             variant,
             admission,
         })
+    }
+
+    /// The head as it is stored, and the requests that it is for.
+    pub(super) fn describe(
+        &self,
+        response: &Response<Body>,
+        now: SystemTime,
+    ) -> Result<(Head, Variant), WhyNot> {
+        let variant = self.variant(response.headers())?;
+        let mut fields = to_store(response.headers().clone(), now);
+        headers::append_via(&mut fields, response.version());
+        let head =
+            Head::pack(response.status(), &fields).map_err(|TooLong| WhyNot::HeadTooLarge)?;
+        Ok((head, variant))
     }
 
     /// Readers and store get the body as it arrives, from a task of its own.
@@ -210,7 +225,7 @@ impl Filing {
 
     /// The permit for the key that the response belongs under: that of its own URI, or, if it says
     /// the same of its queries as what is stored for an equivalent one, that URI's.
-    fn leader_for(self, fields: &HeaderMap) -> Leader {
+    pub(super) fn leader_for(self, fields: &HeaderMap) -> Leader {
         let Some(own) = &self.own else {
             return self.leader;
         };
@@ -254,7 +269,9 @@ impl Filing {
         let refreshed = stale.refreshed(&fields, term, variant);
         match (refreshed, why_not) {
             (Some(object), None) => Arrived::Confirmed {
-                object: self.leader.land(object, stale, is_shareable(&term, now)),
+                object: self
+                    .leader
+                    .land(object, Some(stale), is_shareable(&term, now)),
                 stored: true,
             },
             (refreshed, why) => {
@@ -354,7 +371,7 @@ pub(super) fn is_outage(status: StatusCode) -> bool {
 
 /// Whether those who waited may have this answer too: what must be confirmed for every request
 /// is nobody else's (RFC 9111 §5.2.2.4).
-fn is_shareable(term: &Term, now: SystemTime) -> bool {
+pub(super) fn is_shareable(term: &Term, now: SystemTime) -> bool {
     !term.always_validate() && is_servable(term, now)
 }
 

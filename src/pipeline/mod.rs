@@ -23,6 +23,7 @@ mod query;
 mod receive;
 mod refresh;
 mod route;
+mod slices;
 mod synth;
 mod told;
 mod wait;

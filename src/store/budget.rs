@@ -35,11 +35,16 @@ impl Budget {
 
     /// A share of `bytes`, or `None` where there is no room for them.
     pub(super) fn take(self: &Arc<Self>, bytes: u64) -> Option<Share> {
-        let mut share = Share {
+        let mut share = self.nothing();
+        share.grow(bytes).then_some(share)
+    }
+
+    /// A share without bytes, for what must do without.
+    pub(super) fn nothing(self: &Arc<Self>) -> Share {
+        Share {
             budget: Arc::clone(self),
             bytes: 0,
-        };
-        share.grow(bytes).then_some(share)
+        }
     }
 }
 

@@ -48,15 +48,13 @@ pub struct Filler {
 }
 
 /// Counts the fills in progress.
-struct InFlight(Arc<AtomicU64>);
+pub(super) struct InFlight(Arc<AtomicU64>);
 
 // === impl Filler ===
 
 impl Filler {
     pub(super) fn new(leader: Leader, object: Arc<Object>, growing: Arc<Growing>) -> Self {
-        let fills = Arc::clone(&leader.store().fills);
-        fills.fetch_add(1, Ordering::Relaxed);
-        let count = InFlight(fills);
+        let count = InFlight::new(&leader.store().fills);
         Self {
             leader,
             object,
@@ -152,6 +150,13 @@ impl From<Demand> for Result<(), Unwanted> {
             Demand::More => Ok(()),
             Demand::Nobody => Err(Unwanted),
         }
+    }
+}
+
+impl InFlight {
+    pub(super) fn new(fills: &Arc<AtomicU64>) -> Self {
+        fills.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(fills))
     }
 }
 

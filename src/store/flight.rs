@@ -347,12 +347,17 @@ impl Leader {
         (filler, object, body)
     }
 
-    /// The stale object, confirmed by the origin: filed in its place, unless that place has been
-    /// taken or purged meanwhile.
-    pub fn land(mut self, object: Object, stale: &Arc<Object>, shared: bool) -> Arc<Object> {
+    /// An object that needs no filling: filed at once, unless a purge came meanwhile. A `stale` one
+    /// that the origin has confirmed is filed in its place, unless that place has been taken.
+    pub fn land(
+        mut self,
+        object: Object,
+        stale: Option<&Arc<Object>>,
+        shared: bool,
+    ) -> Arc<Object> {
         let object = Arc::new(object);
         // Filed first: who wakes and looks anew must not find what this has replaced.
-        self.file(Arc::clone(&object), Some(stale));
+        self.file(Arc::clone(&object), stale);
         self.tell_of(&object, shared);
         self.settled = true;
         object

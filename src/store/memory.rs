@@ -12,7 +12,9 @@ use std::time::{Duration, SystemTime};
 use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use parking_lot::Mutex;
 
+use super::object::Content;
 use super::shelf::Shelf;
 use crate::semantics::key::Key;
 
@@ -24,11 +26,29 @@ const OVERHEAD_BYTES: usize = 256;
 
 type Hasher = foldhash::quality::RandomState;
 
-/// Complete objects by key.
+/// Complete objects by key, and the slices of objects that are kept in slices, by their own.
 pub(super) struct Memory {
-    cache: Cache<Key, Shelf, Hasher>,
+    cache: Cache<Key, Entry, Hasher>,
     held: Arc<Held>,
+    graves: Arc<Graves>,
 }
+
+/// What stands under a key.
+#[derive(Clone)]
+enum Entry {
+    Shelf(Shelf),
+    Slice(Arc<Content>),
+}
+
+/// The number of a content and of one of its slices: a key that is no URI's, for it begins with
+/// NUL.
+#[derive(Clone, Copy)]
+pub(super) struct SliceKey([u8; 17]);
+
+/// Slices whose content has gone, to be taken out when there is time: the last who knew it may be
+/// moka itself, in the middle of its maintenance, where it must not be called.
+#[derive(Default)]
+pub(super) struct Graves(Mutex<Vec<SliceKey>>);
 
 /// What is held at this moment, counted as entries come and go.
 #[derive(Debug, Default)]
@@ -59,39 +79,79 @@ impl Memory {
         let listener = Arc::clone(&held);
         let cache = Cache::builder()
             .max_capacity(bytes_max / UNIT_BYTES)
-            .weigher(|key: &Key, shelf: &Shelf| units(weight_bytes(key, shelf)))
+            .weigher(|key: &Key, entry: &Entry| units(weight_bytes(key, entry)))
             .eviction_policy(EvictionPolicy::lru())
-            .eviction_listener(move |key, shelf, cause| listener.gone(&key, &shelf, cause))
+            .eviction_listener(move |key, entry, cause| listener.gone(&key, &entry, cause))
             .build_with_hasher(Hasher::default());
-        Self { cache, held }
+        Self {
+            cache,
+            held,
+            graves: Arc::default(),
+        }
     }
 
     /// The shelf under `key`; counts as a use of it.
     pub(super) fn get(&self, key: &[u8]) -> Option<Shelf> {
-        self.cache.get(key)
+        self.cache.get(key)?.into_shelf()
     }
 
     /// Files `shelf` in place of what was under `key`.
     pub(super) fn put(&self, key: Key, shelf: Shelf) {
-        self.held
-            .objects
-            .fetch_add(shelf.objects().len() as u64, Ordering::Relaxed);
-        self.held
-            .bytes
-            .fetch_add(weight_bytes(&key, &shelf), Ordering::Relaxed);
-        self.cache.insert(key, shelf);
+        self.insert(key, Entry::Shelf(shelf));
+    }
+
+    /// The slice under `key`; counts as a use of it.
+    pub(super) fn slice(&self, key: SliceKey) -> Option<Arc<Content>> {
+        match self.cache.get(&key.0[..])? {
+            Entry::Slice(content) => Some(content),
+            Entry::Shelf(_) => None,
+        }
+    }
+
+    /// Whether there is a slice under `key`; is no use of it.
+    pub(super) fn has_slice(&self, key: SliceKey) -> bool {
+        self.cache.contains_key(&key.0[..])
+    }
+
+    /// Files a slice, and makes room for it at once. moka keeps the order of use by batches of
+    /// dozens of entries: of slices these could be all the memory there is, and the object that
+    /// they are of would be evicted first.
+    pub(super) fn put_slice(&self, key: SliceKey, content: Arc<Content>) {
+        self.insert(Key::from(&key.0[..]), Entry::Slice(content));
+        self.tidy();
+    }
+
+    /// Where slices are noted that nobody will ask for any more.
+    pub(super) fn graves(&self) -> &Arc<Graves> {
+        &self.graves
+    }
+
+    fn insert(&self, key: Key, entry: Entry) {
+        let (objects, bytes) = (entry.objects(), weight_bytes(&key, &entry));
+        self.held.objects.fetch_add(objects, Ordering::Relaxed);
+        self.held.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.cache.insert(key, entry);
+    }
+
+    fn bury(&self) {
+        let dead = std::mem::take(&mut *self.graves.0.lock());
+        for key in dead {
+            self.cache.invalidate(&key.0[..]);
+        }
     }
 
     /// Drops what is under `key` and tells how many objects that were.
     pub(super) fn remove(&self, key: &[u8]) -> u64 {
-        self.cache
-            .remove(key)
-            .map_or(0, |shelf| shelf.objects().len() as u64)
+        self.cache.remove(key).map_or(0, |entry| entry.objects())
     }
 
-    /// The keys at this moment.
+    /// The keys of objects at this moment.
     pub(super) fn keys(&self) -> Vec<Key> {
-        self.cache.iter().map(|(key, _)| Key::clone(&key)).collect()
+        let shelves = self.cache.iter();
+        shelves
+            .filter(|(_, entry)| matches!(entry, Entry::Shelf(_)))
+            .map(|(key, _)| Key::clone(&key))
+            .collect()
     }
 
     /// Drops everything.
@@ -101,6 +161,7 @@ impl Memory {
 
     /// Gives back the memory of what was dropped, and evicts what is too much.
     pub(super) fn tidy(&self) {
+        self.bury();
         self.cache.run_pending_tasks();
     }
 
@@ -117,8 +178,46 @@ impl Memory {
     }
 }
 
-// === impl Marks ===
+// === impl Entry ===
 
+impl Entry {
+    fn into_shelf(self) -> Option<Shelf> {
+        match self {
+            Self::Shelf(shelf) => Some(shelf),
+            Self::Slice(_) => None,
+        }
+    }
+
+    /// How many objects it is.
+    fn objects(&self) -> u64 {
+        match self {
+            Self::Shelf(shelf) => shelf.objects().len() as u64,
+            Self::Slice(_) => 0,
+        }
+    }
+}
+
+// === impl SliceKey ===
+
+impl SliceKey {
+    pub(super) fn new(content: u64, index: u64) -> Self {
+        let mut key = [0; 17];
+        key[1..9].copy_from_slice(&content.to_be_bytes());
+        key[9..].copy_from_slice(&index.to_be_bytes());
+        Self(key)
+    }
+}
+
+// === impl Graves ===
+
+impl Graves {
+    /// Notes slices that are to be taken out.
+    pub(super) fn dig(&self, keys: impl Iterator<Item = SliceKey>) {
+        self.0.lock().extend(keys);
+    }
+}
+
+// === impl Marks ===
 impl Marks {
     /// At most `marks_max` marks, none of them older than `lasts`.
     pub(super) fn new(marks_max: u64, lasts: Duration) -> Self {
@@ -186,19 +285,24 @@ impl<V: Clone + Send + Sync + 'static> Notes<V> {
 
 impl Held {
     /// Runs inside whichever call moka does its maintenance in, so it only counts.
-    fn gone(&self, key: &Key, shelf: &Shelf, cause: RemovalCause) {
-        let objects = shelf.objects().len() as u64;
+    fn gone(&self, key: &Key, entry: &Entry, cause: RemovalCause) {
+        let objects = entry.objects();
         self.objects.fetch_sub(objects, Ordering::Relaxed);
         self.bytes
-            .fetch_sub(weight_bytes(key, shelf), Ordering::Relaxed);
+            .fetch_sub(weight_bytes(key, entry), Ordering::Relaxed);
         if cause == RemovalCause::Size {
-            self.evicted.fetch_add(objects, Ordering::Relaxed);
+            // A slice makes room by itself.
+            self.evicted.fetch_add(objects.max(1), Ordering::Relaxed);
         }
     }
 }
 
-fn weight_bytes(key: &Key, shelf: &Shelf) -> u64 {
-    (key.len_bytes() + shelf.weight_bytes()) as u64
+fn weight_bytes(key: &Key, entry: &Entry) -> u64 {
+    let entry = match entry {
+        Entry::Shelf(shelf) => shelf.weight_bytes(),
+        Entry::Slice(content) => OVERHEAD_BYTES + content.weight_bytes(),
+    };
+    (key.len_bytes() + entry) as u64
 }
 
 fn units(bytes: u64) -> u32 {

@@ -12,9 +12,12 @@ mod head;
 mod hit_for_miss;
 mod inspect;
 mod invalidate;
+mod joined;
 mod memory;
 mod object;
 mod shelf;
+mod slices;
+mod slot;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +29,8 @@ pub use head::{Head, TooLong};
 pub use inspect::{Company, Fetches, Inspection};
 pub use invalidate::Purge;
 pub use object::Object;
+pub use slices::{Sliced, Source};
+pub use slot::Slot;
 
 use crate::config;
 use crate::semantics::key::{Key, KeyBuf};
@@ -39,6 +44,7 @@ use flight::Flights;
 use hit_for_miss::HitForMiss;
 use memory::Memory;
 use shelf::Shelf;
+use slices::SliceCounts;
 
 /// A lookup's answer.
 pub enum Found {
@@ -66,6 +72,10 @@ pub struct Stats {
     pub fills: u64,
     /// Bytes set aside for them.
     pub fill_bytes: u64,
+    /// Slices that readers found in memory since the start.
+    pub slices_from_memory: u64,
+    /// Slices that were asked of origins since the start.
+    pub slices_from_origin: u64,
 }
 
 /// Objects by key, and the flights that bring them.
@@ -76,6 +86,7 @@ pub struct Store {
     equivalents: Equivalents,
     budget: Arc<Budget>,
     fills: Arc<AtomicU64>,
+    slices: SliceCounts,
     limits: Limits,
 }
 
@@ -101,6 +112,7 @@ impl Store {
             equivalents: Equivalents::new(),
             budget: Budget::new(config.fill_bytes_max),
             fills: Arc::default(),
+            slices: SliceCounts::default(),
             limits: Limits {
                 object_bytes_max: config.object_bytes_max,
                 variants_max: config.variants_max,
@@ -143,6 +155,11 @@ impl Store {
         self.equivalents.place(key)
     }
 
+    /// Whether the last answer for `key` could not be shared (hit-for-miss).
+    pub fn is_uncacheable(&self, key: &[u8], now: SystemTime) -> bool {
+        self.misses.is_marked(key, now)
+    }
+
     /// Notes that the response filed under `place` says `word` of the URI of `key`.
     pub fn learn_equivalents(&self, key: &KeyBuf, word: NoVarySearch, place: &Key) {
         self.equivalents.learn(key, word, place);
@@ -154,6 +171,11 @@ impl Store {
         self.budget.take(bytes)
     }
 
+    /// The longest body that is kept in one piece.
+    pub fn object_bytes_max(&self) -> u64 {
+        self.limits.object_bytes_max
+    }
+
     /// The figures for metrics and status.
     pub fn stats(&self) -> Stats {
         Stats {
@@ -162,6 +184,8 @@ impl Store {
             evicted: self.memory.evicted(),
             fills: self.fills.load(Ordering::Relaxed),
             fill_bytes: self.budget.used(),
+            slices_from_memory: self.slices.from_memory.load(Ordering::Relaxed),
+            slices_from_origin: self.slices.from_origin.load(Ordering::Relaxed),
         }
     }
 
@@ -205,8 +229,16 @@ impl Store {
 
     /// Takes one object off the key's shelf: it is of no more use.
     pub fn forget(&self, key: &Key, object: &Arc<Object>) {
+        self.forget_if(key, |other| Arc::ptr_eq(other, object));
+    }
+
+    /// Takes the first object off the key's shelf that is meant.
+    fn forget_if(&self, key: &Key, is_meant: impl Fn(&Arc<Object>) -> bool) {
         let _shard = self.flights.shard(key).lock();
         let Some(shelf) = self.memory.get(key.as_ref()) else {
+            return;
+        };
+        let Some(object) = shelf.objects().iter().find(|object| is_meant(object)) else {
             return;
         };
         match shelf.without(object) {

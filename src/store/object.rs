@@ -12,10 +12,12 @@ use http::header::{self, HeaderMap};
 
 use super::growing::Growing;
 use super::head::Head;
+use super::joined::Joined;
+use super::slices::Slices;
 use crate::body::Body;
 use crate::semantics::conditional::Validators;
 use crate::semantics::freshness::Term;
-use crate::semantics::range::Length;
+use crate::semantics::range::{ByteRange, Length};
 use crate::semantics::vary::Variant;
 
 /// What the allocator and the index spend on an object beside the bytes counted one by one:
@@ -44,6 +46,8 @@ pub(super) enum Content {
     One(Bytes),
     Many(Arc<[Bytes]>),
     Growing(Arc<Growing>),
+    /// In parts that are entries of their own; not all of them need be here.
+    Sliced(Arc<Slices>),
 }
 
 // === impl Object ===
@@ -95,11 +99,24 @@ impl Object {
 
     /// The body from its first byte. Every call is one more reader.
     pub fn body(&self) -> Body {
+        self.content.body()
+    }
+
+    /// Whether a request for these bytes needs the origin: a part of them is kept in slices, and
+    /// not here at the moment.
+    pub fn lacks(&self, range: ByteRange) -> bool {
+        self.slices().is_some_and(|slices| !slices.has(range))
+    }
+
+    /// Whether it is kept in slices.
+    pub fn is_sliced(&self) -> bool {
+        self.slices().is_some()
+    }
+
+    pub(super) fn slices(&self) -> Option<&Arc<Slices>> {
         match &self.content {
-            Content::Empty => Body::empty(),
-            Content::One(bytes) => Body::full(bytes.clone()),
-            Content::Many(parts) => Body::pieces(Arc::clone(parts)),
-            Content::Growing(growing) => Body::stream(Growing::reader(growing)),
+            Content::Sliced(slices) => Some(slices),
+            _ => None,
         }
     }
 
@@ -110,10 +127,11 @@ impl Object {
             Content::One(bytes) => Length::Exact(bytes.len() as u64),
             Content::Many(parts) => Length::Exact(parts.iter().map(|part| part.len() as u64).sum()),
             Content::Growing(growing) => growing.length(),
+            Content::Sliced(slices) => Length::Exact(slices.about.complete),
         }
     }
 
-    /// Whether all its bytes are here, even if it has not been filed yet.
+    /// Whether all its bytes are here, even if it has not been filed yet, or can be had any time.
     pub fn is_whole(&self) -> bool {
         match &self.content {
             Content::Growing(growing) => growing.is_whole(),
@@ -165,7 +183,18 @@ impl Object {
 // === impl Content ===
 
 impl Content {
-    fn weight_bytes(&self) -> usize {
+    /// A reader from the first byte.
+    pub(super) fn body(&self) -> Body {
+        match self {
+            Self::Empty => Body::empty(),
+            Self::One(bytes) => Body::full(bytes.clone()),
+            Self::Many(parts) => Body::pieces(Arc::clone(parts)),
+            Self::Growing(growing) => Body::stream(Growing::reader(growing)),
+            Self::Sliced(slices) => Body::seekable(Joined::new(slices)),
+        }
+    }
+
+    pub(super) fn weight_bytes(&self) -> usize {
         match self {
             Self::Empty => 0,
             Self::One(bytes) => bytes.len(),
@@ -175,6 +204,7 @@ impl Content {
                 .sum(),
             // Charged to the fill budget until it is complete.
             Self::Growing(_) => 0,
+            Self::Sliced(slices) => slices.weight_bytes(),
         }
     }
 }

@@ -18,9 +18,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time;
 
-pub use client::{Client, Response, responses};
+pub use client::{Client, HOST, Response, responses};
 pub use http2::Http2;
-pub use origin::{Connection, Origin, Reserved};
+pub use origin::{Connection, Origin, Request, Reserved};
 pub use proxy::{Proxy, Setup, command};
 pub use wire::End;
 

@@ -1,0 +1,421 @@
+//! Large responses in slices: asking the origin for the one that the client waits for first, and
+//! later, by a template of that request, for those that readers miss.
+//!
+//! Part of the errand, for routes that slice. An answer that cannot be kept in slices is no loss:
+//! the errand asks once more, for what the client itself asked for. The slices' bytes, who waits
+//! for them and when they go is the store's business.
+
+use std::sync::{Arc, Weak};
+use std::time::SystemTime;
+
+use http::header::{AGE, AUTHORIZATION, CONTENT_RANGE, IF_MATCH, IF_RANGE, RANGE, REFERER};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request};
+use http_body::Frame;
+use http_body_util::BodyExt;
+use tracing::debug;
+
+use super::Site;
+use super::caching::OnRange;
+use super::errand::Errand;
+use super::filing::{Arrival, Arrived, Filing, is_shareable};
+use super::lookup::Lookup;
+use super::outbound::X_FORWARDED_FOR;
+use super::route::Route;
+use super::synth;
+use crate::body::Body;
+use crate::clock;
+use crate::origin::{self, Answer, Pool};
+use crate::semantics::combine::{self, Brought};
+use crate::semantics::conditional;
+use crate::semantics::freshness::Term;
+use crate::semantics::policy::{Answered, Asked, Rules, judge};
+use crate::semantics::range::{self, ByteRange, RangePlan};
+use crate::semantics::storable::Storable;
+use crate::semantics::vary::Variant;
+use crate::store::{Head, Object, Sliced, Slot, Source, TooLong};
+
+/// Where `object_max` is less than this, slices would be so small that nothing is sliced.
+const SLICE_BYTES_MIN: u64 = 64 * 1024;
+
+/// The slice that an errand asks for.
+pub(super) struct Slicing {
+    slice_bytes: u64,
+    index: u64,
+    /// The client's own Range and If-Range.
+    own: HeaderMap,
+    site: Weak<Site>,
+    route: Arc<Route>,
+    first: Option<First>,
+}
+
+/// A slice that has come and will be stored, and the object of which it is the first.
+pub(super) struct First {
+    index: u64,
+    term: Term,
+    head: Head,
+    variant: Variant,
+    sliced: Sliced,
+}
+
+/// What the origin is asked for the other slices: the request for the first one, without what was
+/// said of its client alone. It holds a pool and rules, and of the site that they are of only knows
+/// whether it is in force.
+struct Template {
+    site: Weak<Site>,
+    pool: Arc<Pool>,
+    rules: Arc<Rules>,
+    target: Uri,
+    /// Packed like the head of a stored response, of which it is as good as a part.
+    fields: Head,
+}
+
+/// A slice that a reader misses, on its way.
+struct Fetch {
+    site: Weak<Site>,
+    pool: Arc<Pool>,
+    rules: Arc<Rules>,
+}
+
+// === impl Slicing ===
+
+impl Slicing {
+    /// Makes `request`, which is without conditions of the client's own, one for a slice, if its
+    /// route slices. The stale object that it is to revalidate, if any, tells whether that is of
+    /// use: one that is stored whole came whole.
+    pub(super) fn begin(
+        lookup: &Lookup,
+        stale: Option<&Object>,
+        request: &mut HeaderMap,
+    ) -> Option<Self> {
+        let OnRange::Slice { slice_bytes } = lookup.caching().on_range else {
+            return None;
+        };
+        let slice_bytes = slice_bytes.min(lookup.exchange.site().store.object_bytes_max());
+        if slice_bytes < SLICE_BYTES_MIN || stale.is_some_and(|stale| !stale.is_sliced()) {
+            return None;
+        }
+        let own = ranges(&lookup.exchange.request);
+        let slicing = Self {
+            slice_bytes,
+            index: range::begins_at(&own) / slice_bytes,
+            own,
+            site: Arc::downgrade(&lookup.exchange.entry.site),
+            route: Arc::clone(&lookup.route),
+            first: None,
+        };
+        if is_known_to_be_useless(lookup) {
+            slicing.ask_as_client(request);
+            return None;
+        }
+        range::ask(request, slicing.range());
+        Some(slicing)
+    }
+
+    /// What of an answer is the first slice, if it is one.
+    pub(super) fn into_first(self) -> Option<First> {
+        self.first
+    }
+
+    fn range(&self) -> ByteRange {
+        let first = self.index.saturating_mul(self.slice_bytes);
+        let last = first.saturating_add(self.slice_bytes - 1);
+        ByteRange { first, last }
+    }
+
+    /// Asks for what the client asked for: the whole, or a range that is then its alone.
+    fn ask_as_client(&self, request: &mut HeaderMap) {
+        request.remove(RANGE);
+        request.extend(self.own.clone());
+    }
+}
+
+// === impl Errand: slices ===
+
+impl Errand {
+    /// Asks for a slice where slices are kept, and for anything else where none can be had.
+    ///
+    /// A slice beyond the end is followed by the first, which tells how long the whole is. What
+    /// cannot be joined or must not be stored is asked for as the client did. So these are at most
+    /// three requests.
+    pub(super) async fn ask_in_slices(
+        &mut self,
+        server: &mut Option<Arc<str>>,
+    ) -> Result<Arrival, origin::Error> {
+        loop {
+            let mut arrival = self.ask(server).await?;
+            let Some(mut slicing) = self.slicing.take() else {
+                return Ok(arrival);
+            };
+            let response = &mut arrival.response;
+            match Brought::of(slicing.range(), response.status(), response.headers()) {
+                Brought::Other => return Ok(arrival),
+                Brought::Whole => {
+                    declare_whole(response);
+                    return Ok(arrival);
+                }
+                Brought::Part { complete, version } => {
+                    declare_whole(response);
+                    slicing.first = self.first(&slicing, &arrival, complete, version);
+                    if slicing.first.is_some() {
+                        self.slicing = Some(slicing);
+                        return Ok(arrival);
+                    }
+                    slicing.ask_as_client(self.request.headers_mut());
+                }
+                Brought::Nothing if slicing.index > 0 => {
+                    slicing.index = 0;
+                    range::ask(self.request.headers_mut(), slicing.range());
+                    self.slicing = Some(slicing);
+                }
+                Brought::Nothing | Brought::Unfit => {
+                    slicing.ask_as_client(self.request.headers_mut());
+                }
+            }
+        }
+    }
+
+    /// The object to be, if it may be stored: judged as if the whole had come.
+    fn first(
+        &self,
+        slicing: &Slicing,
+        arrival: &Arrival,
+        complete: u64,
+        version: combine::Version,
+    ) -> Option<First> {
+        let (filing, response) = (&self.filing, &arrival.response);
+        let verdict = filing.judge(response.status(), response.headers(), arrival);
+        let Storable::Yes(term) = verdict else {
+            return None;
+        };
+        if filing.refused {
+            return None;
+        }
+        let (head, variant) = filing.describe(response, arrival.received_at).ok()?;
+        let source = self.template(slicing).ok()?;
+        let sliced = Sliced {
+            complete,
+            slice_bytes: slicing.slice_bytes,
+            version,
+            source: Box::new(source),
+        };
+        Some(First {
+            index: slicing.index,
+            term,
+            head,
+            variant,
+            sliced,
+        })
+    }
+
+    fn template(&self, slicing: &Slicing) -> Result<Template, TooLong> {
+        let mut fields = self.request.headers().clone();
+        conditional::strip(&mut fields);
+        fields.remove(X_FORWARDED_FOR);
+        fields.remove(REFERER);
+        slicing.route.request_fields.apply(&mut fields);
+        Ok(Template {
+            site: Weak::clone(&slicing.site),
+            pool: Arc::clone(&self.pool),
+            rules: Arc::clone(&self.filing.rules),
+            target: self.request.uri().clone(),
+            fields: Head::pack(StatusCode::OK, &fields)?,
+        })
+    }
+}
+
+// === impl Filing: slices ===
+
+impl Filing {
+    /// The object is stored, and its first slice flows into it and to the client.
+    pub(super) fn keep_slice(self, first: First, arrival: Arrival) -> Arrived {
+        let First {
+            index,
+            term,
+            head,
+            variant,
+            sliced,
+        } = first;
+        let aged = arrival.response.headers().contains_key(AGE);
+        let shared = is_shareable(&term, arrival.received_at);
+        let leader = self.leader_for(arrival.response.headers());
+        let (slot, object, body) = leader.begin_sliced(head, term, variant, sliced, index, shared);
+        tokio::spawn(pour(slot, arrival.response.into_body()));
+        Arrived::Stored { object, body, aged }
+    }
+}
+
+// === impl Template ===
+
+impl Template {
+    /// The request for one slice. If-Match spares the transfer of a part of something else.
+    fn request(&self, slot: &Slot) -> Request<Body> {
+        let mut fields = self.fields.to_fields(2);
+        range::ask(&mut fields, slot.range());
+        if let Some(tag) = slot.version().if_match() {
+            fields.insert(IF_MATCH, tag);
+        }
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = self.target.clone();
+        *request.headers_mut() = fields;
+        *request.version_mut() = Version::HTTP_11;
+        request
+    }
+}
+
+impl Source for Template {
+    fn bring(&self, slot: Slot) {
+        let fetch = Fetch {
+            site: Weak::clone(&self.site),
+            pool: Arc::clone(&self.pool),
+            rules: Arc::clone(&self.rules),
+        };
+        tokio::spawn(fetch.run(self.request(&slot), slot));
+    }
+
+    fn weight_bytes(&self) -> usize {
+        let target = self
+            .target
+            .path_and_query()
+            .map_or(0, |it| it.as_str().len());
+        size_of::<Self>() + self.fields.weight_bytes() + target
+    }
+}
+
+// === impl Fetch ===
+
+impl Fetch {
+    /// An error of the moment is the reader's alone; an answer of another version is the end of the
+    /// object.
+    async fn run(self, request: Request<Body>, slot: Slot) {
+        let requested_at = clock::now();
+        let answer = tokio::select! {
+            biased;
+            answer = self.pool.send(request, None, None) => answer,
+            () = slot.unwanted() => return,
+        };
+        let origin = &**self.pool.name();
+        match answer {
+            Ok(Answer { response, .. }) if self.fits(&slot, &response, requested_at) => {
+                pour(slot, response.into_body()).await;
+            }
+            Ok(Answer { response, .. }) => {
+                let status = response.status();
+                debug!(origin, %status, "no slice");
+                self.miss(slot, is_of_the_moment(status));
+            }
+            Err(error) => {
+                debug!(origin, error = %synth::causes(&error), "no slice");
+                self.miss(slot, true);
+            }
+        }
+    }
+
+    /// Since a reload the origin may be somewhere else: what it was asked by will not mend itself.
+    fn miss(&self, slot: Slot, of_the_moment: bool) {
+        let is_in_force = self.site.strong_count() > 0;
+        if !(of_the_moment && is_in_force) {
+            slot.outdate();
+        }
+    }
+
+    /// Whether an answer is exactly the slice, of exactly the stored version, and may be stored.
+    fn fits(&self, slot: &Slot, response: &Response<Body>, requested_at: SystemTime) -> bool {
+        let (range, complete) = (slot.range(), slot.complete_bytes());
+        let (status, fields) = (response.status(), response.headers());
+        if status != StatusCode::PARTIAL_CONTENT
+            || !slot.version().has_part(range, complete, fields)
+        {
+            return false;
+        }
+        let asked = Asked {
+            method: &Method::GET,
+            headers: &HeaderMap::new(),
+        };
+        let answered = Answered {
+            status: StatusCode::OK,
+            headers: fields,
+            requested_at,
+            received_at: clock::now(),
+        };
+        matches!(judge(&asked, &answered, &self.rules), Storable::Yes(_))
+    }
+}
+
+/// Whether the client gets bytes of a stored response that are not all here: then its hit is none.
+pub(super) fn are_missing(request: &request::Parts, object: &Object) -> bool {
+    if !object.is_sliced() || request.method != Method::GET {
+        return false;
+    }
+    let (validators, length) = (object.validators(), object.length());
+    let whole = || {
+        let last = length.exact()?.checked_sub(1)?;
+        Some(ByteRange { first: 0, last })
+    };
+    match range::plan(&request.method, &request.headers, &validators, length) {
+        RangePlan::Parts(parts) => parts.iter().any(|range| object.lacks(range)),
+        RangePlan::Whole => whole().is_some_and(|range| object.lacks(range)),
+        RangePlan::Unsatisfiable => false,
+    }
+}
+
+/// What the client said of ranges. RFC 9110 §14.2: "GET is the only method for which range handling
+/// is defined."
+fn ranges(request: &request::Parts) -> HeaderMap {
+    let mut ranges = HeaderMap::new();
+    if request.method == Method::GET {
+        for name in [RANGE, IF_RANGE] {
+            for value in request.headers.get_all(&name) {
+                ranges.append(&name, value.clone());
+            }
+        }
+    }
+    ranges
+}
+
+/// Whether nothing will be stored of the answer, as far as one can tell; nor are anybody's
+/// credentials to fetch slices for others.
+fn is_known_to_be_useless(lookup: &Lookup) -> bool {
+    let exchange = &lookup.exchange;
+    let store = &exchange.site().store;
+    exchange.request.headers.contains_key(AUTHORIZATION)
+        || store.is_uncacheable(&lookup.key, exchange.now)
+}
+
+/// Gives a part the head of the whole, which is stored.
+///
+/// RFC 9110 §15.3.7: without If-Range in the request, a 206 has "all of the representation header
+/// fields that would have been sent in a 200 (OK) response".
+fn declare_whole(response: &mut Response<Body>) {
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().remove(CONTENT_RANGE);
+}
+
+/// Whether a status says nothing of the resource: it may be as before with the next request.
+fn is_of_the_moment(status: StatusCode) -> bool {
+    status.is_server_error() || matches!(status.as_u16(), 408 | 421 | 425 | 429)
+}
+
+/// Writes a slice until the origin's body ends. Dropping the slot on the way fails it.
+async fn pour(mut slot: Slot, mut body: Body) {
+    loop {
+        let frame = tokio::select! {
+            biased;
+            frame = body.frame() => frame,
+            () = slot.unwanted() => return,
+        };
+        match frame.map(|frame| frame.map(Frame::into_data)) {
+            None => return slot.complete(),
+            Some(Ok(Ok(piece))) => {
+                if slot.push(&piece).await.is_err() {
+                    return;
+                }
+            }
+            // Trailers are about one answer, not about the whole.
+            Some(Ok(Err(_))) => {}
+            Some(Err(error)) => {
+                debug!(%error, "a slice broke off");
+                return;
+            }
+        }
+    }
+}
