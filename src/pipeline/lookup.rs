@@ -38,7 +38,7 @@ pub(super) struct Lookup {
     /// Of the URI, or of an equivalent one whose response is used.
     pub(super) key: KeyBuf,
     /// The URI's own key, where `key` is an equivalent one's, and by which word it is.
-    pub(super) own: Option<(KeyBuf, Arc<NoVarySearch>)>,
+    pub(super) own: Option<Box<(KeyBuf, Arc<NoVarySearch>)>>,
     /// What else is part of the key.
     pub(super) facet: Facet,
     pub(super) route: Arc<Route>,
@@ -84,10 +84,7 @@ impl Lookup {
     /// Whether an object under our key is a response for our URI: under another URI's key, it must
     /// say so itself.
     pub(super) fn suits(&self, object: &Object) -> bool {
-        match &self.own {
-            None => true,
-            Some((_, word)) => object.says(word),
-        }
+        self.own.as_ref().is_none_or(|own| object.says(&own.1))
     }
 
     /// Looks where the response for an equivalent URI is. If there is none, the one to come is asked
@@ -102,13 +99,13 @@ impl Lookup {
             return Found::Absent { others };
         };
         let own = std::mem::replace(&mut self.key, KeyBuf::from(&place));
-        self.own = Some((own, word));
+        self.own = Some(Box::new((own, word)));
         self.find(self.exchange.now)
     }
 
     /// The key of the URI itself.
     pub(super) fn own_key(&self) -> &KeyBuf {
-        self.own.as_ref().map_or(&self.key, |(own, _)| own)
+        self.own.as_ref().map_or(&self.key, |own| &own.0)
     }
 
     pub(super) fn asker(&self) -> Asker<'_> {

@@ -183,7 +183,7 @@ impl Fold {
     }
 
     fn user_agent(&self, fields: &HeaderMap) -> Option<HeaderValue> {
-        let agent = fields.get(USER_AGENT).filter(|_| self.user_agent)?;
+        let agent = self.user_agent.then(|| fields.get(USER_AGENT))??;
         Some(HeaderValue::from_static(
             Device::of(agent.as_bytes()).user_agent(),
         ))
