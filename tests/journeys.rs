@@ -35,6 +35,7 @@ mod journeys {
 
     mod expect;
     mod interim;
+    mod limiting;
     mod limits;
     mod malformed;
     mod origin_faults;

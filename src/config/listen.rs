@@ -15,6 +15,7 @@ use super::table::Written;
 use super::units::{self, Count, KIB, MIB, Period, Size};
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1 << 24;
+const CONNECTIONS_PER_CLIENT: RangeInclusive<usize> = 0..=1 << 24;
 /// hyper reads into a buffer of at least 8 KiB.
 const HEADER_BYTES: RangeInclusive<u64> = 8 * KIB..=MIB;
 /// `http::HeaderMap` holds fewer than 32768 fields.
@@ -54,6 +55,9 @@ impl Protocol {
 pub struct Server {
     /// Connections of clients at once; further ones wait in the kernel's queue.
     pub connections_max: usize,
+    /// Connections of one client at once, an IPv4 address or the /64 of an IPv6 one; further ones
+    /// are closed. Zero for no limit.
+    pub connections_per_client_max: usize,
     /// From a request's first byte to the end of its head.
     pub header_timeout: Duration,
     /// How long a connection may stay open without a request.
@@ -89,6 +93,7 @@ pub(super) struct RawListen {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawServer {
     connections_max: Given<Count>,
+    connections_per_client_max: Given<Count>,
     header_timeout: Given<Period>,
     idle_timeout: Given<Period>,
     send_timeout: Given<Period>,
@@ -139,6 +144,12 @@ impl RawServer {
     pub(super) fn resolve(&self, report: &mut Report) -> Server {
         let server = Server {
             connections_max: units::count(&self.connections_max, 16_384, CONNECTIONS, report),
+            connections_per_client_max: units::count(
+                &self.connections_per_client_max,
+                0,
+                CONNECTIONS_PER_CLIENT,
+                report,
+            ),
             header_timeout: units::timeout(&self.header_timeout, 10, report),
             idle_timeout: units::timeout(&self.idle_timeout, 75, report),
             send_timeout: units::timeout(&self.send_timeout, 30, report),

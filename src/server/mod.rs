@@ -3,6 +3,7 @@
 //! A permit for each connection, a task for each connection. The server knows nothing of caching
 //! or origins; a request's answer comes from [`crate::pipeline::serve`].
 
+mod crowd;
 mod drain;
 mod framing;
 mod http;
@@ -24,6 +25,8 @@ pub use listener::{BindError, bind};
 
 use crate::config;
 use crate::pipeline::{Client, Current, Scheme};
+use crate::telemetry::Metrics;
+use crowd::Crowd;
 use http::Builders;
 use watch::Patience;
 
@@ -33,6 +36,7 @@ pub struct Server {
     shared: Arc<Shared>,
     permits: Arc<Semaphore>,
     permits_max: u32,
+    crowd: Crowd,
 }
 
 /// What all connections use.
@@ -72,6 +76,7 @@ impl Server {
             shared: Arc::new(shared),
             permits,
             permits_max,
+            crowd: Crowd::new(config.connections_per_client_max),
         }
     }
 
@@ -114,6 +119,10 @@ impl Server {
         }
     }
 
+    fn metrics(&self, count: fn(&Metrics)) {
+        count(&self.shared.current.load().telemetry().metrics);
+    }
+
     fn spawn(
         &self,
         (stream, address): (tokio::net::TcpStream, std::net::SocketAddr),
@@ -123,6 +132,10 @@ impl Server {
         let Ok(local) = stream.local_addr().or_else(|_| listener.local_addr()) else {
             return;
         };
+        // Closed by being dropped: who takes too many is not given an answer as well.
+        let Some(seat) = self.crowd.admit(address.ip()) else {
+            return self.metrics(Metrics::connection_refused);
+        };
         let client = Client {
             address,
             local,
@@ -130,16 +143,11 @@ impl Server {
         };
         let shared = Arc::clone(&self.shared);
         shared.open.fetch_add(1, Ordering::Relaxed);
-        shared
-            .current
-            .load()
-            .telemetry()
-            .metrics
-            .connection_accepted();
+        self.metrics(Metrics::connection_accepted);
         tokio::spawn(async move {
             let open = Open(Arc::clone(&shared));
             http::serve(stream, client, shared).await;
-            drop((open, permit));
+            drop((open, seat, permit));
         });
     }
 }

@@ -188,6 +188,11 @@ impl Collector for Exposition {
                 "Client connections accepted.",
                 sums.connections_accepted,
             ),
+            (
+                "copal_connections_refused",
+                "Client connections closed at once, for their client has too many.",
+                sums.connections_refused,
+            ),
         ] {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?
@@ -333,6 +338,7 @@ mod tests {
             ("copal_aborted_total", 0.0),
             ("copal_bad_requests_total", 0.0),
             ("copal_connections_accepted_total", 1.0),
+            ("copal_connections_refused_total", 0.0),
         ] {
             assert_eq!(samples.get(series), Some(&expected), "{series}");
         }

@@ -65,6 +65,8 @@ pub struct Snapshot {
     pub bad_requests: u64,
     /// Client connections accepted.
     pub connections_accepted: u64,
+    /// Client connections closed at once, since their client had as many as it may.
+    pub connections_refused: u64,
     /// Background refreshes, by [`Refreshed`].
     pub refreshes: [u64; REFRESHES],
 }
@@ -89,6 +91,7 @@ struct Shard {
     aborted: AtomicU64,
     bad_requests: AtomicU64,
     connections_accepted: AtomicU64,
+    connections_refused: AtomicU64,
     refreshes: [AtomicU64; REFRESHES],
 }
 
@@ -129,6 +132,11 @@ impl Metrics {
     /// Counts an accepted client connection.
     pub fn connection_accepted(&self) {
         add(&self.shard().connections_accepted, 1);
+    }
+
+    /// Counts a client connection that was closed at once, for its client has too many.
+    pub fn connection_refused(&self) {
+        add(&self.shard().connections_refused, 1);
     }
 
     /// Counts a background refresh of a stale object.
@@ -206,6 +214,7 @@ impl Shard {
         take(&mut sums.aborted, &self.aborted);
         take(&mut sums.bad_requests, &self.bad_requests);
         take(&mut sums.connections_accepted, &self.connections_accepted);
+        take(&mut sums.connections_refused, &self.connections_refused);
         for (sum, cell) in sums.refreshes.iter_mut().zip(&self.refreshes) {
             take(sum, cell);
         }
@@ -311,12 +320,14 @@ mod tests {
         });
         metrics.bad_request();
         metrics.connection_accepted();
+        metrics.connection_refused();
 
         let mut expected = Snapshot {
             response_bytes: 1234,
             aborted: 1,
             bad_requests: 1,
             connections_accepted: 1,
+            connections_refused: 1,
             ..Snapshot::default()
         };
         expected.requests[4][2] = 1;
