@@ -67,6 +67,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("toml", &["config/"]),
     ("serde_json", &["admin/"]),
     ("arc_swap", &["pipeline/mod.rs"]),
+    ("governor", &["pipeline/limit.rs", "pipeline/buckets.rs"]),
     ("SystemTime::now", &["clock.rs"]),
     ("Instant::now", &["clock.rs"]),
     ("std::time::Instant", &["clock.rs"]),

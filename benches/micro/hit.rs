@@ -83,7 +83,12 @@ fn site(origin: SocketAddr) -> Arc<Site> {
     };
     let config = Config::from_flags(&flags).expect("flags that are right");
     let telemetry = Telemetry::open(&config.log).expect("no file to open");
-    let site = Site::build(&config, Store::new(&config.store), Arc::new(telemetry));
+    let site = Site::build(
+        &config,
+        Store::new(&config.store),
+        Arc::new(telemetry),
+        None,
+    );
     Arc::new(site.expect("a path that can be routed"))
 }
 

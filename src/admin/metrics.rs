@@ -8,6 +8,7 @@ use crate::telemetry::{CONTENT_TYPE, Family};
 pub(super) fn answer_scrape(doors: &Doors) -> Answer {
     let mut families = of_store(doors);
     families.extend(of_origins(doors));
+    families.extend((doors.limits)());
     let mut scrape = String::with_capacity(8 * 1024);
     match doors.telemetry.encode(families, &mut scrape) {
         Ok(()) => answer(StatusCode::OK, CONTENT_TYPE, scrape),

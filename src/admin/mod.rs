@@ -38,7 +38,7 @@ use tokio::time::timeout;
 use crate::config;
 use crate::origin::Pool;
 use crate::store::{Inspection, Purge, Store};
-use crate::telemetry::{Forecast, Telemetry};
+use crate::telemetry::{Family, Forecast, Telemetry};
 
 /// The longest request body the API reads.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -65,6 +65,8 @@ pub struct Doors {
     pub telemetry: Arc<Telemetry>,
     /// The origins in force at this moment.
     pub pools: Box<dyn Fn() -> Vec<Arc<Pool>> + Send + Sync>,
+    /// What the rate limits have counted.
+    pub limits: Box<dyn Fn() -> Vec<Family> + Send + Sync>,
     /// Client connections open at this moment.
     pub connections: Box<dyn Fn() -> u64 + Send + Sync>,
     /// How long the process has been running.

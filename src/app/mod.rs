@@ -63,7 +63,7 @@ impl App {
         let telemetry = Telemetry::open(&config.log).context("cannot open the access log")?;
         let telemetry = Arc::new(telemetry);
         let store = Store::new(&config.store);
-        let site = Site::build(&config, Arc::clone(&store), Arc::clone(&telemetry))?;
+        let site = Site::build(&config, Arc::clone(&store), Arc::clone(&telemetry), None)?;
         let current = Current::new(site);
         let drain = Drain::new();
         let server = Server::new(&config.server, Arc::clone(&current), drain.clone());
@@ -162,11 +162,13 @@ fn doors(
 ) -> Doors {
     let (current, server) = (Arc::clone(current), server.clone());
     let (purging, explaining) = (Arc::clone(&current), Arc::clone(&current));
+    let limiting = Arc::clone(&current);
     let (drain, reload) = (drain.clone(), Arc::clone(reload));
     Doors {
         store: Arc::clone(store),
         telemetry: Arc::clone(telemetry),
         pools: Box::new(move || current.load().pools().cloned().collect()),
+        limits: Box::new(move || limiting.load().families()),
         connections: Box::new(move || server.connections()),
         uptime: Box::new(clock::uptime),
         ready: Box::new(move || !drain.has_begun()),

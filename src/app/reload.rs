@@ -2,7 +2,8 @@
 //!
 //! Sites, routes, origins and caching rules are swapped; store, counters and connections go on.
 //! What is bound or sized at the start (`listen`, `admin`, `store`, `log`, and `server` but for
-//! `purge_from` and `target_bytes_max`) needs a restart, and the log says so. Pooled connections to origins are made anew.
+//! `purge_from`, `target_bytes_max` and `limit`) needs a restart, and the log says so. Limits whose
+//! tables stay as they were keep their buckets. Pooled connections to origins are made anew.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,7 +51,9 @@ impl Reload {
         };
         let config = config::load(file).map_err(|complaints| complaints.to_string())?;
         let (store, telemetry) = (Arc::clone(&self.store), Arc::clone(&self.telemetry));
-        let site = Site::build(&config, store, telemetry).map_err(|error| error.to_string())?;
+        let before = self.current.load();
+        let site = Site::build(&config, store, telemetry, Some(&before))
+            .map_err(|error| error.to_string())?;
         self.current.swap(site);
         for table in self.not_in_force(&config) {
             warn!(table, "a change here takes effect at the next start");
@@ -71,6 +74,7 @@ impl Reload {
         let mut server = old.server.clone();
         server.purge_from.clone_from(&new.server.purge_from);
         server.target_bytes_max = new.server.target_bytes_max;
+        server.limits.clone_from(&new.server.limits);
         [
             ("listen", old.listen != new.listen),
             ("server", server != new.server),

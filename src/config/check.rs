@@ -17,6 +17,8 @@ pub(super) fn check(raw: &RawConfig, report: &mut Report) {
     something_to_serve(raw, report);
     addresses_differ(raw, report);
     hosts_differ(raw, report);
+    limits_differ(raw, report);
+    limits_are_known(raw, report);
     for site in &raw.site {
         paths_differ(site.get_ref(), report);
         origins_are_known(site.get_ref(), raw, report);
@@ -74,6 +76,45 @@ fn hosts_differ(raw: &RawConfig, report: &mut Report) {
     complain_of_repeats(hosts, "this host", report);
 }
 
+fn limits_differ(raw: &RawConfig, report: &mut Report) {
+    let names = raw.limit.iter().filter_map(|it| it.get_ref().name.as_ref());
+    let names = names.map(|name| (name.get_ref().as_str(), name.span()));
+    complain_of_repeats(names, "this name", report);
+}
+
+/// Wherever one is referred to: `[server]`, sites and routes.
+fn limits_are_known(raw: &RawConfig, report: &mut Report) {
+    let names = raw.limit.iter().filter_map(|it| it.get_ref().name.as_ref());
+    let names: Vec<&str> = names.map(|name| name.get_ref().as_str()).collect();
+    // It may be the name that could not be read, or the table's that was misspelt.
+    let is_told_already = names.len() < raw.limit.len() || report.was_written("limit");
+    let sites = raw.site.iter().map(|site| site.get_ref());
+    let of_sites = sites.flat_map(|site| {
+        let routes = site.route.iter().flat_map(|it| &it.get_ref().limit);
+        site.limit.iter().chain(routes)
+    });
+    for limit in raw.server.limit.iter().chain(of_sites) {
+        let is_known = names.contains(&limit.get_ref().as_str());
+        if !is_known && !is_told_already {
+            report.at(limit.span(), unknown("limit", limit.get_ref(), &names));
+        }
+    }
+}
+
+/// What is said of a name that refers to nothing.
+fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    match wording::closest(name, known) {
+        Some(meant) => format!("unknown {what} `{name}`; did you mean `{meant}`?"),
+        None if known.is_empty() => {
+            format!("unknown {what} `{name}`; add [[{what}]] with `name = \"{name}\"`")
+        }
+        None => {
+            let known = wording::list(known, "`", "and");
+            format!("unknown {what} `{name}`; known are {known}")
+        }
+    }
+}
+
 /// `/users/{id}` and `/users/{name}` are one path.
 fn paths_differ(site: &RawSite, report: &mut Report) {
     let written = site
@@ -128,13 +169,6 @@ fn origins_are_known(site: &RawSite, raw: &RawConfig, report: &mut Report) {
         if names.contains(&name) || is_told_already {
             continue;
         }
-        let text = match wording::closest(name, &names) {
-            Some(meant) => format!("unknown origin `{name}`; did you mean `{meant}`?"),
-            None => {
-                let known = wording::list(&names, "`", "and");
-                format!("unknown origin `{name}`; known are {known}")
-            }
-        };
-        report.at(origin.span(), text);
+        report.at(origin.span(), unknown("origin", name, &names));
     }
 }

@@ -4,12 +4,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::limit;
 use super::report::{Given, Report};
 use super::table::Written;
 use super::units::{self, Count, KIB, MIB, Period, Size};
@@ -78,6 +80,8 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// Networks whose clients may send PURGE and SOFTPURGE; with none, these are unknown methods.
     pub purge_from: Vec<IpNet>,
+    /// Names of the limits that hold for every request.
+    pub limits: Vec<Arc<str>>,
 }
 
 /// One `[[listen]]` as written.
@@ -104,6 +108,7 @@ pub(super) struct RawServer {
     body_bytes_max: Given<Size>,
     drain_timeout: Given<Period>,
     purge_from: Vec<Spanned<String>>,
+    pub(super) limit: Vec<Spanned<String>>,
 }
 
 // === impl RawListen ===
@@ -169,7 +174,8 @@ impl RawServer {
             )),
             body_bytes_max: units::bytes(&self.body_bytes_max, 1 << 30, 0..=u64::MAX, report),
             drain_timeout: units::period(&self.drain_timeout, Duration::from_secs(30)),
-            purge_from: self.networks(report),
+            purge_from: networks(&self.purge_from, report),
+            limits: limit::names(&self.limit),
         };
         self.check_target_fits(&server, report);
         server
@@ -184,17 +190,18 @@ impl RawServer {
             report.at(target.span(), text);
         }
     }
+}
 
-    fn networks(&self, report: &mut Report) -> Vec<IpNet> {
-        let mut networks = Vec::new();
-        for text in &self.purge_from {
-            match parse_network(text.get_ref()) {
-                Ok(network) => networks.push(network),
-                Err(complaint) => report.at(text.span(), complaint),
-            }
+/// Networks as written, without those complained of.
+pub(super) fn networks(list: &[Spanned<String>], report: &mut Report) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for text in list {
+        match parse_network(text.get_ref()) {
+            Ok(network) => networks.push(network),
+            Err(complaint) => report.at(text.span(), complaint),
         }
-        networks
     }
+    networks
 }
 
 /// `usize` for limits that are checked to be far below its end.

@@ -30,13 +30,71 @@ fn assert_said(text: &str, lines: &str, said: &[&str]) {
 /// These lines stand before a configuration without mistakes.
 const TABLES: &[Row] = &[
     (
+        "[[limit]]",
+        &["1: limit[0].name: is missing; routes refer to the limit by it"],
+    ),
+    (
+        r#"[[limit]]
+name = "a b"
+rate = "fast""#,
+        &[
+            "2: limit[0].name: names of limits are 1 to 64 letters, digits, `_` and `-`; rename it",
+            r#"3: limit[0].rate: is not a rate; write "100/s", "600/m" or "10/h""#,
+        ],
+    ),
+    (
+        r#"[[limit]]
+name = "a"
+rate = "1/s"
+burst = 0
+key = "ip/64"
+keys_max = 1
+allow = ["10.0.0.1/8"]
+status = 200"#,
+        &[
+            "4: limit[0].burst: is out of limits; write 1 to 1000000",
+            r#"5: limit[0].key: has no prefix of an IPv4 network; write "ip/1" to "ip/32""#,
+            "6: limit[0].keys_max: is out of limits; write 64 to 4194304",
+            r#"7: limit[0].allow[0]: has bits set beyond its prefix; write "10.0.0.0/8""#,
+            "8: limit[0].status: is no status of an error; write 400 to 599",
+        ],
+    ),
+    (
+        r#"[[limit]]
+name = "a"
+rate = "1/s"
+key = {}
+[[limit]]
+name = "a"
+key = { header = "x y" }"#,
+        &[
+            r#"4: limit[0].key: names no field; write { header = "x-api-key" }"#,
+            "5: limit[1].rate: is missing; write `rate = \"100/s\"`",
+            "6: limit[1].name: this name is taken by `limit[0].name` on line 2; remove one of the two",
+            "7: limit[1].key: is not the name of a field; use letters, digits and hyphens (RFC 9110 §5.1)",
+        ],
+    ),
+    (
+        r#"[server]
+limit = ["api"]"#,
+        &[r#"2: server.limit[0]: unknown limit `api`; add [[limit]] with `name = "api"`"#],
+    ),
+    (
+        r#"[server]
+limit = ["apy"]
+[[limit]]
+name = "api"
+rate = "1/s""#,
+        &["2: server.limit[0]: unknown limit `apy`; did you mean `api`?"],
+    ),
+    (
         r#"profile = "fast""#,
         &[r#"1: profile: `fast` is not known; write "cautious" or "rfc""#],
     ),
     (
         "zz = 1",
         &[
-            "1: zz: unknown key; known here are `profile`, `listen`, `server`, `admin`, `log`, `store`, `cache`, `origins` and `site`",
+            "1: zz: unknown key; known here are `profile`, `listen`, `server`, `admin`, `log`, `store`, `cache`, `limit`, `origins` and `site`",
         ],
     ),
     (

@@ -15,6 +15,7 @@ mod flags;
 mod fold;
 mod host;
 mod key;
+mod limit;
 mod listen;
 mod log;
 mod names;
@@ -47,6 +48,7 @@ pub use self::fields::Edits;
 pub use self::flags::Flags;
 pub use self::fold::Fold;
 pub use self::key::CacheKey;
+pub use self::limit::{Limit, LimitKey, Rate};
 pub use self::listen::{Listen, Protocol, Server};
 pub use self::log::{Access, Format, Level, Log};
 pub use self::origin::{Origin, ServerUrl};
@@ -57,6 +59,7 @@ pub use self::store::Store;
 
 use self::admin::RawAdmin;
 use self::cache::{CacheBase, RawCacheRules};
+use self::limit::RawLimit;
 use self::listen::{RawListen, RawServer};
 use self::log::RawLog;
 use self::origin::RawOrigin;
@@ -83,6 +86,8 @@ pub struct Config {
     pub log: Log,
     /// How much is kept.
     pub store: Store,
+    /// How often may be asked, by name; they hold where they are referred to.
+    pub limits: Vec<Limit>,
     /// Where responses come from, by name.
     pub origins: BTreeMap<Arc<str>, Origin>,
     /// Which hosts and paths lead where; one at least.
@@ -111,6 +116,7 @@ struct RawConfig {
     log: Table<RawLog>,
     store: Table<RawStore>,
     cache: Table<RawCacheRules>,
+    limit: Vec<Written<RawLimit>>,
     origins: BTreeMap<Spanned<String>, Written<RawOrigin>>,
     site: Vec<Written<RawSite>>,
 }
@@ -193,6 +199,11 @@ impl RawConfig {
             admin: admin.and_then(|it| it.get_ref().resolve(it.span(), report)),
             log: self.log.resolve(report),
             store: self.store.resolve(report),
+            limits: self
+                .limit
+                .iter()
+                .filter_map(|it| RawLimit::resolve(it, report))
+                .collect(),
             origins: self.resolve_origins(report),
             sites: self
                 .site

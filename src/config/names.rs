@@ -40,6 +40,17 @@ pub(super) fn over<T: Clone + PartialEq>(
     names
 }
 
+/// The name of one of `what` that users make up: it stands in labels of metrics, in fields and in
+/// paths of the admin API.
+pub(super) fn check_label(name: &Spanned<String>, what: &str, report: &mut Report) {
+    let is_letter = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'-');
+    let text = name.get_ref();
+    if text.is_empty() || text.len() > 64 || !text.bytes().all(is_letter) {
+        let form = format!("names of {what} are 1 to 64 letters, digits, `_` and `-`; rename it");
+        report.at(name.span(), form);
+    }
+}
+
 /// The name of a field in lower case (RFC 9110 §5.1).
 pub(super) fn field(text: &str) -> Result<HeaderName, &'static str> {
     let complaint = "is not the name of a field; use letters, digits and hyphens (RFC 9110 §5.1)";

@@ -13,6 +13,7 @@ use toml::Spanned;
 
 use super::Profile;
 use super::host;
+use super::names;
 use super::report::{Given, Place, Report};
 use super::units::{self, Count, Period};
 
@@ -201,12 +202,7 @@ fn resolve_host(text: &Spanned<String>, report: &mut Report) -> Option<HeaderVal
 
 /// Names stand in paths of the admin API and in labels of metrics.
 pub(super) fn check_name(name: &Spanned<String>, report: &mut Report) {
-    let is_letter = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'-');
-    let text = name.get_ref();
-    if text.is_empty() || text.len() > 64 || !text.bytes().all(is_letter) {
-        let complaint = "names of origins are 1 to 64 letters, digits, `_` and `-`; rename it";
-        report.at(name.span(), complaint);
-    }
+    names::check_label(name, "origins", report);
 }
 
 #[cfg(test)]

@@ -3,12 +3,15 @@
 //! Not which hosts a site is for (`site.rs`), the form of paths (`path.rs`), nor answers of our
 //! own (`action.rs`).
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::action::{Action, RawAnswer, RawRedirect};
 use super::cache::{CacheBase, CacheRules, RawCacheRules};
 use super::fields::{Edits, RawEdits};
+use super::limit;
 use super::path::PathPattern;
 use super::report::{Given, Place, Report};
 use super::table::{Table, Written};
@@ -27,6 +30,8 @@ pub struct Route {
     pub request_fields: Edits,
     /// Edits of the response towards the client.
     pub response_fields: Edits,
+    /// Names of the limits that hold for it, beside those of its site and of the server.
+    pub limits: Vec<Arc<str>>,
     /// By which rules responses are cached.
     pub cache: CacheRules,
 }
@@ -42,6 +47,7 @@ pub(super) struct RawRoute {
     strip_prefix: Given<String>,
     request_fields: Option<Written<RawEdits>>,
     response_fields: Table<RawEdits>,
+    pub(super) limit: Vec<Spanned<String>>,
     cache: Option<Written<RawCacheRules>>,
 }
 
@@ -89,6 +95,7 @@ impl RawRoute {
             strip_prefix: raw.strip_prefix.as_ref().map(|it| it.get_ref().clone()),
             request_fields: edits.unwrap_or_default(),
             response_fields,
+            limits: limit::names(&raw.limit),
             cache: cache.as_ref().unwrap_or(base).rules.clone(),
         })
     }

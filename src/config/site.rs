@@ -2,11 +2,14 @@
 //!
 //! Not the routes themselves (`route.rs`).
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::cache::CacheBase;
 use super::host;
+use super::limit;
 use super::report::{Given, Place, Report};
 use super::route::{RawRoute, Route};
 use super::table::Written;
@@ -16,6 +19,8 @@ use super::table::Written;
 pub struct Site {
     /// Which hosts it is for; no two sites share one.
     pub hosts: Vec<HostPattern>,
+    /// Names of the limits that hold for all of it.
+    pub limits: Vec<Arc<str>>,
     /// Its routes in the order written; no two have the same path.
     pub routes: Vec<Route>,
 }
@@ -39,6 +44,7 @@ pub enum HostPattern {
 pub(super) struct RawSite {
     pub(super) hosts: Given<Vec<Spanned<String>>>,
     pub(super) origin: Given<String>,
+    pub(super) limit: Vec<Spanned<String>>,
     pub(super) route: Vec<Written<RawRoute>>,
 }
 
@@ -92,7 +98,12 @@ impl RawSite {
             .iter()
             .filter_map(|route| RawRoute::resolve(route, base, report))
             .collect();
-        Site { hosts, routes }
+        let limits = limit::names(&raw.limit);
+        Site {
+            hosts,
+            limits,
+            routes,
+        }
     }
 
     fn resolve_hosts(&self, place: Place, report: &mut Report) -> Vec<HostPattern> {

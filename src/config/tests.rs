@@ -64,6 +64,25 @@ fn the_example_shows_the_defaults() {
 }
 
 #[test]
+fn the_example_shows_the_defaults_of_a_limit() {
+    let written = "[[limit]]\nname = \"api\"\nrate = \"100/s\"\n";
+    let minimal = parse(&format!("{MINIMAL}{written}"), "f").unwrap();
+    let example = parse(EXAMPLE, "f").unwrap();
+    let (shown, plain) = (&example.limits[0], &minimal.limits[0]);
+    assert_eq!((shown.burst, plain.burst), (200, 100));
+    assert!(matches!(&shown.key, LimitKey::Field(name) if name == "x-api-key"));
+    assert_eq!(plain.key, LimitKey::Address);
+    assert_eq!((shown.allow.len(), plain.allow.len()), (1, 0));
+    let shown = Limit {
+        burst: 100,
+        key: LimitKey::Address,
+        allow: Vec::new(),
+        ..shown.clone()
+    };
+    assert_eq!(&shown, plain);
+}
+
+#[test]
 fn the_example_says_what_it_says() {
     let example = parse(EXAMPLE, "f").unwrap();
     let shop = &example.sites[0];
@@ -78,6 +97,7 @@ fn the_example_says_what_it_says() {
     assert_eq!(api.path.patterns(), ["/api/", "/api/{*rest}"]);
     assert_eq!(api.action, Action::Origin("api".into()));
     assert_eq!(api.strip_prefix.as_deref(), Some("/api"));
+    assert_eq!(*api.limits, ["api".into()]);
     assert_eq!(api.request_fields.set.len(), 1);
     assert_eq!(api.response_fields.remove, ["x-powered-by"]);
     assert!(api.cache.ignore_cookies && api.cache.enabled);
@@ -114,6 +134,8 @@ fn each_table_of_keys_is_in_the_example_and_in_the_docs() {
         &format!("[[site]]\n{route}zz9 = 1"),
         &format!("[[site]]\n{route}request_fields.zz9 = 1"),
         &format!("[[site]]\n{route}cache.zz9 = 1"),
+        "[[limit]]\nzz9 = 1",
+        "[[limit]]\nkey.zz9 = 1",
         "[cache.key]\nzz9 = 1",
         "[cache.fold]\nzz9 = 1",
         &format!("[[site]]\n{route}redirect.zz9 = 1"),

@@ -4,6 +4,7 @@
 //! the handle by which a reload swaps it. The pipeline knows no sockets and no configuration
 //! files, and what HTTP means is asked of `semantics`.
 
+mod buckets;
 mod caching;
 mod deliver;
 mod errand;
@@ -12,6 +13,7 @@ mod explain;
 mod fetch;
 mod filing;
 mod flow;
+mod limit;
 mod lookup;
 mod next;
 mod outbound;
@@ -44,12 +46,14 @@ use crate::config::Config;
 use crate::origin::Pool;
 pub use crate::origin::{Interim, Sink};
 use crate::store::Store;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Family, Telemetry};
+use limit::Bounds;
 use route::Routes;
 
 /// Routes, origins, store and telemetry: all that the steps work with.
 pub struct Site {
     routes: Routes,
+    bounds: Bounds,
     pools: BTreeMap<Arc<str>, Arc<Pool>>,
     store: Arc<Store>,
     telemetry: Arc<Telemetry>,
@@ -63,22 +67,26 @@ pub struct Current(ArcSwap<Site>);
 // === impl Site ===
 
 impl Site {
-    /// Compiles the configuration's sites over a store and telemetry that outlive them.
+    /// Compiles the configuration's sites over a store and telemetry that outlive them. What limits
+    /// remember of their clients is taken over from the site before.
     pub fn build(
         config: &Config,
         store: Arc<Store>,
         telemetry: Arc<Telemetry>,
+        before: Option<&Self>,
     ) -> Result<Self, BadPath> {
         let pools: BTreeMap<_, _> = config
             .origins
             .iter()
             .map(|(name, origin)| (Arc::clone(name), Pool::new(origin)))
             .collect();
-        let routes = Routes::build(&config.sites, |name| pools.get(name).cloned())?;
+        let bounds = Bounds::new(config, before.map(|it| &it.bounds));
+        let routes = Routes::build(&config.sites, &bounds, |name| pools.get(name).cloned())?;
         let purge_from = config.server.purge_from.clone();
         let target_bytes_max = config.server.target_bytes_max;
         Ok(Self {
             routes,
+            bounds,
             pools,
             store,
             telemetry,
@@ -90,6 +98,10 @@ impl Site {
     /// The origins, by name.
     pub fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
         self.pools.values()
+    }
+    /// What the limits have counted, for a scrape.
+    pub fn families(&self) -> Vec<Family> {
+        self.bounds.families()
     }
 
     /// Where facts go.

@@ -12,6 +12,7 @@ use http::{Method, Version};
 use super::caching::Caching;
 use super::exchange::Exchange;
 use super::flow::Step;
+use super::limit;
 use super::lookup::Lookup;
 use super::next::wants_stored_only;
 use super::pass::{Bypass, Pass};
@@ -44,6 +45,9 @@ impl Receive {
         };
         if let Some(how) = asked_to_purge(&exchange) {
             return purge(exchange, key, how);
+        }
+        if let Err(limited) = limit::check(&exchange, route.as_ref().map(|it| &it.bounds)) {
+            return Step::Synth(Synth::limited(exchange, &limited));
         }
         if exchange.request.method == Method::OPTIONS
             && headers::goes_no_further(&exchange.request.headers)

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::caching::Caching;
+use super::limit::{Bounds, RouteBounds};
 use crate::config;
 use crate::origin::Pool;
 
@@ -21,6 +22,7 @@ pub(super) struct Route {
     pub(super) strip_prefix: Option<Box<str>>,
     pub(super) request_fields: Edits,
     pub(super) response_fields: Edits,
+    pub(super) bounds: RouteBounds,
     pub(super) caching: Caching,
 }
 
@@ -67,6 +69,7 @@ impl Routes {
     /// Compiles the sites; `pool` finds an origin's pool by name.
     pub(super) fn build(
         sites: &[config::Site],
+        bounds: &Bounds,
         pool: impl Fn(&str) -> Option<Arc<Pool>>,
     ) -> Result<Self, BadPath> {
         let mut routes = Self {
@@ -75,7 +78,7 @@ impl Routes {
             any: None,
         };
         for site in sites {
-            let paths = Arc::new(Paths::build(site, &pool)?);
+            let paths = Arc::new(Paths::build(site, bounds, &pool)?);
             for host in &site.hosts {
                 routes.add(host, &paths);
             }
@@ -148,6 +151,7 @@ fn without_port(authority: &str) -> &str {
 impl Paths {
     fn build(
         site: &config::Site,
+        bounds: &Bounds,
         pool: &impl Fn(&str) -> Option<Arc<Pool>>,
     ) -> Result<Self, BadPath> {
         let mut paths = Self {
@@ -158,7 +162,8 @@ impl Paths {
         let hosts = Arc::from(hosts.join(", "));
         for config in &site.routes {
             // The configuration's check has made sure that the origin exists.
-            let Some(route) = Route::build(config, &hosts, pool) else {
+            let bounds = bounds.of_route(site, config);
+            let Some(route) = Route::build(config, &hosts, bounds, pool) else {
                 continue;
             };
             let route = Arc::new(route);
@@ -208,6 +213,7 @@ impl Route {
     fn build(
         config: &config::Route,
         hosts: &Arc<str>,
+        bounds: RouteBounds,
         pool: &impl Fn(&str) -> Option<Arc<Pool>>,
     ) -> Option<Self> {
         let action = match &config.action {
@@ -222,6 +228,7 @@ impl Route {
             strip_prefix: config.strip_prefix.as_deref().map(Into::into),
             request_fields: Edits::new(&config.request_fields),
             response_fields: Edits::new(&config.response_fields),
+            bounds,
             caching: Caching::new(&config.cache),
         })
     }

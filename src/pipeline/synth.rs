@@ -14,6 +14,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::exchange::Exchange;
 use super::flow::Step;
+use super::limit::Limited;
 use super::route::{Action, Route};
 use crate::body::{self, Body};
 use crate::config;
@@ -120,6 +121,14 @@ impl Synth {
             answer.fields.insert(http::header::ALLOW, allow);
         }
         Self::own(exchange, answer, Outcome::Synth, refusal.detail())
+    }
+
+    /// Its client has asked too often. RFC 6585 §4: "Responses with the 429 status code MUST NOT be
+    /// stored by a cache."
+    pub(super) fn limited(exchange: Exchange, limited: &Limited) -> Self {
+        let mut answer = Answer::text(limited.status(), "too many requests, come again later");
+        limited.stamp(&mut answer.fields);
+        Self::own(exchange, answer, Outcome::Synth, "rate-limited")
     }
 
     /// The origin gave no answer.
