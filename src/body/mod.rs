@@ -156,10 +156,14 @@ impl Body {
         self.metered(Meter::new(move |_| drop(held)))
     }
 
-    /// The same body, counted; see [`Meter`].
-    pub fn metered(mut self, meter: Meter) -> Self {
-        self.meter = Some(meter);
-        self
+    /// The same body, counted; see [`Meter`]. A meter that it has already goes on beneath.
+    pub fn metered(self, meter: Meter) -> Self {
+        let mut body = match self.meter {
+            None => self,
+            Some(_) => Self::stream(self),
+        };
+        body.meter = Some(meter);
+        body
     }
 
     /// Whether there is nothing to read, now or later.

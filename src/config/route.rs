@@ -3,6 +3,7 @@
 //! Not which hosts a site is for (`site.rs`), the form of paths (`path.rs`), nor answers of our
 //! own (`action.rs`).
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -15,6 +16,10 @@ use super::limit;
 use super::path::PathPattern;
 use super::report::{Given, Place, Report};
 use super::table::{Table, Written};
+use super::units::{self, Count};
+
+/// What a semaphore holds with ease.
+const CONCURRENCY: RangeInclusive<usize> = 0..=1 << 24;
 
 /// What becomes of the requests for a path.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +37,8 @@ pub struct Route {
     pub response_fields: Edits,
     /// Names of the limits that hold for it, beside those of its site and of the server.
     pub limits: Vec<Arc<str>>,
+    /// Requests that may be under way to the origin at once; zero for no limit.
+    pub concurrency_max: usize,
     /// By which rules responses are cached.
     pub cache: CacheRules,
 }
@@ -48,6 +55,7 @@ pub(super) struct RawRoute {
     request_fields: Option<Written<RawEdits>>,
     response_fields: Table<RawEdits>,
     pub(super) limit: Vec<Spanned<String>>,
+    concurrency_max: Given<Count>,
     cache: Option<Written<RawCacheRules>>,
 }
 
@@ -96,6 +104,7 @@ impl RawRoute {
             request_fields: edits.unwrap_or_default(),
             response_fields,
             limits: limit::names(&raw.limit),
+            concurrency_max: units::count(&raw.concurrency_max, 0, CONCURRENCY, report),
             cache: cache.as_ref().unwrap_or(base).rules.clone(),
         })
     }
@@ -192,7 +201,11 @@ impl RawRoute {
         let strip_prefix = self.strip_prefix.as_ref().map(Spanned::span);
         let request_fields = self.request_fields.as_ref().map(Spanned::span);
         let cache = self.cache.as_ref().map(Spanned::span);
-        for place in [strip_prefix, request_fields, cache].into_iter().flatten() {
+        let concurrency = self.concurrency_max.as_ref().map(Spanned::span);
+        for place in [strip_prefix, request_fields, cache, concurrency]
+            .into_iter()
+            .flatten()
+        {
             report.at(
                 place,
                 format!("has no effect beside `{action}`; leave it out"),

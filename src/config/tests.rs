@@ -98,6 +98,10 @@ fn the_example_says_what_it_says() {
     assert_eq!(api.action, Action::Origin("api".into()));
     assert_eq!(api.strip_prefix.as_deref(), Some("/api"));
     assert_eq!(*api.limits, ["api".into()]);
+    assert_eq!(
+        (api.concurrency_max, shop.routes[0].concurrency_max),
+        (64, 0)
+    );
     assert_eq!(api.request_fields.set.len(), 1);
     assert_eq!(api.response_fields.remove, ["x-powered-by"]);
     assert!(api.cache.ignore_cookies && api.cache.enabled);

@@ -13,6 +13,7 @@ use tracing::debug;
 use super::filing::{Arrival, Arrived, Filing};
 use super::lookup::Lookup;
 use super::outbound;
+use super::room::Place;
 use super::slices::Slicing;
 use super::synth;
 use crate::body::Body;
@@ -29,6 +30,8 @@ pub(super) struct Errand {
     pub(super) filing: Filing,
     /// Where the answer is to be kept in slices.
     pub(super) slicing: Option<Slicing>,
+    /// Among the route's requests that are under way, if one was free.
+    place: Option<Place>,
     /// To the client that leads. Those who follow, and later hits, get no interim responses.
     interim: Option<Interim>,
 }
@@ -36,7 +39,8 @@ pub(super) struct Errand {
 /// What an errand brought home.
 pub(super) struct Brought {
     pub(super) arrived: Arrived,
-    pub(super) fetched: Fetched,
+    /// `None` when nobody was asked.
+    pub(super) fetched: Option<Fetched>,
 }
 
 // === impl Errand ===
@@ -71,6 +75,7 @@ impl Errand {
             request,
             filing: Filing::new(lookup, leader, stale),
             slicing,
+            place: route.bounds.enter(),
             interim: exchange.interim.clone(),
         }
     }
@@ -83,15 +88,25 @@ impl Errand {
     }
 
     pub(super) async fn run(mut self) -> Brought {
+        let Some(place) = self.place.take() else {
+            return Brought {
+                arrived: self.filing.full(),
+                fetched: None,
+            };
+        };
         let began = clock::instant();
         let origin = Arc::clone(self.pool.name());
         let mut server = None;
         let answer = self.ask_in_slices(&mut server).await;
-        let fetched = Fetched {
+        let fetched = Some(Fetched {
             origin,
             server,
             duration: began.elapsed(),
-        };
+        });
+        let answer = answer.map(|mut arrival| {
+            arrival.response = place.hold(arrival.response);
+            arrival
+        });
         let first = self.slicing.and_then(Slicing::into_first);
         let arrived = match (answer, first) {
             (Ok(arrival), Some(first)) => self.filing.keep_slice(first, arrival),

@@ -48,7 +48,7 @@ impl Fetch {
         let Some(Brought { arrived, fetched }) = brought else {
             return Step::Synth(Synth::internal(lookup.exchange, fwd));
         };
-        lookup.exchange.entry.record.fetched = Some(fetched);
+        lookup.exchange.entry.record.fetched = fetched;
         lookup.arrived(arrived, fwd)
     }
 }

@@ -17,6 +17,7 @@ use tracing::debug;
 use super::caching::Caching;
 use super::lookup::Lookup;
 use super::outbound;
+use super::room;
 use crate::body::Body;
 use crate::clock;
 use crate::origin::{self, Phase};
@@ -315,6 +316,12 @@ impl Filing {
         tokio::spawn(discard(response.into_body()));
         self.leader.fail(failure, true);
         Arrived::Failed(failure)
+    }
+
+    /// Nobody asked, for too many others are under way; who waits would find no place either.
+    pub(super) fn full(self) -> Arrived {
+        self.leader.fail(room::FULL, true);
+        Arrived::Failed(room::FULL)
     }
 
     /// No answer came.

@@ -1,9 +1,10 @@
 //! How often clients may ask: token buckets by address, field or route, and who is refused by them.
 //!
 //! Receive asks before anything is looked up, so a hit is limited like any other request. Where no
-//! limit holds, nothing is done. The buckets themselves are in `buckets.rs`. What a reload leaves as it was keeps its buckets.
+//! limit holds, nothing is done. The buckets themselves are in `buckets.rs`, the limit on what is
+//! under way at once in `room.rs`. What a reload leaves as it was keeps its buckets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use super::buckets::{Buckets, Key};
 use super::exchange::Exchange;
+use super::room::{Place, Room};
 use crate::clock;
 use crate::config::{self, Config, LimitKey};
 use crate::telemetry::Family;
@@ -29,10 +31,11 @@ use crate::telemetry::Family;
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// All limits of a site.
+/// All limits of a site, and the places of its routes.
 #[derive(Default)]
 pub(super) struct Bounds {
     limits: BTreeMap<Arc<str>, Arc<Limit>>,
+    rooms: HashMap<Key, Room>,
     /// The limits that hold for every request.
     everywhere: Limits,
 }
@@ -42,6 +45,7 @@ pub(super) struct RouteBounds {
     /// The route itself, the same after a reload.
     key: Key,
     limits: Limits,
+    room: Option<Room>,
 }
 
 /// In the order in which they are asked.
@@ -118,6 +122,7 @@ impl Bounds {
         let limits: BTreeMap<_, _> = limits.collect();
         Self {
             everywhere: named(&limits, config.server.limits.iter()),
+            rooms: rooms(config, before.map(|it| &it.rooms)),
             limits,
         }
     }
@@ -130,6 +135,7 @@ impl Bounds {
         RouteBounds {
             key,
             limits: named(&self.limits, names),
+            room: self.rooms.get(&key).cloned(),
         }
     }
 
@@ -147,6 +153,21 @@ impl Bounds {
         }
         vec![refused, keys]
     }
+}
+
+/// The places of all routes that have a number of them.
+fn rooms(config: &Config, before: Option<&HashMap<Key, Room>>) -> HashMap<Key, Room> {
+    let mut rooms = HashMap::new();
+    for site in &config.sites {
+        for route in site.routes.iter().filter(|it| it.concurrency_max > 0) {
+            let (key, places_max) = (route_key(site, route), route.concurrency_max);
+            let before = before.and_then(|it| it.get(&key));
+            let same = before.filter(|it| it.places_max() == places_max);
+            let room = same.cloned().unwrap_or_else(|| Room::new(places_max));
+            rooms.insert(key, room);
+        }
+    }
+    rooms
 }
 
 /// The limits of these names, each once.
@@ -176,6 +197,15 @@ fn digest(value: &[u8]) -> Key {
         .first_chunk()
         .map_or(0, |it| u128::from_be_bytes(*it));
     Key::from(front)
+}
+
+// === impl RouteBounds ===
+
+impl RouteBounds {
+    /// A place among the requests that are under way to the origin, if one is free.
+    pub(super) fn enter(&self) -> Option<Place> {
+        Place::take(self.room.as_ref())
+    }
 }
 
 // === impl Limit ===

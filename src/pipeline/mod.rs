@@ -24,6 +24,7 @@ mod purge;
 mod query;
 mod receive;
 mod refresh;
+mod room;
 mod route;
 mod slices;
 mod synth;
@@ -99,6 +100,7 @@ impl Site {
     pub fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
         self.pools.values()
     }
+
     /// What the limits have counted, for a scrape.
     pub fn families(&self) -> Vec<Family> {
         self.bounds.families()

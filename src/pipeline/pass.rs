@@ -16,6 +16,7 @@ use super::exchange::Exchange;
 use super::filing::{Arrival, Arrived, Filing, is_outage};
 use super::flow::Step;
 use super::outbound;
+use super::room;
 use super::route::Route;
 use super::synth::{self, Synth};
 use crate::body::Body;
@@ -64,6 +65,9 @@ pub(super) enum Bypass {
 
 impl Pass {
     pub(super) async fn run(mut self) -> Step {
+        let Some(place) = self.route.bounds.enter() else {
+            return self.full();
+        };
         let began = (clock::instant(), clock::now());
         let answer = self.send().await;
         let server = answer
@@ -76,7 +80,7 @@ impl Pass {
             duration: began.0.elapsed(),
         });
         match answer {
-            Ok(Answer { response, .. }) => self.answered(response, began.1),
+            Ok(Answer { response, .. }) => self.answered(place.hold(response), began.1),
             Err(error) => self.failed(&error),
         }
     }
@@ -102,6 +106,14 @@ impl Pass {
         }
         let status = self.why.cache_status();
         Step::Deliver(Deliver::passed(self.exchange, self.route, response, status))
+    }
+
+    /// Too many others are under way on this route.
+    fn full(self) -> Step {
+        if self.can_be_stood_in_for(room::FULL.status) {
+            return self.stand_in(None);
+        }
+        Step::Synth(Synth::failure(self.exchange, room::FULL, self.why.fwd()))
     }
 
     fn failed(self, error: &origin::Error) -> Step {

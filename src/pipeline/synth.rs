@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, VIA,
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, VIA,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
 
@@ -146,6 +146,12 @@ impl Synth {
             answer
                 .fields
                 .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        // Who asks again in a moment may find that a place has become free.
+        if failure.status == StatusCode::SERVICE_UNAVAILABLE {
+            answer
+                .fields
+                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         let (outcome, detail) = (Outcome::Error, failure.detail);
         Self {

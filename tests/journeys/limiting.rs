@@ -1,12 +1,20 @@
-//! How often clients may ask, and how many connections each may have. Rates are either so slow that no test lives to see a bucket refill, or so fast
+//! How often clients may ask, how many connections each may have, and how many requests of a route
+//! may be under way. Rates are either so slow that no test lives to see a bucket refill, or so fast
 //! that it refills while the test looks on; none depends on how long a step takes.
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
-use crate::harness::{Client, Fields, Origin, Proxy, Response, eventually};
+use crate::harness::{Client, End, Fields, Gate, Origin, Proxy, Response, eventually, responses};
 
 const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
+
+/// Stale from the start, and good for as long as its origin cannot be asked.
+const OLD: Fields<'static> = &[
+    ("cache-control", "max-age=60"),
+    ("age", "62"),
+    ("etag", "\"old\""),
+];
 
 const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
@@ -307,4 +315,139 @@ async fn a_client_has_so_many_connections_and_no_more() {
         client.try_response().await.is_some()
     };
     eventually("a place to become free", admitted).await;
+}
+
+/// One route to the origin on which so many may be under way.
+fn with_room(concurrency_max: usize, cache: &str) -> String {
+    format!(
+        r#"
+        [[site]]
+        hosts = ["*"]
+        [[site.route]]
+        path = "/*"
+        origin = "main"
+        concurrency_max = {concurrency_max}
+        {cache}
+        "#
+    )
+}
+
+#[tokio::test]
+async fn a_full_route_says_so_until_a_response_has_ended() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(async move |request, connection| {
+        if request.path != "/held" {
+            return connection.respond(200, &[], "hello").await;
+        }
+        let fields = [("transfer-encoding", "chunked")];
+        connection.begin(200, &fields).await;
+        connection.chunk("first ").await;
+        held.pass().await;
+        connection.chunk("second").await;
+        connection.chunk("").await;
+    });
+    let proxy = Proxy::before(&origin)
+        .sites(&with_room(1, "cache = { enabled = false }"))
+        .start()
+        .await;
+    let mut client = proxy.client().await;
+    client.request("GET", "/held", &[]).await;
+    assert_eq!(client.head().await.status(), 200);
+    gate.arrived(1).await;
+    let full = proxy.get("/a").await;
+    assert_eq!((full.status, full.field("retry-after")), (503, Some("1")));
+    assert!(full.says("detail=route-full"), "{full:?}");
+    assert_eq!(origin.count("/a"), 0);
+    gate.open();
+    let body = (b"first second".to_vec(), End::Clean);
+    assert_eq!(client.rest().await, body);
+    let free = async || proxy.get("/a").await.is_good("hello");
+    eventually("the place to be free", free).await;
+}
+
+#[tokio::test]
+async fn a_full_route_serves_what_is_stored_fresh_or_stale() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(async move |request, connection| match &*request.path {
+        "/held" => {
+            held.pass().await;
+            connection.respond(200, FRESH, "held").await;
+        }
+        "/old" => connection.respond(200, OLD, "old").await,
+        _ => connection.respond(200, FRESH, "fresh").await,
+    });
+    let proxy = Proxy::before(&origin)
+        .sites(&with_room(1, ""))
+        .start()
+        .await;
+    for path in ["/old", "/fresh"] {
+        // The place of the one before may not be free yet.
+        let stored = async || proxy.get(path).await.status == 200;
+        eventually("a page to be stored", stored).await;
+    }
+    let mut herd = proxy.herd(1, "/held").await;
+    gate.arrived(1).await;
+    assert!(proxy.get("/fresh").await.is_hit());
+    let old = proxy.get("/old").await;
+    assert!(
+        old.is_good("old") && old.says("detail=stale-if-error"),
+        "{old:?}"
+    );
+    let new = proxy.get("/new").await;
+    assert!(
+        new.status == 503 && new.says("detail=route-full"),
+        "{new:?}"
+    );
+    assert_eq!((origin.count("/old"), origin.count("/new")), (1, 0));
+    gate.open();
+    assert!(responses(&mut herd).await[0].is_good("held"));
+}
+
+#[tokio::test]
+async fn a_herd_takes_one_place() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(async move |_, connection| {
+        held.pass().await;
+        connection.respond(200, FRESH, "hello").await;
+    });
+    let proxy = Proxy::before(&origin)
+        .sites(&with_room(1, ""))
+        .start()
+        .await;
+    let mut herd = proxy.herd(20, "/a").await;
+    gate.arrived(1).await;
+    gate.open();
+    for response in responses(&mut herd).await {
+        assert!(response.is_good("hello"), "{response:?}");
+    }
+    assert_eq!(origin.count("/a"), 1);
+}
+
+/// Who leaves gives its place back.
+#[tokio::test]
+async fn a_place_goes_with_its_client() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(async move |request, connection| match &*request.path {
+        "/held" => {
+            held.pass().await;
+            connection.peer_gone().await;
+        }
+        _ => connection.respond(200, &[], "hello").await,
+    });
+    let proxy = Proxy::before(&origin)
+        .sites(&with_room(1, "cache = { enabled = false }"))
+        .start()
+        .await;
+    let mut client = proxy.client().await;
+    client.request("GET", "/held", &[]).await;
+    gate.arrived(1).await;
+    assert_eq!(proxy.get("/a").await.status, 503);
+    client.reset();
+    gate.open();
+    let free = async || proxy.get("/a").await.is_good("hello");
+    eventually("the place to be free", free).await;
 }
