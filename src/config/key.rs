@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::fields;
 use super::names::{self, RawNames};
 use super::report::Report;
+use crate::semantics::headers;
 
 /// Which parts of a request tell objects apart, beyond scheme, authority and path.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,21 +24,6 @@ pub struct CacheKey {
     /// Cookies whose values are part of the key.
     pub cookies: Vec<String>,
 }
-
-/// Such fields that proxies before us, or frameworks behind us, know by these names.
-const OF_PROXY: [&str; 11] = [
-    "forwarded",
-    "x-real-ip",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-    "x-host",
-    "x-original-host",
-    "x-wap-profile",
-    "front-end-https",
-];
 
 /// `key` as written.
 #[derive(Default, PartialEq, Deserialize)]
@@ -80,8 +66,9 @@ impl RawCacheKey {
 /// Whether a field says where a request came from or goes to: the client's own is not believed.
 fn is_of_proxy(name: &HeaderName) -> bool {
     name.as_str().starts_with("x-forwarded-")
-        || OF_PROXY.contains(&name.as_str())
-        || name == header::VIA
+        || headers::STEERING.contains(&name.as_str())
+        || [header::FORWARDED, header::VIA].contains(name)
+        || name == "x-real-ip"
 }
 
 /// The name of a field that can be part of a key, or what is wrong with it and how to mend it.

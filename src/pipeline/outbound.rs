@@ -107,31 +107,19 @@ fn is_claim(name: &HeaderName) -> bool {
     name.as_str().starts_with("x-forwarded-") || name == FORWARDED || name == X_REAL_IP
 }
 
-/// Fields by which frameworks let a request ask for something else than its URL and method say.
-/// The key does not hold them, so on the way to the store they would poison it.
-const STEERING: [&str; 9] = [
-    "x-original-url",
-    "x-rewrite-url",
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-    "x-host",
-    "x-original-host",
-    "x-wap-profile",
-    "front-end-https",
-];
-
 /// Makes a request ask for what its key says, wholly and unconditionally.
 pub(super) fn for_storing(fields: &mut HeaderMap) {
     conditional::strip(fields);
-    for name in STEERING {
+    for name in headers::STEERING {
         fields.remove(name);
     }
 }
 
 /// Whether a request asks for something else than its key says, as far as that can be told.
 pub(super) fn is_steered(fields: &HeaderMap) -> bool {
-    STEERING.iter().any(|name| fields.contains_key(*name))
+    headers::STEERING
+        .iter()
+        .any(|name| fields.contains_key(*name))
 }
 
 /// Whether the origin chose by something that we wrote and that the key does not hold: then the

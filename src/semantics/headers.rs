@@ -15,6 +15,20 @@ use super::list;
 /// The name by which this proxy is known in Via and Cache-Status.
 pub(super) const PSEUDONYM: &str = "copal";
 
+/// Fields by which frameworks let a request ask for something else than its URL and method say.
+/// The key does not hold them, so on the way to the store they would poison it.
+pub const STEERING: [&str; 9] = [
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-host",
+    "x-original-host",
+    "x-wap-profile",
+    "front-end-https",
+];
+
 /// Other methods that are registered as safe.
 const SAFE: [&str; 4] = ["QUERY", "PROPFIND", "REPORT", "SEARCH"];
 
