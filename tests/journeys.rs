@@ -32,6 +32,7 @@ mod journeys {
     mod leaving;
     mod scenarios;
 
+    mod balancing;
     mod expect;
     mod interim;
     mod limits;

@@ -486,7 +486,50 @@ unknown_transfer_coding = "pass""#,
     (
         "[origins.b]
 servers = [5]",
-        &["2: origins.b.servers: integer `5` stands where text in double quotes is wanted"],
+        &[
+            "2: origins.b.servers: integer `5` stands where text in double quotes or a table is wanted",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = [{ url = "https://a", weight = 2 }, { weight = 300, backup = true }]"#,
+        &[
+            r#"2: origins.b.servers[0].url: https origins need TLS, which this version does not speak; write "http://…" or put a TLS client between"#,
+            r#"2: origins.b.servers[1].url: is missing; write `url = "http://127.0.0.1:8081"`"#,
+            "2: origins.b.servers[1].weight: is out of limits; write 1 to 256",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = [{ url = "http://a", backup = true }]"#,
+        &["2: origins.b.servers[0]: is a backup as all others; one server at least must not be"],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+balance = "roundrobin""#,
+        &[r#"3: origins.b.balance: `roundrobin` is not known; did you mean "round-robin"?"#],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+balance = { hash = "header", bounded_load = 0.5 }"#,
+        &[
+            r#"3: origins.b.balance.name: is missing; write the name of the field or cookie, as `name = "x-user"`"#,
+            "3: origins.b.balance.bounded_load: is out of limits; write 1 to 100",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+balance = { hash = "url", name = "x" }"#,
+        &["3: origins.b.balance.name: is for hashes of a header or a cookie; leave it out"],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+balance = {}"#,
+        &[r#"3: origins.b.balance: says nothing; write `hash = "url"` or `load_field = "x-load"`"#],
     ),
     ("[x", &["1: syntax: unclosed table, expected `]`"]),
     (

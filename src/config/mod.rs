@@ -7,6 +7,7 @@
 
 mod action;
 mod admin;
+mod balance;
 mod cache;
 mod check;
 mod complaint;
@@ -23,10 +24,12 @@ mod path;
 mod recover;
 mod report;
 mod route;
+mod server;
 mod site;
 mod status_ttl;
 mod store;
 mod table;
+mod text_or;
 mod units;
 mod wording;
 
@@ -41,6 +44,7 @@ use toml::Spanned;
 
 pub use self::action::{Action, Answer, Redirect};
 pub use self::admin::{Admin, Secret};
+pub use self::balance::{Balance, HashOn};
 pub use self::cache::{CacheRules, RangeMiss};
 pub use self::complaint::{Complaint, Complaints};
 pub use self::fields::Edits;
@@ -49,9 +53,10 @@ pub use self::fold::Fold;
 pub use self::key::CacheKey;
 pub use self::listen::{Listen, Protocol, Server};
 pub use self::log::{Access, Format, Level, Log};
-pub use self::origin::{Origin, ServerUrl};
+pub use self::origin::Origin;
 pub use self::path::PathPattern;
 pub use self::route::Route;
+pub use self::server::{Server as OriginServer, ServerUrl};
 pub use self::site::{HostPattern, Site};
 pub use self::store::Store;
 

@@ -4,38 +4,54 @@
 //! ask at all, and what an answer is worth, is the pipeline's business.
 
 mod balance;
+mod budget;
 mod connect;
 mod error;
+mod hint;
 mod interim;
+mod load;
 mod peer;
 mod retry;
 mod sickness;
+mod vitals;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use tokio::time::{sleep_until, timeout_at};
 
 pub use error::{Error, Kind, Phase, Retry};
+pub use hint::{Asked, Hint};
 pub use interim::{Interim, Sink};
 pub use peer::{Peer, PeerStats};
 
 use crate::body::{Body, Progress};
 use crate::clock;
 use crate::config;
-use balance::{Balance, RoundRobin};
+use balance::{Balance, Choice, Crowd, Seat};
+use budget::Budget;
 use connect::{Lease, Unsent};
+use hint::Common;
 use retry::{Spare, TRIES_MAX};
 use sickness::Sickness;
+use vitals::Vitals;
 
 /// One origin: servers that answer the same requests.
 pub struct Pool {
     name: Arc<str>,
     host: Option<HeaderValue>,
     peers: Vec<Arc<Peer>>,
+    /// The same servers, as the balance sees them.
+    crowd: Crowd,
     balance: Box<dyn Balance>,
+    /// What requests of one server have in common, where the balance hashes.
+    common: Option<Common>,
+    /// The field in which servers say how full they are, where the balance listens.
+    load_field: Option<HeaderName>,
+    budget: Budget,
     first_byte_timeout: Duration,
     between_bytes_timeout: Duration,
     refuse_unknown_coding: bool,
@@ -55,20 +71,48 @@ pub struct Answer {
 impl Pool {
     /// A pool without connections; servers are resolved and connected to when needed.
     pub fn new(config: &config::Origin) -> Arc<Self> {
-        Arc::new(Self {
+        let peers: Vec<_> = config
+            .servers
+            .iter()
+            .map(|server| {
+                let vitals = Arc::new(Vitals::new(server.url.authority().into()));
+                Peer::new(&server.url, config, vitals)
+            })
+            .collect();
+        let seats = peers
+            .iter()
+            .map(|peer| Seat::new(peer.authority(), Arc::clone(&peer.vitals.load)));
+        let load_field = match &config.balance {
+            config::Balance::Resource { field } => Some(field.clone()),
+            _ => None,
+        };
+        let pool = Self {
             name: Arc::clone(&config.name),
             host: config.host.clone(),
-            peers: config
-                .servers
-                .iter()
-                .map(|server| Peer::new(server, config))
-                .collect(),
-            balance: Box::new(RoundRobin::default()),
+            crowd: Crowd::new(seats),
+            peers,
+            balance: balance::of(&config.balance),
+            common: Common::of(&config.balance),
+            load_field,
+            budget: Budget::new(),
             first_byte_timeout: config.first_byte_timeout,
             between_bytes_timeout: config.between_bytes_timeout,
             refuse_unknown_coding: config.refuse_unknown_coding,
             sickness: Sickness::default(),
-        })
+        };
+        pool.weigh(config);
+        Arc::new(pool)
+    }
+
+    fn weigh(&self, config: &config::Origin) {
+        for (index, server) in config.servers.iter().enumerate() {
+            if let Some(seat) = self.crowd.seat(index) {
+                match server.backup {
+                    true => seat.weigh(0, server.weight),
+                    false => seat.weigh(server.weight, 0),
+                }
+            }
+        }
     }
 
     /// The origin's name in the configuration.
@@ -93,14 +137,17 @@ impl Pool {
 
     /// Closes idle connections that are too old; to be called now and then.
     pub fn tidy(&self) {
-        self.peers.iter().for_each(|peer| peer.tidy());
+        for peer in &self.peers {
+            peer.tidy();
+            peer.vitals.load.tick();
+        }
     }
 
     /// Sends a request whose head is ready for the wire; `upload` tells how its body moves, and
     /// `interim` takes what its server says before the answer.
     ///
-    /// A connection that died in the pool is replaced once, and a server that does not accept is
-    /// passed over for the next, as far as the request is safe to send again.
+    /// A connection that died in the pool is replaced, and a server that fails is passed over for
+    /// another, as far as the request is safe to send again and the budget of retries lasts.
     ///
     /// # Errors
     /// The last try's [`Error`], counted with the server it happened at.
@@ -110,6 +157,7 @@ impl Pool {
         upload: Option<&Progress>,
         interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
+        self.budget.deposit();
         let answer = self.try_servers(request, upload, interim).await;
         match &answer {
             Ok(_) => self.sickness.recover(),
@@ -124,31 +172,57 @@ impl Pool {
         upload: Option<&Progress>,
         interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
-        let mut index = self.balance.pick(self.peers.len());
+        let hint: Hint = request.extensions_mut().remove().unwrap_or_default();
+        let mut choice = Choice::by(hint.key);
+        let mut index = self.choose(&choice).ok_or_else(no_server)?;
         let (mut from_pool, mut tries_left) = (true, TRIES_MAX);
         loop {
             tries_left -= 1;
             // For each try anew: a spare has no extensions.
             connect::report_interim(&mut request, interim);
-            // The configuration wants at least one server, so the remainder is an index.
-            let peer = &self.peers[index % self.peers.len()];
+            let Some(peer) = self.peers.get(index) else {
+                return Err(no_server());
+            };
             let spare = Spare::of(&request);
             let tried = self.try_once(peer, request, from_pool, upload).await;
             let Failed { unsent, stale } = match tried {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
-            peer.count_error(unsent.error.kind);
-            let retry = unsent.error.retry;
-            let elsewhere = retry == Retry::Safe && self.peers.len() > 1;
-            request = match spare.again(retry, unsent.request) {
-                Some(again) if tries_left > 0 && (stale || elsewhere) => again,
-                _ => return Err(unsent.error),
+            let Unsent {
+                error,
+                request: unsent,
+            } = unsent;
+            peer.vitals.counters.count_error(error.kind);
+            request = match spare.again(error.retry, unsent) {
+                Some(again) if tries_left > 0 => again,
+                _ => return Err(error),
             };
-            // A stale connection says nothing against the server; a refusal does.
+            // A stale connection says nothing against the server; a failure does. There is no more
+            // than one stale one for each answer that came whole, which is bound enough.
             from_pool = !stale;
-            index += usize::from(!stale);
+            if !stale {
+                choice.has_tried(index);
+                index = match self.choose_another(&choice, &error) {
+                    Some(another) => another,
+                    None => return Err(error),
+                };
+            }
         }
+    }
+
+    /// The index of the server for a request.
+    fn choose(&self, choice: &Choice) -> Option<usize> {
+        let picked = self.balance.pick(&self.crowd, choice);
+        picked.or_else(|| self.balance.pick(&self.crowd, &choice.in_reserve()))
+    }
+
+    /// The index of a server for a request that failed at others, if it may be sent once more.
+    fn choose_another(&self, choice: &Choice, error: &Error) -> Option<usize> {
+        let another = self.choose(choice)?;
+        // What a full server has not been sent is no second request.
+        let is_free = error.kind == Kind::Full;
+        (is_free || self.budget.withdraw()).then_some(another)
     }
 
     async fn try_once(
@@ -158,8 +232,10 @@ impl Pool {
         from_pool: bool,
         upload: Option<&Progress>,
     ) -> Result<Answer, Failed> {
+        let began = clock::instant();
+        let flight = peer.vitals.load.begin();
         let lease = match peer.lease(from_pool).await {
-            Ok(lease) => lease,
+            Ok(lease) => lease.carrying(flight),
             Err(error) => {
                 let unsent = Unsent {
                     error,
@@ -172,16 +248,33 @@ impl Pool {
             }
         };
         let stale = lease.is_reused();
-        peer.count_request();
+        peer.vitals
+            .counters
+            .requests
+            .fetch_add(1, Ordering::Relaxed);
         let response = self
             .await_head(lease, request, upload)
             .await
             .and_then(|response| self.admit(response).map_err(|error| error.into()))
             .map_err(|unsent| Failed { unsent, stale })?;
+        // How long an upload takes is the client's affair as well.
+        if upload.is_none() {
+            peer.vitals.load.observe(began.elapsed());
+        }
+        self.hear_load(peer, response.headers());
         Ok(Answer {
             response,
             server: Arc::clone(peer.authority()),
         })
+    }
+
+    /// Notes what a server says of how full it is, where the balance listens.
+    fn hear_load(&self, peer: &Peer, fields: &HeaderMap) {
+        let said = self.load_field.as_ref().and_then(|name| fields.get(name));
+        let percent = said.and_then(|it| it.to_str().ok()?.trim().parse().ok());
+        if let Some(percent) = percent {
+            peer.vitals.load.report(percent);
+        }
     }
 
     /// One exchange under the first-byte timeout, which runs from the last byte of the request.
@@ -288,6 +381,10 @@ fn one_content_length(fields: &mut HeaderMap) -> Result<(), Error> {
         );
     }
     Ok(())
+}
+
+fn no_server() -> Error {
+    Error::new(Kind::NoServer, Phase::Connecting, Retry::No)
 }
 
 /// A try that failed, and whether only because its pooled connection had died.
