@@ -11,6 +11,7 @@ use std::thread;
 
 use copal::body::Body;
 use copal::config::{Config, Flags};
+use copal::origin::Registry;
 use copal::pipeline::{self, Client, Scheme, Site};
 use copal::store::Store;
 use copal::telemetry::Telemetry;
@@ -83,7 +84,12 @@ fn site(origin: SocketAddr) -> Arc<Site> {
     };
     let config = Config::from_flags(&flags).expect("flags that are right");
     let telemetry = Telemetry::open(&config.log).expect("no file to open");
-    let site = Site::build(&config, Store::new(&config.store), Arc::new(telemetry));
+    let site = Site::build(
+        &config,
+        Store::new(&config.store),
+        Arc::new(telemetry),
+        &Registry::default(),
+    );
     Arc::new(site.expect("a path that can be routed"))
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Sites, routes, origins and caching rules are swapped; store, counters and connections go on.
 //! What is bound or sized at the start (`listen`, `admin`, `store`, `log`, and `server` but for
-//! `purge_from` and `target_bytes_max`) needs a restart, and the log says so. Pooled connections to origins are made anew.
+//! `purge_from` and `target_bytes_max`) needs a restart, and the log says so. Pooled connections to
+//! origins are made anew; what is known of their servers goes on.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use tracing::{error, info, warn};
 
 use crate::config::{self, Config};
+use crate::origin::Registry;
 use crate::pipeline::{Current, Site};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
@@ -21,6 +23,7 @@ pub(super) struct Reload {
     current: Arc<Current>,
     store: Arc<Store>,
     telemetry: Arc<Telemetry>,
+    servers: Registry,
 }
 
 // === impl Reload ===
@@ -32,6 +35,7 @@ impl Reload {
         current: &Arc<Current>,
         store: &Arc<Store>,
         telemetry: &Arc<Telemetry>,
+        servers: Registry,
     ) -> Arc<Self> {
         Arc::new(Self {
             file,
@@ -39,6 +43,7 @@ impl Reload {
             current: Arc::clone(current),
             store: Arc::clone(store),
             telemetry: Arc::clone(telemetry),
+            servers,
         })
     }
 
@@ -50,7 +55,8 @@ impl Reload {
         };
         let config = config::load(file).map_err(|complaints| complaints.to_string())?;
         let (store, telemetry) = (Arc::clone(&self.store), Arc::clone(&self.telemetry));
-        let site = Site::build(&config, store, telemetry).map_err(|error| error.to_string())?;
+        let site = Site::build(&config, store, telemetry, &self.servers)
+            .map_err(|error| error.to_string())?;
         self.current.swap(site);
         for table in self.not_in_force(&config) {
             warn!(table, "a change here takes effect at the next start");

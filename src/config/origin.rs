@@ -12,9 +12,13 @@ use toml::Spanned;
 
 use super::Profile;
 use super::balance::{self, Balance, RawBalance};
+use super::ejection::{self, Ejection, RawEjection};
+use super::health::{Health, RawHealth};
 use super::host;
 use super::report::{Given, Place, Report};
 use super::server::{self, RawServer, Server};
+use super::sticky::{RawSticky, Sticky};
+use super::table::{Table, Written};
 use super::text_or::TextOr;
 use super::units::{self, Count, Period};
 
@@ -30,6 +34,16 @@ pub struct Origin {
     pub servers: Vec<Server>,
     /// How one of them is chosen for a request.
     pub balance: Balance,
+    /// What its servers are asked to know whether they are well; `None` for no probes.
+    pub health: Option<Health>,
+    /// When a server is left alone because of how it answered.
+    pub ejection: Ejection,
+    /// Where a smaller share of the servers is usable, health is disregarded; 0 to 1.
+    pub panic_threshold: f64,
+    /// How long a server that comes back takes to its full weight; zero for none.
+    pub slow_start: Duration,
+    /// A cookie by which clients come back to their server, if there is one.
+    pub sticky: Option<Sticky>,
     /// The Host field towards the servers; `None` leaves what the client asked for.
     pub host: Option<HeaderValue>,
     /// How long a connection may take to be made.
@@ -55,6 +69,11 @@ pub struct Origin {
 pub(super) struct RawOrigin {
     servers: Given<Vec<Spanned<RawServer>>>,
     balance: Given<TextOr<RawBalance>>,
+    health: Option<Table<RawHealth>>,
+    ejection: Table<RawEjection>,
+    panic_threshold: Given<f64>,
+    slow_start: Given<Period>,
+    sticky: Option<Written<RawSticky>>,
     host: Given<String>,
     connect_timeout: Given<Period>,
     first_byte_timeout: Given<Period>,
@@ -100,6 +119,14 @@ impl RawOrigin {
             name: name.into(),
             servers: self.resolve_servers(place, report),
             balance: balance::resolve(&self.balance, report),
+            health: self.health.as_ref().map(|it| it.resolve(report)),
+            ejection: ejection::resolve(&self.ejection, report),
+            panic_threshold: units::share(&self.panic_threshold, 0.5, report),
+            slow_start: units::period(&self.slow_start, Duration::ZERO),
+            sticky: self
+                .sticky
+                .as_ref()
+                .and_then(|it| it.get_ref().resolve(it.span(), report)),
             host: self.host.as_ref().and_then(|it| resolve_host(it, report)),
             connect_timeout: units::timeout(&self.connect_timeout, 3, report),
             first_byte_timeout: units::timeout(&self.first_byte_timeout, 60, report),

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName};
 
 use super::Pool;
 use super::balance::digest;
+use super::sticky::Belongs;
 use crate::config;
 use crate::semantics::cookies;
 
@@ -17,6 +18,8 @@ use crate::semantics::cookies;
 pub struct Hint {
     /// The same for requests that belong to one server.
     pub(super) key: u64,
+    /// The index of the server that its client belongs to.
+    pub(super) belongs: Option<usize>,
 }
 
 /// What a request says, as far as a choice may hang on it.
@@ -30,6 +33,8 @@ pub struct Asked<'a> {
     pub target: &'a str,
     /// The request's fields.
     pub fields: &'a HeaderMap,
+    /// The server that the client belongs to; see [`Pool::take_sticky`].
+    pub belongs: Option<Belongs>,
 }
 
 /// What requests of one server have in common.
@@ -48,9 +53,15 @@ impl Pool {
     /// What decides on the server of a request; `None` where nothing does, and then the request
     /// is not looked at.
     pub fn hint<'a>(&self, asked: impl FnOnce() -> Asked<'a>) -> Option<Hint> {
-        let common = self.common.as_ref()?;
-        let key = common.key(&asked());
-        Some(Hint { key })
+        if self.common.is_none() && self.sticky.is_none() {
+            return None;
+        }
+        let asked = asked();
+        let key = self.common.as_ref().map(|common| common.key(&asked));
+        Some(Hint {
+            key: key.unwrap_or_default(),
+            belongs: asked.belongs.map(|it| it.index),
+        })
     }
 }
 
@@ -119,6 +130,7 @@ mod tests {
                 authority: "a",
                 target,
                 fields,
+                belongs: None,
             })
         };
         let [one, same, other] = asked;

@@ -7,12 +7,20 @@ mod balance;
 mod budget;
 mod connect;
 mod error;
+mod health;
 mod hint;
 mod interim;
 mod load;
+mod outlier;
 mod peer;
+mod probe;
+mod registry;
 mod retry;
 mod sickness;
+mod standing;
+mod stats;
+mod sticky;
+mod triage;
 mod vitals;
 
 use std::sync::Arc;
@@ -26,7 +34,11 @@ use tokio::time::{sleep_until, timeout_at};
 pub use error::{Error, Kind, Phase, Retry};
 pub use hint::{Asked, Hint};
 pub use interim::{Interim, Sink};
-pub use peer::{Peer, PeerStats};
+pub use probe::Fault;
+pub use registry::Registry;
+pub use standing::{State, Verdict};
+pub use stats::ServerStats;
+pub use sticky::Belongs;
 
 use crate::body::{Body, Progress};
 use crate::clock;
@@ -34,9 +46,13 @@ use crate::config;
 use balance::{Balance, Choice, Crowd, Seat};
 use budget::Budget;
 use connect::{Lease, Unsent};
+use health::Probes;
 use hint::Common;
+use peer::Peer;
 use retry::{Spare, TRIES_MAX};
 use sickness::Sickness;
+use sticky::Sticky;
+use triage::Triage;
 use vitals::Vitals;
 
 /// One origin: servers that answer the same requests.
@@ -49,12 +65,16 @@ pub struct Pool {
     balance: Box<dyn Balance>,
     /// What requests of one server have in common, where the balance hashes.
     common: Option<Common>,
+    /// How clients come back to their server, where they do.
+    sticky: Option<Sticky>,
     /// The field in which servers say how full they are, where the balance listens.
     load_field: Option<HeaderName>,
     budget: Budget,
     first_byte_timeout: Duration,
     between_bytes_timeout: Duration,
     refuse_unknown_coding: bool,
+    triage: Triage,
+    probes: Probes,
     sickness: Sickness,
 }
 
@@ -70,14 +90,11 @@ pub struct Answer {
 
 impl Pool {
     /// A pool without connections; servers are resolved and connected to when needed.
-    pub fn new(config: &config::Origin) -> Arc<Self> {
-        let peers: Vec<_> = config
-            .servers
-            .iter()
-            .map(|server| {
-                let vitals = Arc::new(Vitals::new(server.url.authority().into()));
-                Peer::new(&server.url, config, vitals)
-            })
+    /// What is known of them comes along, in their order.
+    fn new(config: &config::Origin, vitals: Vec<Arc<Vitals>>) -> Arc<Self> {
+        let servers = config.servers.iter().zip(vitals);
+        let peers: Vec<_> = servers
+            .map(|(server, vitals)| Peer::new(&server.url, config, vitals))
             .collect();
         let seats = peers
             .iter()
@@ -93,26 +110,18 @@ impl Pool {
             peers,
             balance: balance::of(&config.balance),
             common: Common::of(&config.balance),
+            sticky: Sticky::new(config),
             load_field,
             budget: Budget::new(),
             first_byte_timeout: config.first_byte_timeout,
             between_bytes_timeout: config.between_bytes_timeout,
             refuse_unknown_coding: config.refuse_unknown_coding,
+            triage: Triage::new(config),
+            probes: Probes::new(config.health.as_ref()),
             sickness: Sickness::default(),
         };
-        pool.weigh(config);
+        pool.reckon_anew();
         Arc::new(pool)
-    }
-
-    fn weigh(&self, config: &config::Origin) {
-        for (index, server) in config.servers.iter().enumerate() {
-            if let Some(seat) = self.crowd.seat(index) {
-                match server.backup {
-                    true => seat.weigh(0, server.weight),
-                    false => seat.weigh(server.weight, 0),
-                }
-            }
-        }
     }
 
     /// The origin's name in the configuration.
@@ -125,22 +134,22 @@ impl Pool {
         self.host.as_ref()
     }
 
-    /// Its servers.
-    pub fn peers(&self) -> &[Arc<Peer>] {
-        &self.peers
-    }
-
-    /// Whether it could not be reached just now: what can be had without it should be.
+    /// Whether it could not be reached just now, or none of its servers is usable: what can be had
+    /// without it should be.
     pub fn is_sick(&self) -> bool {
-        self.sickness.is_sick()
+        self.triage.is_sick() || self.sickness.is_sick()
     }
 
-    /// Closes idle connections that are too old; to be called now and then.
+    /// Whether so few servers are usable that all are asked.
+    pub fn panics(&self) -> bool {
+        self.triage.panics()
+    }
+
+    /// Closes idle connections that are too old, and lets servers come back whose time it is; to be
+    /// called several times a second.
     pub fn tidy(&self) {
-        for peer in &self.peers {
-            peer.tidy();
-            peer.vitals.load.tick();
-        }
+        self.peers.iter().for_each(|peer| peer.tidy());
+        self.tick();
     }
 
     /// Sends a request whose head is ready for the wire; `upload` tells how its body moves, and
@@ -174,7 +183,9 @@ impl Pool {
     ) -> Result<Answer, Error> {
         let hint: Hint = request.extensions_mut().remove().unwrap_or_default();
         let mut choice = Choice::by(hint.key);
-        let mut index = self.choose(&choice).ok_or_else(no_server)?;
+        let its_own = hint.belongs.filter(|index| self.keeps(*index));
+        let chosen = its_own.or_else(|| self.choose(&choice));
+        let mut index = chosen.ok_or_else(no_server)?;
         let (mut from_pool, mut tries_left) = (true, TRIES_MAX);
         loop {
             tries_left -= 1;
@@ -186,7 +197,10 @@ impl Pool {
             let spare = Spare::of(&request);
             let tried = self.try_once(peer, request, from_pool, upload).await;
             let Failed { unsent, stale } = match tried {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.note_answer(index, answer.response.status());
+                    return Ok(answer);
+                }
                 Err(failed) => failed,
             };
             let Unsent {
@@ -194,12 +208,15 @@ impl Pool {
                 request: unsent,
             } = unsent;
             peer.vitals.counters.count_error(error.kind);
+            // A stale connection says nothing against the server; a failure does.
+            if !stale {
+                self.note_failure(index, &error);
+            }
             request = match spare.again(error.retry, unsent) {
                 Some(again) if tries_left > 0 => again,
                 _ => return Err(error),
             };
-            // A stale connection says nothing against the server; a failure does. There is no more
-            // than one stale one for each answer that came whole, which is bound enough.
+            // There are no more stale connections than answers that came whole: bound enough.
             from_pool = !stale;
             if !stale {
                 choice.has_tried(index);
@@ -209,6 +226,11 @@ impl Pool {
                 };
             }
         }
+    }
+
+    /// Whether the server at `index` takes those who belong to it.
+    fn keeps(&self, index: usize) -> bool {
+        self.crowd.seat(index).is_some_and(Seat::keeps)
     }
 
     /// The index of the server for a request.

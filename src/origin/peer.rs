@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -20,7 +20,7 @@ use crate::config;
 
 /// One server.
 #[derive(Debug)]
-pub struct Peer {
+pub(super) struct Peer {
     pub(super) host: Arc<str>,
     pub(super) port: u16,
     pub(super) vitals: Arc<Vitals>,
@@ -46,27 +46,6 @@ struct Idle {
     lasts: Duration,
 }
 
-/// A server's figures at this moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerStats {
-    /// `host:port`.
-    pub authority: Arc<str>,
-    /// Requests sent, repeated ones included.
-    pub requests: u64,
-    /// Connections opened.
-    pub connects: u64,
-    /// Requests that went over a pooled connection.
-    pub reused: u64,
-    /// Connections waiting in the pool.
-    pub idle: usize,
-    /// Requests in flight.
-    pub active: u32,
-    /// The mean time to the head of an answer, quick to rise; zero while unknown.
-    pub latency: Duration,
-    /// Failures by kind.
-    pub errors: [(Kind, u64); Kind::ALL.len()],
-}
-
 // === impl Peer ===
 
 impl Peer {
@@ -90,7 +69,7 @@ impl Peer {
     }
 
     /// `host:port`, for the log.
-    pub fn authority(&self) -> &Arc<str> {
+    pub(super) fn authority(&self) -> &Arc<str> {
         &self.vitals.authority
     }
 
@@ -150,20 +129,9 @@ impl Peer {
             .retain(|idle| !idle.is_over() && !idle.connection.is_closed());
     }
 
-    /// The figures for metrics and status.
-    pub fn stats(&self) -> PeerStats {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Vitals { load, counters, .. } = &*self.vitals;
-        PeerStats {
-            authority: Arc::clone(self.authority()),
-            requests: get(&counters.requests),
-            connects: get(&counters.connects),
-            reused: get(&counters.reused),
-            idle: self.idle.lock().len(),
-            active: load.active(),
-            latency: load.latency(),
-            errors: counters.errors(),
-        }
+    /// How many connections wait in the pool.
+    pub(super) fn idle(&self) -> usize {
+        self.idle.lock().len()
     }
 }
 

@@ -60,6 +60,7 @@ pub(super) fn request(
         authority,
         target: &target,
         fields: &exchange.request.headers,
+        belongs: exchange.belongs,
     };
     if let Some(hint) = pool.hint(asked) {
         request.extensions_mut().insert(hint);

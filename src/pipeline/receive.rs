@@ -177,6 +177,8 @@ fn onward(mut exchange: Exchange, key: KeyBuf, route: Arc<Route>) -> Step {
             return Step::Synth(Synth::of_route(exchange, &route));
         }
     };
+    // Our own cookie is no reason to pass, and none of the origin's business.
+    exchange.belongs = pool.take_sticky(&mut exchange.request.headers, exchange.now);
     if let Some(why) = bypass(&exchange, &route.caching) {
         return Step::Pass(Pass {
             exchange,

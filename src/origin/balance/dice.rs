@@ -10,13 +10,13 @@ const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// A generator that many may share (SplitMix64).
 #[derive(Debug)]
-pub(super) struct Dice(AtomicU64);
+pub(in crate::origin) struct Dice(AtomicU64);
 
 // === impl Dice ===
 
 impl Dice {
     /// One that goes its own way.
-    pub(super) fn new() -> Self {
+    pub(in crate::origin) fn new() -> Self {
         let hasher = foldhash::quality::RandomState::default().build_hasher();
         Self::seeded(hasher.finish())
     }
@@ -26,7 +26,7 @@ impl Dice {
     }
 
     /// A number from 0 up to `limit`, which itself is not among them; 0 where there is none.
-    pub(super) fn below(&self, limit: u64) -> u64 {
+    pub(in crate::origin) fn below(&self, limit: u64) -> u64 {
         let random = mix(self.0.fetch_add(STEP, Ordering::Relaxed));
         // Lemire's multiplication: as even as a remainder, without the division.
         let product = u128::from(random) * u128::from(limit);

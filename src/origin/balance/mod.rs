@@ -13,12 +13,12 @@ mod round_robin;
 mod two_choices;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::load::Load;
 use super::retry::TRIES_MAX;
 use crate::config;
-use dice::Dice;
+pub(super) use dice::Dice;
 pub(super) use rendezvous::digest;
 
 /// A way to choose among servers.
@@ -40,6 +40,8 @@ pub(super) struct Seat {
     weight: AtomicU32,
     /// Its share when none of the others is left.
     in_reserve: AtomicU32,
+    /// Whether it takes those who belong to it, new requests or not.
+    keeps: AtomicBool,
     pub(super) load: Arc<Load>,
 }
 
@@ -141,6 +143,7 @@ impl Seat {
             id: digest(name.as_bytes()),
             weight: AtomicU32::new(0),
             in_reserve: AtomicU32::new(0),
+            keeps: AtomicBool::new(false),
             load,
         }
     }
@@ -149,6 +152,21 @@ impl Seat {
     pub(super) fn weigh(&self, weight: u32, in_reserve: u32) {
         self.weight.store(weight, Ordering::Relaxed);
         self.in_reserve.store(in_reserve, Ordering::Relaxed);
+    }
+
+    /// Sets whether it takes those who belong to it.
+    pub(super) fn keep(&self, keeps: bool) {
+        self.keeps.store(keeps, Ordering::Relaxed);
+    }
+
+    /// Whether it takes those who belong to it.
+    pub(super) fn keeps(&self) -> bool {
+        self.keeps.load(Ordering::Relaxed)
+    }
+
+    /// What requests are shared out by at this moment.
+    pub(super) fn effective_weight(&self) -> u32 {
+        self.weight(false)
     }
 
     fn weight(&self, reserve: bool) -> u32 {
