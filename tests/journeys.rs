@@ -34,6 +34,7 @@ mod journeys {
 
     mod balancing;
     mod expect;
+    mod health;
     mod interim;
     mod limits;
     mod malformed;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Client, Gate, Origin, Proxy, Reserved, Setup};
+use crate::harness::{Client, Gate, Origin, Proxy, Reserved, Response, Setup};
 
 /// A server that says its name, and closes nothing.
 fn named(name: &'static str) -> Origin {
@@ -228,4 +228,87 @@ async fn retries_have_a_budget() {
     let seen = seen(&[a, b, c]);
     assert!(seen > REQUESTS, "some are retried");
     assert!(seen * 10 <= REQUESTS * 12, "{seen} for {REQUESTS}");
+}
+
+// --- sticky --------------------------------------------------------------------------------------
+
+const STICKY: &str = "balance = \"round-robin\"\nsticky = { secret = \"nobody would guess this\" }";
+
+/// The cookie that a response sets, as a request would carry it.
+fn cookie(response: &Response) -> Option<String> {
+    let set = response.field("set-cookie")?;
+    assert!(set.contains("HttpOnly") && set.contains("Path=/"), "{set}");
+    Some(set.split(';').next()?.to_owned())
+}
+
+#[tokio::test]
+async fn a_cookie_brings_a_client_back_to_its_server() {
+    let (one, two) = (named("one"), named("two"));
+    let proxy = pool(&[url(&one), url(&two)], STICKY).start().await;
+    let first = proxy.get("/a").await;
+    let cookie = cookie(&first).expect("a cookie");
+    assert_eq!(first.text(), "one");
+    for number in 0..6 {
+        let path = format!("/{number}");
+        let both = format!("theme=dark; {cookie}");
+        let response = proxy.get_with(&path, &[("cookie", &both)]).await;
+        assert!(response.is_good("one"), "{response:?}");
+        assert_eq!(response.field("set-cookie"), None, "it has one");
+        assert_eq!(one.last().field("cookie"), Some("theme=dark"));
+        proxy.get("/others").await;
+    }
+    // Who drains keeps those that belong to it; in maintenance it does not.
+    for (state, name) in [("drain", "one"), ("maintenance", "two")] {
+        let path = format!("/api/v1/origins/pool/servers/{}", one.address());
+        let json = format!("{{\"state\":\"{state}\"}}");
+        proxy.admin().await.send_body("PUT", &path, &json).await;
+        let response = proxy.get_with("/b", &[("cookie", &cookie)]).await;
+        assert!(response.is_good(name), "{response:?}");
+        assert!(
+            proxy.get("/c").await.is_good("two"),
+            "new ones go elsewhere"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_that_was_tampered_with_is_none() {
+    let (one, two) = (named("one"), named("two"));
+    let proxy = pool(&[url(&one), url(&two)], STICKY).start().await;
+    let good = cookie(&proxy.get("/a").await).expect("a cookie");
+    let other = cookie(&proxy.get("/b").await).expect("a cookie");
+    let (name, value) = good.split_once('=').expect("a pair");
+    let signature = value.rsplit('.').next().expect("a signature");
+    let others: Vec<_> = other.split(['=', '.']).collect();
+    for forged in [
+        format!("{name}="),
+        format!("{good}0"),
+        // The other server under this one's signature.
+        format!("{name}={}.{}.{signature}", others[1], others[2]),
+        format!("{name}={}", value.replace('.', ".f")),
+    ] {
+        let mut servers = Vec::new();
+        for path in ["/c", "/d"] {
+            let response = proxy.get_with(path, &[("cookie", &forged)]).await;
+            assert!(cookie(&response).is_some(), "{forged}");
+            servers.push(response.text());
+        }
+        assert_ne!(servers[0], servers[1], "{forged} sticks to nobody");
+    }
+}
+
+/// A stored response must not carry one person's cookie, and the cookie keeps nobody from it.
+#[tokio::test]
+async fn what_is_stored_has_no_sticky_cookie() {
+    let origin = Origin::answering(200, &[("cache-control", "max-age=60")], "page");
+    let proxy = pool(&[url(&origin)], STICKY).start().await;
+    let miss = proxy.get("/a").await;
+    assert_eq!(miss.field("set-cookie"), None, "{miss:?}");
+    let posted = proxy.client().await.send_body("POST", "/b", "x").await;
+    let cookie = cookie(&posted).expect("a cookie on what is passed");
+    let limits = posted.head.fields("cache-control");
+    assert!(limits.contains(&"private=\"set-cookie\""), "{posted:?}");
+    let hit = proxy.get_with("/a", &[("cookie", &cookie)]).await;
+    assert!(hit.is_hit() && hit.field("set-cookie").is_none(), "{hit:?}");
+    assert_eq!(origin.count("/a"), 1);
 }
