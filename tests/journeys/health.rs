@@ -1,10 +1,21 @@
 //! Servers that go down and come back: seen by probes, by clients' requests, or told by the operator.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
+use tokio::net::TcpListener;
 
 use crate::harness::{Gate, Origin, Proxy, Reserved, Setup, eventually};
 
@@ -199,6 +210,75 @@ async fn a_tcp_probe_only_wants_a_connection() {
     eventually("both to be up", async || up().await == 2.0).await;
 }
 
+#[tokio::test]
+async fn a_grpc_server_says_whether_it_serves() {
+    // UNKNOWN is what a server says that does not know itself.
+    let (serving, unknown) = (Grpc::start(1).await, Grpc::start(0).await);
+    let table = format!(
+        "servers = [\"http://{}\", \"http://{}\"]\n\
+         health = {{ kind = \"grpc\", interval = \"50ms\" }}",
+        serving.address, unknown.address
+    );
+    let proxy = Proxy::before_url("http://127.0.0.1:1")
+        .table("origins.pool", &table)
+        .start()
+        .await;
+    let up = async |server: &Grpc| {
+        let label = format!("server=\"{}\"", server.address);
+        proxy.metric("copal_origin_up", &label).await == 1.0
+    };
+    eventually("one to be down", async || !up(&unknown).await).await;
+    assert!(up(&serving).await);
+    unknown.says.store(1, Ordering::Relaxed);
+    eventually("both to be up", async || {
+        up(&unknown).await && up(&serving).await
+    })
+    .await;
+}
+
+/// A server that speaks nothing but `grpc.health.v1`.
+struct Grpc {
+    address: SocketAddr,
+    /// Its status: 1 is SERVING.
+    says: Arc<AtomicU8>,
+}
+
+impl Grpc {
+    async fn start(status: u8) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("a bound socket");
+        let says = Arc::new(AtomicU8::new(status));
+        let kept = Arc::clone(&says);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let says = Arc::clone(&kept);
+                let service =
+                    service_fn(move |request| check(request, says.load(Ordering::Relaxed)));
+                let builder = http2::Builder::new(TokioExecutor::new());
+                tokio::spawn(builder.serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        Self { address, says }
+    }
+}
+
+async fn check(
+    request: Request<Incoming>,
+    status: u8,
+) -> Result<Response<impl Body<Data = Bytes, Error = Infallible>>, Infallible> {
+    assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+    assert_eq!(request.headers()["content-type"], "application/grpc");
+    let asked = request.into_body().collect().await.expect("a message");
+    assert_eq!(asked.to_bytes()[..], [0; 5]);
+    let answer = Bytes::copy_from_slice(&[0, 0, 0, 0, 2, 8, status]);
+    let trailers = HeaderMap::from_iter([(
+        HeaderName::from_static("grpc-status"),
+        HeaderValue::from_static("0"),
+    )]);
+    let body = Full::new(answer).with_trailers(async { Some(Ok(trailers)) });
+    Ok(Response::new(body))
+}
+
 /// An origin of which no server is left is sick: what is stored stands in at once.
 #[tokio::test]
 async fn without_a_usable_server_what_is_stored_stands_in() {
@@ -289,14 +369,16 @@ async fn a_500_is_the_pages_fault_and_the_last_server_is_never_ejected() {
     let proxy = pool(&[&a, &b], &[ejection, "balance = \"round-robin\""])
         .start()
         .await;
-    (one.answers(500), two.answers(500));
+    one.answers(500);
+    two.answers(500);
     assert_eq!(good(&proxy, 20).await, 0);
     assert_eq!((one.answered(), two.answered()), (10, 10));
     assert_eq!(
         proxy.metric("copal_origin_ejected_total", "pool").await,
         0.0
     );
-    (one.answers(503), two.answers(503));
+    one.answers(503);
+    two.answers(503);
     assert_eq!(good(&proxy, 20).await, 0);
     assert_eq!(
         proxy.metric("copal_origin_ejected_total", "pool").await,
@@ -305,12 +387,59 @@ async fn a_500_is_the_pages_fault_and_the_last_server_is_never_ejected() {
     assert_eq!(one.answered() + two.answered(), 20, "the other goes on");
 }
 
+#[tokio::test]
+async fn a_server_that_hangs_is_left_alone_after_a_few_clients() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let hangs = Origin::start(async move |_, _| held.pass().await);
+    let two = Server::new();
+    let b = two.start("b");
+    let lines = [
+        "ejection = { consecutive = 2 }",
+        "first_byte_timeout = \"100ms\"",
+        "balance = \"round-robin\"",
+    ];
+    let proxy = pool(&[&hangs, &b], &lines).start().await;
+    assert_eq!(good(&proxy, 20).await, 18);
+    assert_eq!(hangs.requests().len(), 2);
+    gate.open();
+}
+
+/// One request in ten breaks off: too few in a row for an ejection, and few enough to try again.
+#[tokio::test]
+async fn a_server_that_stumbles_now_and_then_harms_nobody() {
+    let (stumbles, two) = (Arc::new(AtomicUsize::new(0)), Server::new());
+    let seen = Arc::clone(&stumbles);
+    let a =
+        Origin::start(
+            async move |_, connection| match seen.fetch_add(1, Ordering::Relaxed) % 10 {
+                9 => connection.reset(),
+                _ => connection.respond(200, NO_STORE, "a").await,
+            },
+        );
+    let b = two.start("b");
+    let proxy = pool(&[&a, &b], &["balance = \"round-robin\""])
+        .start()
+        .await;
+    assert_eq!(good(&proxy, 200).await, 200);
+    assert!(stumbles.load(Ordering::Relaxed) >= 90);
+    assert_eq!(
+        proxy.metric("copal_origin_ejected_total", "pool").await,
+        0.0
+    );
+}
+
 /// Goes down under load, in the middle of answers, and comes back: nobody notices.
 #[tokio::test]
 async fn no_request_fails_while_another_server_can_answer() {
     let (one, two) = (Server::new(), Server::new());
     let (a, b) = (one.start("a"), two.start("b"));
-    let lines = [PROBES, "slow_start = \"2s\"", "balance = \"round-robin\""];
+    let lines = [
+        PROBES,
+        "ejection = { base = \"1s\" }",
+        "slow_start = \"2s\"",
+        "balance = \"round-robin\"",
+    ];
     let proxy = pool(&[&a, &b], &lines).start().await;
     // Retries are a fifth of the requests, so there have to be some.
     assert_eq!(good(&proxy, 100).await, 100);
@@ -323,14 +452,19 @@ async fn no_request_fails_while_another_server_can_answer() {
         good(&proxy, 50)
     );
     assert_eq!(crowd, (50, 50, 50, 50));
-    until_up(&proxy, &a, false).await;
-    (one.answered(), two.answered());
+    let is_down = async || {
+        told(&proxy, &a).await["standing"]
+            .to_string()
+            .contains("down")
+    };
+    eventually("its probes to fail", is_down).await;
+    one.answered();
+    two.answered();
     assert_eq!(good(&proxy, 50).await, 50);
     assert_eq!((one.answered(), two.answered()), (0, 50));
     one.answers(200);
     one.probed(200);
     until_up(&proxy, &a, true).await;
-    // It was ejected too, or may be: from here on it is usable by all accounts.
     let since = Instant::now();
     let weight = told(&proxy, &a).await["effective_weight"].as_f64();
     let weight = weight.expect("a number");
@@ -338,12 +472,14 @@ async fn no_request_fails_while_another_server_can_answer() {
         weight < 1.0 || since.elapsed() > Duration::from_secs(1),
         "{weight}"
     );
-    (one.answered(), two.answered());
+    one.answered();
+    two.answered();
     assert_eq!(good(&proxy, 50).await, 50);
     assert!(one.answered() < two.answered(), "it begins slowly");
     let whole = async || told(&proxy, &a).await["effective_weight"] == 1.0;
     eventually("its whole weight", whole).await;
-    (one.answered(), two.answered());
+    one.answered();
+    two.answered();
     assert_eq!(good(&proxy, 50).await, 50);
     assert_eq!((one.answered(), two.answered()), (25, 25));
 }
