@@ -16,8 +16,10 @@ const PER_REQUEST: i64 = 200;
 const RETRY: i64 = 1000;
 /// As many retries as can be saved up, or owed.
 const SAVED_MAX: i64 = 100 * RETRY;
-/// Retries a second that are there for a pool with little to do.
+/// Retries a second that are there for a pool with little to do,
 const TRICKLE_PER_SEC: f64 = 3.0;
+/// and how many of them are there at once: those that it takes to eject a server.
+const TRICKLE_MAX: f64 = 5.0;
 
 /// What is left of one pool's retries.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ struct Trickle {
 impl Budget {
     pub(super) fn new() -> Self {
         let trickle = Trickle {
-            tokens: TRICKLE_PER_SEC,
+            tokens: TRICKLE_MAX,
             since: clock::instant(),
         };
         Self {
@@ -85,7 +87,7 @@ impl Trickle {
         let passed: Duration = now.saturating_duration_since(self.since);
         self.since = now;
         let grown = self.tokens + passed.as_secs_f64() * TRICKLE_PER_SEC;
-        self.tokens = grown.min(TRICKLE_PER_SEC);
+        self.tokens = grown.min(TRICKLE_MAX);
         let has_one = self.tokens >= 1.0;
         if has_one {
             self.tokens -= 1.0;
@@ -116,17 +118,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pool_with_little_to_do_has_three_a_second() {
         let budget = Budget::new();
-        assert_eq!(withdrawn(&budget, 10), 3);
+        assert_eq!(withdrawn(&budget, 10), 5);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(withdrawn(&budget, 10), 3);
         tokio::time::advance(Duration::from_secs(3600)).await;
-        assert_eq!(withdrawn(&budget, 10), 3, "they are not saved up");
+        assert_eq!(withdrawn(&budget, 10), 5, "they are not saved up");
     }
 
     #[tokio::test(start_paused = true)]
     async fn savings_have_an_end() {
         let budget = Budget::new();
         (0..1_000_000).for_each(|_| budget.deposit());
-        assert_eq!(withdrawn(&budget, 1000), 100 + 3);
+        assert_eq!(withdrawn(&budget, 1000), 100 + 5);
     }
 }

@@ -44,10 +44,11 @@ impl Pool {
     /// have said is forgotten.
     pub fn begin(self: &Arc<Self>) {
         let Some(health) = &self.probes.health else {
-            for peer in &self.peers {
-                peer.vitals.standing.lock().forget_probes();
-            }
-            return self.reckon_anew();
+            return self.learn(|| {
+                for peer in &self.peers {
+                    peer.vitals.standing.lock().forget_probes();
+                }
+            });
         };
         let mut tasks = self.probes.tasks.lock();
         for (index, peer) in self.peers.iter().enumerate() {
@@ -91,11 +92,9 @@ impl Pool {
             vitals.conduct.count_probe_failure();
             debug!(origin = &*self.name, server = &*vitals.authority, %fault, "probe failed");
         }
-        let changed = vitals.standing.lock().probed(result, by, clock::instant());
+        let now = clock::instant();
+        let changed = self.learn(|| vitals.standing.lock().probed(result, by, now));
         self.tell(vitals, changed);
-        if changed.is_some() {
-            self.reckon_anew();
-        }
     }
 }
 

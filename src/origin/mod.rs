@@ -120,7 +120,7 @@ impl Pool {
             probes: Probes::new(config.health.as_ref()),
             sickness: Sickness::default(),
         };
-        pool.reckon_anew();
+        pool.learn(|| ());
         Arc::new(pool)
     }
 
@@ -216,7 +216,8 @@ impl Pool {
                 Some(again) if tries_left > 0 => again,
                 _ => return Err(error),
             };
-            // There are no more stale connections than answers that came whole: bound enough.
+            // One is replaced without the budget's leave: there are no more stale connections than
+            // answers that came whole, and of a request's tries it takes one.
             from_pool = !stale;
             if !stale {
                 choice.has_tried(index);
@@ -242,8 +243,9 @@ impl Pool {
     /// The index of a server for a request that failed at others, if it may be sent once more.
     fn choose_another(&self, choice: &Choice, error: &Error) -> Option<usize> {
         let another = self.choose(choice)?;
-        // What a full server has not been sent is no second request.
-        let is_free = error.kind == Kind::Full;
+        // Who accepted no connection has been sent nothing: this will be the only request. But a
+        // connection that is waited for in vain is a load as well, on us.
+        let is_free = error.phase == Phase::Connecting && error.kind != Kind::Timeout;
         (is_free || self.budget.withdraw()).then_some(another)
     }
 

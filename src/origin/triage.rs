@@ -168,10 +168,13 @@ impl Pool {
         self.reckon(&mut compared, now);
     }
 
-    /// Something is known anew of a server.
-    pub(super) fn reckon_anew(&self) {
+    /// Learns something of a server, and makes weights of it in the same moment: nobody is told that
+    /// a server is up before it is asked.
+    pub(super) fn learn<T>(&self, something: impl FnOnce() -> T) -> T {
         let mut compared = self.triage.judging.lock();
+        let learnt = something();
         self.reckon(&mut compared, clock::instant());
+        learnt
     }
 
     /// Ejects those that fail clearly more often than the others.
@@ -268,10 +271,10 @@ impl Pool {
         let Some(vitals) = found.map(|peer| &peer.vitals) else {
             return false;
         };
-        vitals
-            .standing
-            .lock()
-            .adjust(state, weight, clock::instant());
+        self.learn(|| {
+            let mut standing = vitals.standing.lock();
+            standing.adjust(state, weight, clock::instant());
+        });
         let origin = &*self.name;
         let state = state.map(State::as_str);
         info!(
@@ -281,12 +284,12 @@ impl Pool {
             ?weight,
             "server adjusted by its operator"
         );
-        self.reckon_anew();
         true
     }
 
     /// How the server at `index` stands.
     pub(super) fn verdict(&self, index: usize) -> Option<(Verdict, State, u32)> {
+        let _judging = self.triage.judging.lock();
         let judged = self.judge(index, clock::instant())?;
         let state = self.peers.get(index)?.vitals.standing.lock().state;
         Some((judged.verdict, state, judged.weight))
