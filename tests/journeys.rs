@@ -33,7 +33,9 @@ mod journeys {
     mod leaving;
     mod scenarios;
 
+    mod balancing;
     mod expect;
+    mod health;
     mod interim;
     mod limiting;
     mod limits;

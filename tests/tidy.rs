@@ -80,6 +80,7 @@ const HYPER: &[&str] = &[
     "server/io.rs",
     "admin/mod.rs",
     "origin/connect.rs",
+    "origin/probe.rs",
     "body/mod.rs",
     "cli/demo.rs",
 ];

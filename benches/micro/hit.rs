@@ -11,6 +11,7 @@ use std::thread;
 
 use copal::body::Body;
 use copal::config::{Config, Flags};
+use copal::origin::Registry;
 use copal::pipeline::{self, Client, Scheme, Site};
 use copal::store::Store;
 use copal::telemetry::Telemetry;
@@ -87,6 +88,7 @@ fn site(origin: SocketAddr) -> Arc<Site> {
         &config,
         Store::new(&config.store),
         Arc::new(telemetry),
+        &Registry::default(),
         None,
     );
     Arc::new(site.expect("a path that can be routed"))

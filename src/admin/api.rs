@@ -5,8 +5,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Doors, answer};
-use crate::origin::Pool;
+use super::{Answer, Doors, answer, origins};
 use crate::store::Purge;
 use crate::telemetry::Outcome;
 
@@ -63,7 +62,7 @@ pub(super) fn status(doors: &Doors) -> Answer {
         .collect();
     let origins: Map<String, Value> = (doors.pools)()
         .iter()
-        .map(|pool| (pool.name().to_string(), origin(pool)))
+        .map(|pool| (pool.name().to_string(), origins::servers(pool)))
         .collect();
     let status = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -84,26 +83,6 @@ pub(super) fn status(doors: &Doors) -> Answer {
         "origins": origins,
     });
     json(StatusCode::OK, &status)
-}
-
-fn origin(pool: &Pool) -> Value {
-    let servers = pool.peers().iter().map(|peer| {
-        let stats = peer.stats();
-        let errors: Map<String, Value> = stats
-            .errors
-            .iter()
-            .map(|(kind, count)| (kind.as_str().to_owned(), (*count).into()))
-            .collect();
-        json!({
-            "server": &*stats.authority,
-            "requests": stats.requests,
-            "connects": stats.connects,
-            "reused": stats.reused,
-            "idle": stats.idle,
-            "errors": errors,
-        })
-    });
-    Value::Array(servers.collect())
 }
 
 pub(super) fn complaint(status: StatusCode, text: &str) -> Answer {

@@ -64,9 +64,16 @@ fn of_origins(doors: &Doors) -> Vec<Family> {
     let mut reused = Family::counter("copal_origin_reused", "Requests over pooled connections.");
     let mut errors = Family::counter("copal_origin_errors", "Requests that servers failed.");
     let mut idle = Family::gauge("copal_origin_idle_connections", "Pooled connections.");
+    let mut up = Family::gauge("copal_origin_up", "Whether a server is usable.");
+    let mut ejected = Family::counter("copal_origin_ejected", "Ejections of servers.");
+    let mut failed = Family::counter("copal_origin_probe_failures", "Probes that failed.");
+    let mut active = Family::gauge("copal_origin_active", "Requests in flight.");
+    let mut latency = Family::gauge(
+        "copal_origin_latency_seconds",
+        "The mean time to the head of an answer, quick to rise.",
+    );
     for pool in (doors.pools)() {
-        for peer in pool.peers() {
-            let stats = peer.stats();
+        for stats in pool.stats() {
             let of = || {
                 vec![
                     ("origin", pool.name().to_string()),
@@ -77,6 +84,11 @@ fn of_origins(doors: &Doors) -> Vec<Family> {
             connects = connects.labelled(of(), stats.connects as f64);
             reused = reused.labelled(of(), stats.reused as f64);
             idle = idle.labelled(of(), stats.idle as f64);
+            up = up.labelled(of(), f64::from(u8::from(stats.verdict.is_usable())));
+            ejected = ejected.labelled(of(), stats.ejected as f64);
+            failed = failed.labelled(of(), stats.probe_failures as f64);
+            active = active.labelled(of(), stats.active.into());
+            latency = latency.labelled(of(), stats.latency.as_secs_f64());
             for (kind, count) in stats.errors {
                 let mut labels = of();
                 labels.push(("kind", kind.as_str().to_owned()));
@@ -84,5 +96,7 @@ fn of_origins(doors: &Doors) -> Vec<Family> {
             }
         }
     }
-    vec![requests, connects, reused, errors, idle]
+    vec![
+        requests, connects, reused, errors, idle, up, ejected, failed, active, latency,
+    ]
 }

@@ -6,6 +6,8 @@
 //! | `POST /api/v1/reload` | reads the configuration again, as SIGHUP does |
 //! | `GET /api/v1/explain?url=…` | what the cache knows of a URL, and what a GET would meet |
 //! | `GET /api/v1/status` | counters, store and origins as JSON |
+//! | `GET /api/v1/origins` | origins and how their servers stand |
+//! | `PUT /api/v1/origins/{origin}/servers/{server}` | `{"state":…}`, `{"weight":…}` or both |
 //! | `GET /metrics` | the same for Prometheus |
 //! | `GET /healthz`, `GET /readyz` | alive; ready for traffic |
 //!
@@ -15,6 +17,7 @@ mod api;
 mod explain;
 mod metrics;
 mod note;
+mod origins;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -145,6 +148,7 @@ impl Admin {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let path = request.uri().path().to_owned();
         let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
+        let is_put = *request.method() == Method::PUT;
         let is_post = *request.method() == Method::POST;
         // Probes of an orchestrator come without a token.
         match path.as_str() {
@@ -165,8 +169,16 @@ impl Admin {
                 Err(refused) => refused,
             },
             "/api/v1/reload" if is_post => api::reload(&self.doors),
+            "/api/v1/origins" if is_get => origins::list(&self.doors),
+            path if path.starts_with(ORIGINS) && is_put => match read(request).await {
+                Ok(body) => origins::put(&self.doors, &path[ORIGINS.len()..], &body),
+                Err(refused) => refused,
+            },
+            path if path.starts_with(ORIGINS) => {
+                text(StatusCode::METHOD_NOT_ALLOWED, "wrong method\n")
+            }
             "/" | "/metrics" | "/healthz" | "/readyz" | "/api/v1/status" | "/api/v1/explain"
-            | "/api/v1/purge" | "/api/v1/reload" => {
+            | "/api/v1/purge" | "/api/v1/reload" | "/api/v1/origins" => {
                 text(StatusCode::METHOD_NOT_ALLOWED, "wrong method\n")
             }
             _ => text(StatusCode::NOT_FOUND, INDEX),
@@ -201,11 +213,16 @@ impl Admin {
     }
 }
 
+/// Where servers are found, by origin.
+const ORIGINS: &str = "/api/v1/origins/";
+
 const INDEX: &str = "copal admin\n\n\
     POST /api/v1/purge    {\"url\":\"http://host/path\"} or {\"all\":true}, with \"soft\":true if wished\n\
     POST /api/v1/reload\n\
     GET  /api/v1/status\n\
     GET  /api/v1/explain?url=http%3A%2F%2Fhost%2Fpath, with &header=Name%3A%20value if wished\n\
+    GET  /api/v1/origins\n\
+    PUT  /api/v1/origins/{origin}/servers/{server}  {\"state\":\"ready\", \"drain\" or \"maintenance\", \"weight\":0 to 256}\n\
     GET  /metrics\n\
     GET  /healthz\n\
     GET  /readyz\n";

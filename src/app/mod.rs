@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use crate::admin::{Admin, Doors};
 use crate::clock;
 use crate::config::Config;
+use crate::origin::Registry;
 use crate::pipeline::{Current, Site};
 use crate::server::{self, Drain, Server};
 use crate::store::Store;
@@ -63,12 +64,19 @@ impl App {
         let telemetry = Telemetry::open(&config.log).context("cannot open the access log")?;
         let telemetry = Arc::new(telemetry);
         let store = Store::new(&config.store);
-        let site = Site::build(&config, Arc::clone(&store), Arc::clone(&telemetry), None)?;
+        let servers = Registry::default();
+        let site = Site::build(
+            &config,
+            Arc::clone(&store),
+            Arc::clone(&telemetry),
+            &servers,
+            None,
+        )?;
         let current = Current::new(site);
         let drain = Drain::new();
         let server = Server::new(&config.server, Arc::clone(&current), drain.clone());
         let listeners = bind_all(&config)?;
-        let reload = Reload::new(&config, file, &current, &store, &telemetry);
+        let reload = Reload::new(&config, file, &current, &store, &telemetry, servers);
         let admin = match &config.admin {
             Some(admin) => {
                 let doors = doors(&store, &telemetry, &current, &server, &drain, &reload);

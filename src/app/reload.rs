@@ -3,7 +3,8 @@
 //! Sites, routes, origins and caching rules are swapped; store, counters and connections go on.
 //! What is bound or sized at the start (`listen`, `admin`, `store`, `log`, and `server` but for
 //! `purge_from`, `target_bytes_max` and `limit`) needs a restart, and the log says so. Limits whose
-//! tables stay as they were keep their buckets. Pooled connections to origins are made anew.
+//! tables stay as they were keep their buckets. Pooled connections to origins are made anew; what
+//! is known of their servers goes on.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use tracing::{error, info, warn};
 
 use crate::config::{self, Config};
+use crate::origin::Registry;
 use crate::pipeline::{Current, Site};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
@@ -22,6 +24,7 @@ pub(super) struct Reload {
     current: Arc<Current>,
     store: Arc<Store>,
     telemetry: Arc<Telemetry>,
+    servers: Registry,
 }
 
 // === impl Reload ===
@@ -33,6 +36,7 @@ impl Reload {
         current: &Arc<Current>,
         store: &Arc<Store>,
         telemetry: &Arc<Telemetry>,
+        servers: Registry,
     ) -> Arc<Self> {
         Arc::new(Self {
             file,
@@ -40,6 +44,7 @@ impl Reload {
             current: Arc::clone(current),
             store: Arc::clone(store),
             telemetry: Arc::clone(telemetry),
+            servers,
         })
     }
 
@@ -52,7 +57,7 @@ impl Reload {
         let config = config::load(file).map_err(|complaints| complaints.to_string())?;
         let (store, telemetry) = (Arc::clone(&self.store), Arc::clone(&self.telemetry));
         let before = self.current.load();
-        let site = Site::build(&config, store, telemetry, Some(&before))
+        let site = Site::build(&config, store, telemetry, &self.servers, Some(&before))
             .map_err(|error| error.to_string())?;
         self.current.swap(site);
         for table in self.not_in_force(&config) {

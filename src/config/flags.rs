@@ -15,6 +15,7 @@ use super::origin::RawOrigin;
 use super::report::{Given, Report};
 use super::site::RawSite;
 use super::table::Written;
+use super::text_or::TextOr;
 use super::units::{Period, Size};
 use super::{Profile, RawConfig, wording};
 
@@ -139,7 +140,7 @@ fn only_origin(urls: &[String]) -> BTreeMap<Spanned<String>, Written<RawOrigin>>
     }
     let servers = urls
         .iter()
-        .map(|url| Flag::Origin.of(url.clone()))
+        .map(|url| Flag::Origin.of(TextOr::Text(url.clone())))
         .collect();
     let origin = RawOrigin::of_servers(Flag::Origin.of(servers));
     let origin = Flag::Origin.table(origin);

@@ -544,7 +544,103 @@ unknown_transfer_coding = "pass""#,
     (
         "[origins.b]
 servers = [5]",
-        &["2: origins.b.servers: integer `5` stands where text in double quotes is wanted"],
+        &[
+            "2: origins.b.servers: integer `5` stands where text in double quotes or a table is wanted",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = [{ url = "https://a", weight = 2 }, { weight = 300, backup = true }]"#,
+        &[
+            r#"2: origins.b.servers[0].url: https origins need TLS, which this version does not speak; write "http://…" or put a TLS client between"#,
+            r#"2: origins.b.servers[1].url: is missing; write `url = "http://127.0.0.1:8081"`"#,
+            "2: origins.b.servers[1].weight: is out of limits; write 1 to 256",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = [{ url = "http://a", backup = true }]"#,
+        &["2: origins.b.servers[0]: is a backup as all others; one server at least must not be"],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+balance = "roundrobin""#,
+        &[r#"3: origins.b.balance: `roundrobin` is not known; did you mean "round-robin"?"#],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+balance = { hash = "header", bounded_load = 0.5 }"#,
+        &[
+            r#"3: origins.b.balance.name: is missing; write the name of the field or cookie, as `name = "x-user"`"#,
+            "3: origins.b.balance.bounded_load: is out of limits; write 1 to 100",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+balance = { hash = "url", name = "x" }"#,
+        &["3: origins.b.balance.name: is for hashes of a header or a cookie; leave it out"],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+panic_threshold = 50
+ejection = { share_max = -1, base = "1h" }"#,
+        &[
+            "3: origins.b.panic_threshold: is no share; write 0 to 1, as 0.5 for a half",
+            "4: origins.b.ejection.share_max: is no share; write 0 to 1, as 0.5 for a half",
+            "4: origins.b.ejection.base: `base` is longer than `max`; change one of the two",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+[origins.b.health]
+path = "health"
+method = "POST"
+status = "2xx"
+body = ""
+port = 0"#,
+        &[
+            r#"4: origins.b.health.path: is not a path; write "/health""#,
+            r#"5: origins.b.health.method: is not for probes; write "GET", "HEAD" or "OPTIONS""#,
+            r#"6: origins.b.health.status: is no list of statuses; write "200", "200-399" or "200-299,404""#,
+            "7: origins.b.health.body: is empty, which every body contains; leave it out",
+            "8: origins.b.health.port: is out of limits; write 1 to 65535",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+sticky = { cookie = "a b" }
+[origins.c]
+servers = ["http://a"]
+sticky = { secret = "short" }
+[origins.d]
+servers = ["http://a"]
+sticky = {}"#,
+        &[
+            "3: origins.b.sticky.cookie: is not the name of a cookie; write the part before its `=` (RFC 6265 §4.1.1)",
+            "6: origins.c.sticky.secret: is shorter than 16 letters; write a longer one",
+            "9: origins.d.sticky.secret: is missing; write a text of 16 letters or more that nobody guesses, the same for all proxies of the site",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+health = { kind = "tcp", path = "/", rise = 0 }"#,
+        &[
+            r#"3: origins.b.health.path: is for `kind = "http"`; leave it out"#,
+            "3: origins.b.health.rise: is out of limits; write 1 to 1000",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+balance = {}"#,
+        &[r#"3: origins.b.balance: says nothing; write `hash = "url"` or `load_field = "x-load"`"#],
     ),
     ("[x", &["1: syntax: unclosed table, expected `]`"]),
     (

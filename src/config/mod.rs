@@ -7,12 +7,15 @@
 
 mod action;
 mod admin;
+mod balance;
 mod cache;
 mod check;
 mod complaint;
+mod ejection;
 mod fields;
 mod flags;
 mod fold;
+mod health;
 mod host;
 mod key;
 mod limit;
@@ -24,10 +27,13 @@ mod path;
 mod recover;
 mod report;
 mod route;
+mod server;
 mod site;
 mod status_ttl;
+mod sticky;
 mod store;
 mod table;
+mod text_or;
 mod units;
 mod wording;
 
@@ -42,19 +48,24 @@ use toml::Spanned;
 
 pub use self::action::{Action, Answer, Redirect};
 pub use self::admin::{Admin, Secret};
+pub use self::balance::{Balance, HashOn};
 pub use self::cache::{CacheRules, RangeMiss};
 pub use self::complaint::{Complaint, Complaints};
+pub use self::ejection::Ejection;
 pub use self::fields::Edits;
 pub use self::flags::Flags;
 pub use self::fold::Fold;
+pub use self::health::{Health, Question};
 pub use self::key::CacheKey;
 pub use self::limit::{Limit, LimitKey, Rate};
 pub use self::listen::{Listen, Protocol, Server};
 pub use self::log::{Access, Format, Level, Log};
-pub use self::origin::{Origin, ServerUrl};
+pub use self::origin::Origin;
 pub use self::path::PathPattern;
 pub use self::route::Route;
+pub use self::server::{Server as OriginServer, ServerUrl};
 pub use self::site::{HostPattern, Site};
+pub use self::sticky::Sticky;
 pub use self::store::Store;
 
 use self::admin::RawAdmin;

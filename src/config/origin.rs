@@ -2,7 +2,6 @@
 //!
 //! Not the pool of connections, nor the choice among servers.
 
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +11,16 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::Profile;
+use super::balance::{self, Balance, RawBalance};
+use super::ejection::{self, Ejection, RawEjection};
+use super::health::{Health, RawHealth};
 use super::host;
 use super::names;
 use super::report::{Given, Place, Report};
+use super::server::{self, RawServer, Server};
+use super::sticky::{RawSticky, Sticky};
+use super::table::{Table, Written};
+use super::text_or::TextOr;
 use super::units::{self, Count, Period};
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
@@ -26,7 +32,19 @@ pub struct Origin {
     /// Its name, which routes refer to: ASCII letters, digits, `_` and `-`.
     pub name: Arc<str>,
     /// Its servers in the order written: one at least, and each once.
-    pub servers: Vec<ServerUrl>,
+    pub servers: Vec<Server>,
+    /// How one of them is chosen for a request.
+    pub balance: Balance,
+    /// What its servers are asked to know whether they are well; `None` for no probes.
+    pub health: Option<Health>,
+    /// When a server is left alone because of how it answered.
+    pub ejection: Ejection,
+    /// Where a smaller share of the servers is usable, health is disregarded; 0 to 1.
+    pub panic_threshold: f64,
+    /// How long a server that comes back takes to its full weight; zero for none.
+    pub slow_start: Duration,
+    /// A cookie by which clients come back to their server, if there is one.
+    pub sticky: Option<Sticky>,
     /// The Host field towards the servers; `None` leaves what the client asked for.
     pub host: Option<HeaderValue>,
     /// How long a connection may take to be made.
@@ -46,20 +64,17 @@ pub struct Origin {
     pub refuse_unknown_coding: bool,
 }
 
-/// The address of one server, `http://host:port`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ServerUrl {
-    /// A name or an IP address, in lower case and without brackets.
-    pub host: Arc<str>,
-    /// 80 where none was written.
-    pub port: u16,
-}
-
 /// `[origins.NAME]` as written.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawOrigin {
-    servers: Given<Vec<Spanned<String>>>,
+    servers: Given<Vec<Spanned<RawServer>>>,
+    balance: Given<TextOr<RawBalance>>,
+    health: Option<Table<RawHealth>>,
+    ejection: Table<RawEjection>,
+    panic_threshold: Given<f64>,
+    slow_start: Given<Period>,
+    sticky: Option<Written<RawSticky>>,
     host: Given<String>,
     connect_timeout: Given<Period>,
     first_byte_timeout: Given<Period>,
@@ -77,61 +92,11 @@ enum UnknownCoding {
     Accept,
 }
 
-// === impl ServerUrl ===
-
-impl ServerUrl {
-    /// `host:port`, the port always written, an IPv6 address in brackets.
-    pub fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
-    }
-
-    fn parse(url: &str) -> Result<Self, String> {
-        let (scheme, rest) = url
-            .split_once("://")
-            .ok_or_else(|| format!("is not a URL; write \"http://{url}\""))?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" => {}
-            "https" => {
-                return Err(
-                    "https origins need TLS, which this version does not speak; \
-                            write \"http://…\" or put a TLS client between"
-                        .to_owned(),
-                );
-            }
-            _ => return Err(format!("unknown scheme `{scheme}`; write \"http://…\"")),
-        }
-        if rest.contains('@') {
-            return Err("has user information, which is not sent; leave out all up to `@`".into());
-        }
-        // "http://host/" has the empty path, spelt out (RFC 3986 §6.2.3).
-        let authority = rest.strip_suffix('/').unwrap_or(rest);
-        if authority.contains(['/', '?', '#']) {
-            return Err("has a path or a query; leave it out, paths are for routes".to_owned());
-        }
-        let (host, port) = host::parse_with_port(authority)?;
-        let host = host.trim_start_matches('[').trim_end_matches(']').into();
-        Ok(Self {
-            host,
-            port: port.unwrap_or(80),
-        })
-    }
-}
-
-impl fmt::Display for ServerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority())
-    }
-}
-
 // === impl RawOrigin ===
 
 impl RawOrigin {
     /// A table that has only servers.
-    pub(super) fn of_servers(servers: Spanned<Vec<Spanned<String>>>) -> Self {
+    pub(super) fn of_servers(servers: Spanned<Vec<Spanned<RawServer>>>) -> Self {
         Self {
             servers: Some(servers),
             ..Self::default()
@@ -154,6 +119,15 @@ impl RawOrigin {
         Origin {
             name: name.into(),
             servers: self.resolve_servers(place, report),
+            balance: balance::resolve(&self.balance, report),
+            health: self.health.as_ref().map(|it| it.resolve(report)),
+            ejection: ejection::resolve(&self.ejection, report),
+            panic_threshold: units::share(&self.panic_threshold, 0.5, report),
+            slow_start: units::period(&self.slow_start, Duration::ZERO),
+            sticky: self
+                .sticky
+                .as_ref()
+                .and_then(|it| it.get_ref().resolve(it.span(), report)),
             host: self.host.as_ref().and_then(|it| resolve_host(it, report)),
             connect_timeout: units::timeout(&self.connect_timeout, 3, report),
             first_byte_timeout: units::timeout(&self.first_byte_timeout, 60, report),
@@ -165,29 +139,13 @@ impl RawOrigin {
         }
     }
 
-    fn resolve_servers(&self, place: Place, report: &mut Report) -> Vec<ServerUrl> {
+    fn resolve_servers(&self, place: Place, report: &mut Report) -> Vec<Server> {
         let Some(list) = &self.servers else {
             let text = "is missing; write `servers = [\"http://127.0.0.1:8081\"]`";
             report.missing(place, "servers", text);
             return Vec::new();
         };
-        if list.get_ref().is_empty() {
-            report.at(list.span(), "is empty; write one server at least");
-        }
-        let mut servers: Vec<ServerUrl> = Vec::new();
-        for text in list.get_ref() {
-            match ServerUrl::parse(text.get_ref()) {
-                Ok(server) if servers.contains(&server) => {
-                    report.at(
-                        text.span(),
-                        format!("{server} is in this list already; remove one"),
-                    );
-                }
-                Ok(server) => servers.push(server),
-                Err(complaint) => report.at(text.span(), complaint),
-            }
-        }
-        servers
+        server::resolve(list, report)
     }
 }
 
@@ -203,36 +161,4 @@ fn resolve_host(text: &Spanned<String>, report: &mut Report) -> Option<HeaderVal
 /// Names stand in paths of the admin API and in labels of metrics.
 pub(super) fn check_name(name: &Spanned<String>, report: &mut Report) {
     names::check_label(name, "origins", report);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn server_urls() {
-        // RFC 9110 §4.2.1: http-URI = "http" "://" authority path-abempty [ "?" query ].
-        for (url, authority) in [
-            ("http://127.0.0.1:8081", Some("127.0.0.1:8081")),
-            ("http://127.0.0.1:8081/", Some("127.0.0.1:8081")),
-            ("HTTP://App.Internal", Some("app.internal:80")),
-            ("http://[::1]:8081", Some("[::1]:8081")),
-            ("http://[::1]", Some("[::1]:80")),
-            ("127.0.0.1:8081", None),
-            ("https://a", None),
-            ("ftp://a", None),
-            ("unix:///run/app.sock", None),
-            ("http://", None),
-            ("http:///", None),
-            ("http://user@a", None),
-            ("http://a/b", None),
-            ("http://a?b", None),
-            ("http://a:0", None),
-            ("http://a:b", None),
-            ("http://a b", None),
-        ] {
-            let parsed = ServerUrl::parse(url).ok().map(|it| it.authority());
-            assert_eq!(parsed.as_deref(), authority, "{url}");
-        }
-    }
 }

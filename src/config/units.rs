@@ -212,6 +212,18 @@ pub(super) fn count(
     default
 }
 
+/// A share from 0 to 1, or the default where none is given or it is complained of.
+pub(super) fn share(given: &Given<f64>, default: f64, report: &mut Report) -> f64 {
+    let Some(share) = given else {
+        return default;
+    };
+    if (0.0..=1.0).contains(share.get_ref()) {
+        return *share.get_ref();
+    }
+    report.at(share.span(), "is no share; write 0 to 1, as 0.5 for a half");
+    default
+}
+
 /// A length of time, zero included, or the default.
 pub(super) fn period(given: &Given<Period>, default: Duration) -> Duration {
     given_period(given).unwrap_or(default)

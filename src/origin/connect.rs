@@ -23,6 +23,7 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use super::error::{Error, Kind, Phase, Retry};
 use super::interim::Interim;
+use super::load::Flight;
 use super::peer::{Limits, Peer};
 use crate::body::{self, Body, Progress};
 
@@ -55,6 +56,8 @@ pub(super) struct Lease {
     upload: Option<Progress>,
     /// How long the server says that it keeps the connection.
     keeps: Option<Duration>,
+    /// Counts the exchange as in flight, for as long as the lease lives.
+    flight: Option<Flight>,
 }
 
 /// A request that did not reach the origin, or whose answer did not come.
@@ -165,7 +168,14 @@ impl Lease {
             reused,
             upload: None,
             keeps: None,
+            flight: None,
         }
+    }
+
+    /// The same, which keeps `flight` until the exchange has ended.
+    pub(super) fn carrying(mut self, flight: Flight) -> Self {
+        self.flight = Some(flight);
+        self
     }
 
     /// Whether the connection came from the pool, so that it may have died unnoticed.

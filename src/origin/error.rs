@@ -26,6 +26,8 @@ pub enum Kind {
     Refused,
     /// As many connections are open as may be.
     Full,
+    /// No server may be asked at this moment.
+    NoServer,
     /// Nothing came within the time configured.
     Timeout,
     /// The connection ended before the response's head was whole.
@@ -89,7 +91,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self.kind {
             Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            Kind::Full => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Full | Kind::NoServer => StatusCode::SERVICE_UNAVAILABLE,
             Kind::UploadBroken => StatusCode::BAD_REQUEST,
             Kind::UploadStalled => StatusCode::REQUEST_TIMEOUT,
             Kind::UploadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -104,10 +106,11 @@ impl Error {
 
 impl Kind {
     /// All kinds, in the order of their counters.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Resolve,
         Self::Refused,
         Self::Full,
+        Self::NoServer,
         Self::Timeout,
         Self::Closed,
         Self::Malformed,
@@ -122,6 +125,7 @@ impl Kind {
             Self::Resolve => "origin-unresolved",
             Self::Refused => "origin-refused",
             Self::Full => "origin-full",
+            Self::NoServer => "origin-no-server",
             Self::Timeout => "origin-timeout",
             Self::Closed => "origin-closed",
             Self::Malformed => "origin-malformed",
@@ -138,6 +142,7 @@ impl std::fmt::Display for Kind {
             Self::Resolve => "the server's name has no address",
             Self::Refused => "the server refused the connection",
             Self::Full => "all connections to the server are taken",
+            Self::NoServer => "no server may be asked",
             Self::Timeout => "no answer came in time",
             Self::Closed => "the connection was closed",
             Self::Malformed => "the answer was malformed",

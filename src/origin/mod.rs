@@ -4,42 +4,78 @@
 //! ask at all, and what an answer is worth, is the pipeline's business.
 
 mod balance;
+mod budget;
 mod connect;
 mod error;
+mod health;
+mod hint;
 mod interim;
+mod load;
+mod outlier;
 mod peer;
+mod probe;
+mod registry;
 mod retry;
 mod sickness;
+mod standing;
+mod stats;
+mod sticky;
+mod triage;
+mod vitals;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep_until, timeout_at};
 
 pub use error::{Error, Kind, Phase, Retry};
+pub use hint::{Asked, Hint};
 pub use interim::{Interim, Sink};
-pub use peer::{Peer, PeerStats};
+pub use probe::Fault;
+pub use registry::Registry;
+pub use standing::{State, Verdict};
+pub use stats::ServerStats;
+pub use sticky::Belongs;
 
 use crate::body::{Body, Progress};
 use crate::clock;
 use crate::config;
-use balance::{Balance, RoundRobin};
+use balance::{Balance, Choice, Crowd, Seat};
+use budget::Budget;
 use connect::{Lease, Unsent};
+use health::Probes;
+use hint::Common;
+use peer::Peer;
 use retry::{Spare, TRIES_MAX};
 use sickness::Sickness;
+use sticky::Sticky;
+use triage::Triage;
+use vitals::Vitals;
 
 /// One origin: servers that answer the same requests.
 pub struct Pool {
     name: Arc<str>,
     host: Option<HeaderValue>,
     peers: Vec<Arc<Peer>>,
+    /// The same servers, as the balance sees them.
+    crowd: Crowd,
     balance: Box<dyn Balance>,
+    /// What requests of one server have in common, where the balance hashes.
+    common: Option<Common>,
+    /// How clients come back to their server, where they do.
+    sticky: Option<Sticky>,
+    /// The field in which servers say how full they are, where the balance listens.
+    load_field: Option<HeaderName>,
+    budget: Budget,
     first_byte_timeout: Duration,
     between_bytes_timeout: Duration,
     refuse_unknown_coding: bool,
+    triage: Triage,
+    probes: Probes,
     sickness: Sickness,
     refreshes: Arc<Semaphore>,
 }
@@ -56,22 +92,39 @@ pub struct Answer {
 
 impl Pool {
     /// A pool without connections; servers are resolved and connected to when needed.
-    pub fn new(config: &config::Origin) -> Arc<Self> {
-        Arc::new(Self {
+    /// What is known of them comes along, in their order.
+    fn new(config: &config::Origin, vitals: Vec<Arc<Vitals>>) -> Arc<Self> {
+        let servers = config.servers.iter().zip(vitals);
+        let peers: Vec<_> = servers
+            .map(|(server, vitals)| Peer::new(&server.url, config, vitals))
+            .collect();
+        let seats = peers
+            .iter()
+            .map(|peer| Seat::new(peer.authority(), Arc::clone(&peer.vitals.load)));
+        let load_field = match &config.balance {
+            config::Balance::Resource { field } => Some(field.clone()),
+            _ => None,
+        };
+        let pool = Self {
             name: Arc::clone(&config.name),
             host: config.host.clone(),
-            peers: config
-                .servers
-                .iter()
-                .map(|server| Peer::new(server, config))
-                .collect(),
-            balance: Box::new(RoundRobin::default()),
+            crowd: Crowd::new(seats),
+            peers,
+            balance: balance::of(&config.balance),
+            common: Common::of(&config.balance),
+            sticky: Sticky::new(config),
+            load_field,
+            budget: Budget::new(),
             first_byte_timeout: config.first_byte_timeout,
             between_bytes_timeout: config.between_bytes_timeout,
             refuse_unknown_coding: config.refuse_unknown_coding,
+            triage: Triage::new(config),
+            probes: Probes::new(config.health.as_ref()),
             sickness: Sickness::default(),
             refreshes: Arc::new(Semaphore::new(refreshes_max(config))),
-        })
+        };
+        pool.learn(|| ());
+        Arc::new(pool)
     }
 
     /// The origin's name in the configuration.
@@ -84,32 +137,35 @@ impl Pool {
         self.host.as_ref()
     }
 
-    /// Its servers.
-    pub fn peers(&self) -> &[Arc<Peer>] {
-        &self.peers
-    }
-
     /// Leave to ask for what no client waits for; `None` while that takes its share of the
     /// connections already.
     pub fn leave_to_refresh(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.refreshes).try_acquire_owned().ok()
     }
 
-    /// Whether it could not be reached just now: what can be had without it should be.
+    /// Whether it could not be reached just now, or none of its servers is usable: what can be had
+    /// without it should be.
     pub fn is_sick(&self) -> bool {
-        self.sickness.is_sick()
+        self.triage.is_sick() || self.sickness.is_sick()
     }
 
-    /// Closes idle connections that are too old; to be called now and then.
+    /// Whether so few servers are usable that all are asked.
+    pub fn panics(&self) -> bool {
+        self.triage.panics()
+    }
+
+    /// Closes idle connections that are too old, and lets servers come back whose time it is; to be
+    /// called several times a second.
     pub fn tidy(&self) {
         self.peers.iter().for_each(|peer| peer.tidy());
+        self.tick();
     }
 
     /// Sends a request whose head is ready for the wire; `upload` tells how its body moves, and
     /// `interim` takes what its server says before the answer.
     ///
-    /// A connection that died in the pool is replaced once, and a server that does not accept is
-    /// passed over for the next, as far as the request is safe to send again.
+    /// A connection that died in the pool is replaced, and a server that fails is passed over for
+    /// another, as far as the request is safe to send again and the budget of retries lasts.
     ///
     /// # Errors
     /// The last try's [`Error`], counted with the server it happened at.
@@ -119,6 +175,7 @@ impl Pool {
         upload: Option<&Progress>,
         interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
+        self.budget.deposit();
         let answer = self.try_servers(request, upload, interim).await;
         match &answer {
             Ok(_) => self.sickness.recover(),
@@ -133,31 +190,72 @@ impl Pool {
         upload: Option<&Progress>,
         interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
-        let mut index = self.balance.pick(self.peers.len());
+        let hint: Hint = request.extensions_mut().remove().unwrap_or_default();
+        let mut choice = Choice::by(hint.key);
+        let its_own = hint.belongs.filter(|index| self.keeps(*index));
+        let chosen = its_own.or_else(|| self.choose(&choice));
+        let mut index = chosen.ok_or_else(no_server)?;
         let (mut from_pool, mut tries_left) = (true, TRIES_MAX);
         loop {
             tries_left -= 1;
             // For each try anew: a spare has no extensions.
             connect::report_interim(&mut request, interim);
-            // The configuration wants at least one server, so the remainder is an index.
-            let peer = &self.peers[index % self.peers.len()];
+            let Some(peer) = self.peers.get(index) else {
+                return Err(no_server());
+            };
             let spare = Spare::of(&request);
             let tried = self.try_once(peer, request, from_pool, upload).await;
             let Failed { unsent, stale } = match tried {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.note_answer(index, answer.response.status());
+                    return Ok(answer);
+                }
                 Err(failed) => failed,
             };
-            peer.count_error(unsent.error.kind);
-            let retry = unsent.error.retry;
-            let elsewhere = retry == Retry::Safe && self.peers.len() > 1;
-            request = match spare.again(retry, unsent.request) {
-                Some(again) if tries_left > 0 && (stale || elsewhere) => again,
-                _ => return Err(unsent.error),
+            let Unsent {
+                error,
+                request: unsent,
+            } = unsent;
+            peer.vitals.counters.count_error(error.kind);
+            // A stale connection says nothing against the server; a failure does.
+            if !stale {
+                self.note_failure(index, &error);
+            }
+            request = match spare.again(error.retry, unsent) {
+                Some(again) if tries_left > 0 => again,
+                _ => return Err(error),
             };
-            // A stale connection says nothing against the server; a refusal does.
+            // One is replaced without the budget's leave: there are no more stale connections than
+            // answers that came whole, and of a request's tries it takes one.
             from_pool = !stale;
-            index += usize::from(!stale);
+            if !stale {
+                choice.has_tried(index);
+                index = match self.choose_another(&choice, &error) {
+                    Some(another) => another,
+                    None => return Err(error),
+                };
+            }
         }
+    }
+
+    /// Whether the server at `index` takes those who belong to it.
+    fn keeps(&self, index: usize) -> bool {
+        self.crowd.seat(index).is_some_and(Seat::keeps)
+    }
+
+    /// The index of the server for a request.
+    fn choose(&self, choice: &Choice) -> Option<usize> {
+        let picked = self.balance.pick(&self.crowd, choice);
+        picked.or_else(|| self.balance.pick(&self.crowd, &choice.in_reserve()))
+    }
+
+    /// The index of a server for a request that failed at others, if it may be sent once more.
+    fn choose_another(&self, choice: &Choice, error: &Error) -> Option<usize> {
+        let another = self.choose(choice)?;
+        // Who accepted no connection has been sent nothing: this will be the only request. But a
+        // connection that is waited for in vain is a load as well, on us.
+        let is_free = error.phase == Phase::Connecting && error.kind != Kind::Timeout;
+        (is_free || self.budget.withdraw()).then_some(another)
     }
 
     async fn try_once(
@@ -167,8 +265,10 @@ impl Pool {
         from_pool: bool,
         upload: Option<&Progress>,
     ) -> Result<Answer, Failed> {
+        let began = clock::instant();
+        let flight = peer.vitals.load.begin();
         let lease = match peer.lease(from_pool).await {
-            Ok(lease) => lease,
+            Ok(lease) => lease.carrying(flight),
             Err(error) => {
                 let unsent = Unsent {
                     error,
@@ -181,16 +281,33 @@ impl Pool {
             }
         };
         let stale = lease.is_reused();
-        peer.count_request();
+        peer.vitals
+            .counters
+            .requests
+            .fetch_add(1, Ordering::Relaxed);
         let response = self
             .await_head(lease, request, upload)
             .await
             .and_then(|response| self.admit(response).map_err(|error| error.into()))
             .map_err(|unsent| Failed { unsent, stale })?;
+        // How long an upload takes is the client's affair as well.
+        if upload.is_none() {
+            peer.vitals.load.observe(began.elapsed());
+        }
+        self.hear_load(peer, response.headers());
         Ok(Answer {
             response,
             server: Arc::clone(peer.authority()),
         })
+    }
+
+    /// Notes what a server says of how full it is, where the balance listens.
+    fn hear_load(&self, peer: &Peer, fields: &HeaderMap) {
+        let said = self.load_field.as_ref().and_then(|name| fields.get(name));
+        let percent = said.and_then(|it| it.to_str().ok()?.trim().parse().ok());
+        if let Some(percent) = percent {
+            peer.vitals.load.report(percent);
+        }
     }
 
     /// One exchange under the first-byte timeout, which runs from the last byte of the request.
@@ -303,6 +420,10 @@ fn one_content_length(fields: &mut HeaderMap) -> Result<(), Error> {
         );
     }
     Ok(())
+}
+
+fn no_server() -> Error {
+    Error::new(Kind::NoServer, Phase::Connecting, Retry::No)
 }
 
 /// A try that failed, and whether only because its pooled connection had died.

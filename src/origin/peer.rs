@@ -1,11 +1,12 @@
-//! One server of an origin: its address, its idle connections and its counters.
+//! One server of an origin: its address and its connections.
 //!
 //! Idle connections are used last in, first out: the freshest is the likeliest to be alive, and
-//! those not needed age out. Which server gets a request is `balance`'s business.
+//! those not needed age out. Which server gets a request is `balance`'s business; what is known of
+//! the server beyond its connections is in `vitals.rs`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -13,21 +14,21 @@ use tokio::sync::Semaphore;
 
 use super::connect::{Connection, Lease};
 use super::error::{Error, Kind, Phase, Retry};
+use super::vitals::Vitals;
 use crate::clock::{self, Instant};
 use crate::config;
 
 /// One server.
 #[derive(Debug)]
-pub struct Peer {
+pub(super) struct Peer {
     pub(super) host: Arc<str>,
     pub(super) port: u16,
-    authority: Arc<str>,
+    pub(super) vitals: Arc<Vitals>,
     limits: Limits,
     /// Never held across an await: a push or a pop.
     idle: Mutex<VecDeque<Idle>>,
     /// One permit for each open connection.
     pub(super) connections: Arc<Semaphore>,
-    counters: Counters,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -45,40 +46,18 @@ struct Idle {
     lasts: Duration,
 }
 
-/// What happened with a server since the start.
-#[derive(Debug, Default)]
-struct Counters {
-    requests: AtomicU64,
-    connects: AtomicU64,
-    reused: AtomicU64,
-    errors: [AtomicU64; Kind::ALL.len()],
-}
-
-/// A server's figures at this moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerStats {
-    /// `host:port`.
-    pub authority: Arc<str>,
-    /// Requests sent, repeated ones included.
-    pub requests: u64,
-    /// Connections opened.
-    pub connects: u64,
-    /// Requests that went over a pooled connection.
-    pub reused: u64,
-    /// Connections waiting in the pool.
-    pub idle: usize,
-    /// Failures by kind.
-    pub errors: [(Kind, u64); Kind::ALL.len()],
-}
-
 // === impl Peer ===
 
 impl Peer {
-    pub(super) fn new(server: &config::ServerUrl, origin: &config::Origin) -> Arc<Self> {
+    pub(super) fn new(
+        server: &config::ServerUrl,
+        origin: &config::Origin,
+        vitals: Arc<Vitals>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             host: Arc::clone(&server.host),
             port: server.port,
-            authority: server.authority().into(),
+            vitals,
             limits: Limits {
                 connect_timeout: origin.connect_timeout,
                 idle_timeout: origin.idle_timeout,
@@ -86,19 +65,18 @@ impl Peer {
             },
             idle: Mutex::default(),
             connections: Arc::new(Semaphore::new(origin.connections_max)),
-            counters: Counters::default(),
         })
     }
 
     /// `host:port`, for the log.
-    pub fn authority(&self) -> &Arc<str> {
-        &self.authority
+    pub(super) fn authority(&self) -> &Arc<str> {
+        &self.vitals.authority
     }
 
     /// A connection to send one request on: a pooled one where allowed, else a new one.
     pub(super) async fn lease(self: &Arc<Self>, from_pool: bool) -> Result<Lease, Error> {
         if from_pool && let Some(connection) = self.take_idle().await {
-            self.counters.reused.fetch_add(1, Ordering::Relaxed);
+            self.vitals.counters.reused.fetch_add(1, Ordering::Relaxed);
             return Ok(Lease::new(Arc::clone(self), connection, true));
         }
         let full = || Error::new(Kind::Full, Phase::Connecting, Retry::Safe);
@@ -106,7 +84,10 @@ impl Peer {
             .try_acquire_owned()
             .map_err(|_| full())?;
         let connection = Connection::open(&self.host, self.port, &self.limits, permit).await?;
-        self.counters.connects.fetch_add(1, Ordering::Relaxed);
+        self.vitals
+            .counters
+            .connects
+            .fetch_add(1, Ordering::Relaxed);
         Ok(Lease::new(Arc::clone(self), connection, false))
     }
 
@@ -148,32 +129,9 @@ impl Peer {
             .retain(|idle| !idle.is_over() && !idle.connection.is_closed());
     }
 
-    pub(super) fn count_request(&self) {
-        self.counters.requests.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn count_error(&self, kind: Kind) {
-        let index = Kind::ALL.iter().position(|other| *other == kind);
-        if let Some(counter) = index.and_then(|index| self.counters.errors.get(index)) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// The figures for metrics and status.
-    pub fn stats(&self) -> PeerStats {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let mut errors = Kind::ALL.map(|kind| (kind, 0));
-        for ((_, count), counter) in errors.iter_mut().zip(&self.counters.errors) {
-            *count = get(counter);
-        }
-        PeerStats {
-            authority: Arc::clone(&self.authority),
-            requests: get(&self.counters.requests),
-            connects: get(&self.counters.connects),
-            reused: get(&self.counters.reused),
-            idle: self.idle.lock().len(),
-            errors,
-        }
+    /// How many connections wait in the pool.
+    pub(super) fn idle(&self) -> usize {
+        self.idle.lock().len()
     }
 }
 

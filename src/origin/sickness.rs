@@ -29,9 +29,11 @@ impl Sickness {
     }
 
     /// A request was given up after all servers that could be tried. That there are more requests
-    /// than connections is nothing that the servers suffer from.
+    /// than connections is nothing that the servers suffer from, and that none may be asked is
+    /// known without a request.
     pub(super) fn note(&self, error: &Error) {
-        if error.phase == Phase::Connecting && error.kind != Kind::Full {
+        let is_theirs = !matches!(error.kind, Kind::Full | Kind::NoServer);
+        if error.phase == Phase::Connecting && is_theirs {
             let until_ms = now_ms().saturating_add(millis(LASTS));
             self.until_ms.store(until_ms, Ordering::Relaxed);
         }
@@ -64,6 +66,7 @@ mod tests {
         let failed = |kind, phase| Error::new(kind, phase, Retry::No);
         let sickness = Sickness::default();
         sickness.note(&failed(Kind::Full, Phase::Connecting));
+        sickness.note(&failed(Kind::NoServer, Phase::Connecting));
         sickness.note(&failed(Kind::Timeout, Phase::AwaitingHead));
         assert!(!sickness.is_sick());
         sickness.note(&failed(Kind::Refused, Phase::Connecting));

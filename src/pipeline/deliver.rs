@@ -9,15 +9,15 @@ use std::time::SystemTime;
 
 use http::header::{
     AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_UNMODIFIED_SINCE, VIA,
+    IF_NONE_MATCH, IF_UNMODIFIED_SINCE, SET_COOKIE, VIA,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Body as _;
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Scheme};
 use super::flow::Step;
 use super::partial;
-use super::route::Route;
+use super::route::{Action, Route};
 use super::slices;
 use crate::body::Body;
 use crate::clock;
@@ -122,7 +122,11 @@ impl Deliver {
                 exchange.entry.record.detail = how.detail(&object);
                 stored(&exchange, &object, how)
             }
-            What::Passed { response, status } => passed(&mut exchange, response, &status),
+            What::Passed { response, status } => {
+                let (mut response, outcome) = passed(&mut exchange, response, &status);
+                stick(&exchange, &route, response.headers_mut());
+                (response, outcome)
+            }
         };
         route.response_fields.apply(response.headers_mut());
         Step::Done(exchange.finish(response, outcome))
@@ -229,6 +233,28 @@ fn passed(
     fields.append(CACHE_STATUS, status.to_value());
     exchange.entry.record.detail = status.detail;
     (response, status.fwd.map_or(Outcome::Pass, outcome_of))
+}
+
+/// Has the client come back to the server that answered it. Only here, where nothing is stored: a
+/// stored response must not carry one client's cookie. Nor must one that a cache behind us stores.
+///
+/// RFC 9111 §5.2.2.7: "If a qualified private response directive is present, with an argument that
+/// lists one or more field names, then only the listed header fields are limited to a single user".
+fn stick(exchange: &Exchange, route: &Route, fields: &mut HeaderMap) {
+    let Action::Origin(pool) = &route.action else {
+        return;
+    };
+    let fetched = exchange.entry.record.fetched.as_ref();
+    let Some(server) = fetched.and_then(|it| it.server.as_ref()) else {
+        return;
+    };
+    let is_secure = exchange.client.scheme == Scheme::Https;
+    let cookie = pool.sticky_cookie(server, exchange.belongs, exchange.now, is_secure);
+    if let Some(cookie) = cookie {
+        let limited = HeaderValue::from_static("private=\"set-cookie\"");
+        fields.append(SET_COOKIE, cookie);
+        fields.append(CACHE_CONTROL, limited);
+    }
 }
 
 /// What was asked past the cache is a pass; what the cache did not have is a miss.

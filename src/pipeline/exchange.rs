@@ -14,7 +14,7 @@ use http::{Method, Request, Response};
 use super::Site;
 use crate::body::{Body, Meter, Progress};
 use crate::clock::{self, Instant};
-use crate::origin::Interim;
+use crate::origin::{Belongs, Interim};
 pub use crate::semantics::key::Scheme;
 use crate::telemetry::{Asked, Outcome, Record};
 
@@ -39,6 +39,8 @@ pub(super) struct Exchange {
     pub(super) upload: Option<Progress>,
     /// The way of interim responses to the client, if it can be sent any.
     pub(super) interim: Option<Interim>,
+    /// The server that the client belongs to, by its cookie.
+    pub(super) belongs: Option<Belongs>,
     /// The wall time of arrival, by which freshness is judged.
     pub(super) now: SystemTime,
 }
@@ -78,6 +80,7 @@ impl Exchange {
             body,
             upload,
             interim: None,
+            belongs: None,
             now,
         }
     }

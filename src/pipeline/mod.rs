@@ -44,8 +44,8 @@ pub use route::BadPath;
 pub use synth::Refusal;
 
 use crate::config::Config;
-use crate::origin::Pool;
 pub use crate::origin::{Interim, Sink};
+use crate::origin::{Pool, Registry};
 use crate::store::Store;
 use crate::telemetry::{Family, Telemetry};
 use limit::Bounds;
@@ -68,18 +68,19 @@ pub struct Current(ArcSwap<Site>);
 // === impl Site ===
 
 impl Site {
-    /// Compiles the configuration's sites over a store and telemetry that outlive them. What limits
-    /// remember of their clients is taken over from the site before.
+    /// Compiles the configuration's sites over a store, telemetry and knowledge of servers that
+    /// outlive them. What limits remember of their clients is taken over from the site before.
     pub fn build(
         config: &Config,
         store: Arc<Store>,
         telemetry: Arc<Telemetry>,
+        servers: &Registry,
         before: Option<&Self>,
     ) -> Result<Self, BadPath> {
         let pools: BTreeMap<_, _> = config
             .origins
             .iter()
-            .map(|(name, origin)| (Arc::clone(name), Pool::new(origin)))
+            .map(|(name, origin)| (Arc::clone(name), servers.pool(origin)))
             .collect();
         let bounds = Bounds::new(config, before.map(|it| &it.bounds));
         let routes = Routes::build(&config.sites, &bounds, |name| pools.get(name).cloned())?;
@@ -123,6 +124,7 @@ impl Site {
 impl Current {
     /// The first site.
     pub fn new(site: Site) -> Arc<Self> {
+        site.pools().for_each(Pool::begin);
         Arc::new(Self(ArcSwap::from_pointee(site)))
     }
 
@@ -133,6 +135,9 @@ impl Current {
 
     /// Puts another site in force. Requests under way end on the old one.
     pub fn swap(&self, site: Site) {
-        self.0.store(Arc::new(site));
+        let site = Arc::new(site);
+        let old = self.0.swap(Arc::clone(&site));
+        old.pools().for_each(|pool| pool.end());
+        site.pools().for_each(Pool::begin);
     }
 }

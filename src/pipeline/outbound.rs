@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, Request, Uri, Version};
 use super::exchange::Exchange;
 use super::route::Route;
 use crate::body::Body;
-use crate::origin::Pool;
+use crate::origin::{self, Pool};
 use crate::semantics::key::Scheme;
 use crate::semantics::{conditional, headers};
 
@@ -29,7 +29,8 @@ pub(super) fn request(
 ) -> Request<Body> {
     let mut request = Request::new(Body::empty());
     *request.method_mut() = exchange.request.method.clone();
-    *request.uri_mut() = target(exchange, route);
+    let target = exchange.target();
+    *request.uri_mut() = onward(&target, route);
     let mut fields = exchange.request.headers.clone();
     headers::strip_hop_by_hop(&mut fields);
     headers::strip_framing(&mut fields);
@@ -54,21 +55,30 @@ pub(super) fn request(
         fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     route.request_fields.apply(&mut fields);
+    let asked = || origin::Asked {
+        client: exchange.client.address.ip(),
+        authority,
+        target: &target,
+        fields: &exchange.request.headers,
+        belongs: exchange.belongs,
+    };
+    if let Some(hint) = pool.hint(asked) {
+        request.extensions_mut().insert(hint);
+    }
     *request.headers_mut() = fields;
     *request.version_mut() = Version::HTTP_11;
     request
 }
 
 /// The target in origin-form, without the prefix that the route strips.
-fn target(exchange: &Exchange, route: &Route) -> Uri {
-    let target = exchange.target();
+fn onward(target: &str, route: &Route) -> Uri {
     let Some(prefix) = &route.strip_prefix else {
-        return origin_form(&target);
+        return origin_form(target);
     };
     match target.strip_prefix(&**prefix) {
         Some(rest) if rest.starts_with('/') => origin_form(rest),
         Some(rest) => origin_form(&format!("/{rest}")),
-        None => origin_form(&target),
+        None => origin_form(target),
     }
 }
 

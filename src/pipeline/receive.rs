@@ -179,6 +179,8 @@ fn onward(mut exchange: Exchange, key: KeyBuf, route: Arc<Route>) -> Step {
             return Step::Synth(Synth::of_route(exchange, &route));
         }
     };
+    // Our own cookie is no reason to pass, and none of the origin's business.
+    exchange.belongs = pool.take_sticky(&mut exchange.request.headers, exchange.now);
     if let Some(why) = bypass(&exchange, &route.caching) {
         if why != Bypass::Method && wants_stored_only(&exchange.request.headers) {
             return Step::Synth(Synth::only_if_cached(exchange));

@@ -42,7 +42,21 @@ pub fn keep_only(fields: &mut HeaderMap, names: &[String]) {
     let kept = named_pieces(fields, names)
         .collect::<Vec<_>>()
         .join(&b"; "[..]);
-    match HeaderValue::from_bytes(&kept) {
+    replace(fields, &kept);
+}
+
+/// Takes the cookies with one of `names` out; if none is left, the field goes.
+pub fn remove(fields: &mut HeaderMap, names: &[String]) {
+    let is_other = |it: &&[u8]| !names.iter().any(|name| name.as_bytes() == divide(it).0);
+    let kept = pieces(fields)
+        .filter(is_other)
+        .collect::<Vec<_>>()
+        .join(&b"; "[..]);
+    replace(fields, &kept);
+}
+
+fn replace(fields: &mut HeaderMap, kept: &[u8]) {
+    match HeaderValue::from_bytes(kept) {
         Ok(kept) if !kept.is_empty() => fields.insert(COOKIE, kept),
         // What was cut from field values is one, so this is the empty one.
         _ => fields.remove(COOKIE),

@@ -218,7 +218,11 @@ async fn several_servers_take_turns() {
     let proxy = Proxy::before(&one)
         .table(
             "origins.both",
-            &format!("servers = [\"{}\", \"{}\"]", one.url(), two.url()),
+            &format!(
+                "servers = [\"{}\", \"{}\"]\nbalance = \"round-robin\"",
+                one.url(),
+                two.url()
+            ),
         )
         .sites("[[site]]\nhosts = [\"*\"]\norigin = \"both\"\n")
         .start()

@@ -1,13 +1,209 @@
 //! Which server gets the next request: one trait, one file per algorithm.
 //!
-//! A balancer picks an index and knows nothing of connections, retries or health.
+//! A balancer picks an index out of a [`Crowd`] and knows nothing of connections, retries or
+//! health: who may not be asked has no weight. Picking waits for nothing and allocates nothing.
 
+mod dice;
+mod first;
+mod least_requests;
+mod random;
+mod rendezvous;
+mod resource;
 mod round_robin;
+mod two_choices;
 
-pub(super) use round_robin::RoundRobin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use super::load::Load;
+use super::retry::TRIES_MAX;
+use crate::config;
+pub(super) use dice::Dice;
+pub(super) use rendezvous::digest;
 
 /// A way to choose among servers.
 pub(super) trait Balance: Send + Sync {
-    /// The index of the server for the next request, out of `servers` of them.
-    fn pick(&self, servers: usize) -> usize;
+    /// The index of the server for a request; `None` if there is no candidate.
+    fn pick(&self, crowd: &Crowd, choice: &Choice) -> Option<usize>;
 }
+
+/// The servers as a balancer sees them.
+#[derive(Debug)]
+pub(super) struct Crowd(Box<[Seat]>);
+
+/// One server as a balancer sees it.
+#[derive(Debug)]
+pub(super) struct Seat {
+    /// Stands for the server wherever it stands in the list.
+    id: u64,
+    /// Its share; 0 is no candidate.
+    weight: AtomicU32,
+    /// Its share when none of the others is left.
+    in_reserve: AtomicU32,
+    /// Whether it takes those who belong to it, new requests or not.
+    keeps: AtomicBool,
+    pub(super) load: Arc<Load>,
+}
+
+/// What a choice is made by, beside the servers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Choice {
+    /// What requests of the same server have in common, for those who hash.
+    pub(super) key: u64,
+    tried: [Option<usize>; TRIES_MAX],
+    /// Whether those in reserve are wanted.
+    reserve: bool,
+}
+
+/// A server that may be chosen.
+#[derive(Clone, Copy)]
+struct Candidate<'a> {
+    index: usize,
+    weight: u64,
+    seat: &'a Seat,
+}
+
+/// The balancer that the configuration names.
+pub(super) fn of(config: &config::Balance) -> Box<dyn Balance> {
+    match config {
+        config::Balance::TwoChoices => Box::new(two_choices::TwoChoices::new(Dice::new())),
+        config::Balance::RoundRobin => Box::new(round_robin::RoundRobin::default()),
+        config::Balance::LeastRequests => Box::new(least_requests::LeastRequests::new(Dice::new())),
+        config::Balance::Random => Box::new(random::Random::new(Dice::new())),
+        config::Balance::First => Box::new(first::First),
+        config::Balance::Hash { bounded_load, .. } => {
+            Box::new(rendezvous::Rendezvous::new(*bounded_load))
+        }
+        config::Balance::Resource { .. } => Box::new(resource::Resource::new(Dice::new())),
+    }
+}
+
+// === impl Crowd ===
+
+impl Crowd {
+    pub(super) fn new(seats: impl Iterator<Item = Seat>) -> Self {
+        Self(seats.collect())
+    }
+
+    /// The seat of the server at `index`.
+    pub(super) fn seat(&self, index: usize) -> Option<&Seat> {
+        self.0.get(index)
+    }
+
+    fn candidates<'a>(&'a self, choice: &'a Choice) -> impl Iterator<Item = Candidate<'a>> {
+        let seats = self.0.iter().enumerate();
+        seats.filter_map(|(index, seat)| {
+            let weight = seat.weight(choice.reserve).into();
+            let is_candidate = weight > 0 && !choice.tried.contains(&Some(index));
+            is_candidate.then_some(Candidate {
+                index,
+                weight,
+                seat,
+            })
+        })
+    }
+
+    /// The sum of the candidates' weights.
+    fn weight(&self, choice: &Choice) -> u64 {
+        self.candidates(choice).map(|it| it.weight).sum()
+    }
+
+    /// The candidate at this place, where each takes up as many places as it has weight.
+    fn at(&self, mut place: u64, choice: &Choice) -> Option<Candidate<'_>> {
+        for (index, seat) in self.0.iter().enumerate() {
+            let weight = u64::from(seat.weight(choice.reserve));
+            if weight == 0 || choice.tried.contains(&Some(index)) {
+                continue;
+            }
+            if place < weight {
+                return Some(Candidate {
+                    index,
+                    weight,
+                    seat,
+                });
+            }
+            place -= weight;
+        }
+        None
+    }
+
+    /// One of the candidates, each as likely as its weight says.
+    fn draw(&self, dice: &Dice, choice: &Choice) -> Option<Candidate<'_>> {
+        let total = self.weight(choice);
+        (total > 0).then(|| self.at(dice.below(total), choice))?
+    }
+}
+
+// === impl Seat ===
+
+impl Seat {
+    /// A server's seat, without weight as yet. The name stands for it among its siblings.
+    pub(super) fn new(name: &str, load: Arc<Load>) -> Self {
+        Self {
+            id: digest(name.as_bytes()),
+            weight: AtomicU32::new(0),
+            in_reserve: AtomicU32::new(0),
+            keeps: AtomicBool::new(false),
+            load,
+        }
+    }
+
+    /// Sets its share, and its share when none of the others is left.
+    pub(super) fn weigh(&self, weight: u32, in_reserve: u32) {
+        self.weight.store(weight, Ordering::Relaxed);
+        self.in_reserve.store(in_reserve, Ordering::Relaxed);
+    }
+
+    /// Sets whether it takes those who belong to it.
+    pub(super) fn keep(&self, keeps: bool) {
+        self.keeps.store(keeps, Ordering::Relaxed);
+    }
+
+    /// Whether it takes those who belong to it.
+    pub(super) fn keeps(&self) -> bool {
+        self.keeps.load(Ordering::Relaxed)
+    }
+
+    /// What requests are shared out by at this moment.
+    pub(super) fn effective_weight(&self) -> u32 {
+        self.weight(false)
+    }
+
+    fn weight(&self, reserve: bool) -> u32 {
+        let weight = if reserve {
+            &self.in_reserve
+        } else {
+            &self.weight
+        };
+        weight.load(Ordering::Relaxed)
+    }
+}
+
+// === impl Choice ===
+
+impl Choice {
+    pub(super) fn by(key: u64) -> Self {
+        Self {
+            key,
+            ..Self::default()
+        }
+    }
+
+    /// From here on the server at `index` is no candidate.
+    pub(super) fn has_tried(&mut self, index: usize) {
+        if let Some(free) = self.tried.iter_mut().find(|it| it.is_none()) {
+            *free = Some(index);
+        }
+    }
+
+    /// The same choice among those in reserve.
+    pub(super) fn in_reserve(&self) -> Self {
+        Self {
+            reserve: true,
+            ..*self
+        }
+    }
+}
+
+#[cfg(test)]
+mod testing;

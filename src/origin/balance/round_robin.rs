@@ -1,28 +1,53 @@
-//! Each server in turn.
+//! Each server in turn, by weight: nginx's smooth weighted round robin.
+//!
+//! With weights 5, 1 and 1 the turns are a a b a c a a, not five of one in a row.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use parking_lot::Mutex;
 
-use super::Balance;
+use super::{Balance, Choice, Crowd};
 
-/// Servers in turn, as they stand in the configuration.
+/// What each server is owed, by index.
 #[derive(Debug, Default)]
-pub(in crate::origin) struct RoundRobin(AtomicUsize);
+pub(super) struct RoundRobin(Mutex<Vec<i64>>);
 
 impl Balance for RoundRobin {
-    fn pick(&self, servers: usize) -> usize {
-        self.0.fetch_add(1, Ordering::Relaxed) % servers.max(1)
+    fn pick(&self, crowd: &Crowd, choice: &Choice) -> Option<usize> {
+        let mut owed = self.0.lock();
+        owed.resize(crowd.0.len(), 0);
+        let mut total = 0;
+        let mut best: Option<(usize, i64)> = None;
+        for it in crowd.candidates(choice) {
+            // A weight is far below i64's limit, and a debt never exceeds the sum of them.
+            let weight = i64::try_from(it.weight).unwrap_or(i64::MAX);
+            total += weight;
+            owed[it.index] += weight;
+            if best.is_none_or(|(_, most)| owed[it.index] > most) {
+                best = Some((it.index, owed[it.index]));
+            }
+        }
+        let (index, _) = best?;
+        owed[index] -= total;
+        Some(index)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{crowd, passes_over_the_tried, respects_weights};
     use super::*;
 
     #[test]
-    fn everyone_gets_the_same_share() {
-        let balance = RoundRobin::default();
-        let mut shares = [0; 3];
-        (0..300).for_each(|_| shares[balance.pick(3)] += 1);
-        assert_eq!(shares, [100; 3]);
+    fn each_gets_its_share() {
+        respects_weights(&RoundRobin::default());
+        passes_over_the_tried(&RoundRobin::default());
+    }
+
+    #[test]
+    fn turns_are_spread() {
+        let (balance, crowd) = (RoundRobin::default(), crowd(&[5, 1, 1]));
+        let turns: Vec<_> = (0..7)
+            .filter_map(|_| balance.pick(&crowd, &Choice::default()))
+            .collect();
+        assert_eq!(turns, [0, 0, 1, 0, 2, 0, 0]);
     }
 }

@@ -1,0 +1,187 @@
+//! `servers` of `[origins.NAME]`: where each is, and how much it should get.
+//!
+//! Not the choice among them.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::host;
+use super::report::{Given, Report};
+use super::text_or::TextOr;
+use super::units::{self, Count};
+
+const WEIGHTS: RangeInclusive<usize> = 1..=256;
+
+/// One server of an origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Where it is.
+    pub url: ServerUrl,
+    /// Its share among its siblings, 1 to 256.
+    pub weight: u32,
+    /// Whether it is only used when no other can answer.
+    pub backup: bool,
+}
+
+/// The address of one server, `http://host:port`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServerUrl {
+    /// A name or an IP address, in lower case and without brackets.
+    pub host: Arc<str>,
+    /// 80 where none was written.
+    pub port: u16,
+}
+
+/// A server as written: its URL, or a table.
+pub(super) type RawServer = TextOr<RawServerTable>;
+
+/// The table of a server as written.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawServerTable {
+    url: Given<String>,
+    weight: Given<Count>,
+    backup: bool,
+}
+
+// === impl ServerUrl ===
+
+impl ServerUrl {
+    /// `host:port`, the port always written, an IPv6 address in brackets.
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    fn parse(url: &str) -> Result<Self, String> {
+        let (scheme, rest) = url
+            .split_once("://")
+            .ok_or_else(|| format!("is not a URL; write \"http://{url}\""))?;
+        match scheme.to_ascii_lowercase().as_str() {
+            "http" => {}
+            "https" => {
+                return Err(
+                    "https origins need TLS, which this version does not speak; \
+                            write \"http://…\" or put a TLS client between"
+                        .to_owned(),
+                );
+            }
+            _ => return Err(format!("unknown scheme `{scheme}`; write \"http://…\"")),
+        }
+        if rest.contains('@') {
+            return Err("has user information, which is not sent; leave out all up to `@`".into());
+        }
+        // "http://host/" has the empty path, spelt out (RFC 3986 §6.2.3).
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        if authority.contains(['/', '?', '#']) {
+            return Err("has a path or a query; leave it out, paths are for routes".to_owned());
+        }
+        let (host, port) = host::parse_with_port(authority)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').into();
+        Ok(Self {
+            host,
+            port: port.unwrap_or(80),
+        })
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}", self.authority())
+    }
+}
+
+/// The servers of a list, each once and without those complained of.
+pub(super) fn resolve(list: &Spanned<Vec<Spanned<RawServer>>>, report: &mut Report) -> Vec<Server> {
+    if list.get_ref().is_empty() {
+        report.at(list.span(), "is empty; write one server at least");
+    }
+    let mut servers: Vec<Server> = Vec::new();
+    for raw in list.get_ref() {
+        let Some(server) = resolve_one(raw, report) else {
+            continue;
+        };
+        if servers.iter().any(|it| it.url == server.url) {
+            let text = format!("{} is in this list already; remove one", server.url);
+            report.at(raw.span(), text);
+        } else {
+            servers.push(server);
+        }
+    }
+    if let Some(last) = list.get_ref().last()
+        && !servers.is_empty()
+        && servers.iter().all(|it| it.backup)
+    {
+        let text = "is a backup as all others; one server at least must not be";
+        report.at(last.span(), text);
+    }
+    servers
+}
+
+/// `None` after a complaint.
+fn resolve_one(raw: &Spanned<RawServer>, report: &mut Report) -> Option<Server> {
+    let (text, place, weight, backup) = match raw.get_ref() {
+        TextOr::Text(text) => (text, raw.span(), 1, false),
+        TextOr::Table(table) => {
+            let weight = units::count(&table.weight, 1, WEIGHTS, report);
+            let Some(url) = &table.url else {
+                let text = "is missing; write `url = \"http://127.0.0.1:8081\"`";
+                report.missing(raw.span(), "url", text);
+                return None;
+            };
+            // The limits of a weight fit.
+            let weight = u32::try_from(weight).unwrap_or(1);
+            (url.get_ref(), url.span(), weight, table.backup)
+        }
+    };
+    match ServerUrl::parse(text) {
+        Ok(url) => Some(Server {
+            url,
+            weight,
+            backup,
+        }),
+        Err(complaint) => {
+            report.at(place, complaint);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_urls() {
+        // RFC 9110 §4.2.1: http-URI = "http" "://" authority path-abempty [ "?" query ].
+        for (url, authority) in [
+            ("http://127.0.0.1:8081", Some("127.0.0.1:8081")),
+            ("http://127.0.0.1:8081/", Some("127.0.0.1:8081")),
+            ("HTTP://App.Internal", Some("app.internal:80")),
+            ("http://[::1]:8081", Some("[::1]:8081")),
+            ("http://[::1]", Some("[::1]:80")),
+            ("127.0.0.1:8081", None),
+            ("https://a", None),
+            ("ftp://a", None),
+            ("unix:///run/app.sock", None),
+            ("http://", None),
+            ("http:///", None),
+            ("http://user@a", None),
+            ("http://a/b", None),
+            ("http://a?b", None),
+            ("http://a:0", None),
+            ("http://a:b", None),
+            ("http://a b", None),
+        ] {
+            let parsed = ServerUrl::parse(url).ok().map(|it| it.authority());
+            assert_eq!(parsed.as_deref(), authority, "{url}");
+        }
+    }
+}

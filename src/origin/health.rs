@@ -1,0 +1,150 @@
+//! Active probes: one task for each server, for as long as its pool is in force.
+//!
+//! What is asked is in `probe.rs`, what follows in `standing.rs` and `triage.rs`.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use http::HeaderValue;
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tracing::debug;
+
+use super::Pool;
+use super::balance::Dice;
+use super::probe::{self, Fault, Target};
+use super::standing::Threshold;
+use crate::clock;
+use crate::config;
+
+/// The probes of a pool's servers; they end with it.
+#[derive(Debug)]
+pub(super) struct Probes {
+    health: Option<Arc<config::Health>>,
+    /// Empty until the pool is in force.
+    tasks: Mutex<JoinSet<()>>,
+}
+
+// === impl Probes ===
+
+impl Probes {
+    pub(super) fn new(health: Option<&config::Health>) -> Self {
+        Self {
+            health: health.cloned().map(Arc::new),
+            tasks: Mutex::default(),
+        }
+    }
+}
+
+// === impl Pool: its probes ===
+
+impl Pool {
+    /// Begins to probe its servers, now that it is in force. Without probes, what earlier ones
+    /// have said is forgotten.
+    pub fn begin(self: &Arc<Self>) {
+        let Some(health) = &self.probes.health else {
+            return self.learn(|| {
+                for peer in &self.peers {
+                    peer.vitals.standing.lock().forget_probes();
+                }
+            });
+        };
+        let mut tasks = self.probes.tasks.lock();
+        for (index, peer) in self.peers.iter().enumerate() {
+            let target = Target {
+                host: Arc::clone(&peer.host),
+                port: health.port.unwrap_or(peer.port),
+                host_field: self.host_field(peer.authority()),
+            };
+            tasks.spawn(watch(
+                Arc::downgrade(self),
+                index,
+                target,
+                Arc::clone(health),
+            ));
+        }
+    }
+
+    /// Probes no more: another pool is in force, and asks the same servers.
+    pub fn end(&self) {
+        self.probes.tasks.lock().abort_all();
+    }
+
+    fn host_field(&self, authority: &str) -> HeaderValue {
+        let own = || HeaderValue::from_str(authority).ok();
+        // A checked authority is ASCII; an empty host stands for none (RFC 9112 §3.2).
+        let own = || own().unwrap_or(HeaderValue::from_static(""));
+        self.host.clone().unwrap_or_else(own)
+    }
+
+    /// A probe of the server at `index` has ended.
+    fn probed(&self, index: usize, result: Result<(), Fault>) {
+        let (Some(peer), Some(health)) = (self.peers.get(index), &self.probes.health) else {
+            return;
+        };
+        let by = Threshold {
+            rise: health.rise,
+            fall: health.fall,
+        };
+        let vitals = &peer.vitals;
+        if let Err(fault) = result {
+            vitals.conduct.count_probe_failure();
+            debug!(origin = &*self.name, server = &*vitals.authority, %fault, "probe failed");
+        }
+        let now = clock::instant();
+        let changed = self.learn(|| vitals.standing.lock().probed(result, by, now));
+        self.tell(vitals, changed);
+    }
+}
+
+/// Probes one server until its pool is gone.
+async fn watch(pool: Weak<Pool>, index: usize, target: Target, health: Arc<config::Health>) {
+    let dice = Dice::new();
+    // Not all at once, but soon.
+    sleep(health.interval.mul_f64(health.jitter * part(&dice))).await;
+    loop {
+        let result = probe::ask(&target, &health).await;
+        let Some(pool) = pool.upgrade() else {
+            return;
+        };
+        pool.probed(index, result);
+        drop(pool);
+        sleep(pause(&health, &dice)).await;
+    }
+}
+
+/// The interval, longer or shorter by its jitter: many proxies shall not ask in step.
+fn pause(health: &config::Health, dice: &Dice) -> Duration {
+    let longer = health.jitter * (2.0 * part(dice) - 1.0);
+    health.interval.mul_f64(1.0 + longer)
+}
+
+/// A number from 0 to 1.
+fn part(dice: &Dice) -> f64 {
+    const STEPS: u32 = 1000;
+    dice.below(STEPS.into()) as f64 / f64::from(STEPS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_keep_to_their_jitter() {
+        let health = config::Health {
+            question: config::Question::Tcp,
+            port: None,
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(1),
+            jitter: 0.1,
+            rise: 2,
+            fall: 3,
+        };
+        let dice = Dice::new();
+        let pauses: Vec<_> = (0..1000).map(|_| pause(&health, &dice)).collect();
+        let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
+        assert!(*least >= Duration::from_secs(9) && *least < Duration::from_millis(9200));
+        assert!(*most <= Duration::from_secs(11) && *most > Duration::from_millis(10_800));
+    }
+}

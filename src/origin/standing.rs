@@ -1,0 +1,339 @@
+//! How one server stands: what its operator wants, what its probes say, whether it was ejected,
+//! and whether it is still coming back.
+//!
+//! Times come in as arguments. What follows for its siblings is in `triage.rs`.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::probe::Fault;
+use crate::clock::Instant;
+
+/// A slow start begins with this share of the weight, in per cent.
+const RAMP_FROM: u32 = 10;
+/// All of the weight, in per cent.
+const WHOLE: u32 = 100;
+
+/// What the operator wants of a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// It takes requests.
+    #[default]
+    Ready,
+    /// It takes none but those of clients that belong to it.
+    Drain,
+    /// It takes none.
+    Maintenance,
+}
+
+/// How a server stands at this moment, with the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may be asked, with so many per cent of its weight: fewer than 100 in a slow start.
+    Usable(u32),
+    /// It was told to drain.
+    Draining,
+    /// It was told to take nothing.
+    InMaintenance,
+    /// Its probes fail, the last like this.
+    Down(Fault),
+    /// It failed its clients, and is left alone for so long.
+    Ejected(Duration),
+}
+
+/// What changed in how a server stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Its probes fail from now on.
+    WentDown(Fault),
+    /// Its probes succeed again.
+    CameUp,
+    /// Its ejection has ended.
+    Readmitted,
+}
+
+/// When probes are believed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Threshold {
+    /// So many in a row succeed before a server is up again.
+    pub(super) rise: u32,
+    /// So many in a row fail before it is down.
+    pub(super) fall: u32,
+}
+
+/// How long ejections last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// The first; each further one is longer by as much.
+    pub(super) base: Duration,
+    pub(super) max: Duration,
+}
+
+/// How one server stands.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    pub(super) state: State,
+    /// What the operator has put in place of the configured weight.
+    pub(super) weight: Option<u32>,
+    /// Why its probes fail, if it is down.
+    down: Option<Fault>,
+    /// Probes in a row that say the contrary of `down`.
+    contrary: u32,
+    /// Whether a probe has ever ended.
+    is_probed: bool,
+    ejected_until: Option<Instant>,
+    /// By how many bases the next ejection is longer than the first.
+    ejections: u32,
+    /// The end of the latest ejection.
+    readmitted: Option<Instant>,
+    /// When it came back, if it has not all of its weight yet.
+    ramps_since: Option<Instant>,
+}
+
+// === impl State ===
+
+impl State {
+    /// A word for the API and the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Drain => "drain",
+            Self::Maintenance => "maintenance",
+        }
+    }
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    /// Whether it may be asked.
+    pub fn is_usable(self) -> bool {
+        matches!(self, Self::Usable(_))
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usable(WHOLE) => f.write_str("usable"),
+            Self::Usable(percent) => write!(f, "slow start, {percent} % of its weight"),
+            Self::Draining => f.write_str("drain"),
+            Self::InMaintenance => f.write_str("maintenance"),
+            Self::Down(fault) => write!(f, "down: {fault}"),
+            Self::Ejected(left) => write!(f, "ejected for another {} s", left.as_secs()),
+        }
+    }
+}
+
+// === impl Standing ===
+
+impl Standing {
+    /// What follows from all that is known. What the operator wants goes before all else.
+    pub(super) fn verdict(&self, now: Instant, slow_start: Duration) -> Verdict {
+        match (self.state, self.ejected_until) {
+            (State::Maintenance, _) => Verdict::InMaintenance,
+            (State::Drain, _) => Verdict::Draining,
+            (State::Ready, until) => match (self.down, until) {
+                (Some(fault), _) => Verdict::Down(fault),
+                (None, Some(until)) => Verdict::Ejected(until.saturating_duration_since(now)),
+                (None, None) => Verdict::Usable(self.ramp(now, slow_start)),
+            },
+        }
+    }
+
+    /// Sets what the operator wants; what is not given stays. Who comes back from maintenance
+    /// begins slowly, for that is what maintenance is like.
+    pub(super) fn adjust(
+        &mut self,
+        state: Option<State>,
+        weight: Option<Option<u32>>,
+        now: Instant,
+    ) {
+        self.weight = weight.unwrap_or(self.weight);
+        let before = self.state;
+        self.state = state.unwrap_or(before);
+        if before == State::Maintenance && self.state == State::Ready {
+            self.ramps_since = Some(now);
+        }
+    }
+
+    /// Whether neither its probes nor its clients speak against it.
+    pub(super) fn is_well(&self) -> bool {
+        self.down.is_none() && self.ejected_until.is_none()
+    }
+
+    /// The share of the weight that a server has which came back lately, in per cent.
+    fn ramp(&self, now: Instant, slow_start: Duration) -> u32 {
+        let Some(since) = self.ramps_since.filter(|_| !slow_start.is_zero()) else {
+            return WHOLE;
+        };
+        let passed = now.saturating_duration_since(since).as_secs_f64();
+        let part = (passed / slow_start.as_secs_f64()).min(1.0);
+        // A part of the difference is no larger than it.
+        RAMP_FROM + (f64::from(WHOLE - RAMP_FROM) * part) as u32
+    }
+
+    /// It comes in while the others are at work.
+    pub(super) fn come_in(&mut self, now: Instant) {
+        self.ramps_since = Some(now);
+    }
+
+    /// A probe has ended. A server is up until the first: a restart must not begin with refusals.
+    /// But who fails the very first is down at once, as in HAProxy.
+    pub(super) fn probed(
+        &mut self,
+        result: Result<(), Fault>,
+        by: Threshold,
+        now: Instant,
+    ) -> Option<Change> {
+        let is_first = !std::mem::replace(&mut self.is_probed, true);
+        let is_contrary = result.is_ok() == self.down.is_some();
+        self.contrary = if is_contrary { self.contrary + 1 } else { 0 };
+        let wanted = match result {
+            Ok(()) => by.rise,
+            Err(_) => by.fall,
+        };
+        let is_believed = is_contrary && (self.contrary >= wanted || is_first);
+        match (result, self.down) {
+            (Ok(()), Some(_)) if is_believed => {
+                (self.down, self.contrary, self.ramps_since) = (None, 0, Some(now));
+                Some(Change::CameUp)
+            }
+            (Err(fault), None) if is_believed => {
+                (self.down, self.contrary) = (Some(fault), 0);
+                Some(Change::WentDown(fault))
+            }
+            (Err(fault), Some(_)) => {
+                self.down = Some(fault);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// From here on there are no probes.
+    pub(super) fn forget_probes(&mut self) {
+        (self.down, self.contrary, self.is_probed) = (None, 0, false);
+    }
+
+    pub(super) fn is_ejected(&self) -> bool {
+        self.ejected_until.is_some()
+    }
+
+    /// Leaves it alone for a while, which is longer each time; how long.
+    pub(super) fn eject(&mut self, terms: Terms, now: Instant) -> Duration {
+        // For each base that it behaved, the next ejection is shorter by one (Envoy).
+        let well_for = self.readmitted.map(|it| now.saturating_duration_since(it));
+        let forgiven = well_for.map_or(0.0, |it| it.as_secs_f64() / terms.base.as_secs_f64());
+        // As many as fit; a large number is as good as all.
+        self.ejections = self
+            .ejections
+            .saturating_sub(forgiven as u32)
+            .saturating_add(1);
+        let lasts = terms.base.saturating_mul(self.ejections).min(terms.max);
+        self.ejected_until = Some(now + lasts);
+        lasts
+    }
+
+    /// Time passes.
+    pub(super) fn tick(&mut self, now: Instant) -> Option<Change> {
+        self.ejected_until.filter(|until| *until <= now)?;
+        self.ejected_until = None;
+        self.readmitted = Some(now);
+        self.ramps_since = Some(now);
+        Some(Change::Readmitted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    const NO_RAMP: Duration = Duration::ZERO;
+    const BY: Threshold = Threshold { rise: 2, fall: 3 };
+    const TERMS: Terms = Terms {
+        base: Duration::from_secs(10),
+        max: Duration::from_secs(25),
+    };
+
+    const FAILED: Result<(), Fault> = Err(Fault::Slow);
+    const DOWN: Verdict = Verdict::Down(Fault::Slow);
+
+    fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn probes_are_believed_after_so_many() {
+        let (mut standing, now) = (Standing::default(), clock::instant());
+        let verdicts: Vec<_> = [true, false, false, true, false, false, false, true, true]
+            .into_iter()
+            .map(|good| {
+                standing.probed(if good { Ok(()) } else { FAILED }, BY, now);
+                standing.verdict(now, NO_RAMP).is_usable()
+            })
+            .collect();
+        assert_eq!(
+            verdicts,
+            [true, true, true, true, true, true, false, false, true]
+        );
+    }
+
+    #[test]
+    fn who_fails_the_first_probe_is_down_at_once() {
+        let (mut standing, now) = (Standing::default(), clock::instant());
+        assert_eq!(standing.verdict(now, NO_RAMP), Verdict::Usable(100));
+        assert_eq!(
+            standing.probed(FAILED, BY, now),
+            Some(Change::WentDown(Fault::Slow))
+        );
+        assert_eq!(standing.verdict(now, NO_RAMP), DOWN);
+        standing.forget_probes();
+        assert_eq!(standing.verdict(now, NO_RAMP), Verdict::Usable(100));
+    }
+
+    #[test]
+    fn ejections_grow_and_are_forgiven() {
+        let (mut standing, mut now) = (Standing::default(), clock::instant());
+        for (well_for, lasts) in [(0, 10), (0, 20), (0, 25), (0, 25), (35, 20), (1000, 10)] {
+            now += secs(well_for);
+            assert_eq!(standing.eject(TERMS, now), secs(lasts));
+            assert_eq!(standing.tick(now + secs(lasts - 1)), None);
+            assert_eq!(
+                standing.verdict(now, NO_RAMP),
+                Verdict::Ejected(secs(lasts))
+            );
+            now += secs(lasts);
+            assert_eq!(standing.tick(now), Some(Change::Readmitted));
+            assert_eq!(standing.verdict(now, NO_RAMP), Verdict::Usable(100));
+        }
+    }
+
+    #[test]
+    fn who_comes_back_starts_slowly() {
+        let (mut standing, now) = (Standing::default(), clock::instant());
+        assert_eq!(standing.verdict(now, secs(30)), Verdict::Usable(100));
+        standing.come_in(now);
+        for (passed, percent) in [(0, 10), (10, 40), (20, 70), (30, 100), (99, 100)] {
+            let found = standing.verdict(now + secs(passed), secs(30));
+            assert_eq!(found, Verdict::Usable(percent), "after {passed} s");
+        }
+    }
+
+    #[test]
+    fn the_operator_goes_before_all_else() {
+        let (mut standing, now) = (Standing::default(), clock::instant());
+        standing.probed(FAILED, BY, now);
+        standing.eject(TERMS, now);
+        for (state, verdict) in [
+            (State::Ready, DOWN),
+            (State::Drain, Verdict::Draining),
+            (State::Maintenance, Verdict::InMaintenance),
+        ] {
+            standing.state = state;
+            assert_eq!(standing.verdict(now, NO_RAMP), verdict);
+            assert!(!standing.is_well());
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! A server's figures, for metrics and status.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::Pool;
+use super::error::Kind;
+use super::standing::{State, Verdict};
+
+/// A server's figures at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerStats {
+    /// `host:port`.
+    pub authority: Arc<str>,
+    /// Requests sent, repeated ones included.
+    pub requests: u64,
+    /// Connections opened.
+    pub connects: u64,
+    /// Requests that went over a pooled connection.
+    pub reused: u64,
+    /// Connections waiting in the pool.
+    pub idle: usize,
+    /// Requests in flight.
+    pub active: u32,
+    /// The mean time to the head of an answer, quick to rise; zero while unknown.
+    pub latency: Duration,
+    /// What its operator wants of it.
+    pub state: State,
+    /// How it stands, with the reason.
+    pub verdict: Verdict,
+    /// Its share among its siblings as configured, or as set at run time.
+    pub weight: u32,
+    /// The hundredfold of the weight that requests are shared out by at this moment.
+    pub effective_weight: u32,
+    /// How often it was ejected.
+    pub ejected: u64,
+    /// How many of its probes have failed.
+    pub probe_failures: u64,
+    /// Failures by kind.
+    pub errors: [(Kind, u64); Kind::ALL.len()],
+}
+
+// === impl Pool ===
+
+impl Pool {
+    /// The figures of its servers, in the order of the configuration.
+    pub fn stats(&self) -> Vec<ServerStats> {
+        (0..self.peers.len())
+            .filter_map(|index| self.stats_of(index))
+            .collect()
+    }
+
+    fn stats_of(&self, index: usize) -> Option<ServerStats> {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let peer = self.peers.get(index)?;
+        let (vitals, counters) = (&peer.vitals, &peer.vitals.counters);
+        let (verdict, state, weight) = self.verdict(index)?;
+        Some(ServerStats {
+            authority: Arc::clone(&vitals.authority),
+            requests: get(&counters.requests),
+            connects: get(&counters.connects),
+            reused: get(&counters.reused),
+            idle: peer.idle(),
+            active: vitals.load.active(),
+            latency: vitals.load.latency(),
+            state,
+            verdict,
+            weight,
+            effective_weight: self.crowd.seat(index)?.effective_weight(),
+            ejected: vitals.conduct.ejected(),
+            probe_failures: vitals.conduct.probe_failures(),
+            errors: counters.errors(),
+        })
+    }
+}

@@ -1,0 +1,129 @@
+//! What is known of one server: figures, load and standing, which outlive the pools that ask it.
+//!
+//! A reload builds pools anew, with connections of their own; what has been learnt of a server is
+//! not unlearnt by it. Connections are in `peer.rs`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::error::Kind;
+use super::load::Load;
+use super::outlier::Record;
+use super::standing::Standing;
+
+/// What is known of one server.
+#[derive(Debug)]
+pub(super) struct Vitals {
+    /// `host:port`.
+    pub(super) authority: Arc<str>,
+    pub(super) load: Arc<Load>,
+    pub(super) counters: Counters,
+    pub(super) conduct: Conduct,
+    /// Never held across an await.
+    pub(super) standing: Mutex<Standing>,
+}
+
+/// How a server's requests end, for those who judge it.
+#[derive(Debug, Default)]
+pub(super) struct Conduct {
+    /// Failures without an answer between them.
+    in_a_row: AtomicU32,
+    good: AtomicU32,
+    all: AtomicU32,
+    ejected: AtomicU64,
+    probe_failures: AtomicU64,
+}
+
+/// What happened with a server since the start.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) requests: AtomicU64,
+    pub(super) connects: AtomicU64,
+    pub(super) reused: AtomicU64,
+    errors: [AtomicU64; Kind::ALL.len()],
+}
+
+// === impl Vitals ===
+
+impl Vitals {
+    pub(super) fn new(authority: Arc<str>) -> Self {
+        Self {
+            authority,
+            load: Arc::default(),
+            counters: Counters::default(),
+            conduct: Conduct::default(),
+            standing: Mutex::default(),
+        }
+    }
+}
+
+// === impl Conduct ===
+
+impl Conduct {
+    /// A request has ended, well or not; how many in a row have not.
+    pub(super) fn note(&self, good: bool) -> u32 {
+        self.all.fetch_add(1, Ordering::Relaxed);
+        if !good {
+            return self
+                .in_a_row
+                .fetch_add(1, Ordering::Relaxed)
+                .saturating_add(1);
+        }
+        self.good.fetch_add(1, Ordering::Relaxed);
+        self.begin_anew();
+        0
+    }
+
+    /// What failed before does not count any more.
+    pub(super) fn begin_anew(&self) {
+        if self.in_a_row.load(Ordering::Relaxed) > 0 {
+            self.in_a_row.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// How requests ended since the last call.
+    pub(super) fn take(&self) -> Record {
+        let all = self.all.swap(0, Ordering::Relaxed);
+        let good = self.good.swap(0, Ordering::Relaxed).min(all);
+        Record { good, all }
+    }
+
+    pub(super) fn count_ejection(&self) {
+        self.ejected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_probe_failure(&self) {
+        self.probe_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many probes have failed since the start.
+    pub(super) fn probe_failures(&self) -> u64 {
+        self.probe_failures.load(Ordering::Relaxed)
+    }
+
+    /// How often it was ejected since the start.
+    pub(super) fn ejected(&self) -> u64 {
+        self.ejected.load(Ordering::Relaxed)
+    }
+}
+
+// === impl Counters ===
+
+impl Counters {
+    pub(super) fn count_error(&self, kind: Kind) {
+        let index = Kind::ALL.iter().position(|other| *other == kind);
+        if let Some(counter) = index.and_then(|index| self.errors.get(index)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn errors(&self) -> [(Kind, u64); Kind::ALL.len()] {
+        let mut errors = Kind::ALL.map(|kind| (kind, 0));
+        for ((_, count), counter) in errors.iter_mut().zip(&self.errors) {
+            *count = counter.load(Ordering::Relaxed);
+        }
+        errors
+    }
+}
