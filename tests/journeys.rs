@@ -49,5 +49,6 @@ mod journeys {
     mod shutdown;
 
     mod regressions;
+    mod regressions_caching;
     mod regressions_http;
 }
