@@ -51,5 +51,6 @@ mod journeys {
     mod shutdown;
 
     mod regressions;
+    mod regressions_caching;
     mod regressions_http;
 }

@@ -403,7 +403,7 @@ query_deny = ["utm_*", "*_id", "a b"]"#,
     ),
     (
         r#"[cache.key]
-fields = ["X-Tenant", "Cookie", "TE", "Proxy-Connection", "If-None-Match", "Range", "Pragma"]
+fields = ["X-Tenant", "Cookie", "TE", "Proxy-Connection", "If-None-Match", "Range", "Pragma", "X-Forwarded-For", "Via", "X-Original-Host"]
 cookies = ["sid", "a=b"]"#,
         &[
             "2: cache.key.fields[1]: is another for each visitor; name the cookies that matter in `cookies`",
@@ -412,6 +412,9 @@ cookies = ["sid", "a=b"]"#,
             "2: cache.key.fields[4]: asks for a part or a check of a response, not for another one; leave it out",
             "2: cache.key.fields[5]: asks for a part or a check of a response, not for another one; leave it out",
             "2: cache.key.fields[6]: says how the cache may be used; leave it out and see `request_directives`",
+            "2: cache.key.fields[7]: is written or removed by the proxy, so the origin never sees the client's; leave it out",
+            "2: cache.key.fields[8]: is written or removed by the proxy, so the origin never sees the client's; leave it out",
+            "2: cache.key.fields[9]: is written or removed by the proxy, so the origin never sees the client's; leave it out",
             "3: cache.key.cookies[1]: is not the name of a cookie; write the part before its `=` (RFC 6265 §4.1.1)",
         ],
     ),

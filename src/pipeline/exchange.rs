@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 
 use super::Site;
 use crate::body::{Body, Meter, Progress};
@@ -98,10 +98,6 @@ impl Exchange {
             .path_and_query()
             .map(|target| target.as_str())
         {
-            // RFC 9112 §3.2.4: "If a proxy receives an OPTIONS request with an absolute-form of
-            // request-target in which the URI has an empty path and no query component, then the
-            // last proxy on the request chain MUST send a request-target of "*"".
-            None | Some("") if self.request.method == Method::OPTIONS => Cow::Borrowed("*"),
             None | Some("") => Cow::Borrowed("/"),
             // An absolute URI may have a query without a path: `http://host?q`.
             Some(target) if target.starts_with('?') => Cow::Owned(format!("/{target}")),

@@ -129,6 +129,10 @@ impl Filler {
         self.transit = true;
         // An object too large today is too large tomorrow; want of room is a thing of the moment.
         let too_large = self.len >= self.leader.store().limits.object_bytes_max / 2;
+        if too_large {
+            // Else it would be served stale, and refreshed in vain, for as long as it has grace.
+            self.leader.forget_replaced_by(&self.object);
+        }
         // First off the table, so that nobody joins whose first bytes are gone.
         self.leader.withdraw(too_large, clock::now());
         self.growing.go_into_transit();

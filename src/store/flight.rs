@@ -404,6 +404,20 @@ impl Leader {
         remove(&mut shard, &self.key, &self.flight);
     }
 
+    /// Takes from the shelf what this object would have replaced: it is the newer answer, even if
+    /// it will not be filed itself.
+    pub(super) fn forget_replaced_by(&self, object: &Object) {
+        let _shard = self.store.flights.shard(&self.key).lock();
+        // What lies there after a purge was asked for later than this.
+        if self.flight.doomed.load(Ordering::Relaxed) {
+            return;
+        }
+        let memory = &self.store.memory;
+        if let Some(shelf) = memory.get(self.key.as_ref()) {
+            memory.put_left(&self.key, shelf.without_replaced_by(object));
+        }
+    }
+
     /// Leaves the table and wakes the followers.
     pub(super) fn close(&self, outcome: Outcome) {
         remove(

@@ -140,6 +140,16 @@ impl Memory {
         }
     }
 
+    /// Files what is left of the shelf under `key`, which may be nothing.
+    pub(super) fn put_left(&self, key: &Key, left: Option<Shelf>) {
+        match left {
+            Some(left) => self.put(key.clone(), left),
+            None => {
+                self.remove(key.as_ref());
+            }
+        }
+    }
+
     /// Drops what is under `key` and tells how many objects that were.
     pub(super) fn remove(&self, key: &[u8]) -> u64 {
         self.cache.remove(key).map_or(0, |entry| entry.objects())

@@ -238,14 +238,8 @@ impl Store {
         let Some(shelf) = self.memory.get(key.as_ref()) else {
             return;
         };
-        let Some(object) = shelf.objects().iter().find(|object| is_meant(object)) else {
-            return;
-        };
-        match shelf.without(object) {
-            Some(left) => self.memory.put(key.clone(), left),
-            None => {
-                self.memory.remove(key.as_ref());
-            }
+        if let Some(object) = shelf.objects().iter().find(|object| is_meant(object)) {
+            self.memory.put_left(key, shelf.without(object));
         }
     }
 }

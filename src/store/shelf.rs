@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::object::Object;
-use crate::semantics::vary::Selecting;
+use crate::semantics::vary::{Selecting, Variant};
 
 /// One or more objects, newest first.
 #[derive(Clone, Debug)]
@@ -48,11 +48,7 @@ impl Shelf {
     pub(super) fn with(&self, object: Arc<Object>, max: usize, bytes_max: u64) -> Self {
         let new = object.variant().clone();
         let mut bytes = object.weight_bytes() as u64;
-        let is_replaced = |old: &Object| match new.names() {
-            [] => old.variant().has_facet_of(&new),
-            _ => *old.variant() == new,
-        };
-        let others = self.objects().iter().filter(|old| !is_replaced(old));
+        let others = self.objects().iter().filter(|old| !replaces(&new, old));
         let (alike, unlike): (Vec<_>, Vec<_>) =
             others.partition(|old| old.variant().has_content() == new.has_content());
         let kept = alike.into_iter().take(max.saturating_sub(1));
@@ -82,6 +78,16 @@ impl Shelf {
         (!left.is_empty()).then(|| Self::from_objects(left))
     }
 
+    /// The shelf without what `object` would replace; `None` when nothing is left.
+    pub(super) fn without_replaced_by(&self, object: &Object) -> Option<Self> {
+        let others = self.objects().iter();
+        let left: Vec<_> = others
+            .filter(|old| !replaces(object.variant(), old))
+            .cloned()
+            .collect();
+        (!left.is_empty()).then(|| Self::from_objects(left))
+    }
+
     /// The same objects, all stale from `now` on.
     pub(super) fn expired(&self, now: SystemTime) -> Self {
         let stale = self
@@ -105,5 +111,13 @@ impl Shelf {
             return Self::One(only);
         }
         Self::Many(objects.into())
+    }
+}
+
+/// Whether an object of the variant `new` answers all requests that `old` answers.
+fn replaces(new: &Variant, old: &Object) -> bool {
+    match new.names() {
+        [] => old.variant().has_facet_of(new),
+        _ => old.variant() == new,
     }
 }
