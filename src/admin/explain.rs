@@ -149,7 +149,7 @@ fn variant(object: &Arc<Object>, now: SystemTime) -> Value {
         "ttl": term.ttl_secs(now),
         "grace": term.windows().while_revalidate().as_secs(),
         "stale_if_error": term.windows().if_error().as_secs(),
-        "keep": term.windows().keep().as_secs(),
+        "keep": term.windows().kept().as_secs(),
         "always_validate": term.always_validate(),
         "must_revalidate": term.must_revalidate(),
         "ttl_by_route": term.is_overridden(),

@@ -139,7 +139,7 @@ fn write_variant(
         "            then grace {} s, stale if error {} s, keep {} s",
         windows.while_revalidate().as_secs(),
         windows.if_error().as_secs(),
-        windows.keep().as_secs(),
+        windows.kept().as_secs(),
     )?;
     for (name, value) in object.variant().chosen() {
         let value = value.map_or("absent".to_owned(), |value| format!("\"{}\"", lossy(value)));

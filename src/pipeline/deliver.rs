@@ -78,8 +78,11 @@ pub(super) enum Excuse {
     Accepted,
     /// Its origin cannot be reached.
     Sick,
-    /// Its origin was asked and failed, perhaps with this status.
-    Failed(Option<StatusCode>),
+    /// Its origin was asked, for the reason `fwd`, and failed, perhaps with this status.
+    Failed {
+        fwd: Fwd,
+        status: Option<StatusCode>,
+    },
 }
 
 // === impl Deliver ===
@@ -282,7 +285,7 @@ impl How {
     fn is_hit(&self) -> bool {
         match self {
             Self::Hit => true,
-            Self::Stale(excuse) => !matches!(excuse, Excuse::Failed(_)),
+            Self::Stale(excuse) => !matches!(excuse, Excuse::Failed { .. }),
             _ => false,
         }
     }
@@ -364,8 +367,11 @@ impl Excuse {
     pub(super) fn over(self, status: CacheStatus) -> CacheStatus {
         match self {
             Self::Grace | Self::Accepted | Self::Sick => status,
-            Self::Failed(fwd_status) => CacheStatus {
-                fwd: Some(Fwd::Stale),
+            Self::Failed {
+                fwd,
+                status: fwd_status,
+            } => CacheStatus {
+                fwd: Some(fwd),
                 fwd_status,
                 ..status
             },
@@ -382,7 +388,7 @@ impl Excuse {
         match self {
             Self::Grace => "stale-while-revalidate",
             Self::Accepted => "max-stale",
-            Self::Sick | Self::Failed(_) => "stale-if-error",
+            Self::Sick | Self::Failed { .. } => "stale-if-error",
         }
     }
 }

@@ -172,9 +172,13 @@ impl Lookup {
             true if is_fresh(&object, now) && fwd != Fwd::Request => {
                 self.deliver(object, How::Collapsed { fwd })
             }
-            true if is_fresh(&object, now) || object.term().stands_in(now) => {
-                self.deliver(object, How::Stale(Excuse::Failed(failure.origin_status)))
-            }
+            true if is_fresh(&object, now) || object.term().stands_in(now) => self.deliver(
+                object,
+                How::Stale(Excuse::Failed {
+                    fwd,
+                    status: failure.origin_status,
+                }),
+            ),
             _ => Step::Synth(Synth::failure(self.exchange, failure, fwd)),
         }
     }

@@ -183,7 +183,10 @@ impl Pass {
     }
 
     fn stand_in(self, status: Option<StatusCode>) -> Step {
-        let how = How::Stale(Excuse::Failed(status));
+        let how = How::Stale(Excuse::Failed {
+            fwd: Fwd::Stale,
+            status,
+        });
         match self.stored {
             Some(object) => Step::Deliver(Deliver::stored(self.exchange, self.route, object, how)),
             // Whoever calls this has seen that there is one.

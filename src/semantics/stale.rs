@@ -92,9 +92,14 @@ impl Windows {
         Duration::from_secs(secs.into())
     }
 
+    /// Keep: how long it is something to be validated, when it may no longer be served.
+    pub fn kept(&self) -> Duration {
+        Duration::from_secs(self.keep_secs.into())
+    }
+
     /// Until when it is worth keeping: an object lives for its lifetime, grace and keep.
     pub fn keep(&self) -> Duration {
-        self.if_error() + Duration::from_secs(self.keep_secs.into())
+        self.if_error() + self.kept()
     }
 }
 
