@@ -66,7 +66,7 @@ impl RawCacheKey {
 /// Whether a field says where a request came from or goes to: the client's own is not believed.
 fn is_of_proxy(name: &HeaderName) -> bool {
     name.as_str().starts_with("x-forwarded-")
-        || headers::STEERING.contains(&name.as_str())
+        || headers::STEERING.contains(name)
         || [header::FORWARDED, header::VIA].contains(name)
         || name == "x-real-ip"
 }

@@ -29,7 +29,7 @@ pub(super) struct Errand {
     pub(super) request: Request<Bytes>,
     pub(super) filing: Filing,
     /// Where the answer is to be kept in slices.
-    pub(super) slicing: Option<Slicing>,
+    pub(super) slicing: Option<Box<Slicing>>,
     /// Among the route's requests that are under way, if one was free.
     place: Option<Place>,
     /// To the client that leads. Those who follow, and later hits, get no interim responses.
@@ -107,7 +107,7 @@ impl Errand {
             arrival.response = place.hold(arrival.response);
             arrival
         });
-        let first = self.slicing.and_then(Slicing::into_first);
+        let first = self.slicing.and_then(|slicing| slicing.into_first());
         let arrived = match (answer, first) {
             (Ok(arrival), Some(first)) => self.filing.keep_slice(first, arrival),
             (Ok(arrival), None) => self.filing.settle(arrival),

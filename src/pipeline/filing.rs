@@ -44,7 +44,7 @@ pub(super) struct Filing {
     facet: Facet,
     pub(super) rules: Arc<Rules>,
     /// The URI's own key, where a response may say which URIs are one with it.
-    own: Option<KeyBuf>,
+    own: Option<Box<KeyBuf>>,
     pub(super) stale: Option<Arc<Object>>,
     /// The client has asked that nothing of this be stored, and is obeyed.
     pub(super) refused: bool,
@@ -95,7 +95,9 @@ impl Filing {
             asked: lookup.exchange.request.headers.clone(),
             facet: lookup.facet.clone(),
             rules: Arc::clone(&caching.rules),
-            own: caching.no_vary_search.then(|| lookup.own_key().clone()),
+            own: caching
+                .no_vary_search
+                .then(|| Box::new(lookup.own_key().clone())),
             stale,
             refused: lookup.asker().forbids_storing(),
         }
@@ -119,7 +121,7 @@ impl Filing {
             asked,
             facet,
             rules: Arc::new(rules),
-            own: caching.no_vary_search.then(|| key.clone()),
+            own: caching.no_vary_search.then(|| Box::new(key.clone())),
             stale: None,
             refused: false,
         }

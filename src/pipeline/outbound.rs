@@ -120,7 +120,7 @@ fn is_claim(name: &HeaderName) -> bool {
 /// Makes a request ask for what its key says, wholly and unconditionally.
 pub(super) fn for_storing(fields: &mut HeaderMap) {
     conditional::strip(fields);
-    for name in headers::STEERING {
+    for name in &headers::STEERING {
         fields.remove(name);
     }
 }
@@ -129,7 +129,7 @@ pub(super) fn for_storing(fields: &mut HeaderMap) {
 pub(super) fn is_steered(fields: &HeaderMap) -> bool {
     headers::STEERING
         .iter()
-        .any(|name| fields.contains_key(*name))
+        .any(|name| fields.contains_key(name))
 }
 
 /// Whether the origin chose by something that we wrote and that the key does not hold: then the

@@ -86,7 +86,7 @@ impl Slicing {
         lookup: &Lookup,
         stale: Option<&Object>,
         request: &mut HeaderMap,
-    ) -> Option<Self> {
+    ) -> Option<Box<Self>> {
         let OnRange::Slice { slice_bytes } = lookup.caching().on_range else {
             return None;
         };
@@ -108,7 +108,7 @@ impl Slicing {
             return None;
         }
         range::ask(request, slicing.range());
-        Some(slicing)
+        Some(Box::new(slicing))
     }
 
     /// What of an answer is the first slice, if it is one.

@@ -17,16 +17,16 @@ pub(super) const PSEUDONYM: &str = "copal";
 
 /// Fields by which frameworks let a request ask for something else than its URL and method say.
 /// The key does not hold them, so on the way to the store they would poison it.
-pub const STEERING: [&str; 9] = [
-    "x-original-url",
-    "x-rewrite-url",
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-    "x-host",
-    "x-original-host",
-    "x-wap-profile",
-    "front-end-https",
+pub static STEERING: [HeaderName; 9] = [
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+    HeaderName::from_static("x-host"),
+    HeaderName::from_static("x-original-host"),
+    HeaderName::from_static("x-wap-profile"),
+    HeaderName::from_static("front-end-https"),
 ];
 
 /// Other methods that are registered as safe.
