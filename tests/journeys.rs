@@ -40,6 +40,7 @@ mod journeys {
     mod malformed;
     mod origin_faults;
     mod origin_pool;
+    mod origin_tls;
     mod requests;
     mod trailers;
 

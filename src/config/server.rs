@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::host;
 use super::report::{Given, Report};
 use super::text_or::TextOr;
+use super::tls;
 use super::units::{self, Count};
 
 const WEIGHTS: RangeInclusive<usize> = 1..=256;
@@ -27,12 +28,14 @@ pub struct Server {
     pub backup: bool,
 }
 
-/// The address of one server, `http://host:port`.
+/// The address of one server: `http://host:port` or `https://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServerUrl {
+    /// Whether it is spoken to through TLS.
+    pub tls: bool,
     /// A name or an IP address, in lower case and without brackets.
     pub host: Arc<str>,
-    /// 80 where none was written.
+    /// 80 where none was written, or 443 with TLS.
     pub port: u16,
 }
 
@@ -64,17 +67,15 @@ impl ServerUrl {
         let (scheme, rest) = url
             .split_once("://")
             .ok_or_else(|| format!("is not a URL; write \"http://{url}\""))?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" => {}
-            "https" => {
-                return Err(
-                    "https origins need TLS, which this version does not speak; \
-                            write \"http://…\" or put a TLS client between"
-                        .to_owned(),
-                );
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" => true,
+            _ => {
+                return Err(format!(
+                    "unknown scheme `{scheme}`; write \"http://…\" or \"https://…\""
+                ));
             }
-            _ => return Err(format!("unknown scheme `{scheme}`; write \"http://…\"")),
-        }
+        };
         if rest.contains('@') {
             return Err("has user information, which is not sent; leave out all up to `@`".into());
         }
@@ -84,17 +85,23 @@ impl ServerUrl {
             return Err("has a path or a query; leave it out, paths are for routes".to_owned());
         }
         let (host, port) = host::parse_with_port(authority)?;
-        let host = host.trim_start_matches('[').trim_end_matches(']').into();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if tls {
+            tls::server_name(host)?;
+        }
         Ok(Self {
-            host,
-            port: port.unwrap_or(80),
+            tls,
+            host: host.into(),
+            // RFC 9110 §4.2.1 and §4.2.2: the default ports.
+            port: port.unwrap_or(if tls { 443 } else { 80 }),
         })
     }
 }
 
 impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority())
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.authority())
     }
 }
 
@@ -108,8 +115,9 @@ pub(super) fn resolve(list: &Spanned<Vec<Spanned<RawServer>>>, report: &mut Repo
         let Some(server) = resolve_one(raw, report) else {
             continue;
         };
-        if servers.iter().any(|it| it.url == server.url) {
-            let text = format!("{} is in this list already; remove one", server.url);
+        let authority = server.url.authority();
+        if servers.iter().any(|it| it.url.authority() == authority) {
+            let text = format!("{authority} is in this list already; remove one");
             report.at(raw.span(), text);
         } else {
             servers.push(server);
@@ -168,7 +176,10 @@ mod tests {
             ("http://[::1]:8081", Some("[::1]:8081")),
             ("http://[::1]", Some("[::1]:80")),
             ("127.0.0.1:8081", None),
-            ("https://a", None),
+            ("https://a", Some("a:443")),
+            ("HTTPS://[::1]:8443/", Some("[::1]:8443")),
+            ("https://a:80", Some("a:80")),
+            ("https://", None),
             ("ftp://a", None),
             ("unix:///run/app.sock", None),
             ("http://", None),

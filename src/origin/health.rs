@@ -52,9 +52,9 @@ impl Pool {
         };
         let mut tasks = self.probes.tasks.lock();
         for (index, peer) in self.peers.iter().enumerate() {
+            let port = health.port;
             let target = Target {
-                host: Arc::clone(&peer.host),
-                port: health.port.unwrap_or(peer.port),
+                dial: port.map_or_else(|| peer.dial.clone(), |port| peer.dial.at_port(port)),
                 host_field: self.host_field(peer.authority()),
             };
             tasks.spawn(watch(

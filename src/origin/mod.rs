@@ -6,6 +6,7 @@
 mod balance;
 mod budget;
 mod connect;
+mod dial;
 mod error;
 mod health;
 mod hint;
@@ -20,6 +21,7 @@ mod sickness;
 mod standing;
 mod stats;
 mod sticky;
+mod tls;
 mod triage;
 mod vitals;
 
@@ -39,6 +41,7 @@ pub use registry::Registry;
 pub use standing::{State, Verdict};
 pub use stats::ServerStats;
 pub use sticky::Belongs;
+pub use tls::BadTls;
 
 use crate::body::{Body, Progress};
 use crate::clock;
@@ -46,12 +49,14 @@ use crate::config;
 use balance::{Balance, Choice, Crowd, Seat};
 use budget::Budget;
 use connect::{Lease, Unsent};
+use dial::Dial;
 use health::Probes;
 use hint::Common;
 use peer::Peer;
 use retry::{Spare, TRIES_MAX};
 use sickness::Sickness;
 use sticky::Sticky;
+use tls::Terms;
 use triage::Triage;
 use vitals::Vitals;
 
@@ -91,11 +96,8 @@ pub struct Answer {
 impl Pool {
     /// A pool without connections; servers are resolved and connected to when needed.
     /// What is known of them comes along, in their order.
-    fn new(config: &config::Origin, vitals: Vec<Arc<Vitals>>) -> Arc<Self> {
-        let servers = config.servers.iter().zip(vitals);
-        let peers: Vec<_> = servers
-            .map(|(server, vitals)| Peer::new(&server.url, config, vitals))
-            .collect();
+    fn new(config: &config::Origin, vitals: Vec<Arc<Vitals>>) -> Result<Arc<Self>, BadTls> {
+        let peers = peers(config, vitals)?;
         let seats = peers
             .iter()
             .map(|peer| Seat::new(peer.authority(), Arc::clone(&peer.vitals.load)));
@@ -121,7 +123,7 @@ impl Pool {
             sickness: Sickness::default(),
         };
         pool.learn(|| ());
-        Arc::new(pool)
+        Ok(Arc::new(pool))
     }
 
     /// The origin's name in the configuration.
@@ -377,6 +379,16 @@ impl Pool {
         }
         Ok(())
     }
+}
+
+/// The servers of an origin, each with what is known of it.
+fn peers(config: &config::Origin, vitals: Vec<Arc<Vitals>>) -> Result<Vec<Arc<Peer>>, BadTls> {
+    let terms = Terms::of(config)?;
+    let peer = |(server, vitals): (&config::OriginServer, _)| {
+        let dial = Dial::new(&server.url, config, terms.as_ref())?;
+        Ok(Peer::new(dial, config, vitals))
+    };
+    config.servers.iter().zip(vitals).map(peer).collect()
 }
 
 /// A list of equal lengths becomes one, any other is refused (RFC 9110 §8.6): what goes on to the

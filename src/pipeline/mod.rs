@@ -37,8 +37,8 @@ pub use route::BadPath;
 pub use synth::Refusal;
 
 use crate::config::Config;
+use crate::origin::{BadTls, Pool, Registry};
 pub use crate::origin::{Interim, Sink};
-use crate::origin::{Pool, Registry};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use route::Routes;
@@ -53,6 +53,16 @@ pub struct Site {
     target_bytes_max: usize,
 }
 
+/// A configuration that cannot become a site.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum BadSite {
+    /// A path of a route.
+    Path(#[from] BadPath),
+    /// The TLS of an origin.
+    Tls(#[from] BadTls),
+}
+
 /// The site in force. Requests under way keep the one they began with.
 pub struct Current(ArcSwap<Site>);
 
@@ -61,17 +71,20 @@ pub struct Current(ArcSwap<Site>);
 impl Site {
     /// Compiles the configuration's sites over a store, telemetry and knowledge of servers that
     /// outlive them.
+    ///
+    /// # Errors
+    /// What was not taken, although the configuration was checked.
     pub fn build(
         config: &Config,
         store: Arc<Store>,
         telemetry: Arc<Telemetry>,
         servers: &Registry,
-    ) -> Result<Self, BadPath> {
+    ) -> Result<Self, BadSite> {
         let pools: BTreeMap<_, _> = config
             .origins
             .iter()
-            .map(|(name, origin)| (Arc::clone(name), servers.pool(origin)))
-            .collect();
+            .map(|(name, origin)| Ok((Arc::clone(name), servers.pool(origin)?)))
+            .collect::<Result<_, BadTls>>()?;
         let routes = Routes::build(&config.sites, |name| pools.get(name).cloned())?;
         let purge_from = config.server.purge_from.clone();
         let target_bytes_max = config.server.target_bytes_max;

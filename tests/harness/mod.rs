@@ -6,6 +6,7 @@ mod client;
 mod http2;
 mod origin;
 mod proxy;
+mod tls;
 mod wire;
 
 use std::env;
@@ -22,6 +23,7 @@ pub use client::{Client, Response, responses};
 pub use http2::Http2;
 pub use origin::{Connection, Origin, Reserved};
 pub use proxy::{Proxy, Setup, command};
+pub use tls::{Authority, Handshake, Issued, TlsDoor};
 pub use wire::End;
 
 /// Names and values, in the order in which they are sent.
