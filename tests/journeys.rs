@@ -41,6 +41,7 @@ mod journeys {
     mod origin_faults;
     mod origin_pool;
     mod origin_tls;
+    mod origin_unix;
     mod requests;
     mod trailers;
 

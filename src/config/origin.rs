@@ -155,7 +155,7 @@ impl RawOrigin {
 
     /// Without the table, whatever the system trusts is trusted.
     fn resolve_tls(&self, servers: &[Server], place: Place, report: &mut Report) -> Option<Tls> {
-        let is_used = servers.iter().any(|it| it.url.tls);
+        let is_used = servers.iter().any(|it| it.url.is_tls());
         match &self.tls {
             Some(tls) if is_used || servers.is_empty() => {
                 Some(tls.get_ref().resolve(tls.span(), report))

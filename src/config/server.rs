@@ -17,6 +17,9 @@ use super::units::{self, Count};
 
 const WEIGHTS: RangeInclusive<usize> = 1..=256;
 
+/// What fits into a `sockaddr_un` with the NUL behind it (unix(7)).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
 /// One server of an origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
@@ -28,15 +31,20 @@ pub struct Server {
     pub backup: bool,
 }
 
-/// The address of one server: `http://host:port` or `https://host:port`.
+/// The address of one server: `http://host:port`, `https://host:port` or `unix:/path`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ServerUrl {
-    /// Whether it is spoken to through TLS.
-    pub tls: bool,
-    /// A name or an IP address, in lower case and without brackets.
-    pub host: Arc<str>,
-    /// 80 where none was written, or 443 with TLS.
-    pub port: u16,
+pub enum ServerUrl {
+    /// By TCP.
+    Tcp {
+        /// Whether it is spoken to through TLS.
+        tls: bool,
+        /// A name or an IP address, in lower case and without brackets.
+        host: Arc<str>,
+        /// 80 where none was written, or 443 with TLS.
+        port: u16,
+    },
+    /// By a Unix socket, of which this is the absolute path.
+    Unix(Arc<str>),
 }
 
 /// A server as written: its URL, or a table.
@@ -54,16 +62,24 @@ pub(super) struct RawServerTable {
 // === impl ServerUrl ===
 
 impl ServerUrl {
-    /// `host:port`, the port always written, an IPv6 address in brackets.
+    /// `host:port`, the port always written, an IPv6 address in brackets; or `unix:/path`.
     pub fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
+        match self {
+            Self::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Tcp { host, port, .. } => format!("{host}:{port}"),
+            Self::Unix(path) => format!("unix:{path}"),
         }
     }
 
+    /// Whether it is spoken to through TLS.
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tcp { tls: true, .. })
+    }
+
     fn parse(url: &str) -> Result<Self, String> {
+        if let Some(path) = url.strip_prefix("unix:") {
+            return parse_path(path).map(Self::Unix);
+        }
         let (scheme, rest) = url
             .split_once("://")
             .ok_or_else(|| format!("is not a URL; write \"http://{url}\""))?;
@@ -89,7 +105,7 @@ impl ServerUrl {
         if tls {
             tls::server_name(host)?;
         }
-        Ok(Self {
+        Ok(Self::Tcp {
             tls,
             host: host.into(),
             // RFC 9110 §4.2.1 and §4.2.2: the default ports.
@@ -100,9 +116,22 @@ impl ServerUrl {
 
 impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}", self.authority())
+        match self {
+            Self::Tcp { tls: true, .. } => write!(f, "https://{}", self.authority()),
+            Self::Tcp { tls: false, .. } => write!(f, "http://{}", self.authority()),
+            Self::Unix(_) => f.write_str(&self.authority()),
+        }
     }
+}
+
+fn parse_path(path: &str) -> Result<Arc<str>, String> {
+    if !path.starts_with('/') || path.starts_with("//") {
+        return Err("is not an absolute path; write \"unix:/run/app.sock\"".to_owned());
+    }
+    if path.len() > SOCKET_PATH_BYTES_MAX || path.contains(char::is_control) {
+        return Err("is not the path of a socket, which has 107 bytes at most".to_owned());
+    }
+    Ok(path.into())
 }
 
 /// The servers of a list, each once and without those complained of.
@@ -181,7 +210,10 @@ mod tests {
             ("https://a:80", Some("a:80")),
             ("https://", None),
             ("ftp://a", None),
+            ("unix:/run/app.sock", Some("unix:/run/app.sock")),
             ("unix:///run/app.sock", None),
+            ("unix:app.sock", None),
+            ("unix:", None),
             ("http://", None),
             ("http:///", None),
             ("http://user@a", None),

@@ -1,4 +1,5 @@
-//! The way to a server: its addresses one after the other, then TLS where it speaks that.
+//! The way to a server: its addresses one after the other, then TLS where it speaks that, or the
+//! socket in its file system.
 //!
 //! Not what is said on the connection, which is `connect.rs`'s for requests and `probe.rs`'s for
 //! probes.
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::error::{Error, Kind, Phase, Retry};
@@ -20,10 +21,13 @@ const ADDRESSES_MAX: usize = 8;
 
 /// The way to one server.
 #[derive(Clone, Debug)]
-pub(super) struct Dial {
-    host: Arc<str>,
-    port: u16,
-    tls: Option<Tls>,
+pub(super) enum Dial {
+    Tcp {
+        host: Arc<str>,
+        port: u16,
+        tls: Option<Tls>,
+    },
+    Unix(Arc<str>),
 }
 
 /// A connection, whatever it is made of.
@@ -43,22 +47,34 @@ impl Dial {
         origin: &config::Origin,
         terms: Option<&Terms>,
     ) -> Result<Self, BadTls> {
-        let terms = terms.filter(|_| server.tls);
-        Ok(Self {
-            host: Arc::clone(&server.host),
-            port: server.port,
-            tls: terms
-                .map(|terms| terms.with(origin, &server.host))
-                .transpose()?,
+        let (tls, host, port) = match server {
+            config::ServerUrl::Tcp { tls, host, port } => (*tls, host, *port),
+            config::ServerUrl::Unix(path) => return Ok(Self::Unix(Arc::clone(path))),
+        };
+        let terms = terms.filter(|_| tls);
+        let tls = terms.map(|terms| terms.with(origin, host)).transpose()?;
+        Ok(Self::Tcp {
+            host: Arc::clone(host),
+            port,
+            tls,
         })
     }
 
-    /// The same by another port.
+    /// The same by another port, if it has ports.
     pub(super) fn at_port(&self, port: u16) -> Self {
-        Self {
-            port,
-            ..self.clone()
+        match self {
+            Self::Tcp { host, tls, .. } => Self::Tcp {
+                host: Arc::clone(host),
+                port,
+                tls: tls.clone(),
+            },
+            Self::Unix(_) => self.clone(),
         }
+    }
+
+    /// Whether there is a host that a Host field could name.
+    pub(super) fn has_host(&self) -> bool {
+        matches!(self, Self::Tcp { .. })
     }
 
     /// Connects, and shakes hands if the server speaks TLS, within `patience` for both.
@@ -76,8 +92,12 @@ impl Dial {
         patience: Duration,
         protocol: Protocol,
     ) -> Result<Stream, Error> {
-        let stream = connect(&self.host, self.port, patience).await?;
-        let Some(tls) = &self.tls else {
+        let (host, port, tls) = match self {
+            Self::Tcp { host, port, tls } => (host, *port, tls),
+            Self::Unix(path) => return connect_unix(path).await,
+        };
+        let stream = connect(host, port, patience).await?;
+        let Some(tls) = tls else {
             return Ok(Box::new(stream));
         };
         match tls.shake_hands(stream, protocol).await {
@@ -109,6 +129,14 @@ async fn connect(host: &str, port: u16, patience: Duration) -> Result<TcpStream,
         }
     }
     Err(last)
+}
+
+async fn connect_unix(path: &str) -> Result<Stream, Error> {
+    match UnixStream::connect(path).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        // There is nobody who could have been asked.
+        Err(error) => Err(failed(Kind::Refused).because(error)),
+    }
 }
 
 fn failed(kind: Kind) -> Error {

@@ -87,7 +87,7 @@ pub struct Pool {
 pub struct Answer {
     /// Head as the origin sent it, without framing fields; body as it arrives.
     pub response: Response<Body>,
-    /// `host:port` of the server.
+    /// `host:port` of the server, or `unix:/path`.
     pub server: Arc<str>,
 }
 

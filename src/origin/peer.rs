@@ -63,7 +63,7 @@ impl Peer {
         })
     }
 
-    /// `host:port`, for the log.
+    /// `host:port`, or `unix:/path`, for the log.
     pub(super) fn authority(&self) -> &Arc<str> {
         &self.vitals.authority
     }

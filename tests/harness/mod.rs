@@ -7,6 +7,7 @@ mod http2;
 mod origin;
 mod proxy;
 mod tls;
+mod unix;
 mod wire;
 
 use std::env;
@@ -24,6 +25,7 @@ pub use http2::Http2;
 pub use origin::{Connection, Origin, Reserved};
 pub use proxy::{Proxy, Setup, command};
 pub use tls::{Authority, Handshake, Issued, TlsDoor};
+pub use unix::UnixDoor;
 pub use wire::End;
 
 /// Names and values, in the order in which they are sent.
