@@ -34,6 +34,7 @@ mod journeys {
 
     mod balancing;
     mod expect;
+    mod forwarded;
     mod health;
     mod interim;
     mod limits;

@@ -2,7 +2,7 @@
 //!
 //! Sites, routes, origins and caching rules are swapped; store, counters and connections go on.
 //! What is bound or sized at the start (`listen`, `admin`, `store`, `log`, and `server` but for
-//! `purge_from` and `target_bytes_max`) needs a restart, and the log says so. Pooled connections to
+//! `purge_from`, `trusted_proxies`, `forwarded` and `target_bytes_max`) needs a restart, and the log says so. Pooled connections to
 //! origins are made anew; what is known of their servers goes on.
 
 use std::path::PathBuf;
@@ -76,6 +76,9 @@ impl Reload {
         let old = &self.started_with;
         let mut server = old.server.clone();
         server.purge_from.clone_from(&new.server.purge_from);
+        let trusted = &new.server.trusted_proxies;
+        server.trusted_proxies.clone_from(trusted);
+        server.forwarded = new.server.forwarded;
         server.target_bytes_max = new.server.target_bytes_max;
         [
             ("listen", old.listen != new.listen),

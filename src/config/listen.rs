@@ -13,6 +13,7 @@ use toml::Spanned;
 use super::report::{Given, Report};
 use super::table::Written;
 use super::units::{self, Count, KIB, MIB, Period, Size};
+use crate::semantics::forwarded::Dialect;
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1 << 24;
 /// hyper reads into a buffer of at least 8 KiB.
@@ -74,6 +75,10 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// Networks whose clients may send PURGE and SOFTPURGE; with none, these are unknown methods.
     pub purge_from: Vec<IpNet>,
+    /// Networks of proxies that are believed when they say whose a request is.
+    pub trusted_proxies: Vec<IpNet>,
+    /// In which words they say it, and we say it to origins.
+    pub forwarded: Dialect,
 }
 
 /// One `[[listen]]` as written.
@@ -99,6 +104,20 @@ pub(super) struct RawServer {
     body_bytes_max: Given<Size>,
     drain_timeout: Given<Period>,
     purge_from: Vec<Spanned<String>>,
+    trusted_proxies: Vec<Spanned<String>>,
+    forwarded: RawDialect,
+}
+
+/// `forwarded` as written.
+#[derive(Clone, Copy, Default, Deserialize)]
+enum RawDialect {
+    #[default]
+    #[serde(rename = "x-forwarded")]
+    XForwarded,
+    #[serde(rename = "rfc7239")]
+    Rfc7239,
+    #[serde(rename = "both")]
+    Both,
 }
 
 // === impl RawListen ===
@@ -158,7 +177,13 @@ impl RawServer {
             )),
             body_bytes_max: units::bytes(&self.body_bytes_max, 1 << 30, 0..=u64::MAX, report),
             drain_timeout: units::period(&self.drain_timeout, Duration::from_secs(30)),
-            purge_from: self.networks(report),
+            purge_from: networks(&self.purge_from, report),
+            trusted_proxies: networks(&self.trusted_proxies, report),
+            forwarded: match self.forwarded {
+                RawDialect::XForwarded => Dialect::XForwarded,
+                RawDialect::Rfc7239 => Dialect::Rfc7239,
+                RawDialect::Both => Dialect::Both,
+            },
         };
         self.check_target_fits(&server, report);
         server
@@ -173,17 +198,17 @@ impl RawServer {
             report.at(target.span(), text);
         }
     }
+}
 
-    fn networks(&self, report: &mut Report) -> Vec<IpNet> {
-        let mut networks = Vec::new();
-        for text in &self.purge_from {
-            match parse_network(text.get_ref()) {
-                Ok(network) => networks.push(network),
-                Err(complaint) => report.at(text.span(), complaint),
-            }
+fn networks(list: &[Spanned<String>], report: &mut Report) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for text in list {
+        match parse_network(text.get_ref()) {
+            Ok(network) => networks.push(network),
+            Err(complaint) => report.at(text.span(), complaint),
         }
-        networks
     }
+    networks
 }
 
 /// `usize` for limits that are checked to be far below its end.

@@ -16,6 +16,7 @@ mod outbound;
 mod page;
 mod partial;
 mod pass;
+mod provenance;
 mod purge;
 mod query;
 mod receive;
@@ -41,6 +42,7 @@ use crate::origin::{BadTls, Pool, Registry};
 pub use crate::origin::{Interim, Sink};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
+use provenance::Provenance;
 use route::Routes;
 
 /// Routes, origins, store and telemetry: all that the steps work with.
@@ -49,6 +51,7 @@ pub struct Site {
     pools: BTreeMap<Arc<str>, Arc<Pool>>,
     store: Arc<Store>,
     telemetry: Arc<Telemetry>,
+    provenance: Provenance,
     purge_from: Vec<IpNet>,
     target_bytes_max: usize,
 }
@@ -86,6 +89,7 @@ impl Site {
             .map(|(name, origin)| Ok((Arc::clone(name), servers.pool(origin)?)))
             .collect::<Result<_, BadTls>>()?;
         let routes = Routes::build(&config.sites, |name| pools.get(name).cloned())?;
+        let provenance = Provenance::new(&config.server);
         let purge_from = config.server.purge_from.clone();
         let target_bytes_max = config.server.target_bytes_max;
         Ok(Self {
@@ -93,6 +97,7 @@ impl Site {
             pools,
             store,
             telemetry,
+            provenance,
             purge_from,
             target_bytes_max,
         })
