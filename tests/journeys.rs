@@ -35,6 +35,7 @@ mod journeys {
 
     mod balancing;
     mod expect;
+    mod forwarded;
     mod health;
     mod interim;
     mod limiting;
@@ -42,6 +43,8 @@ mod journeys {
     mod malformed;
     mod origin_faults;
     mod origin_pool;
+    mod origin_tls;
+    mod origin_unix;
     mod requests;
     mod trailers;
 

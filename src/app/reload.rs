@@ -2,9 +2,9 @@
 //!
 //! Sites, routes, origins and caching rules are swapped; store, counters and connections go on.
 //! What is bound or sized at the start (`listen`, `admin`, `store`, `log`, and `server` but for
-//! `purge_from`, `target_bytes_max` and `limit`) needs a restart, and the log says so. Limits whose
-//! tables stay as they were keep their buckets. Pooled connections to origins are made anew; what
-//! is known of their servers goes on.
+//! `purge_from`, `trusted_proxies`, `forwarded`, `target_bytes_max` and `limit`) needs a restart, and
+//! the log says so. Limits whose tables stay as they were keep their buckets. Pooled connections to
+//! origins are made anew; what is known of their servers goes on.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -78,6 +78,9 @@ impl Reload {
         let old = &self.started_with;
         let mut server = old.server.clone();
         server.purge_from.clone_from(&new.server.purge_from);
+        let trusted = &new.server.trusted_proxies;
+        server.trusted_proxies.clone_from(trusted);
+        server.forwarded = new.server.forwarded;
         server.target_bytes_max = new.server.target_bytes_max;
         server.limits.clone_from(&new.server.limits);
         [

@@ -58,7 +58,7 @@ pub enum Question {
     },
     /// That a connection is accepted.
     Tcp,
-    /// `grpc.health.v1.Health/Check` of the server as a whole, by HTTP/2 without TLS.
+    /// `grpc.health.v1.Health/Check` of the server as a whole, by HTTP/2.
     Grpc,
 }
 

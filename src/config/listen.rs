@@ -15,6 +15,7 @@ use super::limit;
 use super::report::{Given, Report};
 use super::table::Written;
 use super::units::{self, Count, KIB, MIB, Period, Size};
+use crate::semantics::forwarded::Dialect;
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1 << 24;
 const CONNECTIONS_PER_CLIENT: RangeInclusive<usize> = 0..=1 << 24;
@@ -82,6 +83,10 @@ pub struct Server {
     pub purge_from: Vec<IpNet>,
     /// Names of the limits that hold for every request.
     pub limits: Vec<Arc<str>>,
+    /// Networks of proxies that are believed when they say whose a request is.
+    pub trusted_proxies: Vec<IpNet>,
+    /// In which words they say it, and we say it to origins.
+    pub forwarded: Dialect,
 }
 
 /// One `[[listen]]` as written.
@@ -109,6 +114,20 @@ pub(super) struct RawServer {
     drain_timeout: Given<Period>,
     purge_from: Vec<Spanned<String>>,
     pub(super) limit: Vec<Spanned<String>>,
+    trusted_proxies: Vec<Spanned<String>>,
+    forwarded: RawDialect,
+}
+
+/// `forwarded` as written.
+#[derive(Clone, Copy, Default, Deserialize)]
+enum RawDialect {
+    #[default]
+    #[serde(rename = "x-forwarded")]
+    XForwarded,
+    #[serde(rename = "rfc7239")]
+    Rfc7239,
+    #[serde(rename = "both")]
+    Both,
 }
 
 // === impl RawListen ===
@@ -176,6 +195,12 @@ impl RawServer {
             drain_timeout: units::period(&self.drain_timeout, Duration::from_secs(30)),
             purge_from: networks(&self.purge_from, report),
             limits: limit::names(&self.limit),
+            trusted_proxies: networks(&self.trusted_proxies, report),
+            forwarded: match self.forwarded {
+                RawDialect::XForwarded => Dialect::XForwarded,
+                RawDialect::Rfc7239 => Dialect::Rfc7239,
+                RawDialect::Both => Dialect::Both,
+            },
         };
         self.check_target_fits(&server, report);
         server

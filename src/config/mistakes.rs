@@ -491,10 +491,8 @@ servers = []",
     ),
     (
         r#"[origins.b]
-servers = ["https://a"]"#,
-        &[
-            r#"2: origins.b.servers[0]: https origins need TLS, which this version does not speak; write "http://…" or put a TLS client between"#,
-        ],
+servers = ["ftp://a"]"#,
+        &[r#"2: origins.b.servers[0]: unknown scheme `ftp`; write "http://…" or "https://…""#],
     ),
     (
         r#"[origins.b]
@@ -508,13 +506,13 @@ servers = ["http://a/b", "http://u@a", "http://a:x", "ftp://a"]"#,
             "2: origins.b.servers[0]: has a path or a query; leave it out, paths are for routes",
             "2: origins.b.servers[1]: has user information, which is not sent; leave out all up to `@`",
             "2: origins.b.servers[2]: the port must be a number from 1 to 65535",
-            r#"2: origins.b.servers[3]: unknown scheme `ftp`; write "http://…""#,
+            r#"2: origins.b.servers[3]: unknown scheme `ftp`; write "http://…" or "https://…""#,
         ],
     ),
     (
         r#"[origins.b]
 servers = ["http://a", "http://A:80"]"#,
-        &["2: origins.b.servers[1]: http://a:80 is in this list already; remove one"],
+        &["2: origins.b.servers[1]: a:80 is in this list already; remove one"],
     ),
     (
         r#"[origins.b]
@@ -553,9 +551,9 @@ servers = [5]",
     ),
     (
         r#"[origins.b]
-servers = [{ url = "https://a", weight = 2 }, { weight = 300, backup = true }]"#,
+servers = [{ url = "ftp://a", weight = 2 }, { weight = 300, backup = true }]"#,
         &[
-            r#"2: origins.b.servers[0].url: https origins need TLS, which this version does not speak; write "http://…" or put a TLS client between"#,
+            r#"2: origins.b.servers[0].url: unknown scheme `ftp`; write "http://…" or "https://…""#,
             r#"2: origins.b.servers[1].url: is missing; write `url = "http://127.0.0.1:8081"`"#,
             "2: origins.b.servers[1].weight: is out of limits; write 1 to 256",
         ],

@@ -34,6 +34,7 @@ mod sticky;
 mod store;
 mod table;
 mod text_or;
+mod tls;
 mod units;
 mod wording;
 
@@ -67,6 +68,7 @@ pub use self::server::{Server as OriginServer, ServerUrl};
 pub use self::site::{HostPattern, Site};
 pub use self::sticky::Sticky;
 pub use self::store::Store;
+pub use self::tls::{Identity, Tls};
 
 use self::admin::RawAdmin;
 use self::cache::{CacheBase, RawCacheRules};

@@ -21,6 +21,7 @@ use super::server::{self, RawServer, Server};
 use super::sticky::{RawSticky, Sticky};
 use super::table::{Table, Written};
 use super::text_or::TextOr;
+use super::tls::{RawTls, Tls};
 use super::units::{self, Count, Period};
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
@@ -45,6 +46,8 @@ pub struct Origin {
     pub slow_start: Duration,
     /// A cookie by which clients come back to their server, if there is one.
     pub sticky: Option<Sticky>,
+    /// How its `https` servers are spoken to; `None` where it has none.
+    pub tls: Option<Tls>,
     /// The Host field towards the servers; `None` leaves what the client asked for.
     pub host: Option<HeaderValue>,
     /// How long a connection may take to be made.
@@ -75,6 +78,7 @@ pub(super) struct RawOrigin {
     panic_threshold: Given<f64>,
     slow_start: Given<Period>,
     sticky: Option<Written<RawSticky>>,
+    tls: Option<Written<RawTls>>,
     host: Given<String>,
     connect_timeout: Given<Period>,
     first_byte_timeout: Given<Period>,
@@ -116,9 +120,11 @@ impl RawOrigin {
             Profile::Rfc => UnknownCoding::Accept,
         };
         let unknown_coding = self.unknown_transfer_coding.unwrap_or(by_profile);
+        let servers = self.resolve_servers(place.clone(), report);
         Origin {
             name: name.into(),
-            servers: self.resolve_servers(place, report),
+            tls: self.resolve_tls(&servers, place, report),
+            servers,
             balance: balance::resolve(&self.balance, report),
             health: self.health.as_ref().map(|it| it.resolve(report)),
             ejection: ejection::resolve(&self.ejection, report),
@@ -146,6 +152,26 @@ impl RawOrigin {
             return Vec::new();
         };
         server::resolve(list, report)
+    }
+
+    /// Without the table, whatever the system trusts is trusted.
+    fn resolve_tls(&self, servers: &[Server], place: Place, report: &mut Report) -> Option<Tls> {
+        let is_used = servers.iter().any(|it| it.url.is_tls());
+        match &self.tls {
+            Some(tls) if is_used || servers.is_empty() => {
+                Some(tls.get_ref().resolve(tls.span(), report))
+            }
+            Some(tls) => {
+                let text = "is for https servers, of which there is none; leave it out";
+                report.at(tls.span(), text);
+                None
+            }
+            None if is_used => {
+                let list = self.servers.as_ref().map_or(place, Spanned::span);
+                Some(RawTls::default().resolve(list, report))
+            }
+            None => None,
+        }
     }
 }
 

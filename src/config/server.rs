@@ -12,9 +12,13 @@ use toml::Spanned;
 use super::host;
 use super::report::{Given, Report};
 use super::text_or::TextOr;
+use super::tls;
 use super::units::{self, Count};
 
 const WEIGHTS: RangeInclusive<usize> = 1..=256;
+
+/// What fits into a `sockaddr_un` with the NUL behind it (unix(7)).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// One server of an origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,13 +31,20 @@ pub struct Server {
     pub backup: bool,
 }
 
-/// The address of one server, `http://host:port`.
+/// The address of one server: `http://host:port`, `https://host:port` or `unix:/path`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ServerUrl {
-    /// A name or an IP address, in lower case and without brackets.
-    pub host: Arc<str>,
-    /// 80 where none was written.
-    pub port: u16,
+pub enum ServerUrl {
+    /// By TCP.
+    Tcp {
+        /// Whether it is spoken to through TLS.
+        tls: bool,
+        /// A name or an IP address, in lower case and without brackets.
+        host: Arc<str>,
+        /// 80 where none was written, or 443 with TLS.
+        port: u16,
+    },
+    /// By a Unix socket, of which this is the absolute path.
+    Unix(Arc<str>),
 }
 
 /// A server as written: its URL, or a table.
@@ -51,30 +62,36 @@ pub(super) struct RawServerTable {
 // === impl ServerUrl ===
 
 impl ServerUrl {
-    /// `host:port`, the port always written, an IPv6 address in brackets.
+    /// `host:port`, the port always written, an IPv6 address in brackets; or `unix:/path`.
     pub fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
+        match self {
+            Self::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Tcp { host, port, .. } => format!("{host}:{port}"),
+            Self::Unix(path) => format!("unix:{path}"),
         }
     }
 
+    /// Whether it is spoken to through TLS.
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tcp { tls: true, .. })
+    }
+
     fn parse(url: &str) -> Result<Self, String> {
+        if let Some(path) = url.strip_prefix("unix:") {
+            return parse_path(path).map(Self::Unix);
+        }
         let (scheme, rest) = url
             .split_once("://")
             .ok_or_else(|| format!("is not a URL; write \"http://{url}\""))?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" => {}
-            "https" => {
-                return Err(
-                    "https origins need TLS, which this version does not speak; \
-                            write \"http://…\" or put a TLS client between"
-                        .to_owned(),
-                );
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" => true,
+            _ => {
+                return Err(format!(
+                    "unknown scheme `{scheme}`; write \"http://…\" or \"https://…\""
+                ));
             }
-            _ => return Err(format!("unknown scheme `{scheme}`; write \"http://…\"")),
-        }
+        };
         if rest.contains('@') {
             return Err("has user information, which is not sent; leave out all up to `@`".into());
         }
@@ -84,18 +101,37 @@ impl ServerUrl {
             return Err("has a path or a query; leave it out, paths are for routes".to_owned());
         }
         let (host, port) = host::parse_with_port(authority)?;
-        let host = host.trim_start_matches('[').trim_end_matches(']').into();
-        Ok(Self {
-            host,
-            port: port.unwrap_or(80),
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if tls {
+            tls::server_name(host)?;
+        }
+        Ok(Self::Tcp {
+            tls,
+            host: host.into(),
+            // RFC 9110 §4.2.1 and §4.2.2: the default ports.
+            port: port.unwrap_or(if tls { 443 } else { 80 }),
         })
     }
 }
 
 impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority())
+        match self {
+            Self::Tcp { tls: true, .. } => write!(f, "https://{}", self.authority()),
+            Self::Tcp { tls: false, .. } => write!(f, "http://{}", self.authority()),
+            Self::Unix(_) => f.write_str(&self.authority()),
+        }
     }
+}
+
+fn parse_path(path: &str) -> Result<Arc<str>, String> {
+    if !path.starts_with('/') || path.starts_with("//") {
+        return Err("is not an absolute path; write \"unix:/run/app.sock\"".to_owned());
+    }
+    if path.len() > SOCKET_PATH_BYTES_MAX || path.contains(char::is_control) {
+        return Err("is not the path of a socket, which has 107 bytes at most".to_owned());
+    }
+    Ok(path.into())
 }
 
 /// The servers of a list, each once and without those complained of.
@@ -108,8 +144,9 @@ pub(super) fn resolve(list: &Spanned<Vec<Spanned<RawServer>>>, report: &mut Repo
         let Some(server) = resolve_one(raw, report) else {
             continue;
         };
-        if servers.iter().any(|it| it.url == server.url) {
-            let text = format!("{} is in this list already; remove one", server.url);
+        let authority = server.url.authority();
+        if servers.iter().any(|it| it.url.authority() == authority) {
+            let text = format!("{authority} is in this list already; remove one");
             report.at(raw.span(), text);
         } else {
             servers.push(server);
@@ -168,9 +205,15 @@ mod tests {
             ("http://[::1]:8081", Some("[::1]:8081")),
             ("http://[::1]", Some("[::1]:80")),
             ("127.0.0.1:8081", None),
-            ("https://a", None),
+            ("https://a", Some("a:443")),
+            ("HTTPS://[::1]:8443/", Some("[::1]:8443")),
+            ("https://a:80", Some("a:80")),
+            ("https://", None),
             ("ftp://a", None),
+            ("unix:/run/app.sock", Some("unix:/run/app.sock")),
             ("unix:///run/app.sock", None),
+            ("unix:app.sock", None),
+            ("unix:", None),
             ("http://", None),
             ("http:///", None),
             ("http://user@a", None),

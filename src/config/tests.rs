@@ -138,6 +138,7 @@ fn each_table_of_keys_is_in_the_example_and_in_the_docs() {
         "[origins.b]\nhealth.zz9 = 1",
         "[origins.b]\nsticky.zz9 = 1",
         "[origins.b]\nejection.zz9 = 1",
+        "[origins.b]\ntls.zz9 = 1",
         "[origins.b]\nbalance.zz9 = 1",
         "[[site]]\nzz9 = 1",
         &format!("[[site]]\n{route}zz9 = 1"),
@@ -383,7 +384,7 @@ fn mistakes_in_flags_name_the_flag() {
     let text = |it: &str| Some(it.to_owned());
     let flags = Flags {
         listen: vec!["8080".to_owned()],
-        origins: vec!["https://a".to_owned(), "b".to_owned()],
+        origins: vec!["ftp://a".to_owned(), "b".to_owned()],
         admin: text("0.0.0.0:9180"),
         memory: text("much"),
         profile: text("fast"),

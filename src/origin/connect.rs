@@ -4,7 +4,6 @@
 //! read to its clean end; whatever else happens to the exchange closes it, so that no request
 //! ever meets the rest of another's answer.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,15 +15,16 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 use tokio::time::{Sleep, sleep, timeout};
 
+use super::dial::Dial;
 use super::error::{Error, Kind, Phase, Retry};
 use super::interim::Interim;
 use super::load::Flight;
 use super::peer::{Limits, Peer};
+use super::tls::{self, Protocol};
 use crate::body::{self, Body, Progress};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -35,8 +35,6 @@ const BUFFER_BYTES_MAX: usize = 128 * 1024;
 /// As many fields as an origin's head may have.
 const FIELDS_MAX: usize = 256;
 
-/// As many addresses of one name as are tried.
-const ADDRESSES_MAX: usize = 8;
 /// How long a connection from the pool may take to become ready.
 const READY_TIMEOUT: Duration = Duration::from_millis(10);
 
@@ -78,20 +76,14 @@ struct OriginBody {
 // === impl Connection ===
 
 impl Connection {
-    /// Connects to the first address of `host` that accepts, within the connect timeout.
+    /// Connects, within the connect timeout.
     pub(super) async fn open(
-        host: &str,
-        port: u16,
+        dial: &Dial,
         limits: &Limits,
         permit: OwnedSemaphorePermit,
     ) -> Result<Self, Error> {
         let failed = |kind| Error::new(kind, Phase::Connecting, Retry::Safe);
-        let stream = timeout(
-            limits.connect_timeout,
-            connect(host, port, limits.connect_timeout),
-        )
-        .await
-        .map_err(|_| failed(Kind::Timeout))??;
+        let stream = dial.open(limits.connect_timeout, Protocol::Http1).await?;
         let (sender, driver) = http1::Builder::new()
             .max_headers(FIELDS_MAX)
             .max_header_size(HEAD_BYTES_MAX)
@@ -131,31 +123,6 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.driver.abort();
     }
-}
-
-/// Tries the addresses one after the other, each for its share of `patience`, so that a dead one
-/// does not hide those behind it.
-async fn connect(host: &str, port: u16, patience: Duration) -> Result<TcpStream, Error> {
-    let failed = |kind| Error::new(kind, Phase::Connecting, Retry::Safe);
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(|error| failed(Kind::Resolve).because(error))?
-        .take(ADDRESSES_MAX)
-        .collect();
-    let share = patience / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
-    let mut last = failed(Kind::Resolve);
-    for address in addresses {
-        match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                // Without it small requests wait for the server's delayed acknowledgement.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Ok(Err(error)) => last = failed(Kind::Refused).because(error),
-            Err(_) => last = failed(Kind::Timeout),
-        }
-    }
-    Err(last)
 }
 
 // === impl Lease ===
@@ -260,6 +227,8 @@ fn sort(error: hyper::Error, unsent: bool) -> Error {
         (kind, Retry::No)
     } else if error.is_parse() || error.is_parse_status() || error.is_parse_too_large() {
         (Kind::Malformed, Retry::No)
+    } else if tls::is_at_fault(&error) {
+        (Kind::Tls, Retry::IfIdempotent)
     } else {
         (Kind::Closed, Retry::IfIdempotent)
     };

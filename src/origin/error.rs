@@ -24,6 +24,8 @@ pub enum Kind {
     Resolve,
     /// The server did not accept the connection.
     Refused,
+    /// The server did not prove who it is, or does not speak TLS, or does not want us.
+    Tls,
     /// As many connections are open as may be.
     Full,
     /// No server may be asked at this moment.
@@ -95,7 +97,7 @@ impl Error {
             Kind::UploadBroken => StatusCode::BAD_REQUEST,
             Kind::UploadStalled => StatusCode::REQUEST_TIMEOUT,
             Kind::UploadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Kind::Resolve | Kind::Refused | Kind::Closed | Kind::Malformed => {
+            Kind::Resolve | Kind::Refused | Kind::Tls | Kind::Closed | Kind::Malformed => {
                 StatusCode::BAD_GATEWAY
             }
         }
@@ -106,9 +108,10 @@ impl Error {
 
 impl Kind {
     /// All kinds, in the order of their counters.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Resolve,
         Self::Refused,
+        Self::Tls,
         Self::Full,
         Self::NoServer,
         Self::Timeout,
@@ -124,6 +127,7 @@ impl Kind {
         match self {
             Self::Resolve => "origin-unresolved",
             Self::Refused => "origin-refused",
+            Self::Tls => "origin-tls",
             Self::Full => "origin-full",
             Self::NoServer => "origin-no-server",
             Self::Timeout => "origin-timeout",
@@ -141,6 +145,7 @@ impl std::fmt::Display for Kind {
         f.write_str(match self {
             Self::Resolve => "the server's name has no address",
             Self::Refused => "the server refused the connection",
+            Self::Tls => "TLS with the server failed",
             Self::Full => "all connections to the server are taken",
             Self::NoServer => "no server may be asked",
             Self::Timeout => "no answer came in time",

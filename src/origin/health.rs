@@ -13,6 +13,7 @@ use tracing::debug;
 
 use super::Pool;
 use super::balance::Dice;
+use super::peer::Peer;
 use super::probe::{self, Fault, Target};
 use super::standing::Threshold;
 use crate::clock;
@@ -52,10 +53,10 @@ impl Pool {
         };
         let mut tasks = self.probes.tasks.lock();
         for (index, peer) in self.peers.iter().enumerate() {
+            let port = health.port;
             let target = Target {
-                host: Arc::clone(&peer.host),
-                port: health.port.unwrap_or(peer.port),
-                host_field: self.host_field(peer.authority()),
+                dial: port.map_or_else(|| peer.dial.clone(), |port| peer.dial.at_port(port)),
+                host_field: self.host_field(peer),
             };
             tasks.spawn(watch(
                 Arc::downgrade(self),
@@ -71,8 +72,12 @@ impl Pool {
         self.probes.tasks.lock().abort_all();
     }
 
-    fn host_field(&self, authority: &str) -> HeaderValue {
-        let own = || HeaderValue::from_str(authority).ok();
+    /// What is configured, or the server's own name; a socket has none, so it is `localhost`.
+    fn host_field(&self, peer: &Peer) -> HeaderValue {
+        let own = || match peer.dial.has_host() {
+            true => HeaderValue::from_str(peer.authority()).ok(),
+            false => Some(HeaderValue::from_static("localhost")),
+        };
         // A checked authority is ASCII; an empty host stands for none (RFC 9112 §3.2).
         let own = || own().unwrap_or(HeaderValue::from_static(""));
         self.host.clone().unwrap_or_else(own)

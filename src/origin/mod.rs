@@ -6,6 +6,7 @@
 mod balance;
 mod budget;
 mod connect;
+mod dial;
 mod error;
 mod health;
 mod hint;
@@ -20,6 +21,7 @@ mod sickness;
 mod standing;
 mod stats;
 mod sticky;
+mod tls;
 mod triage;
 mod vitals;
 
@@ -40,6 +42,7 @@ pub use registry::Registry;
 pub use standing::{State, Verdict};
 pub use stats::ServerStats;
 pub use sticky::Belongs;
+pub use tls::BadTls;
 
 use crate::body::{Body, Progress};
 use crate::clock;
@@ -47,12 +50,14 @@ use crate::config;
 use balance::{Balance, Choice, Crowd, Seat};
 use budget::Budget;
 use connect::{Lease, Unsent};
+use dial::Dial;
 use health::Probes;
 use hint::Common;
 use peer::Peer;
 use retry::{Spare, TRIES_MAX};
 use sickness::Sickness;
 use sticky::Sticky;
+use tls::Terms;
 use triage::Triage;
 use vitals::Vitals;
 
@@ -84,7 +89,7 @@ pub struct Pool {
 pub struct Answer {
     /// Head as the origin sent it, without framing fields; body as it arrives.
     pub response: Response<Body>,
-    /// `host:port` of the server.
+    /// `host:port` of the server, or `unix:/path`.
     pub server: Arc<str>,
 }
 
@@ -93,11 +98,8 @@ pub struct Answer {
 impl Pool {
     /// A pool without connections; servers are resolved and connected to when needed.
     /// What is known of them comes along, in their order.
-    fn new(config: &config::Origin, vitals: Vec<Arc<Vitals>>) -> Arc<Self> {
-        let servers = config.servers.iter().zip(vitals);
-        let peers: Vec<_> = servers
-            .map(|(server, vitals)| Peer::new(&server.url, config, vitals))
-            .collect();
+    fn new(config: &config::Origin, vitals: Vec<Arc<Vitals>>) -> Result<Arc<Self>, BadTls> {
+        let peers = peers(config, vitals)?;
         let seats = peers
             .iter()
             .map(|peer| Seat::new(peer.authority(), Arc::clone(&peer.vitals.load)));
@@ -124,7 +126,7 @@ impl Pool {
             refreshes: Arc::new(Semaphore::new(refreshes_max(config))),
         };
         pool.learn(|| ());
-        Arc::new(pool)
+        Ok(Arc::new(pool))
     }
 
     /// The origin's name in the configuration.
@@ -392,6 +394,16 @@ impl Pool {
 fn refreshes_max(config: &config::Origin) -> usize {
     let connections = config.connections_max.saturating_mul(config.servers.len());
     (connections / 4).clamp(1, Semaphore::MAX_PERMITS)
+}
+
+/// The servers of an origin, each with what is known of it.
+fn peers(config: &config::Origin, vitals: Vec<Arc<Vitals>>) -> Result<Vec<Arc<Peer>>, BadTls> {
+    let terms = Terms::of(config)?;
+    let peer = |(server, vitals): (&config::OriginServer, _)| {
+        let dial = Dial::new(&server.url, config, terms.as_ref())?;
+        Ok(Peer::new(dial, config, vitals))
+    };
+    config.servers.iter().zip(vitals).map(peer).collect()
 }
 
 /// A list of equal lengths becomes one, any other is refused (RFC 9110 §8.6): what goes on to the

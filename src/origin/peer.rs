@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::connect::{Connection, Lease};
+use super::dial::Dial;
 use super::error::{Error, Kind, Phase, Retry};
 use super::vitals::Vitals;
 use crate::clock::{self, Instant};
@@ -21,8 +22,7 @@ use crate::config;
 /// One server.
 #[derive(Debug)]
 pub(super) struct Peer {
-    pub(super) host: Arc<str>,
-    pub(super) port: u16,
+    pub(super) dial: Dial,
     pub(super) vitals: Arc<Vitals>,
     limits: Limits,
     /// Never held across an await: a push or a pop.
@@ -49,14 +49,9 @@ struct Idle {
 // === impl Peer ===
 
 impl Peer {
-    pub(super) fn new(
-        server: &config::ServerUrl,
-        origin: &config::Origin,
-        vitals: Arc<Vitals>,
-    ) -> Arc<Self> {
+    pub(super) fn new(dial: Dial, origin: &config::Origin, vitals: Arc<Vitals>) -> Arc<Self> {
         Arc::new(Self {
-            host: Arc::clone(&server.host),
-            port: server.port,
+            dial,
             vitals,
             limits: Limits {
                 connect_timeout: origin.connect_timeout,
@@ -68,7 +63,7 @@ impl Peer {
         })
     }
 
-    /// `host:port`, for the log.
+    /// `host:port`, or `unix:/path`, for the log.
     pub(super) fn authority(&self) -> &Arc<str> {
         &self.vitals.authority
     }
@@ -83,7 +78,7 @@ impl Peer {
         let permit = Arc::clone(&self.connections)
             .try_acquire_owned()
             .map_err(|_| full())?;
-        let connection = Connection::open(&self.host, self.port, &self.limits, permit).await?;
+        let connection = Connection::open(&self.dial, &self.limits, permit).await?;
         self.vitals
             .counters
             .connects

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, TE, USER_AGENT};
@@ -13,10 +14,12 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::dial::{Dial, Stream};
+use super::error::{Error, Kind};
+use super::tls::Protocol;
 use crate::body::Body;
 use crate::config::{Health, Question};
 
@@ -36,6 +39,8 @@ const GRPC_SERVING: [u8; 2] = [0x08, 1];
 pub enum Fault {
     /// It did not accept the connection.
     Refused,
+    /// TLS with it failed.
+    Tls,
     /// It did not answer in time.
     Slow,
     /// It broke off, or what it sent is not the protocol.
@@ -51,21 +56,25 @@ pub enum Fault {
 /// Where a probe goes.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
-    pub(super) host: std::sync::Arc<str>,
-    pub(super) port: u16,
+    pub(super) dial: Dial,
     /// The Host field, unless the question has one.
     pub(super) host_field: HeaderValue,
 }
 
 /// Asks once.
 pub(super) async fn ask(target: &Target, health: &Health) -> Result<(), Fault> {
-    let asked = timeout(health.timeout, ask_unbounded(target, &health.question));
+    let asked = ask_within(health.timeout, target, &health.question);
+    let asked = timeout(health.timeout, asked);
     asked.await.unwrap_or(Err(Fault::Slow))
 }
 
-async fn ask_unbounded(target: &Target, question: &Question) -> Result<(), Fault> {
-    let connected = TcpStream::connect((&*target.host, target.port)).await;
-    let stream = TokioIo::new(connected.map_err(|_| Fault::Refused)?);
+async fn ask_within(patience: Duration, target: &Target, question: &Question) -> Result<(), Fault> {
+    let protocol = match question {
+        Question::Grpc => Protocol::Http2,
+        Question::Tcp | Question::Http { .. } => Protocol::Http1,
+    };
+    let opened = target.dial.open(patience, protocol).await;
+    let stream = TokioIo::new(opened.map_err(|error| Fault::of(&error))?);
     match question {
         Question::Tcp => Ok(()),
         Question::Grpc => grpc(stream, target).await,
@@ -102,7 +111,7 @@ fn request(method: &Method, uri: Uri, host: &HeaderValue) -> Request<Body> {
 }
 
 /// The status, and the beginning of the body.
-async fn http(stream: TokioIo<TcpStream>, request: Request<Body>) -> Result<(u16, Vec<u8>), Fault> {
+async fn http(stream: TokioIo<Stream>, request: Request<Body>) -> Result<(u16, Vec<u8>), Fault> {
     let handshake = http1::Builder::new()
         .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(2 * HEAD_BYTES_MAX)
@@ -144,7 +153,7 @@ fn contains(content: &[u8], text: &[u8]) -> bool {
 }
 
 /// The gRPC Health Checking Protocol, `grpc.health.v1.Health/Check`.
-async fn grpc(stream: TokioIo<TcpStream>, target: &Target) -> Result<(), Fault> {
+async fn grpc(stream: TokioIo<Stream>, target: &Target) -> Result<(), Fault> {
     let handshake = http2::Builder::new(TokioExecutor::new()).handshake(stream);
     let (mut sender, driver) = handshake.await.map_err(|_| Fault::Broken)?;
     let _driving = drive(driver);
@@ -183,10 +192,21 @@ fn is_serving(content: &[u8]) -> bool {
 
 // === impl Fault ===
 
+impl Fault {
+    fn of(error: &Error) -> Self {
+        match error.kind {
+            Kind::Timeout => Self::Slow,
+            Kind::Tls => Self::Tls,
+            _ => Self::Refused,
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused => f.write_str("it accepts no connection"),
+            Self::Tls => f.write_str("TLS with it fails"),
             Self::Slow => f.write_str("it does not answer in time"),
             Self::Broken => f.write_str("it breaks off"),
             Self::Status(status) => write!(f, "it answers with status {status}"),

@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::Pool;
+use super::tls::BadTls;
 use super::vitals::Vitals;
 use crate::clock;
 use crate::config;
@@ -25,7 +26,10 @@ type Name = (Arc<str>, Arc<str>);
 impl Registry {
     /// A pool for `config` that goes on with what is known of its servers. It is not yet in force:
     /// see [`Pool::begin`].
-    pub fn pool(&self, config: &config::Origin) -> Arc<Pool> {
+    ///
+    /// # Errors
+    /// The origin's `tls` table cannot be used.
+    pub fn pool(&self, config: &config::Origin) -> Result<Arc<Pool>, BadTls> {
         Pool::new(config, self.enter(config))
     }
 
@@ -68,24 +72,30 @@ mod tests {
         config.origins.remove(name).expect("the one origin")
     }
 
+    fn pool(registry: &Registry, name: &str, servers: &str) -> Arc<Pool> {
+        registry
+            .pool(&origin(name, servers))
+            .expect("no TLS to fail")
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_is_known_outlives_a_pool_as_long_as_another_has_it() {
         let (one, both) = ("\"http://a\"", "\"http://a\", \"http://b\"");
         let registry = Registry::default();
-        let first = registry.pool(&origin("x", one));
+        let first = pool(&registry, "x", one);
         first.adjust("a:80", Some(State::Drain), Some(Some(7)));
-        let second = registry.pool(&origin("x", both));
+        let second = pool(&registry, "x", both);
         drop(first);
         let stats = second.stats();
         assert_eq!((stats[0].state, stats[0].weight), (State::Drain, 7));
         assert_eq!(stats[1].effective_weight, 10, "who is added starts slowly");
-        let other = registry.pool(&origin("y", one)).stats();
+        let other = pool(&registry, "y", one).stats();
         assert_eq!(
             (other[0].state, other[0].effective_weight),
             (State::Ready, 100)
         );
         drop(second);
-        let third = registry.pool(&origin("x", both)).stats();
+        let third = pool(&registry, "x", both).stats();
         assert_eq!(
             (third[0].state, third[1].effective_weight),
             (State::Ready, 100)

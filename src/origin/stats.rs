@@ -11,7 +11,7 @@ use super::standing::{State, Verdict};
 /// A server's figures at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerStats {
-    /// `host:port`.
+    /// `host:port`, or `unix:/path`.
     pub authority: Arc<str>,
     /// Requests sent, repeated ones included.
     pub requests: u64,

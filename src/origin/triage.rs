@@ -128,9 +128,12 @@ impl Pool {
     /// A server has given no answer. What is the client's fault, or ours, is not held against it.
     pub(super) fn note_failure(&self, index: usize, error: &Error) {
         match error.kind {
-            Kind::Resolve | Kind::Refused | Kind::Timeout | Kind::Closed | Kind::Malformed => {
-                self.note(index, false);
-            }
+            Kind::Resolve
+            | Kind::Refused
+            | Kind::Tls
+            | Kind::Timeout
+            | Kind::Closed
+            | Kind::Malformed => self.note(index, false),
             Kind::Full
             | Kind::NoServer
             | Kind::UploadBroken

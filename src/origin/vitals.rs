@@ -16,7 +16,7 @@ use super::standing::Standing;
 /// What is known of one server.
 #[derive(Debug)]
 pub(super) struct Vitals {
-    /// `host:port`.
+    /// `host:port`, or `unix:/path`.
     pub(super) authority: Arc<str>,
     pub(super) load: Arc<Load>,
     pub(super) counters: Counters,

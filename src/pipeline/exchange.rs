@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::{Request, Response};
 
 use super::Site;
+use super::provenance::Relayed;
 use crate::body::{Body, Meter, Progress};
 use crate::clock::{self, Instant};
 use crate::origin::{Belongs, Interim};
@@ -21,11 +22,12 @@ use crate::telemetry::{Asked, Outcome, Record};
 /// Where a request came from.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
-    /// The client's address.
+    /// The client's address. Within the pipeline it may be what a trusted proxy has told, and then
+    /// its port is 0.
     pub address: SocketAddr,
     /// The address it connected to.
     pub local: SocketAddr,
-    /// What it spoke.
+    /// What it spoke, or is told to have spoken.
     pub scheme: Scheme,
 }
 
@@ -33,6 +35,8 @@ pub struct Client {
 pub(super) struct Exchange {
     pub(super) entry: Entry,
     pub(super) client: Client,
+    /// What was told of the client by a proxy that is believed, where one stands between.
+    pub(super) relayed: Option<Relayed>,
     pub(super) request: Parts,
     pub(super) body: Body,
     /// How far the body has come, if there is one.
@@ -59,6 +63,7 @@ impl Exchange {
     pub(super) fn new(site: Arc<Site>, client: Client, request: Request<Body>) -> Self {
         let arrived = clock::instant();
         let now = clock::wall(arrived);
+        let (client, relayed) = site.provenance.of(client, request.headers());
         let (mut request, body) = request.into_parts();
         let upload = match body.is_empty() {
             true => None,
@@ -76,6 +81,7 @@ impl Exchange {
         Self {
             entry,
             client,
+            relayed,
             request,
             body,
             upload,

@@ -20,6 +20,7 @@ mod outbound;
 mod page;
 mod partial;
 mod pass;
+mod provenance;
 mod purge;
 mod query;
 mod receive;
@@ -44,11 +45,12 @@ pub use route::BadPath;
 pub use synth::Refusal;
 
 use crate::config::Config;
+use crate::origin::{BadTls, Pool, Registry};
 pub use crate::origin::{Interim, Sink};
-use crate::origin::{Pool, Registry};
 use crate::store::Store;
 use crate::telemetry::{Family, Telemetry};
 use limit::Bounds;
+use provenance::Provenance;
 use route::Routes;
 
 /// Routes, origins, store and telemetry: all that the steps work with.
@@ -58,8 +60,19 @@ pub struct Site {
     pools: BTreeMap<Arc<str>, Arc<Pool>>,
     store: Arc<Store>,
     telemetry: Arc<Telemetry>,
+    provenance: Provenance,
     purge_from: Vec<IpNet>,
     target_bytes_max: usize,
+}
+
+/// A configuration that cannot become a site.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum BadSite {
+    /// A path of a route.
+    Path(#[from] BadPath),
+    /// The TLS of an origin.
+    Tls(#[from] BadTls),
 }
 
 /// The site in force. Requests under way keep the one they began with.
@@ -70,20 +83,24 @@ pub struct Current(ArcSwap<Site>);
 impl Site {
     /// Compiles the configuration's sites over a store, telemetry and knowledge of servers that
     /// outlive them. What limits remember of their clients is taken over from the site before.
+    ///
+    /// # Errors
+    /// What was not taken, although the configuration was checked.
     pub fn build(
         config: &Config,
         store: Arc<Store>,
         telemetry: Arc<Telemetry>,
         servers: &Registry,
         before: Option<&Self>,
-    ) -> Result<Self, BadPath> {
+    ) -> Result<Self, BadSite> {
         let pools: BTreeMap<_, _> = config
             .origins
             .iter()
-            .map(|(name, origin)| (Arc::clone(name), servers.pool(origin)))
-            .collect();
+            .map(|(name, origin)| Ok((Arc::clone(name), servers.pool(origin)?)))
+            .collect::<Result<_, BadTls>>()?;
         let bounds = Bounds::new(config, before.map(|it| &it.bounds));
         let routes = Routes::build(&config.sites, &bounds, |name| pools.get(name).cloned())?;
+        let provenance = Provenance::new(&config.server);
         let purge_from = config.server.purge_from.clone();
         let target_bytes_max = config.server.target_bytes_max;
         Ok(Self {
@@ -92,6 +109,7 @@ impl Site {
             pools,
             store,
             telemetry,
+            provenance,
             purge_from,
             target_bytes_max,
         })

@@ -11,14 +11,10 @@ use super::exchange::Exchange;
 use super::route::Route;
 use crate::body::Body;
 use crate::origin::{self, Pool};
-use crate::semantics::key::Scheme;
+use crate::semantics::forwarded::{FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::semantics::{conditional, headers};
 
-const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The request's head for the origin, with an empty body.
 pub(super) fn request(
@@ -88,7 +84,8 @@ fn origin_form(target: &str) -> Uri {
     Uri::from(target)
 }
 
-/// Tells the origin who asks and how. What the client says of itself here is not believed.
+/// Tells the origin who asks and how. What the client says of itself here is not believed; what
+/// trusted proxies say goes on by way of `provenance.rs`.
 fn name_client(fields: &mut HeaderMap, exchange: &Exchange, authority: &str) {
     let claims: Vec<HeaderName> = fields
         .keys()
@@ -98,18 +95,7 @@ fn name_client(fields: &mut HeaderMap, exchange: &Exchange, authority: &str) {
     for name in claims {
         fields.remove(name);
     }
-    let client = exchange.client;
-    if let Ok(address) = HeaderValue::try_from(client.address.ip().to_canonical().to_string()) {
-        fields.insert(X_FORWARDED_FOR, address);
-    }
-    if let Ok(host) = HeaderValue::from_str(authority) {
-        fields.insert(X_FORWARDED_HOST, host);
-    }
-    let proto = match client.scheme {
-        Scheme::Http => "http",
-        Scheme::Https => "https",
-    };
-    fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+    exchange.site().provenance.tell(fields, exchange, authority);
 }
 
 /// What a client says of itself, in the words of proxies before us that we do not know.

@@ -130,6 +130,11 @@ fn authority(exchange: &Exchange) -> Result<Cow<'_, str>, Refusal> {
         None if request.version == Version::HTTP_11 => return Err(Refusal::Malformed("no-host")),
         None => None,
     };
+    // What a trusted proxy was asked for goes before what it asks us for. It is the one effective
+    // host as any other, so the key holds it.
+    if let Some(told) = exchange.relayed.as_ref().and_then(|it| it.host.as_deref()) {
+        return normal(told);
+    }
     // "When an origin server receives a request with an absolute-form of request-target, the
     // origin server MUST ignore the received Host header field (if any)." (RFC 9112 §3.2.2)
     match (request.uri.authority(), host) {

@@ -19,7 +19,7 @@ use super::caching::OnRange;
 use super::errand::Errand;
 use super::filing::{Arrival, Arrived, Filing, is_shareable};
 use super::lookup::Lookup;
-use super::outbound::X_FORWARDED_FOR;
+
 use super::route::Route;
 use super::synth;
 use crate::body::Body;
@@ -27,6 +27,7 @@ use crate::clock;
 use crate::origin::{self, Answer, Pool};
 use crate::semantics::combine::{self, Brought};
 use crate::semantics::conditional;
+use crate::semantics::forwarded::{FORWARDED, X_FORWARDED_FOR};
 use crate::semantics::freshness::Term;
 use crate::semantics::policy::{Answered, Asked, Rules, judge};
 use crate::semantics::range::{self, ByteRange, RangePlan};
@@ -211,6 +212,7 @@ impl Errand {
         let mut fields = self.request.headers().clone();
         conditional::strip(&mut fields);
         fields.remove(X_FORWARDED_FOR);
+        fields.remove(FORWARDED);
         fields.remove(REFERER);
         slicing.route.request_fields.apply(&mut fields);
         Ok(Template {

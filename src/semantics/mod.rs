@@ -21,6 +21,7 @@ pub mod targeted;
 pub mod cookies;
 pub mod facet;
 pub mod fold;
+pub mod forwarded;
 pub mod headers;
 pub mod vary;
 

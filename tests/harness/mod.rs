@@ -6,6 +6,8 @@ mod client;
 mod http2;
 mod origin;
 mod proxy;
+mod tls;
+mod unix;
 mod wire;
 
 use std::env;
@@ -22,6 +24,8 @@ pub use client::{Client, HOST, Response, responses};
 pub use http2::Http2;
 pub use origin::{Connection, Origin, Request, Reserved};
 pub use proxy::{Proxy, Setup, command};
+pub use tls::{Authority, Handshake, Issued, TlsDoor};
+pub use unix::UnixDoor;
 pub use wire::End;
 
 /// Names and values, in the order in which they are sent.

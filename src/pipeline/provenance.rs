@@ -1,0 +1,155 @@
+//! Whose a request is when proxies stand between the client and us, and what the origin is told.
+//!
+//! The words themselves are `semantics::forwarded`'s. What is believed here is whose address the
+//! log, limits and hashes see, and what scheme and host the key holds: nothing that shapes a stored
+//! answer is told to an origin without being in the key.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+use super::exchange::{Client, Exchange, Scheme};
+use crate::config;
+use crate::semantics::forwarded::{
+    self, Dialect, FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO,
+};
+
+/// Who is believed, and in which words we speak.
+#[derive(Debug)]
+pub(super) struct Provenance {
+    trusted: Box<[IpNet]>,
+    dialect: Dialect,
+}
+
+/// What a proxy that is believed has told of a request.
+#[derive(Debug)]
+pub(super) struct Relayed {
+    /// The address of that proxy.
+    peer: IpAddr,
+    /// The host that the client asked for, if the proxy says it.
+    pub(super) host: Option<String>,
+    /// The field that was believed.
+    by: HeaderName,
+}
+
+// === impl Provenance ===
+
+impl Provenance {
+    pub(super) fn new(config: &config::Server) -> Self {
+        Self {
+            trusted: config.trusted_proxies.as_slice().into(),
+            dialect: config.forwarded,
+        }
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted.iter().any(|it| it.contains(&address))
+    }
+
+    /// The client as it stands after what its connection's other end says, if that is believed.
+    pub(super) fn of(&self, client: Client, headers: &HeaderMap) -> (Client, Option<Relayed>) {
+        let peer = client.address.ip();
+        if !self.trusts(peer) {
+            return (client, None);
+        }
+        let trusts = |address| self.trusts(address);
+        let told = forwarded::told(headers, self.dialect, peer, trusts);
+        let address = match told.client == peer {
+            true => client.address,
+            // Nobody says by which port the client came to the first proxy.
+            false => SocketAddr::new(told.client, 0),
+        };
+        let scheme = told.scheme.unwrap_or(client.scheme);
+        let client = Client {
+            address,
+            scheme,
+            ..client
+        };
+        let relayed = Relayed {
+            peer,
+            host: told.host,
+            by: told.by,
+        };
+        (client, Some(relayed))
+    }
+
+    /// Tells the origin whose a request is, in fields from which all claims have been taken.
+    pub(super) fn tell(&self, fields: &mut HeaderMap, exchange: &Exchange, authority: &str) {
+        let hop = Hop::of(exchange);
+        if self.dialect.has_x_forwarded() {
+            let own = hop.peer.to_string();
+            hop.insert(fields, X_FORWARDED_FOR, hop.client().as_deref(), &own);
+            if let Ok(host) = HeaderValue::from_str(authority) {
+                fields.insert(X_FORWARDED_HOST, host);
+            }
+            let proto = match exchange.client.scheme {
+                Scheme::Http => "http",
+                Scheme::Https => "https",
+            };
+            fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+        }
+        if self.dialect.has_forwarded() {
+            let scheme = Some(exchange.client.scheme);
+            let own = forwarded::element(hop.peer, Some(authority), scheme);
+            let before = hop.client.map(|it| forwarded::element(it, None, None));
+            hop.insert(fields, FORWARDED, before.as_deref(), &own);
+        }
+    }
+}
+
+/// The last step of a request's way to us.
+struct Hop<'a> {
+    /// Who sent it to us.
+    peer: IpAddr,
+    /// For whom, if that is somebody else.
+    client: Option<IpAddr>,
+    /// All fields of its request, and which of them is believed, if it is.
+    said: Option<(&'a HeaderMap, &'a HeaderName)>,
+}
+
+// === impl Hop ===
+
+impl<'a> Hop<'a> {
+    fn of(exchange: &'a Exchange) -> Self {
+        let client = exchange.client.address.ip().to_canonical();
+        match &exchange.relayed {
+            Some(Relayed { peer, by, .. }) => {
+                let peer = peer.to_canonical();
+                Self {
+                    peer,
+                    client: Some(client).filter(|it| *it != peer),
+                    said: Some((&exchange.request.headers, by)),
+                }
+            }
+            None => Self {
+                peer: client,
+                client: None,
+                said: None,
+            },
+        }
+    }
+
+    fn client(&self) -> Option<String> {
+        self.client.map(|it| it.to_string())
+    }
+
+    /// Adds `own` to the list that was believed, or to the one address that was told in other words.
+    fn insert(&self, fields: &mut HeaderMap, name: HeaderName, client: Option<&str>, own: &str) {
+        let said = self.said.filter(|(said, by)| {
+            let is_readable = name != FORWARDED || forwarded::is_readable(said);
+            **by == name && is_readable
+        });
+        let lines = said.into_iter().flat_map(|(said, by)| said.get_all(by));
+        let mut list: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
+        if list.is_empty() {
+            list.extend(client.map(str::as_bytes));
+        }
+        list.push(own.as_bytes());
+        // Pieces of field values, joined, are a field value.
+        if let Ok(value) = HeaderValue::from_bytes(&list.join(&b", "[..])) {
+            fields.insert(name, value);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Certificates made while the test runs, and a door of TLS in front of a scripted origin.
+//! Expectations of Copal are not here.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::{Origin, TempDir};
+
+/// Who vouches for names.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its key.
+pub struct Issued {
+    certificate: rcgen::Certificate,
+    key: KeyPair,
+}
+
+/// A listener that speaks TLS and hands what is said to an origin. It ends when dropped.
+pub struct TlsDoor {
+    address: SocketAddr,
+    handshakes: Arc<Mutex<Vec<Handshake>>>,
+    _accepting: JoinSet<()>,
+}
+
+/// A handshake that ended well.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Handshake {
+    /// The name that the client asked for (RFC 6066 §3).
+    pub name: Option<String>,
+    /// The protocol that was agreed on (RFC 7301).
+    pub protocol: Option<String>,
+}
+
+// === impl Authority ===
+
+impl Authority {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new([]).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        Self(CertifiedIssuer::self_signed(params, key).expect("a root"))
+    }
+
+    /// Writes its own certificate into a file.
+    pub fn write(&self, folder: &TempDir, name: &str) -> PathBuf {
+        folder.write(name, &self.0.pem())
+    }
+
+    /// A certificate for these names and addresses.
+    pub fn issue(&self, names: &[&str]) -> Issued {
+        self.issue_until(names, 4096)
+    }
+
+    /// One that was good once.
+    pub fn issue_expired(&self, names: &[&str]) -> Issued {
+        self.issue_until(names, 2001)
+    }
+
+    fn issue_until(&self, names: &[&str], year: i32) -> Issued {
+        let names: Vec<_> = names.iter().map(|it| (*it).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("names");
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.0).expect("a certificate");
+        Issued { certificate, key }
+    }
+}
+
+// === impl Issued ===
+
+impl Issued {
+    /// Writes certificate and key into two files.
+    pub fn write(&self, folder: &TempDir, name: &str) -> (PathBuf, PathBuf) {
+        let certificate = folder.write(&format!("{name}.pem"), &self.certificate.pem());
+        let key = folder.write(&format!("{name}.key"), &self.key.serialize_pem());
+        (certificate, key)
+    }
+
+    fn parts(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let key = PrivateKeyDer::try_from(self.key.serialize_der()).expect("a key");
+        (vec![self.certificate.der().clone()], key)
+    }
+}
+
+// === impl TlsDoor ===
+
+impl TlsDoor {
+    /// In front of `origin`, with this certificate.
+    pub async fn before(origin: &Origin, issued: &Issued) -> Self {
+        let (chain, key) = issued.parts();
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(chain, key);
+        Self::start(origin.address(), config.expect("a matching pair")).await
+    }
+
+    /// The same, for clients only that this authority vouches for.
+    pub async fn before_for(origin: &Origin, issued: &Issued, clients: &Authority) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(clients.0.der().clone()).expect("a root");
+        let verifier = WebPkiClientVerifier::builder(roots.into()).build();
+        let (chain, key) = issued.parts();
+        let config = ServerConfig::builder()
+            .with_client_cert_verifier(verifier.expect("a root"))
+            .with_single_cert(chain, key);
+        Self::start(origin.address(), config.expect("a matching pair")).await
+    }
+
+    async fn start(behind: SocketAddr, mut config: ServerConfig) -> Self {
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let listener = listener.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let handshakes = Arc::<Mutex<Vec<Handshake>>>::default();
+        let kept = Arc::clone(&handshakes);
+        let mut accepting = JoinSet::new();
+        accepting.spawn(async move {
+            let mut serving = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, kept) = (acceptor.clone(), Arc::clone(&kept));
+                serving.spawn(async move {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        lock(&kept).push(Handshake::of(&stream));
+                        pass_on(stream, behind).await.ok();
+                    }
+                });
+            }
+        });
+        Self {
+            address,
+            handshakes,
+            _accepting: accepting,
+        }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// All handshakes that ended well so far.
+    pub fn handshakes(&self) -> Vec<Handshake> {
+        lock(&self.handshakes).clone()
+    }
+}
+
+// === impl Handshake ===
+
+impl Handshake {
+    fn of(stream: &TlsStream<TcpStream>) -> Self {
+        let session = stream.get_ref().1;
+        let protocol = session.alpn_protocol();
+        Self {
+            name: session.server_name().map(str::to_owned),
+            protocol: protocol.map(|it| String::from_utf8_lossy(it).into_owned()),
+        }
+    }
+}
+
+async fn pass_on(mut stream: TlsStream<TcpStream>, behind: SocketAddr) -> io::Result<()> {
+    let mut inner = TcpStream::connect(behind).await?;
+    tokio::io::copy_bidirectional(&mut stream, &mut inner).await?;
+    Ok(())
+}
+
+fn lock(handshakes: &Mutex<Vec<Handshake>>) -> std::sync::MutexGuard<'_, Vec<Handshake>> {
+    handshakes.lock().unwrap_or_else(PoisonError::into_inner)
+}
