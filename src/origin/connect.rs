@@ -24,7 +24,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use super::error::{Error, Kind, Phase, Retry};
 use super::interim::Interim;
 use super::load::Flight;
-use super::peer::{Limits, Peer};
+use super::peer::Peer;
 use crate::body::{self, Body, Progress};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -78,20 +78,12 @@ struct OriginBody {
 // === impl Connection ===
 
 impl Connection {
-    /// Connects to the first address of `host` that accepts, within the connect timeout.
+    /// Speaks HTTP on a new connection; the permit is kept for as long as it is open.
     pub(super) async fn open(
-        host: &str,
-        port: u16,
-        limits: &Limits,
+        stream: TcpStream,
         permit: OwnedSemaphorePermit,
     ) -> Result<Self, Error> {
         let failed = |kind| Error::new(kind, Phase::Connecting, Retry::Safe);
-        let stream = timeout(
-            limits.connect_timeout,
-            connect(host, port, limits.connect_timeout),
-        )
-        .await
-        .map_err(|_| failed(Kind::Timeout))??;
         let (sender, driver) = http1::Builder::new()
             .max_headers(FIELDS_MAX)
             .max_header_size(HEAD_BYTES_MAX)
@@ -131,6 +123,12 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.driver.abort();
     }
+}
+
+/// Connects to the first address of `host` that accepts, within `patience` in all.
+pub(super) async fn dial(host: &str, port: u16, patience: Duration) -> Result<TcpStream, Error> {
+    let connected = timeout(patience, connect(host, port, patience)).await;
+    connected.unwrap_or_else(|_| Err(Error::new(Kind::Timeout, Phase::Connecting, Retry::Safe)))
 }
 
 /// Tries the addresses one after the other, each for its share of `patience`, so that a dead one

@@ -10,9 +10,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::connect::{Connection, Lease};
+use super::connect::{self, Connection, Lease};
 use super::error::{Error, Kind, Phase, Retry};
 use super::vitals::Vitals;
 use crate::clock::{self, Instant};
@@ -32,8 +33,8 @@ pub(super) struct Peer {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) connect_timeout: Duration,
+struct Limits {
+    connect_timeout: Duration,
     idle_timeout: Duration,
     idle_max: usize,
 }
@@ -79,16 +80,23 @@ impl Peer {
             self.vitals.counters.reused.fetch_add(1, Ordering::Relaxed);
             return Ok(Lease::new(Arc::clone(self), connection, true));
         }
+        let (stream, permit) = self.connect().await?;
+        let connection = Connection::open(stream, permit).await?;
+        Ok(Lease::new(Arc::clone(self), connection, false))
+    }
+
+    /// A new connection, and the permit to have it open.
+    pub(super) async fn connect(&self) -> Result<(TcpStream, OwnedSemaphorePermit), Error> {
         let full = || Error::new(Kind::Full, Phase::Connecting, Retry::Safe);
         let permit = Arc::clone(&self.connections)
             .try_acquire_owned()
             .map_err(|_| full())?;
-        let connection = Connection::open(&self.host, self.port, &self.limits, permit).await?;
+        let stream = connect::dial(&self.host, self.port, self.limits.connect_timeout).await?;
         self.vitals
             .counters
             .connects
             .fetch_add(1, Ordering::Relaxed);
-        Ok(Lease::new(Arc::clone(self), connection, false))
+        Ok((stream, permit))
     }
 
     /// The freshest idle connection that is alive.
