@@ -41,6 +41,7 @@ mod journeys {
     mod origin_faults;
     mod origin_pool;
     mod requests;
+    mod tcp;
     mod trailers;
 
     mod admin;

@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod purge;
 mod run;
+mod tcp;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ enum Command {
     Check(File),
     /// Show what it does: a slow origin, the proxy before it, and the difference.
     Demo,
+    /// Balance TCP connections over servers, whatever they speak.
+    Tcp(tcp::Arguments),
     /// Purge a running proxy's stored responses.
     Purge(purge::Arguments),
 }
@@ -49,6 +52,7 @@ impl Cli {
             Command::Run(arguments) => run::run(arguments),
             Command::Check(File { config }) => check::run(&config),
             Command::Demo => demo::run(),
+            Command::Tcp(arguments) => tcp::run(arguments),
             Command::Purge(arguments) => purge::run(&arguments),
         }
     }

@@ -52,11 +52,11 @@ pub use self::cache::{CacheRules, RangeMiss};
 pub use self::complaint::{Complaint, Complaints};
 pub use self::ejection::Ejection;
 pub use self::fields::Edits;
-pub use self::flags::Flags;
+pub use self::flags::{Flags, TcpFlags};
 pub use self::fold::Fold;
 pub use self::health::{Health, Question};
 pub use self::key::CacheKey;
-pub use self::listen::{Listen, Protocol, Server};
+pub use self::listen::{Listen, Protocol, ProxyVersion, Server, Tunnel};
 pub use self::log::{Access, Format, Level, Log};
 pub use self::origin::Origin;
 pub use self::path::PathPattern;
@@ -96,7 +96,7 @@ pub struct Config {
     pub store: Store,
     /// Where responses come from, by name.
     pub origins: BTreeMap<Arc<str>, Origin>,
-    /// Which hosts and paths lead where; one at least.
+    /// Which hosts and paths lead where; one at least, unless all listeners are for TCP.
     pub sites: Vec<Site>,
 }
 
@@ -181,6 +181,17 @@ impl Config {
     /// All mistakes at once, each with the name of its flag.
     pub fn from_flags(flags: &Flags) -> Result<Self, Complaints> {
         let (raw, mut report) = flags::read(flags);
+        let config = settle(raw, &mut report);
+        report.finish().map(|()| config)
+    }
+
+    /// The configuration that a file with one TCP listener before one origin, `default`, would
+    /// give.
+    ///
+    /// # Errors
+    /// All mistakes at once, each with the name of its argument.
+    pub fn from_tcp_flags(flags: &TcpFlags) -> Result<Self, Complaints> {
+        let (raw, mut report) = flags::read_tcp(flags);
         let config = settle(raw, &mut report);
         report.finish().map(|()| config)
     }

@@ -27,7 +27,7 @@ pub struct Server {
     pub backup: bool,
 }
 
-/// The address of one server, `http://host:port`.
+/// The address of one server, `http://host:port`, or `tcp://host:port` behind TCP listeners.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServerUrl {
     /// A name or an IP address, in lower case and without brackets.
@@ -66,6 +66,8 @@ impl ServerUrl {
             .ok_or_else(|| format!("is not a URL; write \"http://{url}\""))?;
         match scheme.to_ascii_lowercase().as_str() {
             "http" => {}
+            // There is no port that all protocols share.
+            "tcp" => return Self::parse_tcp(rest),
             "https" => {
                 return Err(
                     "https origins need TLS, which this version does not speak; \
@@ -84,11 +86,18 @@ impl ServerUrl {
             return Err("has a path or a query; leave it out, paths are for routes".to_owned());
         }
         let (host, port) = host::parse_with_port(authority)?;
+        Ok(Self::of(&host, port.unwrap_or(80)))
+    }
+
+    fn parse_tcp(authority: &str) -> Result<Self, String> {
+        let (host, port) = host::parse_with_port(authority)?;
+        let port = port.ok_or_else(|| format!("has no port; write \"tcp://{host}:6379\""))?;
+        Ok(Self::of(&host, port))
+    }
+
+    fn of(host: &str, port: u16) -> Self {
         let host = host.trim_start_matches('[').trim_end_matches(']').into();
-        Ok(Self {
-            host,
-            port: port.unwrap_or(80),
-        })
+        Self { host, port }
     }
 }
 
@@ -169,6 +178,10 @@ mod tests {
             ("http://[::1]", Some("[::1]:80")),
             ("127.0.0.1:8081", None),
             ("https://a", None),
+            ("tcp://a:6379", Some("a:6379")),
+            ("tcp://[::1]:1", Some("[::1]:1")),
+            ("tcp://a", None),
+            ("tcp://a:1/", None),
             ("ftp://a", None),
             ("unix:///run/app.sock", None),
             ("http://", None),

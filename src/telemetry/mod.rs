@@ -8,6 +8,7 @@ mod line;
 mod metrics;
 mod record;
 mod trace;
+mod tunnel;
 
 use std::{fmt, io};
 
@@ -18,6 +19,7 @@ pub use exposition::{CONTENT_TYPE, Family, Kind, Sample};
 pub use metrics::{Durations, Metrics, STATUS_CLASSES, Snapshot};
 pub use record::{Asked, Fetched, Outcome, Record, Refreshed};
 pub use trace::init;
+pub use tunnel::{Direction, TunnelEnd};
 
 /// Counters and access log of one process. It outlives every reload, so that counters only grow.
 #[derive(Debug)]
