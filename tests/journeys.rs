@@ -46,6 +46,7 @@ mod journeys {
     mod origin_tls;
     mod origin_unix;
     mod requests;
+    mod tcp;
     mod trailers;
 
     mod admin;

@@ -18,10 +18,10 @@ use tracing::{info, warn};
 
 use crate::admin::{Admin, Doors};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::origin::Registry;
 use crate::pipeline::{Current, Site};
-use crate::server::{self, Drain, Server};
+use crate::server::{self, Drain, Server, Service};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use reload::Reload;
@@ -30,6 +30,9 @@ use signals::{Event, Signals};
 /// How often memory and connections that nobody needs are given back.
 const TIDY_EVERY: Duration = Duration::from_millis(250);
 
+/// After a drain's deadline: how long those who can tell their clients have for it.
+const CUT_TAKES_MAX: Duration = Duration::from_millis(100);
+
 /// A proxy, built and bound, not yet serving.
 pub struct App {
     server: Server,
@@ -37,10 +40,13 @@ pub struct App {
     drain_timeout: Duration,
     reload: Arc<Reload>,
     current: Arc<Current>,
-    listeners: Vec<(&'static str, TcpListener)>,
+    listeners: Vec<Traffic>,
     admin: Option<(Arc<Admin>, TcpListener)>,
     signals: Signals,
 }
+
+/// A listener for clients: its protocol by name, and what its connections are for.
+type Traffic = (&'static str, TcpListener, Service);
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +108,7 @@ impl App {
         let traffic = self
             .listeners
             .iter()
-            .map(|(protocol, listener)| (*protocol, listener));
+            .map(|(protocol, listener, _)| (*protocol, listener));
         let admin = self.admin.as_ref().map(|(_, listener)| ("admin", listener));
         traffic
             .chain(admin)
@@ -124,8 +130,8 @@ impl App {
     pub async fn run(self) -> Ended {
         let mut signals = self.signals;
         let mut accepting = JoinSet::new();
-        for (_, listener) in self.listeners {
-            accepting.spawn(self.server.clone().run(listener));
+        for (_, listener, service) in self.listeners {
+            accepting.spawn(self.server.clone().run(listener, service));
         }
         if let Some((admin, listener)) = self.admin {
             tokio::spawn(admin.run(listener));
@@ -146,15 +152,21 @@ impl App {
             () = second(&mut signals) => false,
         };
         if !ended {
-            warn!(connections = self.server.connections(), "requests were cut");
+            warn!(
+                connections = self.server.connections(),
+                "connections were cut"
+            );
+            self.drain.cut();
+            self.server.ended(CUT_TAKES_MAX).await;
         }
         if ended { Ended::Clean } else { Ended::Cut }
     }
 }
 
-fn bind_all(config: &Config) -> Result<Vec<(&'static str, TcpListener)>, server::BindError> {
-    let bind = |listen: &crate::config::Listen| {
-        Ok((listen.protocol.as_str(), server::bind(listen.address)?))
+fn bind_all(config: &Config) -> Result<Vec<Traffic>, server::BindError> {
+    let bind = |listen: &Listen| {
+        let listener = server::bind(listen.address)?;
+        Ok((listen.protocol.as_str(), listener, Service::new(listen)))
     };
     config.listen.iter().map(bind).collect()
 }

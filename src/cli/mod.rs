@@ -9,6 +9,7 @@ mod door;
 mod explain;
 mod purge;
 mod run;
+mod tcp;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +32,8 @@ enum Command {
     Check(File),
     /// Show what it does: a slow origin, the proxy before it, and the difference.
     Demo,
+    /// Balance TCP connections over servers, whatever they speak.
+    Tcp(tcp::Arguments),
     /// Purge a running proxy's stored responses.
     Purge(purge::Arguments),
     /// Tell what a running proxy knows of a URL, and what a GET would meet.
@@ -53,6 +56,7 @@ impl Cli {
             Command::Run(arguments) => run::run(arguments),
             Command::Check(File { config }) => check::run(&config),
             Command::Demo => demo::run(),
+            Command::Tcp(arguments) => tcp::run(arguments),
             Command::Purge(arguments) => purge::run(&arguments),
             Command::Explain(arguments) => explain::run(&arguments),
         }

@@ -38,8 +38,13 @@ pub(super) struct Arguments {
 
 /// Runs until a signal ends it.
 pub(super) fn run(arguments: Arguments) -> ExitCode {
+    run_config(configuration(arguments))
+}
+
+/// Runs this configuration, with the file that a reload reads, until a signal ends it.
+pub(super) fn run_config(found: Result<(Config, Option<PathBuf>), Complaints>) -> ExitCode {
     // Whoever closed the stream is not to change the exit code.
-    let (config, file) = match configuration(arguments) {
+    let (config, file) = match found {
         Ok(found) => found,
         Err(complaints) => {
             let _ = writeln!(std::io::stderr(), "{complaints}");

@@ -6,10 +6,14 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use toml::Spanned;
+
 use super::RawConfig;
+use super::listen::{RawListen, RawProtocol};
 use super::path::PathPattern;
 use super::report::{Place, ROOT, Report, join};
 use super::site::{HostPattern, RawSite};
+use super::table::Written;
 use super::wording;
 
 /// Complains about all that is wrong between tables.
@@ -19,9 +23,16 @@ pub(super) fn check(raw: &RawConfig, report: &mut Report) {
     hosts_differ(raw, report);
     limits_differ(raw, report);
     limits_are_known(raw, report);
+    let tunnelled = raw
+        .listen
+        .iter()
+        .filter_map(|it| it.get_ref().origin.as_ref());
+    origins_are_known(tunnelled, raw, report);
     for site in &raw.site {
         paths_differ(site.get_ref(), report);
-        origins_are_known(site.get_ref(), raw, report);
+        let routes = &site.get_ref().route;
+        let named = routes.iter().filter_map(|it| it.get_ref().origin.as_ref());
+        origins_are_known(named, raw, report);
     }
 }
 
@@ -34,16 +45,25 @@ fn something_to_serve(raw: &RawConfig, report: &mut Report) {
         let text = "is missing; add [origins.NAME] with `servers = [\"http://127.0.0.1:8081\"]`";
         report.missing(ROOT, "origins", text);
     }
-    if raw.site.is_empty() {
+    if raw.site.is_empty() && !is_tcp_only(raw) {
         let text = "is missing; add [[site]] with `hosts = [\"*\"]` and the name of an `origin`";
         report.missing(ROOT, "site", text);
     }
 }
 
+/// A configuration without HTTP needs no sites.
+fn is_tcp_only(raw: &RawConfig) -> bool {
+    let is_tcp = |listen: &Written<RawListen>| listen.get_ref().protocol == RawProtocol::Tcp;
+    !raw.listen.is_empty() && raw.listen.iter().all(is_tcp)
+}
+
 /// A configuration that only redirects and answers needs no origins.
 fn needs_origins(raw: &RawConfig) -> bool {
     let mut routes = raw.site.iter().flat_map(|site| &site.get_ref().route);
-    raw.site.is_empty() || routes.any(|route| route.get_ref().origin.is_some())
+    let mut listeners = raw.listen.iter();
+    raw.site.is_empty()
+        || routes.any(|route| route.get_ref().origin.is_some())
+        || listeners.any(|listen| listen.get_ref().origin.is_some())
 }
 
 /// Port 0 is another port each time.
@@ -150,17 +170,17 @@ fn complain_of_repeats<T: Eq + Hash>(
     }
 }
 
-fn origins_are_known(site: &RawSite, raw: &RawConfig, report: &mut Report) {
+fn origins_are_known<'a>(
+    named: impl Iterator<Item = &'a Spanned<String>>,
+    raw: &RawConfig,
+    report: &mut Report,
+) {
     let names: Vec<&str> = raw
         .origins
         .keys()
         .map(|name| name.get_ref().as_str())
         .collect();
-    for origin in site
-        .route
-        .iter()
-        .filter_map(|route| route.get_ref().origin.as_ref())
-    {
+    for origin in named {
         let name = origin.get_ref().as_str();
         // It may be the table that could not be read, or one of those under `[orgins.…]`.
         let is_told_already = names.is_empty()

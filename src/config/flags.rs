@@ -1,4 +1,5 @@
-//! A configuration without a file: the flags of `copal run` as the tables they stand for.
+//! A configuration without a file: the flags of `copal run`, or the arguments of `copal tcp`, as
+//! the tables they stand for.
 //!
 //! Not the parsing of arguments, nor the checks, which are those of a file.
 
@@ -10,7 +11,7 @@ use serde::de::value::{Error, StrDeserializer};
 use toml::Spanned;
 
 use super::admin::RawAdmin;
-use super::listen::RawListen;
+use super::listen::{RawListen, RawProtocol};
 use super::origin::RawOrigin;
 use super::report::{Given, Report};
 use super::site::RawSite;
@@ -37,6 +38,15 @@ pub struct Flags {
     pub profile: Option<String>,
     /// `--default-ttl DURATION`.
     pub default_ttl: Option<String>,
+}
+
+/// What `copal tcp` is told, as typed.
+#[derive(Clone, Debug, Default)]
+pub struct TcpFlags {
+    /// `LISTEN`.
+    pub listen: String,
+    /// `BACKEND`, one at least: `host:port`.
+    pub backends: Vec<String>,
 }
 
 /// A flag. Its number is the place of its values.
@@ -79,6 +89,26 @@ pub(super) fn read(flags: &Flags) -> (RawConfig, Report) {
         Period::parse,
         &mut report,
     );
+    (raw, report)
+}
+
+/// The tables that the arguments of `copal tcp` stand for.
+pub(super) fn read_tcp(flags: &TcpFlags) -> (RawConfig, Report) {
+    // In the order of `Flag`: the listener first, then the servers.
+    let report = Report::on_flags(&["LISTEN", "BACKEND"]);
+    let listen = RawListen {
+        address: Some(Flag::Listen.of(flags.listen.clone())),
+        protocol: RawProtocol::Tcp,
+        origin: Some(Flag::Origin.of(ORIGIN.to_owned())),
+        ..RawListen::default()
+    };
+    let url = |backend: &String| format!("tcp://{}", backend.trim_start_matches("tcp://"));
+    let urls: Vec<String> = flags.backends.iter().map(url).collect();
+    let raw = RawConfig {
+        listen: vec![Flag::Listen.table(listen)],
+        origins: only_origin(&urls),
+        ..RawConfig::default()
+    };
     (raw, report)
 }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::limit;
-use super::report::{Given, Report};
+use super::report::{Given, Place, Report};
 use super::table::Written;
 use super::units::{self, Count, KIB, MIB, Period, Size};
 use crate::semantics::forwarded::Dialect;
@@ -33,22 +33,45 @@ pub struct Listen {
     pub address: SocketAddr,
     /// What is spoken there.
     pub protocol: Protocol,
+    /// Whether each connection begins with a header of the PROXY protocol that says who it is from.
+    pub accept_proxy: bool,
 }
 
 /// What a listener speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// HTTP/1.1, and HTTP/2 by prior knowledge (RFC 9113 §3.3), without TLS.
-    #[default]
     Http,
+    /// Whatever client and server speak: bytes are copied both ways.
+    Tcp(Tunnel),
+}
+
+/// Where the connections of a TCP listener go, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// The name of the origin, one of whose servers each connection gets.
+    pub origin: Arc<str>,
+    /// How long a connection may carry no byte in either direction.
+    pub idle_timeout: Duration,
+    /// How servers are told who the client is; `None` where they are not.
+    pub proxy_protocol: Option<ProxyVersion>,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 impl Protocol {
     /// As it is written in the configuration, and printed when the listener is bound.
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::Tcp(_) => "tcp",
         }
     }
 }
@@ -94,7 +117,29 @@ pub struct Server {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawListen {
     pub(super) address: Given<String>,
-    pub(super) protocol: Protocol,
+    pub(super) protocol: RawProtocol,
+    /// These three are for `tcp` only.
+    pub(super) origin: Given<String>,
+    pub(super) idle_timeout: Given<Period>,
+    pub(super) proxy_protocol: Given<RawProxyProtocol>,
+    pub(super) accept_proxy: bool,
+}
+
+/// What a listener speaks, as written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawProtocol {
+    #[default]
+    Http,
+    Tcp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawProxyProtocol {
+    Off,
+    V1,
+    V2,
 }
 
 /// `[server]` as written.
@@ -135,8 +180,9 @@ enum RawDialect {
 impl RawListen {
     /// `None` after a complaint.
     pub(super) fn resolve(raw: &Written<Self>, report: &mut Report) -> Option<Listen> {
-        let Self { address, protocol } = &**raw.get_ref();
-        let Some(address) = address else {
+        let keys = &**raw.get_ref();
+        let protocol = keys.resolve_protocol(raw.span(), report);
+        let Some(address) = &keys.address else {
             report.missing(
                 raw.span(),
                 "address",
@@ -147,8 +193,45 @@ impl RawListen {
         let address = resolve_address(address, report)?;
         Some(Listen {
             address,
-            protocol: *protocol,
+            protocol: protocol?,
+            accept_proxy: keys.accept_proxy,
         })
+    }
+
+    /// The table stands at `place`. `None` after a complaint.
+    fn resolve_protocol(&self, place: Place, report: &mut Report) -> Option<Protocol> {
+        if self.protocol == RawProtocol::Http {
+            self.refuse_keys_of_tcp(report);
+            return Some(Protocol::Http);
+        }
+        let idle_timeout = units::timeout(&self.idle_timeout, 600, report);
+        let proxy_protocol = self.proxy_protocol.as_ref().map(Spanned::get_ref);
+        let Some(origin) = &self.origin else {
+            let text = "is missing; write the name of one, which is to get the connections";
+            report.missing(place, "origin", text);
+            return None;
+        };
+        Some(Protocol::Tcp(Tunnel {
+            origin: origin.get_ref().as_str().into(),
+            idle_timeout,
+            proxy_protocol: match proxy_protocol {
+                None | Some(RawProxyProtocol::Off) => None,
+                Some(RawProxyProtocol::V1) => Some(ProxyVersion::V1),
+                Some(RawProxyProtocol::V2) => Some(ProxyVersion::V2),
+            },
+        }))
+    }
+
+    fn refuse_keys_of_tcp(&self, report: &mut Report) {
+        let places = [
+            self.origin.as_ref().map(Spanned::span),
+            self.idle_timeout.as_ref().map(Spanned::span),
+            self.proxy_protocol.as_ref().map(Spanned::span),
+        ];
+        for place in places.into_iter().flatten() {
+            let text = "is only for `protocol = \"tcp\"`; write that too, or leave this out";
+            report.at(place, text);
+        }
     }
 }
 

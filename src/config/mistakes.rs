@@ -473,7 +473,34 @@ address = "127.0.0.1:8080""#,
         r#"[[listen]]
 address = "127.0.0.1:1"
 protocol = "https""#,
-        &[r#"3: listen[0].protocol: `https` is not known; write "http""#],
+        &[r#"3: listen[0].protocol: `https` is not known; write "http" or "tcp""#],
+    ),
+    (
+        r#"[[listen]]
+address = "127.0.0.1:0"
+protocol = "tcp""#,
+        &[
+            "1: listen[0].origin: is missing; write the name of one, which is to get the connections",
+        ],
+    ),
+    (
+        r#"[[listen]]
+address = "127.0.0.1:0"
+protocol = "tcp"
+origin = "b"
+proxy_protocol = "v3""#,
+        &[
+            "4: listen[0].origin: unknown origin `b`; did you mean `a`?",
+            r#"5: listen[0].proxy_protocol: `v3` is not known; write "off", "v1" or "v2""#,
+        ],
+    ),
+    (
+        r#"[[listen]]
+address = "127.0.0.1:0"
+idle_timeout = "1m""#,
+        &[
+            r#"3: listen[0].idle_timeout: is only for `protocol = "tcp"`; write that too, or leave this out"#,
+        ],
     ),
     (
         r#"[listen]

@@ -54,12 +54,12 @@ pub use self::cache::{CacheRules, RangeMiss};
 pub use self::complaint::{Complaint, Complaints};
 pub use self::ejection::Ejection;
 pub use self::fields::Edits;
-pub use self::flags::Flags;
+pub use self::flags::{Flags, TcpFlags};
 pub use self::fold::Fold;
 pub use self::health::{Health, Question};
 pub use self::key::CacheKey;
 pub use self::limit::{Limit, LimitKey, Rate};
-pub use self::listen::{Listen, Protocol, Server};
+pub use self::listen::{Listen, Protocol, ProxyVersion, Server, Tunnel};
 pub use self::log::{Access, Format, Level, Log};
 pub use self::origin::Origin;
 pub use self::path::PathPattern;
@@ -103,7 +103,7 @@ pub struct Config {
     pub limits: Vec<Limit>,
     /// Where responses come from, by name.
     pub origins: BTreeMap<Arc<str>, Origin>,
-    /// Which hosts and paths lead where; one at least.
+    /// Which hosts and paths lead where; one at least, unless all listeners are for TCP.
     pub sites: Vec<Site>,
 }
 
@@ -176,7 +176,25 @@ fn settle(mut raw: RawConfig, report: &mut Report) -> Config {
         .iter_mut()
         .for_each(|site| site.get_mut().write_out());
     check::check(&raw, report);
-    raw.resolve(report)
+    let config = raw.resolve(report);
+    tunnels_are_plain(&raw, &config, report);
+    config
+}
+
+/// A TCP listener's bytes are its client's, who may speak TLS itself: none is added on the way.
+fn tunnels_are_plain(raw: &RawConfig, config: &Config, report: &mut Report) {
+    for (written, listen) in raw.listen.iter().zip(&config.listen) {
+        let Protocol::Tcp(tunnel) = &listen.protocol else {
+            continue;
+        };
+        let servers = config.origins.get(&tunnel.origin).map(|it| &it.servers);
+        let is_plain = |url: &ServerUrl| matches!(url, ServerUrl::Tcp { tls: false, .. });
+        if servers.is_some_and(|servers| !servers.iter().all(|it| is_plain(&it.url))) {
+            let text = "leads to an origin with https or Unix servers; a TCP listener connects to \
+                        tcp://host:port (or http://) alone";
+            report.at(written.span(), text);
+        }
+    }
 }
 
 // === impl Config ===
@@ -189,6 +207,17 @@ impl Config {
     /// All mistakes at once, each with the name of its flag.
     pub fn from_flags(flags: &Flags) -> Result<Self, Complaints> {
         let (raw, mut report) = flags::read(flags);
+        let config = settle(raw, &mut report);
+        report.finish().map(|()| config)
+    }
+
+    /// The configuration that a file with one TCP listener before one origin, `default`, would
+    /// give.
+    ///
+    /// # Errors
+    /// All mistakes at once, each with the name of its argument.
+    pub fn from_tcp_flags(flags: &TcpFlags) -> Result<Self, Complaints> {
+        let (raw, mut report) = flags::read_tcp(flags);
         let config = settle(raw, &mut report);
         report.finish().map(|()| config)
     }

@@ -31,7 +31,8 @@ pub struct Server {
     pub backup: bool,
 }
 
-/// The address of one server: `http://host:port`, `https://host:port` or `unix:/path`.
+/// The address of one server: `http://host:port`, `https://host:port`, `unix:/path`, or `tcp://host:port`
+/// behind TCP listeners.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ServerUrl {
     /// By TCP.
@@ -86,6 +87,8 @@ impl ServerUrl {
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
+            // There is no port that all protocols share.
+            "tcp" => return Self::parse_tcp(rest),
             _ => {
                 return Err(format!(
                     "unknown scheme `{scheme}`; write \"http://…\" or \"https://…\""
@@ -110,6 +113,17 @@ impl ServerUrl {
             host: host.into(),
             // RFC 9110 §4.2.1 and §4.2.2: the default ports.
             port: port.unwrap_or(if tls { 443 } else { 80 }),
+        })
+    }
+
+    fn parse_tcp(authority: &str) -> Result<Self, String> {
+        let (host, port) = host::parse_with_port(authority)?;
+        let port = port.ok_or_else(|| format!("has no port; write \"tcp://{host}:6379\""))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').into();
+        Ok(Self::Tcp {
+            tls: false,
+            host,
+            port,
         })
     }
 }
@@ -209,6 +223,10 @@ mod tests {
             ("HTTPS://[::1]:8443/", Some("[::1]:8443")),
             ("https://a:80", Some("a:80")),
             ("https://", None),
+            ("tcp://a:6379", Some("a:6379")),
+            ("tcp://[::1]:1", Some("[::1]:1")),
+            ("tcp://a", None),
+            ("tcp://a:1/", None),
             ("ftp://a", None),
             ("unix:/run/app.sock", Some("unix:/run/app.sock")),
             ("unix:///run/app.sock", None),

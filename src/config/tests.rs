@@ -380,6 +380,39 @@ fn flags_give_what_a_file_gives() {
 }
 
 #[test]
+fn tcp_listeners_need_no_site() {
+    let flags = TcpFlags {
+        listen: "127.0.0.1:6379".to_owned(),
+        backends: vec!["a:6379".to_owned(), "[::1]:80".to_owned()],
+    };
+    let text = "[[listen]]\naddress = \"127.0.0.1:6379\"\nprotocol = \"tcp\"\norigin = \"default\"\n\
+                [origins.default]\nservers = [\"tcp://a:6379\", \"tcp://[::1]:80\"]\n";
+    let config = parse(text, "f").unwrap();
+    assert_eq!(Config::from_tcp_flags(&flags).as_ref(), Ok(&config));
+    let Protocol::Tcp(tunnel) = &config.listen[0].protocol else {
+        panic!("{:?}", config.listen);
+    };
+    assert_eq!(tunnel.idle_timeout, Duration::from_secs(600));
+    assert_eq!(tunnel.proxy_protocol, None);
+    let version = text.replace("tcp\"", "tcp\"\nproxy_protocol = \"v2\"");
+    let listen = &parse(&version, "f").unwrap().listen[0];
+    assert!(
+        matches!(&listen.protocol, Protocol::Tcp(it) if it.proxy_protocol == Some(ProxyVersion::V2))
+    );
+}
+
+#[test]
+fn mistakes_in_tcp_flags_name_the_argument() {
+    let flags = TcpFlags {
+        listen: "6379".to_owned(),
+        backends: vec!["a".to_owned(), "http://b".to_owned()],
+    };
+    let told = Config::from_tcp_flags(&flags).unwrap_err();
+    let keys: Vec<&str> = told.iter().filter_map(|it| it.key.as_deref()).collect();
+    assert_eq!(keys, ["LISTEN", "BACKEND", "BACKEND"]);
+}
+
+#[test]
 fn mistakes_in_flags_name_the_flag() {
     let text = |it: &str| Some(it.to_owned());
     let flags = Flags {

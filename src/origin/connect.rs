@@ -19,12 +19,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 use tokio::time::{Sleep, sleep, timeout};
 
-use super::dial::Dial;
+use super::dial::Stream;
 use super::error::{Error, Kind, Phase, Retry};
 use super::interim::Interim;
 use super::load::Flight;
-use super::peer::{Limits, Peer};
-use super::tls::{self, Protocol};
+use super::peer::Peer;
+use super::tls;
 use crate::body::{self, Body, Progress};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -76,14 +76,9 @@ struct OriginBody {
 // === impl Connection ===
 
 impl Connection {
-    /// Connects, within the connect timeout.
-    pub(super) async fn open(
-        dial: &Dial,
-        limits: &Limits,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<Self, Error> {
+    /// Speaks HTTP on a new connection; the permit is kept for as long as it is open.
+    pub(super) async fn open(stream: Stream, permit: OwnedSemaphorePermit) -> Result<Self, Error> {
         let failed = |kind| Error::new(kind, Phase::Connecting, Retry::Safe);
-        let stream = dial.open(limits.connect_timeout, Protocol::Http1).await?;
         let (sender, driver) = http1::Builder::new()
             .max_headers(FIELDS_MAX)
             .max_header_size(HEAD_BYTES_MAX)

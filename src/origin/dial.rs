@@ -87,6 +87,16 @@ impl Dial {
         opened.await.unwrap_or_else(|_| Err(failed(Kind::Timeout)))
     }
 
+    /// Connects for bytes that are not ours to read, so without TLS of ours. The configuration's
+    /// check has made sure that the server has an address and speaks none.
+    pub(super) async fn open_plain(&self, patience: Duration) -> Result<TcpStream, Error> {
+        let Self::Tcp { host, port, .. } = self else {
+            return Err(failed(Kind::Resolve));
+        };
+        let opened = timeout(patience, connect(host, *port, patience));
+        opened.await.unwrap_or_else(|_| Err(failed(Kind::Timeout)))
+    }
+
     async fn open_unbounded(
         &self,
         patience: Duration,

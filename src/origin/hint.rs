@@ -96,7 +96,8 @@ impl Common {
     }
 }
 
-fn key_of(client: IpAddr) -> u64 {
+/// The same for all connections of one client.
+pub(super) fn key_of(client: IpAddr) -> u64 {
     match client.to_canonical() {
         IpAddr::V4(address) => digest(&address.octets()),
         IpAddr::V6(address) => digest(&address.octets()),

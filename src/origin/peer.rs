@@ -10,11 +10,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connect::{Connection, Lease};
 use super::dial::Dial;
 use super::error::{Error, Kind, Phase, Retry};
+use super::tls::Protocol;
 use super::vitals::Vitals;
 use crate::clock::{self, Instant};
 use crate::config;
@@ -32,8 +34,8 @@ pub(super) struct Peer {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) connect_timeout: Duration,
+struct Limits {
+    connect_timeout: Duration,
     idle_timeout: Duration,
     idle_max: usize,
 }
@@ -74,16 +76,32 @@ impl Peer {
             self.vitals.counters.reused.fetch_add(1, Ordering::Relaxed);
             return Ok(Lease::new(Arc::clone(self), connection, true));
         }
-        let full = || Error::new(Kind::Full, Phase::Connecting, Retry::Safe);
-        let permit = Arc::clone(&self.connections)
-            .try_acquire_owned()
-            .map_err(|_| full())?;
-        let connection = Connection::open(&self.dial, &self.limits, permit).await?;
-        self.vitals
-            .counters
-            .connects
-            .fetch_add(1, Ordering::Relaxed);
+        let permit = self.permit()?;
+        let timeout = self.limits.connect_timeout;
+        let stream = self.dial.open(timeout, Protocol::Http1).await?;
+        self.count_connect();
+        let connection = Connection::open(stream, permit).await?;
         Ok(Lease::new(Arc::clone(self), connection, false))
+    }
+
+    /// A new connection for bytes of any protocol, and the permit to have it open.
+    pub(super) async fn connect(&self) -> Result<(TcpStream, OwnedSemaphorePermit), Error> {
+        let permit = self.permit()?;
+        let stream = self.dial.open_plain(self.limits.connect_timeout).await?;
+        self.count_connect();
+        Ok((stream, permit))
+    }
+
+    fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let full = || Error::new(Kind::Full, Phase::Connecting, Retry::Safe);
+        Arc::clone(&self.connections)
+            .try_acquire_owned()
+            .map_err(|_| full())
+    }
+
+    fn count_connect(&self) {
+        let connects = &self.vitals.counters.connects;
+        connects.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The freshest idle connection that is alive.

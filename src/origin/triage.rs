@@ -142,7 +142,8 @@ impl Pool {
         }
     }
 
-    fn note(&self, index: usize, good: bool) {
+    /// A server has done what it was asked for, or not.
+    pub(super) fn note(&self, index: usize, good: bool) {
         let (ejection, peer) = (&self.triage.ejection, self.peers.get(index));
         let Some(vitals) = peer.map(|peer| &peer.vitals).filter(|_| ejection.enabled) else {
             return;

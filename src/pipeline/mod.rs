@@ -125,6 +125,11 @@ impl Site {
         self.bounds.families()
     }
 
+    /// The origin of this name.
+    pub fn pool(&self, name: &str) -> Option<&Arc<Pool>> {
+        self.pools.get(name)
+    }
+
     /// Where facts go.
     pub fn telemetry(&self) -> &Arc<Telemetry> {
         &self.telemetry

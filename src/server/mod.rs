@@ -1,7 +1,8 @@
 //! Where bytes enter and leave: listeners, connections, their limits and their end.
 //!
-//! A permit for each connection, a task for each connection. The server knows nothing of caching
-//! or origins; a request's answer comes from [`crate::pipeline::serve`].
+//! A permit for each connection, a task for each connection. The server knows nothing of caching;
+//! a request's answer comes from [`crate::pipeline::serve`]. Only `tcp.rs` knows origins, for there
+//! are no requests in what it carries.
 
 mod crowd;
 mod drain;
@@ -11,23 +12,29 @@ mod interim;
 mod io;
 mod listener;
 mod park;
+mod proxy_protocol;
+mod tcp;
 mod watch;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 pub use drain::Drain;
 pub use listener::{BindError, bind};
 
 use crate::config;
 use crate::pipeline::{Client, Current, Scheme};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, TunnelEnd};
 use crowd::Crowd;
 use http::Builders;
+use proxy_protocol::Ends;
+use tcp::Tunnel;
 use watch::Patience;
 
 /// The traffic side of the proxy.
@@ -37,6 +44,21 @@ pub struct Server {
     permits: Arc<Semaphore>,
     permits_max: u32,
     crowd: Crowd,
+}
+
+/// What the connections of one listener are for.
+#[derive(Clone)]
+pub struct Service(Arc<Serve>);
+
+struct Serve {
+    protocol: Protocol,
+    /// Whether each connection begins with a PROXY header.
+    accept_proxy: bool,
+}
+
+enum Protocol {
+    Http,
+    Tcp(Tunnel),
 }
 
 /// What all connections use.
@@ -87,7 +109,7 @@ impl Server {
 
     /// Accepts on `listener` until the drain begins. Connections that the kernel has accepted by
     /// then are served too, for their clients have been told that they are connected.
-    pub async fn run(self, listener: TcpListener) {
+    pub async fn run(self, listener: TcpListener, service: Service) {
         loop {
             let permit = tokio::select! {
                 permit = Arc::clone(&self.permits).acquire_owned() => permit,
@@ -96,24 +118,24 @@ impl Server {
             // The semaphore is never closed.
             let Ok(permit) = permit else { return };
             tokio::select! {
-                accepted = listener::accept(&listener) => self.spawn(accepted, &listener, permit),
+                accepted = listener::accept(&listener) => self.spawn(accepted, &service, permit),
                 () = self.shared.drain.begun() => break,
             }
         }
-        self.empty_backlog(&listener).await;
+        self.empty_backlog(&listener, &service).await;
     }
 
     /// Waits until all connections have ended, at most for `patience`; tells whether they have.
     pub async fn ended(&self, patience: Duration) -> bool {
         let all = self.permits.acquire_many(self.permits_max);
-        tokio::time::timeout(patience, all).await.is_ok()
+        timeout(patience, all).await.is_ok()
     }
 
-    async fn empty_backlog(&self, listener: &TcpListener) {
+    async fn empty_backlog(&self, listener: &TcpListener, service: &Service) {
         while let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             tokio::select! {
                 biased;
-                accepted = listener::accept(listener) => self.spawn(accepted, listener, permit),
+                accepted = listener::accept(listener) => self.spawn(accepted, service, permit),
                 () = tokio::task::yield_now() => return,
             }
         }
@@ -125,31 +147,89 @@ impl Server {
 
     fn spawn(
         &self,
-        (stream, address): (tokio::net::TcpStream, std::net::SocketAddr),
-        listener: &TcpListener,
+        (mut stream, source): (TcpStream, SocketAddr),
+        service: &Service,
         permit: OwnedSemaphorePermit,
     ) {
-        let Ok(local) = stream.local_addr().or_else(|_| listener.local_addr()) else {
+        let Ok(destination) = stream.local_addr() else {
             return;
         };
         // Closed by being dropped: who takes too many is not given an answer as well.
-        let Some(seat) = self.crowd.admit(address.ip()) else {
+        let Some(seat) = self.crowd.admit(source.ip()) else {
             return self.metrics(Metrics::connection_refused);
         };
-        let client = Client {
-            address,
-            local,
-            scheme: Scheme::Http,
+        let ends = Ends {
+            source,
+            destination,
         };
-        let shared = Arc::clone(&self.shared);
+        let (shared, service) = (Arc::clone(&self.shared), service.clone());
         shared.open.fetch_add(1, Ordering::Relaxed);
         self.metrics(Metrics::connection_accepted);
         tokio::spawn(async move {
             let open = Open(Arc::clone(&shared));
-            http::serve(stream, client, shared).await;
+            let ends = service.learn_ends(&mut stream, ends, &shared).await;
+            match (&service.0.protocol, ends) {
+                (Protocol::Http, Some(ends)) => http::serve(stream, ends.into(), shared).await,
+                (Protocol::Http, None) => shared.current.load().telemetry().metrics.bad_request(),
+                // Boxed, so that an idle HTTP connection does not carry what it never needs.
+                (Protocol::Tcp(tunnel), ends) => {
+                    Box::pin(serve_tcp(stream, ends, tunnel, &shared)).await;
+                }
+            }
             drop((open, seat, permit));
         });
     }
+}
+
+// === impl Service ===
+
+impl Service {
+    /// What the connections of this listener are for.
+    pub fn new(config: &config::Listen) -> Self {
+        let protocol = match &config.protocol {
+            config::Protocol::Http => Protocol::Http,
+            config::Protocol::Tcp(tunnel) => Protocol::Tcp(Tunnel::new(tunnel)),
+        };
+        Self(Arc::new(Serve {
+            protocol,
+            accept_proxy: config.accept_proxy,
+        }))
+    }
+
+    /// The ends of a connection, as the proxy before us tells them where one is expected; `None` if
+    /// it does not.
+    async fn learn_ends(&self, stream: &mut TcpStream, own: Ends, shared: &Shared) -> Option<Ends> {
+        if !self.0.accept_proxy {
+            return Some(own);
+        }
+        let read = Box::pin(timeout(
+            shared.patience.header,
+            proxy_protocol::read(stream),
+        ));
+        Some(read.await.ok()?.ok()?.unwrap_or(own))
+    }
+}
+
+// === impl Client ===
+
+impl From<Ends> for Client {
+    fn from(ends: Ends) -> Self {
+        Self {
+            address: ends.source,
+            local: ends.destination,
+            scheme: Scheme::Http,
+        }
+    }
+}
+
+async fn serve_tcp(stream: TcpStream, ends: Option<Ends>, tunnel: &Tunnel, shared: &Shared) {
+    let telemetry = Arc::clone(shared.current.load().telemetry());
+    telemetry.metrics.tunnel_opened();
+    let end = match ends {
+        Some(ends) => tunnel.serve(stream, ends, shared).await,
+        None => TunnelEnd::BadHeader,
+    };
+    telemetry.metrics.tunnel_ended(end);
 }
 
 /// Counts a connection as long as it is open, whatever ends it.

@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 
 use super::metrics::{BOUNDS_NS, Durations, Metrics, STATUS_CLASSES, Snapshot};
 use super::record::{Outcome, Refreshed};
+use super::tunnel::{Direction, TunnelEnd};
 
 /// The `Content-Type` of what [`Metrics::encode`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -198,6 +199,7 @@ impl Collector for Exposition {
                 .encode_descriptor(name, help, None, MetricType::Counter)?
                 .encode_counter(&sum, NO_EXEMPLAR)?;
         }
+        tunnels(sums, &mut encoder)?;
         self.handed_in
             .iter()
             .try_for_each(|family| family.encode(&mut encoder))
@@ -227,6 +229,36 @@ fn refreshes(sums: &Snapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
     for (end, count) in Refreshed::ALL.into_iter().zip(&sums.refreshes) {
         family
             .encode_family(&[("result", end.as_str())])?
+            .encode_counter(count, NO_EXEMPLAR)?;
+    }
+    Ok(())
+}
+
+fn tunnels(sums: &Snapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    // The counter's family is `copal_tcp_connections`, so the gauge needs a name of its own.
+    let help = "Connections accepted by TCP listeners.";
+    encoder
+        .encode_descriptor("copal_tcp_connections", help, None, MetricType::Counter)?
+        .encode_counter(&sums.tunnels_opened, NO_EXEMPLAR)?;
+    let help = "Connections of TCP listeners that are open.";
+    encoder
+        .encode_descriptor("copal_tcp_connections_open", help, None, MetricType::Gauge)?
+        .encode_gauge(&(sums.tunnels_open() as f64))?;
+    let help = "Bytes carried by TCP listeners, in from clients and out to them.";
+    let mut family =
+        encoder.encode_descriptor("copal_tcp_bytes", help, None, MetricType::Counter)?;
+    for (direction, count) in Direction::ALL.into_iter().zip(&sums.tunnel_bytes) {
+        family
+            .encode_family(&[("direction", direction.as_str())])?
+            .encode_counter(count, NO_EXEMPLAR)?;
+    }
+    let help = "Connections of TCP listeners that did not end as both sides wanted.";
+    let mut family =
+        encoder.encode_descriptor("copal_tcp_errors", help, None, MetricType::Counter)?;
+    let ends = TunnelEnd::ALL.into_iter().zip(&sums.tunnels_ended);
+    for (end, count) in ends.filter(|(end, _)| *end != TunnelEnd::Clean) {
+        family
+            .encode_family(&[("reason", end.as_str())])?
             .encode_counter(count, NO_EXEMPLAR)?;
     }
     Ok(())
@@ -318,6 +350,10 @@ mod tests {
         observe(&metrics, Outcome::Hit, 200, Duration::from_micros(300));
         observe(&metrics, Outcome::Error, 502, Duration::from_secs(60));
         metrics.connection_accepted();
+        metrics.tunnel_opened();
+        metrics.tunnel_opened();
+        metrics.tunnel_ended(TunnelEnd::Idle);
+        metrics.tunnel_carried(Direction::Out, 7);
         let text = encode(&metrics, Vec::new());
         let samples = read_back(&text);
         for (series, expected) in [
@@ -339,6 +375,12 @@ mod tests {
             ("copal_bad_requests_total", 0.0),
             ("copal_connections_accepted_total", 1.0),
             ("copal_connections_refused_total", 0.0),
+            ("copal_tcp_connections_total", 2.0),
+            ("copal_tcp_connections_open", 1.0),
+            (r#"copal_tcp_bytes_total{direction="in"}"#, 0.0),
+            (r#"copal_tcp_bytes_total{direction="out"}"#, 7.0),
+            (r#"copal_tcp_errors_total{reason="idle"}"#, 1.0),
+            (r#"copal_tcp_errors_total{reason="broken"}"#, 0.0),
         ] {
             assert_eq!(samples.get(series), Some(&expected), "{series}");
         }

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::record::{Outcome, Record, Refreshed};
+use super::tunnel::{Direction, TunnelEnd};
 
 /// Upper bounds of the latency buckets in nanoseconds, ascending; one more bucket takes the rest.
 pub(super) const BOUNDS_NS: [u64; 17] = [
@@ -38,6 +39,8 @@ pub const STATUS_CLASSES: [&str; 6] = ["other", "1xx", "2xx", "3xx", "4xx", "5xx
 const OUTCOMES: usize = Outcome::ALL.len();
 const CLASSES: usize = STATUS_CLASSES.len();
 const REFRESHES: usize = Refreshed::ALL.len();
+const DIRECTIONS: usize = Direction::ALL.len();
+const TUNNEL_ENDS: usize = TunnelEnd::ALL.len();
 const BUCKETS: usize = BOUNDS_NS.len() + 1;
 
 /// Beyond this many threads shards are shared: 40 KiB of counters in all.
@@ -69,6 +72,12 @@ pub struct Snapshot {
     pub connections_refused: u64,
     /// Background refreshes, by [`Refreshed`].
     pub refreshes: [u64; REFRESHES],
+    /// Connections that TCP listeners accepted.
+    pub tunnels_opened: u64,
+    /// Those that have ended, by [`TunnelEnd`].
+    pub tunnels_ended: [u64; TUNNEL_ENDS],
+    /// Bytes that went through them, by [`Direction`].
+    pub tunnel_bytes: [u64; DIRECTIONS],
 }
 
 /// A histogram of durations.
@@ -93,6 +102,9 @@ struct Shard {
     connections_accepted: AtomicU64,
     connections_refused: AtomicU64,
     refreshes: [AtomicU64; REFRESHES],
+    tunnels_opened: AtomicU64,
+    tunnels_ended: [AtomicU64; TUNNEL_ENDS],
+    tunnel_bytes: [AtomicU64; DIRECTIONS],
 }
 
 // === impl Metrics ===
@@ -144,6 +156,21 @@ impl Metrics {
         add(&self.shard().refreshes[end as usize], 1);
     }
 
+    /// Counts a connection that a TCP listener accepted.
+    pub fn tunnel_opened(&self) {
+        add(&self.shard().tunnels_opened, 1);
+    }
+
+    /// Counts its end.
+    pub fn tunnel_ended(&self, end: TunnelEnd) {
+        add(&self.shard().tunnels_ended[end as usize], 1);
+    }
+
+    /// Counts bytes that went through it, as they go.
+    pub fn tunnel_carried(&self, direction: Direction, bytes: usize) {
+        add(&self.shard().tunnel_bytes[direction as usize], bytes as u64);
+    }
+
     /// The sums of all shards.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -180,6 +207,14 @@ impl Snapshot {
     pub fn requests_of(&self, outcome: Outcome) -> u64 {
         self.requests[outcome as usize].iter().sum()
     }
+
+    /// Connections of TCP listeners that are open.
+    #[must_use]
+    pub fn tunnels_open(&self) -> u64 {
+        // One that ends while the shards are summed may have been missed at its beginning.
+        let ended = self.tunnels_ended.iter().sum();
+        self.tunnels_opened.saturating_sub(ended)
+    }
 }
 
 // === impl Durations ===
@@ -215,6 +250,13 @@ impl Shard {
         take(&mut sums.bad_requests, &self.bad_requests);
         take(&mut sums.connections_accepted, &self.connections_accepted);
         take(&mut sums.connections_refused, &self.connections_refused);
+        take(&mut sums.tunnels_opened, &self.tunnels_opened);
+        for (sum, cell) in sums.tunnels_ended.iter_mut().zip(&self.tunnels_ended) {
+            take(sum, cell);
+        }
+        for (sum, cell) in sums.tunnel_bytes.iter_mut().zip(&self.tunnel_bytes) {
+            take(sum, cell);
+        }
         for (sum, cell) in sums.refreshes.iter_mut().zip(&self.refreshes) {
             take(sum, cell);
         }

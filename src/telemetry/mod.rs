@@ -9,6 +9,7 @@ mod line;
 mod metrics;
 mod record;
 mod trace;
+mod tunnel;
 
 use std::{fmt, io};
 
@@ -20,6 +21,7 @@ pub use forecast::{Forecast, Handler};
 pub use metrics::{Durations, Metrics, STATUS_CLASSES, Snapshot};
 pub use record::{Asked, Fetched, Outcome, Record, Refreshed};
 pub use trace::init;
+pub use tunnel::{Direction, TunnelEnd};
 
 /// Counters and access log of one process. It outlives every reload, so that counters only grow.
 #[derive(Debug)]

@@ -83,6 +83,12 @@ impl Proxy {
         Self::spawn(Command::new(BINARY).args(arguments), TempDir::new()).await
     }
 
+    /// `copal tcp` with these arguments.
+    pub async fn tcp(arguments: &[&str]) -> Self {
+        let arguments = ["tcp"].iter().chain(arguments).copied();
+        Self::spawn(Command::new(BINARY).args(arguments), TempDir::new()).await
+    }
+
     async fn spawn(command: &mut Command, folder: TempDir) -> Self {
         let command = command.current_dir(folder.path()).stdin(Stdio::null());
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -99,20 +105,21 @@ impl Proxy {
             folder,
         };
         proxy.address = proxy
-            .listener("http")
+            .listener(&["http", "tcp"])
             .await
             .expect("a line `listening http ADDRESS`");
         proxy
     }
 
-    /// The address of a listener, once its line is on standard output; `None` if it never comes.
-    async fn listener(&self, kind: &str) -> Option<SocketAddr> {
-        let prefix = format!("listening {kind} ");
+    /// The address of the first listener of these kinds, once its line is on standard output; `None`
+    /// if it never comes.
+    async fn listener(&self, kinds: &[&str]) -> Option<SocketAddr> {
         let mut stdout = self.stdout.clone();
         let find = |it: &Lines| {
-            it.lines
-                .iter()
-                .find_map(|it| it.strip_prefix(&prefix)?.parse().ok())
+            it.lines.iter().find_map(|it| {
+                let (kind, address) = it.strip_prefix("listening ")?.split_once(' ')?;
+                kinds.contains(&kind).then(|| address.parse().ok())?
+            })
         };
         let wait = stdout.wait_for(|it| it.ended || find(it).is_some());
         let lines = within("the proxy to listen", wait).await.ok()?;
@@ -315,7 +322,7 @@ impl Setup {
         let file = folder.write(CONFIG, &self.text());
         let mut command = Command::new(BINARY);
         let mut proxy = Proxy::spawn(command.arg("run").arg("-c").arg(file), folder).await;
-        proxy.admin = proxy.listener("admin").await;
+        proxy.admin = proxy.listener(&["admin"]).await;
         proxy
     }
 }
