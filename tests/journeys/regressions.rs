@@ -294,7 +294,9 @@ async fn a_leader_that_provokes_a_reset_fails_no_follower() {
     for response in responses(&mut followers).await {
         assert!(response.is_good("hello"), "{response:?}");
     }
-    assert!(leader.response().await.is_broken());
+    // It may find by then what the followers have brought.
+    let leader = leader.response().await;
+    assert!(leader.is_broken() || leader.is_good("hello"), "{leader:?}");
 }
 
 // --- the operator --------------------------------------------------------------------------------
