@@ -165,10 +165,6 @@ impl Flight {
         self.doomed.store(true, Ordering::Relaxed);
     }
 
-    fn is_pending(&self) -> bool {
-        matches!(*self.outcome.borrow(), Outcome::Pending)
-    }
-
     /// The object of this flight, once its head is here.
     pub(super) fn object(&self) -> Option<Arc<Object>> {
         match &*self.outcome.borrow() {
@@ -258,22 +254,24 @@ pub(super) fn meet(
 ) -> Met {
     let newest = shelf.and_then(|shelf| shelf.objects().first());
     let mut predicted = newest.map(|object| object.variant().predict(request));
-    let open = || {
-        flights
-            .into_iter()
-            .flatten()
-            .filter(|flight| flight.is_open())
-    };
-    for object in open().filter_map(|flight| flight.object()) {
-        if !object.variant().matches(request) {
-            predicted.get_or_insert_with(|| object.variant().predict(request));
-        } else if usable(&object) && !object.is_failed() {
-            return Met::Object(object);
+    let mut pending = SmallVec::<[&Arc<Flight>; 2]>::new();
+    let open = flights.into_iter().flatten().filter(|f| f.is_open());
+    for flight in open {
+        // One look only: what was pending at a first may have landed by a second, and be missed.
+        match &*flight.outcome.borrow() {
+            Outcome::Pending => pending.push(flight),
+            Outcome::Object(object) if !object.variant().matches(request) => {
+                predicted.get_or_insert_with(|| object.variant().predict(request));
+            }
+            Outcome::Object(object) if usable(object) && !object.is_failed() => {
+                return Met::Object(Arc::clone(object));
+            }
+            _ => {}
         }
     }
     let variant = predicted.unwrap_or_else(|| Variant::new(&[], request));
-    let pending = open().find(|flight| flight.is_pending() && flight.predicted == variant);
-    pending.map_or_else(
+    let same = pending.into_iter().find(|f| f.predicted == variant);
+    same.map_or_else(
         || Met::Nobody(variant),
         |flight| Met::Pending(Arc::clone(flight)),
     )
