@@ -46,13 +46,13 @@ impl Pool {
     pub fn begin(self: &Arc<Self>) {
         let Some(health) = &self.probes.health else {
             return self.learn(|| {
-                for peer in &self.peers {
+                for peer in self.roster().peers() {
                     peer.vitals.standing.lock().forget_probes();
                 }
             });
         };
         let mut tasks = self.probes.tasks.lock();
-        for (index, peer) in self.peers.iter().enumerate() {
+        for peer in self.roster().peers() {
             let port = health.port;
             let target = Target {
                 dial: port.map_or_else(|| peer.dial.clone(), |port| peer.dial.at_port(port)),
@@ -60,7 +60,7 @@ impl Pool {
             };
             tasks.spawn(watch(
                 Arc::downgrade(self),
-                index,
+                Arc::clone(peer),
                 target,
                 Arc::clone(health),
             ));
@@ -83,11 +83,8 @@ impl Pool {
         self.host.clone().unwrap_or_else(own)
     }
 
-    /// A probe of the server at `index` has ended.
-    fn probed(&self, index: usize, result: Result<(), Fault>) {
-        let (Some(peer), Some(health)) = (self.peers.get(index), &self.probes.health) else {
-            return;
-        };
+    /// A probe of a server has ended.
+    fn probed(&self, peer: &Peer, health: &config::Health, result: Result<(), Fault>) {
         let by = Threshold {
             rise: health.rise,
             fall: health.fall,
@@ -104,7 +101,7 @@ impl Pool {
 }
 
 /// Probes one server until its pool is gone.
-async fn watch(pool: Weak<Pool>, index: usize, target: Target, health: Arc<config::Health>) {
+async fn watch(pool: Weak<Pool>, peer: Arc<Peer>, target: Target, health: Arc<config::Health>) {
     let dice = Dice::new();
     // Not all at once, but soon.
     sleep(health.interval.mul_f64(health.jitter * part(&dice))).await;
@@ -113,7 +110,7 @@ async fn watch(pool: Weak<Pool>, index: usize, target: Target, health: Arc<confi
         let Some(pool) = pool.upgrade() else {
             return;
         };
-        pool.probed(index, result);
+        pool.probed(&peer, &health, result);
         drop(pool);
         sleep(pause(&health, &dice)).await;
     }

@@ -18,8 +18,8 @@ use crate::semantics::cookies;
 pub struct Hint {
     /// The same for requests that belong to one server.
     pub(super) key: u64,
-    /// The index of the server that its client belongs to.
-    pub(super) belongs: Option<usize>,
+    /// The id of the seat of the server that its client belongs to.
+    pub(super) belongs: Option<u64>,
 }
 
 /// What a request says, as far as a choice may hang on it.
@@ -60,7 +60,7 @@ impl Pool {
         let key = self.common.as_ref().map(|common| common.key(&asked));
         Some(Hint {
             key: key.unwrap_or_default(),
-            belongs: asked.belongs.map(|it| it.index),
+            belongs: asked.belongs.map(|it| it.id),
         })
     }
 }

@@ -26,11 +26,22 @@ use crate::config;
 pub(super) struct Peer {
     pub(super) dial: Dial,
     pub(super) vitals: Arc<Vitals>,
+    pub(super) share: Share,
+    /// What it is called in cookies, where they name servers.
+    pub(super) nickname: Option<Box<str>>,
     limits: Limits,
     /// Never held across an await: a push or a pop.
     idle: Mutex<VecDeque<Idle>>,
     /// One permit for each open connection.
     pub(super) connections: Arc<Semaphore>,
+}
+
+/// What the configuration gives a server among its siblings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Share {
+    pub(super) weight: u32,
+    /// Whether it is only used when no other can answer.
+    pub(super) backup: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,10 +62,18 @@ struct Idle {
 // === impl Peer ===
 
 impl Peer {
-    pub(super) fn new(dial: Dial, origin: &config::Origin, vitals: Arc<Vitals>) -> Arc<Self> {
+    pub(super) fn new(
+        dial: Dial,
+        share: Share,
+        nickname: Option<Box<str>>,
+        origin: &config::Origin,
+        vitals: Arc<Vitals>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             dial,
             vitals,
+            share,
+            nickname,
             limits: Limits {
                 connect_timeout: origin.connect_timeout,
                 idle_timeout: origin.idle_timeout,

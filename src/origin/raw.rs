@@ -9,13 +9,14 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::Pool;
 use super::balance::Choice;
 use super::error::Error;
 use super::hint::key_of;
 use super::load::Flight;
 use super::peer::Peer;
 use super::retry::TRIES_MAX;
-use super::{Pool, no_server};
+use super::send::no_server;
 use crate::clock;
 
 /// An open connection to a server, in flight for as long as this lives.
@@ -47,20 +48,21 @@ impl Pool {
     }
 
     async fn try_to_connect(&self, mut choice: Choice) -> Result<RawConnection, Error> {
-        let mut last = no_server();
+        let (roster, mut last) = (self.roster(), no_server());
         for _ in 0..TRIES_MAX {
-            let chosen = self.choose(&choice);
-            let Some((index, peer)) = chosen.and_then(|it| Some((it, self.peers.get(it)?))) else {
+            let chosen = roster.choose(&choice);
+            let Some((index, peer)) = chosen.and_then(|it| Some((it, roster.peers().get(it)?)))
+            else {
                 break;
             };
             match open(peer).await {
                 Ok(connection) => {
-                    self.note(index, true);
+                    self.note(peer, true);
                     return Ok(connection);
                 }
                 Err(error) => {
                     peer.vitals.counters.count_error(error.kind);
-                    self.note_failure(index, &error);
+                    self.note_failure(peer, &error);
                     choice.has_tried(index);
                     last = error;
                 }

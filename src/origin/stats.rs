@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Pool;
+use super::balance::Seat;
 use super::error::Kind;
+use super::peer::Peer;
 use super::standing::{State, Verdict};
 
 /// A server's figures at this moment.
@@ -46,17 +48,18 @@ pub struct ServerStats {
 impl Pool {
     /// The figures of its servers, in the order of the configuration.
     pub fn stats(&self) -> Vec<ServerStats> {
-        (0..self.peers.len())
-            .filter_map(|index| self.stats_of(index))
+        let roster = self.roster();
+        let seated = roster.seated();
+        seated
+            .map(|(peer, seat)| self.stats_of(peer, seat))
             .collect()
     }
 
-    fn stats_of(&self, index: usize) -> Option<ServerStats> {
+    fn stats_of(&self, peer: &Peer, seat: &Seat) -> ServerStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let peer = self.peers.get(index)?;
         let (vitals, counters) = (&peer.vitals, &peer.vitals.counters);
-        let (verdict, state, weight) = self.verdict(index)?;
-        Some(ServerStats {
+        let (verdict, state, weight) = self.verdict(peer);
+        ServerStats {
             authority: Arc::clone(&vitals.authority),
             requests: get(&counters.requests),
             connects: get(&counters.connects),
@@ -67,10 +70,10 @@ impl Pool {
             state,
             verdict,
             weight,
-            effective_weight: self.crowd.seat(index)?.effective_weight(),
+            effective_weight: seat.effective_weight(),
             ejected: vitals.conduct.ejected(),
             probe_failures: vitals.conduct.probe_failures(),
             errors: counters.errors(),
-        })
+        }
     }
 }

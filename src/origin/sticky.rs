@@ -14,6 +14,7 @@ use http::header::HeaderValue;
 use sha2::Sha256;
 
 use super::Pool;
+use super::peer::Peer;
 use crate::config;
 use crate::semantics::cookies;
 
@@ -27,16 +28,22 @@ pub(super) struct Sticky {
     cookie: [String; 1],
     signer: Hmac<Sha256>,
     ttl: Duration,
-    /// What each server is called in cookies, in their order.
-    names: Box<[String]>,
     origin: String,
 }
 
 /// The server that a client belongs to, by its cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Belongs {
-    pub(super) index: usize,
+    /// The id of its seat.
+    pub(super) id: u64,
     /// Whether most of the cookie's time is over.
+    is_old: bool,
+}
+
+/// What a good cookie says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Said<'a> {
+    name: &'a str,
     is_old: bool,
 }
 
@@ -47,11 +54,22 @@ impl Pool {
     pub fn take_sticky(&self, fields: &mut HeaderMap, now: SystemTime) -> Option<Belongs> {
         let sticky = self.sticky.as_ref()?;
         let cookie = cookies::named(fields, &sticky.cookie).next()?;
-        let belongs = std::str::from_utf8(cookie.1)
+        let said = std::str::from_utf8(cookie.1)
             .ok()
             .and_then(|value| sticky.read(value, now));
+        let belongs = said.and_then(|it| self.named(&it));
         cookies::remove(fields, &sticky.cookie);
         belongs
+    }
+
+    fn named(&self, said: &Said<'_>) -> Option<Belongs> {
+        let roster = self.roster();
+        let is_it = |peer: &Peer| peer.nickname.as_deref() == Some(said.name);
+        let (_, seat) = roster.seated().find(|(peer, _)| is_it(peer))?;
+        Some(Belongs {
+            id: seat.id(),
+            is_old: said.is_old,
+        })
     }
 
     /// The `Set-Cookie` for a client that `server` has answered, if it needs one.
@@ -63,14 +81,14 @@ impl Pool {
         is_secure: bool,
     ) -> Option<HeaderValue> {
         let sticky = self.sticky.as_ref()?;
-        let index = self
-            .peers
-            .iter()
-            .position(|it| **it.authority() == *server)?;
-        if had.is_some_and(|it| it.index == index && !it.is_old) {
+        let roster = self.roster();
+        let is_it = |peer: &Peer| **peer.authority() == *server;
+        let (peer, seat) = roster.seated().find(|(peer, _)| is_it(peer))?;
+        if had.is_some_and(|it| it.id == seat.id() && !it.is_old) {
             return None;
         }
-        let (name, value) = (&sticky.cookie[0], sticky.write(index, now)?);
+        let value = sticky.write(peer.nickname.as_deref()?, now)?;
+        let name = &sticky.cookie[0];
         let (ttl, secure) = (
             sticky.ttl.as_secs(),
             if is_secure { "; Secure" } else { "" },
@@ -88,21 +106,19 @@ impl Sticky {
         let config = origin.sticky.as_ref()?;
         // A key of any length is one (RFC 2104 §2).
         let signer = Hmac::new_from_slice(config.secret.expose().as_bytes()).ok()?;
-        let mut sticky = Self {
+        Some(Self {
             cookie: [config.cookie.clone()],
             signer,
             ttl: config.ttl,
-            names: Box::default(),
             origin: origin.name.to_string(),
-        };
-        let servers = origin.servers.iter();
-        let name = |it: &config::OriginServer| {
-            let mut name = sticky.sign("server", &it.url.authority());
-            name.truncate(NAME_LETTERS);
-            name
-        };
-        sticky.names = servers.map(name).collect();
-        Some(sticky)
+        })
+    }
+
+    /// What a server is called in cookies.
+    pub(super) fn nickname(&self, authority: &str) -> Box<str> {
+        let mut name = self.sign("server", authority);
+        name.truncate(NAME_LETTERS);
+        name.into()
     }
 
     /// The signature of a text that is there for some purpose.
@@ -126,14 +142,14 @@ impl Sticky {
         signer
     }
 
-    fn write(&self, index: usize, now: SystemTime) -> Option<String> {
+    fn write(&self, nickname: &str, now: SystemTime) -> Option<String> {
         let ends = now.checked_add(self.ttl)?.duration_since(UNIX_EPOCH).ok()?;
-        let said = format!("{}.{:x}", self.names.get(index)?, ends.as_secs());
+        let said = format!("{nickname}.{:x}", ends.as_secs());
         let signature = self.sign("cookie", &said);
         Some(format!("{said}.{signature}"))
     }
 
-    fn read(&self, value: &str, now: SystemTime) -> Option<Belongs> {
+    fn read<'a>(&self, value: &'a str, now: SystemTime) -> Option<Said<'a>> {
         let (said, signature) = value.rsplit_once('.')?;
         let signature = bytes_of(signature)?;
         let checked = self.signed("cookie", said);
@@ -143,9 +159,8 @@ impl Sticky {
         let ends =
             UNIX_EPOCH.checked_add(Duration::from_secs(u64::from_str_radix(ends, 16).ok()?))?;
         let left = ends.duration_since(now).ok()?;
-        let index = self.names.iter().position(|it| it == name)?;
-        Some(Belongs {
-            index,
+        Some(Said {
+            name,
             is_old: left < self.ttl / 2,
         })
     }
@@ -187,7 +202,8 @@ mod tests {
     #[test]
     fn a_cookie_names_its_server_until_it_is_too_old() {
         let sticky = sticky("a secret nobody knows");
-        let value = sticky.write(1, at(0)).unwrap();
+        let name = sticky.nickname("b:80");
+        let value = sticky.write(&name, at(0)).unwrap();
         assert!(!value.contains("b:80"));
         for (secs, found) in [
             (0, Some(false)),
@@ -195,8 +211,9 @@ mod tests {
             (51, Some(true)),
             (101, None),
         ] {
-            let belongs = found.map(|is_old| Belongs { index: 1, is_old });
-            assert_eq!(sticky.read(&value, at(secs)), belongs, "after {secs} s");
+            let name = &*name;
+            let said = found.map(|is_old| Said { name, is_old });
+            assert_eq!(sticky.read(&value, at(secs)), said, "after {secs} s");
         }
     }
 
@@ -204,13 +221,13 @@ mod tests {
     fn what_we_have_not_signed_is_no_cookie() {
         let sticky = sticky("a secret nobody knows");
         let other = super::tests::sticky("another that they know");
-        let value = sticky.write(0, at(0)).unwrap();
+        let value = sticky.write("a", at(0)).unwrap();
         let (said, signature) = value.rsplit_once('.').unwrap();
         let longer = said.replace('.', ".f");
         for forged in [
             String::new(),
             "..".to_owned(),
-            other.write(0, at(0)).unwrap(),
+            other.write("a", at(0)).unwrap(),
             format!("{longer}.{signature}"),
             format!("{said}.{}", &signature[..30]),
             format!("{said}."),

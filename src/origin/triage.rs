@@ -3,6 +3,7 @@
 //! Ejection, panic and backups are about all servers together, so they are here; how one stands by
 //! itself is in `standing.rs`. What comes of it are weights, which a balancer reads without a lock.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tracing::{info, warn};
 use super::Pool;
 use super::error::{Error, Kind};
 use super::outlier;
+use super::peer::Peer;
 use super::standing::{Change, State, Terms, Verdict};
 use super::vitals::Vitals;
 use crate::clock::{self, Instant};
@@ -27,20 +29,12 @@ pub(super) struct Triage {
     ejection: config::Ejection,
     panic_threshold: f64,
     slow_start: Duration,
-    /// What the configuration says of each server, in their order.
-    shares: Box<[Share]>,
     /// No server may be asked by what is known of it.
     is_sick: AtomicBool,
     panics: AtomicBool,
     /// When success rates were compared last. Whoever changes weights holds it, so that two at a
     /// time cannot eject the last two servers.
     judging: Mutex<Instant>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Share {
-    weight: u32,
-    backup: bool,
 }
 
 /// A server as it is judged.
@@ -75,15 +69,10 @@ struct Condition {
 
 impl Triage {
     pub(super) fn new(config: &config::Origin) -> Self {
-        let shares = config.servers.iter().map(|server| Share {
-            weight: server.weight,
-            backup: server.backup,
-        });
         Self {
             ejection: config.ejection.clone(),
             panic_threshold: config.panic_threshold,
             slow_start: config.slow_start,
-            shares: shares.collect(),
             is_sick: AtomicBool::new(false),
             panics: AtomicBool::new(false),
             judging: Mutex::new(clock::instant()),
@@ -117,23 +106,23 @@ impl Triage {
 
 impl Pool {
     /// A server has answered.
-    pub(super) fn note_answer(&self, index: usize, status: StatusCode) {
+    pub(super) fn note_answer(&self, peer: &Peer, status: StatusCode) {
         let is_failure = matches!(
             status,
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
         );
-        self.note(index, !is_failure);
+        self.note(peer, !is_failure);
     }
 
     /// A server has given no answer. What is the client's fault, or ours, is not held against it.
-    pub(super) fn note_failure(&self, index: usize, error: &Error) {
+    pub(super) fn note_failure(&self, peer: &Peer, error: &Error) {
         match error.kind {
             Kind::Resolve
             | Kind::Refused
             | Kind::Tls
             | Kind::Timeout
             | Kind::Closed
-            | Kind::Malformed => self.note(index, false),
+            | Kind::Malformed => self.note(peer, false),
             Kind::Full
             | Kind::NoServer
             | Kind::UploadBroken
@@ -143,15 +132,15 @@ impl Pool {
     }
 
     /// A server has done what it was asked for, or not.
-    pub(super) fn note(&self, index: usize, good: bool) {
-        let (ejection, peer) = (&self.triage.ejection, self.peers.get(index));
-        let Some(vitals) = peer.map(|peer| &peer.vitals).filter(|_| ejection.enabled) else {
+    pub(super) fn note(&self, peer: &Peer, good: bool) {
+        let ejection = &self.triage.ejection;
+        if !ejection.enabled {
             return;
-        };
-        let in_a_row = vitals.conduct.note(good);
+        }
+        let in_a_row = peer.vitals.conduct.note(good);
         if in_a_row >= ejection.consecutive {
             let mut compared = self.triage.judging.lock();
-            self.eject(index, "failures in a row", clock::instant());
+            self.eject(peer, "failures in a row", clock::instant());
             self.reckon(&mut compared, clock::instant());
         }
     }
@@ -160,7 +149,7 @@ impl Pool {
     pub(super) fn tick(&self) {
         let now = clock::instant();
         let mut compared = self.triage.judging.lock();
-        for peer in &self.peers {
+        for peer in self.roster().peers() {
             peer.vitals.load.tick();
             let changed = peer.vitals.standing.lock().tick(now);
             self.tell(&peer.vitals, changed);
@@ -183,32 +172,32 @@ impl Pool {
 
     /// Ejects those that fail clearly more often than the others.
     fn compare(&self, now: Instant) {
-        let records = self.peers.iter().map(|peer| peer.vitals.conduct.take());
+        let roster = self.roster();
+        let peers = roster.peers();
+        let records = peers.iter().map(|peer| peer.vitals.conduct.take());
         let records: Vec<_> = records.collect();
         if self.triage.ejection.enabled && self.triage.ejection.success_rate {
-            for index in outlier::find(&records) {
-                self.eject(index, "fails more often than the others", now);
+            for peer in outlier::find(&records)
+                .into_iter()
+                .filter_map(|it| peers.get(it))
+            {
+                self.eject(peer, "fails more often than the others", now);
             }
         }
     }
 
     /// Leaves a server alone for a while, unless too many are left alone already, or no other
     /// would be left.
-    fn eject(&self, index: usize, why: &str, now: Instant) {
+    fn eject(&self, peer: &Peer, why: &str, now: Instant) {
         let is_ejected = |it: &Vitals| it.standing.lock().is_ejected();
-        let ejected = self
-            .peers
-            .iter()
-            .filter(|it| is_ejected(&it.vitals))
-            .count();
-        let is_left = self.peers.iter().enumerate().any(|(other, peer)| {
-            let verdict = || peer.vitals.standing.lock().verdict(now, Duration::ZERO);
-            other != index && verdict().is_usable()
+        let (roster, vitals) = (self.roster(), &peer.vitals);
+        let peers = roster.peers();
+        let ejected = peers.iter().filter(|it| is_ejected(&it.vitals)).count();
+        let is_left = peers.iter().any(|other| {
+            let verdict = || other.vitals.standing.lock().verdict(now, Duration::ZERO);
+            !Arc::ptr_eq(&other.vitals, vitals) && verdict().is_usable()
         });
-        let Some(vitals) = self.peers.get(index).map(|peer| &peer.vitals) else {
-            return;
-        };
-        let is_allowed = ejected < self.triage.ejected_max(self.peers.len()) && is_left;
+        let is_allowed = ejected < self.triage.ejected_max(peers.len()) && is_left;
         if !is_allowed || is_ejected(vitals) {
             return;
         }
@@ -234,16 +223,14 @@ impl Pool {
 
     /// Makes weights of how the servers stand. The lock is held by who calls.
     fn reckon(&self, _judging: &mut Instant, now: Instant) {
-        let judged: Vec<Judged> = (0..self.peers.len())
-            .filter_map(|index| self.judge(index, now))
-            .collect();
+        let roster = self.roster();
+        let peers = roster.peers().iter();
+        let judged: Vec<_> = peers.map(|peer| self.judge(peer, now)).collect();
         let condition = Condition::of(&judged, self.triage.panic_threshold);
-        for (index, it) in judged.iter().enumerate() {
+        for (it, (_, seat)) in judged.iter().zip(roster.seated()) {
             let weighed = condition.weigh(it);
-            if let Some(seat) = self.crowd.seat(index) {
-                seat.weigh(weighed.weight, weighed.in_reserve);
-                seat.keep(weighed.keeps);
-            }
+            seat.weigh(weighed.weight, weighed.in_reserve);
+            seat.keep(weighed.keeps);
         }
         self.triage
             .is_sick
@@ -257,22 +244,21 @@ impl Pool {
         }
     }
 
-    fn judge(&self, index: usize, now: Instant) -> Option<Judged> {
-        let (peer, share) = (self.peers.get(index)?, self.triage.shares.get(index)?);
+    fn judge(&self, peer: &Peer, now: Instant) -> Judged {
         let standing = peer.vitals.standing.lock();
-        Some(Judged {
+        Judged {
             verdict: standing.verdict(now, self.triage.slow_start),
-            weight: standing.weight.unwrap_or(share.weight),
-            backup: share.backup,
+            weight: standing.weight.unwrap_or(peer.share.weight),
+            backup: peer.share.backup,
             is_well: standing.is_well(),
-        })
+        }
     }
 
     /// Sets what the operator wants of a server: its state, and a weight in place of the configured
     /// one, or that again. What is not given stays. False if there is no such server.
     pub fn adjust(&self, server: &str, state: Option<State>, weight: Option<Option<u32>>) -> bool {
-        let found = self.peers.iter().find(|it| **it.authority() == *server);
-        let Some(vitals) = found.map(|peer| &peer.vitals) else {
+        let roster = self.roster();
+        let Some(vitals) = roster.find(server).map(|peer| &peer.vitals) else {
             return false;
         };
         self.learn(|| {
@@ -291,12 +277,12 @@ impl Pool {
         true
     }
 
-    /// How the server at `index` stands.
-    pub(super) fn verdict(&self, index: usize) -> Option<(Verdict, State, u32)> {
+    /// How a server stands.
+    pub(super) fn verdict(&self, peer: &Peer) -> (Verdict, State, u32) {
         let _judging = self.triage.judging.lock();
-        let judged = self.judge(index, clock::instant())?;
-        let state = self.peers.get(index)?.vitals.standing.lock().state;
-        Some((judged.verdict, state, judged.weight))
+        let judged = self.judge(peer, clock::instant());
+        let state = peer.vitals.standing.lock().state;
+        (judged.verdict, state, judged.weight)
     }
 }
 

@@ -85,7 +85,13 @@ impl Crowd {
         Self(seats.collect())
     }
 
+    /// The seats, by index.
+    pub(super) fn seats(&self) -> &[Seat] {
+        &self.0
+    }
+
     /// The seat of the server at `index`.
+    #[cfg(test)]
     pub(super) fn seat(&self, index: usize) -> Option<&Seat> {
         self.0.get(index)
     }
@@ -146,6 +152,11 @@ impl Seat {
             keeps: AtomicBool::new(false),
             load,
         }
+    }
+
+    /// What stands for the server, wherever it stands in the list.
+    pub(super) fn id(&self) -> u64 {
+        self.id
     }
 
     /// Sets its share, and its share when none of the others is left.
