@@ -11,8 +11,10 @@ use super::report::{Given, Report};
 use super::text_or::TextOr;
 use super::wording;
 
-/// The load beyond which a hash passes a server over, as a share of the mean.
+/// The load beyond which a hash of the URL passes a server over, as a share of the mean.
 const BOUNDED_LOAD: f64 = 1.25;
+/// The same where a client is to keep its server: it may be the only client there is.
+const UNBOUNDED_LOAD: f64 = f64::INFINITY;
 /// The response field by which servers report their load.
 const LOAD_FIELD: HeaderName = HeaderName::from_static("x-load");
 
@@ -43,7 +45,8 @@ pub enum Balance {
     Hash {
         /// What the key is made of.
         on: HashOn,
-        /// How much more than its share a server may have in flight; 1.25 is a quarter more.
+        /// How much more than its share a server may have in flight; 1.25 is a quarter more,
+        /// infinity all there are.
         bounded_load: f64,
     },
     /// Drawn by weight and by what the servers say of their load.
@@ -108,7 +111,7 @@ fn named(name: &str) -> Result<Balance, String> {
         "first" => Ok(Balance::First),
         "ip-hash" => Ok(Balance::Hash {
             on: HashOn::Client,
-            bounded_load: BOUNDED_LOAD,
+            bounded_load: UNBOUNDED_LOAD,
         }),
         "resource" => Ok(Balance::Resource { field: LOAD_FIELD }),
         "hash" => Err("needs to know of what; write `balance = { hash = \"url\" }`".to_owned()),
@@ -129,7 +132,7 @@ impl RawBalance {
         match (self.hash, &self.load_field) {
             (Some(hash), None) => Balance::Hash {
                 on: self.hash_on(hash, place, report),
-                bounded_load: self.bounded_load(report),
+                bounded_load: self.bounded_load(hash, report),
             },
             (None, Some(field)) => match names::field(field.get_ref()) {
                 Ok(field) => Balance::Resource { field },
@@ -175,14 +178,15 @@ impl RawBalance {
         })
     }
 
-    fn bounded_load(&self, report: &mut Report) -> f64 {
-        let Some(given) = &self.bounded_load else {
-            return BOUNDED_LOAD;
-        };
-        if (1.0..=100.0).contains(given.get_ref()) {
-            return *given.get_ref();
+    fn bounded_load(&self, hash: RawHash, report: &mut Report) -> f64 {
+        match &self.bounded_load {
+            Some(given) if (1.0..=100.0).contains(given.get_ref()) => return *given.get_ref(),
+            Some(given) => report.at(given.span(), "is out of limits; write 1 to 100"),
+            None => {}
         }
-        report.at(given.span(), "is out of limits; write 1 to 100");
-        BOUNDED_LOAD
+        match hash {
+            RawHash::Url => BOUNDED_LOAD,
+            RawHash::Ip | RawHash::Header | RawHash::Cookie => UNBOUNDED_LOAD,
+        }
     }
 }

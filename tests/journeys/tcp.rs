@@ -286,8 +286,11 @@ async fn a_client_keeps_its_server_by_its_address() {
     let servers = [one.url(), two.url()];
     let proxy = before(&servers, "", "balance = \"ip-hash\"").start().await;
     let first = name(&proxy).await;
-    for _ in 0..5 {
-        assert_eq!(name(&proxy).await, first);
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        let mut client = connect(&proxy).await;
+        assert_eq!(receive(&mut client, 3).await, first.as_bytes());
+        held.push(client);
     }
 }
 
