@@ -62,6 +62,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("moka", &["store/memory.rs"]),
     ("http_cache_semantics", &["semantics/policy.rs"]),
     ("clap", &["main.rs", "cli/"]),
+    ("hickory_resolver", &["origin/resolve/resolver.rs"]),
     ("rustls", &["*/tls.rs"]),
     ("tokio_rustls", &["*/tls.rs"]),
     ("toml", &["config/"]),
