@@ -8,7 +8,9 @@ mod balance;
 mod budget;
 mod connect;
 mod dial;
+mod discover;
 mod error;
+mod follow;
 mod health;
 mod hint;
 mod interim;
@@ -18,6 +20,7 @@ mod peer;
 mod probe;
 mod raw;
 mod registry;
+mod resolve;
 mod retry;
 mod roster;
 mod send;
@@ -42,6 +45,7 @@ pub use interim::{Interim, Sink};
 pub use probe::Fault;
 pub use raw::RawConnection;
 pub use registry::Registry;
+pub use resolve::{LookupStats, Resolver};
 pub use standing::{State, Verdict};
 pub use stats::ServerStats;
 pub use sticky::Belongs;
@@ -50,22 +54,21 @@ pub use tls::BadTls;
 use crate::body::Body;
 use crate::config;
 use budget::Budget;
-use dial::Dial;
+use follow::Discovery;
 use health::Probes;
 use hint::Common;
-use peer::{Peer, Share};
 use roster::Roster;
 use sickness::Sickness;
 use sticky::Sticky;
-use tls::Terms;
 use triage::Triage;
-use vitals::Vitals;
 
 /// One origin: servers that answer the same requests.
 pub struct Pool {
     name: Arc<str>,
     host: Option<HeaderValue>,
     roster: ArcSwap<Roster>,
+    /// By which the roster changes.
+    discovery: Discovery,
     /// What requests of one server have in common, where the balance hashes.
     common: Option<Common>,
     /// How clients come back to their server, where they do.
@@ -93,11 +96,10 @@ pub struct Answer {
 // === impl Pool ===
 
 impl Pool {
-    /// A pool without connections; servers are resolved and connected to when needed.
-    /// What is known of them comes along, in their order.
-    fn new(config: &config::Origin, vitals: Vec<Arc<Vitals>>) -> Result<Arc<Self>, BadTls> {
+    /// A pool without connections; servers are connected to when needed. Who they are is the word of
+    /// `discovery`, with what is known of them.
+    fn new(config: &config::Origin, discovery: Discovery) -> Result<Arc<Self>, BadTls> {
         let sticky = Sticky::new(config);
-        let peers = peers(config, sticky.as_ref(), vitals)?;
         let load_field = match &config.balance {
             config::Balance::Resource { field } => Some(field.clone()),
             _ => None,
@@ -105,7 +107,8 @@ impl Pool {
         let pool = Self {
             name: Arc::clone(&config.name),
             host: config.host.clone(),
-            roster: ArcSwap::from_pointee(Roster::new(peers, &config.balance)),
+            roster: ArcSwap::from_pointee(discovery.first(sticky.as_ref())),
+            discovery,
             common: Common::of(&config.balance),
             sticky,
             load_field,
@@ -166,23 +169,4 @@ impl Pool {
 fn refreshes_max(config: &config::Origin) -> usize {
     let connections = config.connections_max.saturating_mul(config.servers.len());
     (connections / 4).clamp(1, Semaphore::MAX_PERMITS)
-}
-
-/// The servers of an origin, each with what is known of it.
-fn peers(
-    config: &config::Origin,
-    sticky: Option<&Sticky>,
-    vitals: Vec<Arc<Vitals>>,
-) -> Result<Vec<Arc<Peer>>, BadTls> {
-    let terms = Terms::of(config)?;
-    let peer = |(server, vitals): (&config::OriginServer, Arc<Vitals>)| {
-        let dial = Dial::new(&server.url, config, terms.as_ref())?;
-        let share = Share {
-            weight: server.weight,
-            backup: server.backup,
-        };
-        let nickname = sticky.map(|sticky| sticky.nickname(&vitals.authority));
-        Ok(Peer::new(dial, share, nickname, config, vitals))
-    };
-    config.servers.iter().zip(vitals).map(peer).collect()
 }

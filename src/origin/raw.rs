@@ -48,9 +48,10 @@ impl Pool {
     }
 
     async fn try_to_connect(&self, mut choice: Choice) -> Result<RawConnection, Error> {
-        let (roster, mut last) = (self.roster(), no_server());
+        let (mut roster, mut last) = (self.staffed().await, no_server());
         for _ in 0..TRIES_MAX {
             let chosen = roster.choose(&choice);
+            let chosen = chosen.or_else(|| self.move_on(&mut roster, &mut choice));
             let Some((index, peer)) = chosen.and_then(|it| Some((it, roster.peers().get(it)?)))
             else {
                 break;

@@ -9,50 +9,67 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::Pool;
+use super::follow::Discovery;
+use super::resolve::{Names, Resolver};
 use super::tls::BadTls;
 use super::vitals::Vitals;
 use crate::clock;
 use crate::config;
 
-/// All servers of all pools that are alive.
-#[derive(Debug, Default)]
-pub struct Registry(Mutex<HashMap<Name, Weak<Vitals>>>);
+/// All servers of all pools that are alive, and all names that lead to servers.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    servers: Arc<Mutex<HashMap<Id, Weak<Vitals>>>>,
+    names: Arc<Names>,
+}
 
 /// An origin's name and a server's authority.
-type Name = (Arc<str>, Arc<str>);
+type Id = (Arc<str>, Arc<str>);
 
 // === impl Registry ===
 
 impl Registry {
-    /// A pool for `config` that goes on with what is known of its servers. It is not yet in force:
-    /// see [`Pool::begin`].
+    /// A pool for `config` that goes on with what is known of its servers, and has names looked up
+    /// by `resolver`. It is not yet in force: see [`Pool::begin`].
     ///
     /// # Errors
     /// The origin's `tls` table cannot be used.
-    pub fn pool(&self, config: &config::Origin) -> Result<Arc<Pool>, BadTls> {
-        Pool::new(config, self.enter(config))
+    pub fn pool(
+        &self,
+        config: &config::Origin,
+        resolver: &Arc<Resolver>,
+    ) -> Result<Arc<Pool>, BadTls> {
+        Pool::new(config, Discovery::new(config, self, resolver)?)
     }
 
-    /// What is known of each server of an origin. One that is added to an origin at work starts
-    /// slowly; at the start of the process there is none at work.
-    fn enter(&self, config: &config::Origin) -> Vec<Arc<Vitals>> {
-        let mut known = self.0.lock();
+    /// The names of servers.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Whether an origin has servers already. At the start of the process it has none.
+    pub(super) fn is_at_work(&self, origin: &str) -> bool {
+        let servers = self.servers.lock();
+        let is_alive = |it: &Weak<Vitals>| it.strong_count() > 0;
+        servers
+            .iter()
+            .any(|((of, _), vitals)| **of == *origin && is_alive(vitals))
+    }
+
+    /// What is known of a server of an origin. One of which nothing is known may come in slowly.
+    pub(super) fn enter(&self, origin: &Arc<str>, server: &Arc<str>, slowly: bool) -> Arc<Vitals> {
+        let mut known = self.servers.lock();
         known.retain(|_, vitals| vitals.strong_count() > 0);
-        let is_at_work = known.keys().any(|(origin, _)| *origin == config.name);
-        let enter = |server: &config::OriginServer| {
-            let authority: Arc<str> = server.url.authority().into();
-            let name = (Arc::clone(&config.name), Arc::clone(&authority));
-            if let Some(vitals) = known.get(&name).and_then(Weak::upgrade) {
-                return vitals;
-            }
-            let vitals = Arc::new(Vitals::new(authority));
-            if is_at_work {
-                vitals.standing.lock().come_in(clock::instant());
-            }
-            known.insert(name, Arc::downgrade(&vitals));
-            vitals
-        };
-        config.servers.iter().map(enter).collect()
+        let id = (Arc::clone(origin), Arc::clone(server));
+        if let Some(vitals) = known.get(&id).and_then(Weak::upgrade) {
+            return vitals;
+        }
+        let vitals = Arc::new(Vitals::new(Arc::clone(server)));
+        if slowly {
+            vitals.standing.lock().come_in(clock::instant());
+        }
+        known.insert(id, Arc::downgrade(&vitals));
+        vitals
     }
 }
 
@@ -63,19 +80,22 @@ mod tests {
     use super::super::standing::State;
     use super::*;
 
-    fn origin(name: &str, servers: &str) -> config::Origin {
+    fn origin(name: &str, servers: &str) -> (config::Origin, Arc<Resolver>) {
         let text = format!(
             "[[listen]]\naddress = \"127.0.0.1:0\"\n[origins.{name}]\nservers = [{servers}]\n\
              slow_start = \"10s\"\n[[site]]\nhosts = [\"*\"]\norigin = \"{name}\"\n"
         );
         let mut config = config::parse(&text, "f").expect("a configuration");
-        config.origins.remove(name).expect("the one origin")
+        let resolver = Resolver::new(&config.resolver);
+        (
+            config.origins.remove(name).expect("the one origin"),
+            resolver,
+        )
     }
 
     fn pool(registry: &Registry, name: &str, servers: &str) -> Arc<Pool> {
-        registry
-            .pool(&origin(name, servers))
-            .expect("no TLS to fail")
+        let (config, resolver) = origin(name, servers);
+        registry.pool(&config, &resolver).expect("no TLS to fail")
     }
 
     #[tokio::test(start_paused = true)]

@@ -60,9 +60,10 @@ impl Pool {
         interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
         let hint: Hint = request.extensions_mut().remove().unwrap_or_default();
-        let (roster, mut choice) = (self.roster(), Choice::by(hint.key));
+        let (mut roster, mut choice) = (self.staffed().await, Choice::by(hint.key));
         let its_own = hint.belongs.and_then(|id| roster.keeper(id));
         let chosen = its_own.or_else(|| roster.choose(&choice));
+        let chosen = chosen.or_else(|| self.move_on(&mut roster, &mut choice));
         let mut index = chosen.ok_or_else(no_server)?;
         let (mut from_pool, mut tries_left) = (true, TRIES_MAX);
         loop {
@@ -99,7 +100,7 @@ impl Pool {
             from_pool = !stale;
             if !stale {
                 choice.has_tried(index);
-                index = match self.choose_another(&roster, &choice, &error) {
+                index = match self.choose_another(&mut roster, &mut choice, &error) {
                     Some(another) => another,
                     None => return Err(error),
                 };
@@ -108,8 +109,14 @@ impl Pool {
     }
 
     /// The index of a server for a request that failed at others, if it may be sent once more.
-    fn choose_another(&self, roster: &Roster, choice: &Choice, error: &Error) -> Option<usize> {
-        let another = roster.choose(choice)?;
+    fn choose_another(
+        &self,
+        roster: &mut Arc<Roster>,
+        choice: &mut Choice,
+        error: &Error,
+    ) -> Option<usize> {
+        let another = roster.choose(choice);
+        let another = another.or_else(|| self.move_on(roster, choice))?;
         // Who accepted no connection has been sent nothing: this will be the only request. But a
         // connection that is waited for in vain is a load as well, on us.
         let is_free = error.phase == Phase::Connecting && error.kind != Kind::Timeout;
