@@ -46,6 +46,7 @@ mod journeys {
     mod origin_tls;
     mod origin_unix;
     mod requests;
+    mod retries;
     mod tcp;
     mod trailers;
 

@@ -59,6 +59,11 @@ fn server(stats: &ServerStats) -> Value {
         .iter()
         .map(|(kind, count)| (kind.as_str().to_owned(), (*count).into()))
         .collect();
+    let retries: Map<String, Value> = stats
+        .retries
+        .iter()
+        .map(|(why, count)| (why.as_str().to_owned(), (*count).into()))
+        .collect();
     json!({
         "server": &*stats.authority,
         "state": stats.state.as_str(),
@@ -75,6 +80,7 @@ fn server(stats: &ServerStats) -> Value {
         "ejected": stats.ejected,
         "probe_failures": stats.probe_failures,
         "errors": errors,
+        "retries": retries,
     })
 }
 

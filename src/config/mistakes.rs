@@ -625,6 +625,23 @@ ejection = { share_max = -1, base = "1h" }"#,
     (
         r#"[origins.b]
 servers = ["http://a"]
+[origins.b.retry]
+tries = 6
+on = ["timeot", "200", "5xx"]
+budget = 2
+body_max = "17MiB""#,
+        &[
+            "4: origins.b.retry.tries: is out of limits; write 1 to 5",
+            r#"5: origins.b.retry.on[0]: `timeot` is not known; did you mean "timeout"?"#,
+            r#"5: origins.b.retry.on[1]: is no status of an error; write "400" to "599""#,
+            r#"5: origins.b.retry.on[2]: `5xx` is not known; write "connect", "reset", "timeout" or "malformed", or a status as "503""#,
+            "6: origins.b.retry.budget: is no share; write 0 to 1, as 0.5 for a half",
+            r#"7: origins.b.retry.body_max: is out of limits; write "0B" to "16MiB""#,
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
 [origins.b.health]
 path = "health"
 method = "POST"

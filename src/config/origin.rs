@@ -17,6 +17,7 @@ use super::health::{Health, RawHealth};
 use super::host;
 use super::names;
 use super::report::{Given, Place, Report};
+use super::retry::{self, RawRetry, Retry};
 use super::server::{self, RawServer, Server};
 use super::sticky::{RawSticky, Sticky};
 use super::table::{Table, Written};
@@ -40,6 +41,8 @@ pub struct Origin {
     pub health: Option<Health>,
     /// When a server is left alone because of how it answered.
     pub ejection: Ejection,
+    /// Which failed requests are sent again.
+    pub retry: Retry,
     /// Where a smaller share of the servers is usable, health is disregarded; 0 to 1.
     pub panic_threshold: f64,
     /// How long a server that comes back takes to its full weight; zero for none.
@@ -75,6 +78,7 @@ pub(super) struct RawOrigin {
     balance: Given<TextOr<RawBalance>>,
     health: Option<Table<RawHealth>>,
     ejection: Table<RawEjection>,
+    retry: Table<RawRetry>,
     panic_threshold: Given<f64>,
     slow_start: Given<Period>,
     sticky: Option<Written<RawSticky>>,
@@ -128,6 +132,7 @@ impl RawOrigin {
             balance: balance::resolve(&self.balance, report),
             health: self.health.as_ref().map(|it| it.resolve(report)),
             ejection: ejection::resolve(&self.ejection, report),
+            retry: retry::resolve(&self.retry, report),
             panic_threshold: units::share(&self.panic_threshold, 0.5, report),
             slow_start: units::period(&self.slow_start, Duration::ZERO),
             sticky: self

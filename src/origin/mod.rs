@@ -18,6 +18,7 @@ mod peer;
 mod probe;
 mod raw;
 mod registry;
+mod replay;
 mod retry;
 mod roster;
 mod send;
@@ -42,6 +43,7 @@ pub use interim::{Interim, Sink};
 pub use probe::Fault;
 pub use raw::RawConnection;
 pub use registry::Registry;
+pub use retry::Why;
 pub use standing::{State, Verdict};
 pub use stats::ServerStats;
 pub use sticky::Belongs;
@@ -54,6 +56,7 @@ use dial::Dial;
 use health::Probes;
 use hint::Common;
 use peer::{Peer, Share};
+use retry::Retries;
 use roster::Roster;
 use sickness::Sickness;
 use sticky::Sticky;
@@ -72,6 +75,7 @@ pub struct Pool {
     sticky: Option<Sticky>,
     /// The field in which servers say how full they are, where the balance listens.
     load_field: Option<HeaderName>,
+    retries: Retries,
     budget: Budget,
     first_byte_timeout: Duration,
     between_bytes_timeout: Duration,
@@ -109,7 +113,8 @@ impl Pool {
             common: Common::of(&config.balance),
             sticky,
             load_field,
-            budget: Budget::new(),
+            retries: Retries::new(&config.retry),
+            budget: Budget::of_retries(config.retry.budget),
             first_byte_timeout: config.first_byte_timeout,
             between_bytes_timeout: config.between_bytes_timeout,
             refuse_unknown_coding: config.refuse_unknown_coding,

@@ -8,6 +8,7 @@ use super::Pool;
 use super::balance::Seat;
 use super::error::Kind;
 use super::peer::Peer;
+use super::retry::Why;
 use super::standing::{State, Verdict};
 
 /// A server's figures at this moment.
@@ -41,6 +42,8 @@ pub struct ServerStats {
     pub probe_failures: u64,
     /// Failures by kind.
     pub errors: [(Kind, u64); Kind::ALL.len()],
+    /// Requests that were sent again because of it, by reason.
+    pub retries: [(Why, u64); Why::ALL.len()],
 }
 
 // === impl Pool ===
@@ -74,6 +77,7 @@ impl Pool {
             ejected: vitals.conduct.ejected(),
             probe_failures: vitals.conduct.probe_failures(),
             errors: counters.errors(),
+            retries: counters.retries(),
         }
     }
 }

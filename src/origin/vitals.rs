@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::error::Kind;
 use super::load::Load;
 use super::outlier::Record;
+use super::retry::Why;
 use super::standing::Standing;
 
 /// What is known of one server.
@@ -43,6 +44,7 @@ pub(super) struct Counters {
     pub(super) connects: AtomicU64,
     pub(super) reused: AtomicU64,
     errors: [AtomicU64; Kind::ALL.len()],
+    retries: [AtomicU64; Why::ALL.len()],
 }
 
 // === impl Vitals ===
@@ -125,5 +127,21 @@ impl Counters {
             *count = counter.load(Ordering::Relaxed);
         }
         errors
+    }
+
+    /// A request is sent again because of this server.
+    pub(super) fn count_retry(&self, why: Why) {
+        let index = Why::ALL.iter().position(|other| *other == why);
+        if let Some(counter) = index.and_then(|index| self.retries.get(index)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn retries(&self) -> [(Why, u64); Why::ALL.len()] {
+        let mut retries = Why::ALL.map(|why| (why, 0));
+        for ((_, count), counter) in retries.iter_mut().zip(&self.retries) {
+            *count = counter.load(Ordering::Relaxed);
+        }
+        retries
     }
 }

@@ -207,6 +207,11 @@ impl Choice {
         }
     }
 
+    /// From here on all servers are candidates again.
+    pub(super) fn forget_tried(&mut self) {
+        self.tried = [None; TRIES_MAX];
+    }
+
     /// The same choice among those in reserve.
     pub(super) fn in_reserve(&self) -> Self {
         Self {
