@@ -33,6 +33,7 @@ mod journeys {
     mod leaving;
     mod scenarios;
 
+    mod agents;
     mod balancing;
     mod expect;
     mod forwarded;

@@ -16,7 +16,9 @@ const WEIGHT_MAX: u32 = 256;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
-    state: Option<Word>,
+    /// `null` for what its agent says.
+    #[serde(default, deserialize_with = "given")]
+    state: Option<Option<Word>>,
     /// `null` for what the configuration says.
     #[serde(default, deserialize_with = "given")]
     weight: Option<Option<u32>>,
@@ -67,6 +69,7 @@ fn server(stats: &ServerStats) -> Value {
     json!({
         "server": &*stats.authority,
         "state": stats.state.as_str(),
+        "agent": stats.agent,
         "up": stats.verdict.is_usable(),
         "standing": stats.verdict.to_string(),
         "weight": stats.weight,
@@ -96,7 +99,7 @@ pub(super) fn put(doors: &Doors, path: &str, body: &Bytes) -> Answer {
     let Some((pool, name)) = find(doors, path) else {
         return complaint(StatusCode::NOT_FOUND, "there is no such origin");
     };
-    let state = wanted.state.map(State::from);
+    let state = wanted.state.map(|word| word.map(State::from));
     if !pool.adjust(&name, state, wanted.weight) {
         return complaint(StatusCode::NOT_FOUND, "the origin has no such server");
     }
@@ -143,7 +146,11 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 /// Tells `null` from nothing.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u32>>, D::Error> {
+fn given<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
     Option::deserialize(deserializer).map(Some)
 }
 

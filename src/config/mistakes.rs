@@ -641,6 +641,21 @@ body_max = "17MiB""#,
     ),
     (
         r#"[origins.b]
+servers = ["unix:/a"]
+agent = { interval = "0s" }
+[origins.c]
+servers = ["http://a"]
+agent = { port = 0, host = "a:1" }"#,
+        &[
+            "3: origins.b.agent.host: is missing, and `unix:/a` has none; write it",
+            "3: origins.b.agent.port: is missing; write that of the agent, as `port = 9777`",
+            r#"3: origins.b.agent.interval: must not be zero; a long one, as "1d", is as good as none"#,
+            "6: origins.c.agent.port: is out of limits; write 1 to 65535",
+            "6: origins.c.agent.host: a host stands here without a port",
+        ],
+    ),
+    (
+        r#"[origins.b]
 servers = ["http://a"]
 [origins.b.health]
 path = "health"

@@ -7,6 +7,7 @@
 
 mod action;
 mod admin;
+mod agent;
 mod balance;
 mod cache;
 mod check;
@@ -50,6 +51,7 @@ use toml::Spanned;
 
 pub use self::action::{Action, Answer, Redirect};
 pub use self::admin::{Admin, Secret};
+pub use self::agent::Agent;
 pub use self::balance::{Balance, HashOn};
 pub use self::cache::{CacheRules, RangeMiss};
 pub use self::complaint::{Complaint, Complaints};

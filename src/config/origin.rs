@@ -11,6 +11,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::Profile;
+use super::agent::{Agent, RawAgent};
 use super::balance::{self, Balance, RawBalance};
 use super::ejection::{self, Ejection, RawEjection};
 use super::health::{Health, RawHealth};
@@ -39,6 +40,8 @@ pub struct Origin {
     pub balance: Balance,
     /// What its servers are asked to know whether they are well; `None` for no probes.
     pub health: Option<Health>,
+    /// Who is asked beside each server how much it can take; `None` for nobody.
+    pub agent: Option<Agent>,
     /// When a server is left alone because of how it answered.
     pub ejection: Ejection,
     /// Which failed requests are sent again.
@@ -77,6 +80,7 @@ pub(super) struct RawOrigin {
     servers: Given<Vec<Spanned<RawServer>>>,
     balance: Given<TextOr<RawBalance>>,
     health: Option<Table<RawHealth>>,
+    agent: Option<Written<RawAgent>>,
     ejection: Table<RawEjection>,
     retry: Table<RawRetry>,
     panic_threshold: Given<f64>,
@@ -127,6 +131,10 @@ impl RawOrigin {
         let servers = self.resolve_servers(place.clone(), report);
         Origin {
             name: name.into(),
+            agent: self
+                .agent
+                .as_ref()
+                .and_then(|it| it.get_ref().resolve(&servers, it.span(), report)),
             tls: self.resolve_tls(&servers, place, report),
             servers,
             balance: balance::resolve(&self.balance, report),

@@ -60,6 +60,15 @@ impl Dial {
         })
     }
 
+    /// The way to a host by TCP, without TLS.
+    pub(super) fn plain(host: &Arc<str>, port: u16) -> Self {
+        Self::Tcp {
+            host: Arc::clone(host),
+            port,
+            tls: None,
+        }
+    }
+
     /// The same by another port, if it has ports.
     pub(super) fn at_port(&self, port: u16) -> Self {
         match self {

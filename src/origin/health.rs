@@ -41,9 +41,14 @@ impl Probes {
 // === impl Pool: its probes ===
 
 impl Pool {
-    /// Begins to probe its servers, now that it is in force. Without probes, what earlier ones
-    /// have said is forgotten.
+    /// Begins to probe its servers and to ask their agents, now that it is in force.
     pub fn begin(self: &Arc<Self>) {
+        self.begin_probes();
+        self.begin_agents();
+    }
+
+    /// Without probes, what earlier ones have said is forgotten.
+    fn begin_probes(self: &Arc<Self>) {
         let Some(health) = &self.probes.health else {
             return self.learn(|| {
                 for peer in self.roster().peers() {
@@ -70,6 +75,7 @@ impl Pool {
     /// Probes no more: another pool is in force, and asks the same servers.
     pub fn end(&self) {
         self.probes.tasks.lock().abort_all();
+        self.agents.end();
     }
 
     /// What is configured, or the server's own name; a socket has none, so it is `localhost`.
@@ -112,14 +118,14 @@ async fn watch(pool: Weak<Pool>, peer: Arc<Peer>, target: Target, health: Arc<co
         };
         pool.probed(&peer, &health, result);
         drop(pool);
-        sleep(pause(&health, &dice)).await;
+        sleep(pause(health.interval, health.jitter, &dice)).await;
     }
 }
 
 /// The interval, longer or shorter by its jitter: many proxies shall not ask in step.
-fn pause(health: &config::Health, dice: &Dice) -> Duration {
-    let longer = health.jitter * (2.0 * part(dice) - 1.0);
-    health.interval.mul_f64(1.0 + longer)
+pub(super) fn pause(interval: Duration, jitter: f64, dice: &Dice) -> Duration {
+    let longer = jitter * (2.0 * part(dice) - 1.0);
+    interval.mul_f64(1.0 + longer)
 }
 
 /// A number from 0 to 1.
@@ -134,17 +140,8 @@ mod tests {
 
     #[test]
     fn pauses_keep_to_their_jitter() {
-        let health = config::Health {
-            question: config::Question::Tcp,
-            port: None,
-            interval: Duration::from_secs(10),
-            timeout: Duration::from_secs(1),
-            jitter: 0.1,
-            rise: 2,
-            fall: 3,
-        };
-        let dice = Dice::new();
-        let pauses: Vec<_> = (0..1000).map(|_| pause(&health, &dice)).collect();
+        let (interval, dice) = (Duration::from_secs(10), Dice::new());
+        let pauses: Vec<_> = (0..1000).map(|_| pause(interval, 0.1, &dice)).collect();
         let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
         assert!(*least >= Duration::from_secs(9) && *least < Duration::from_millis(9200));
         assert!(*most <= Duration::from_secs(11) && *most > Duration::from_millis(10_800));

@@ -4,6 +4,8 @@
 //! ask at all, and what an answer is worth, is the pipeline's business.
 
 mod admit;
+mod agent;
+mod agent_word;
 mod balance;
 mod budget;
 mod connect;
@@ -37,6 +39,7 @@ use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use agent_word::Downed;
 pub use error::{Error, Kind, Phase, Retry};
 pub use hint::{Asked, Hint};
 pub use interim::{Interim, Sink};
@@ -51,6 +54,7 @@ pub use tls::BadTls;
 
 use crate::body::Body;
 use crate::config;
+use agent::Agents;
 use budget::Budget;
 use dial::Dial;
 use health::Probes;
@@ -82,6 +86,7 @@ pub struct Pool {
     refuse_unknown_coding: bool,
     triage: Triage,
     probes: Probes,
+    agents: Agents,
     sickness: Sickness,
     refreshes: Arc<Semaphore>,
 }
@@ -120,6 +125,7 @@ impl Pool {
             refuse_unknown_coding: config.refuse_unknown_coding,
             triage: Triage::new(config),
             probes: Probes::new(config.health.as_ref()),
+            agents: Agents::new(config.agent.as_ref()),
             sickness: Sickness::default(),
             refreshes: Arc::new(Semaphore::new(refreshes_max(config))),
         };

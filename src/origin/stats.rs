@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Pool;
+use super::agent::Advice;
 use super::balance::Seat;
 use super::error::Kind;
 use super::peer::Peer;
@@ -30,6 +31,8 @@ pub struct ServerStats {
     pub latency: Duration,
     /// What its operator wants of it.
     pub state: State,
+    /// What its agent has said that holds at this moment; `None` where that is nothing.
+    pub agent: Option<String>,
     /// How it stands, with the reason.
     pub verdict: Verdict,
     /// Its share among its siblings as configured, or as set at run time.
@@ -62,6 +65,7 @@ impl Pool {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (vitals, counters) = (&peer.vitals, &peer.vitals.counters);
         let (verdict, state, weight) = self.verdict(peer);
+        let advice = vitals.standing.lock().advice();
         ServerStats {
             authority: Arc::clone(&vitals.authority),
             requests: get(&counters.requests),
@@ -71,6 +75,7 @@ impl Pool {
             active: vitals.load.active(),
             latency: vitals.load.latency(),
             state,
+            agent: (advice != Advice::default()).then(|| advice.to_string()),
             verdict,
             weight,
             effective_weight: seat.effective_weight(),
