@@ -38,6 +38,7 @@ mod journeys {
     mod expect;
     mod forwarded;
     mod health;
+    mod hedging;
     mod interim;
     mod limiting;
     mod limits;

@@ -46,6 +46,7 @@ fn origin(pool: &Pool) -> Value {
     json!({
         "sick": pool.is_sick(),
         "panic": pool.panics(),
+        "hedges_after_seconds": pool.hedges_after().map(|it| it.as_secs_f64()),
         "servers": servers(pool),
     })
 }
@@ -81,6 +82,8 @@ fn server(stats: &ServerStats) -> Value {
         "reused": stats.reused,
         "idle": stats.idle,
         "ejected": stats.ejected,
+        "hedged": stats.hedged,
+        "hedge_won": stats.hedge_won,
         "probe_failures": stats.probe_failures,
         "errors": errors,
         "retries": retries,

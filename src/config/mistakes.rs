@@ -625,6 +625,19 @@ ejection = { share_max = -1, base = "1h" }"#,
     (
         r#"[origins.b]
 servers = ["http://a"]
+hedge = { after = "p100", share_max = 5 }
+[origins.c]
+servers = ["http://a"]
+hedge = { after = "soon" }"#,
+        &[
+            r#"3: origins.b.hedge.after: is no percentile; write "p50" to "p99""#,
+            "3: origins.b.hedge.share_max: is no share; write 0 to 1, as 0.5 for a half",
+            r#"6: origins.c.hedge.after: a duration is a whole number with a unit, as "250ms", "30s" or "5m""#,
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
 [origins.b.retry]
 tries = 6
 on = ["timeot", "200", "5xx"]

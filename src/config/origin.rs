@@ -15,6 +15,7 @@ use super::agent::{Agent, RawAgent};
 use super::balance::{self, Balance, RawBalance};
 use super::ejection::{self, Ejection, RawEjection};
 use super::health::{Health, RawHealth};
+use super::hedge::{Hedge, RawHedge};
 use super::host;
 use super::names;
 use super::report::{Given, Place, Report};
@@ -46,6 +47,8 @@ pub struct Origin {
     pub ejection: Ejection,
     /// Which failed requests are sent again.
     pub retry: Retry,
+    /// When a slow request is sent to another server as well; `None` for never.
+    pub hedge: Option<Hedge>,
     /// Where a smaller share of the servers is usable, health is disregarded; 0 to 1.
     pub panic_threshold: f64,
     /// How long a server that comes back takes to its full weight; zero for none.
@@ -83,6 +86,7 @@ pub(super) struct RawOrigin {
     agent: Option<Written<RawAgent>>,
     ejection: Table<RawEjection>,
     retry: Table<RawRetry>,
+    hedge: Option<Table<RawHedge>>,
     panic_threshold: Given<f64>,
     slow_start: Given<Period>,
     sticky: Option<Written<RawSticky>>,
@@ -141,6 +145,7 @@ impl RawOrigin {
             health: self.health.as_ref().map(|it| it.resolve(report)),
             ejection: ejection::resolve(&self.ejection, report),
             retry: retry::resolve(&self.retry, report),
+            hedge: self.hedge.as_ref().map(|it| it.resolve(report)),
             panic_threshold: units::share(&self.panic_threshold, 0.5, report),
             slow_start: units::period(&self.slow_start, Duration::ZERO),
             sticky: self

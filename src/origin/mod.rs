@@ -12,8 +12,10 @@ mod connect;
 mod dial;
 mod error;
 mod health;
+mod hedge;
 mod hint;
 mod interim;
+mod latencies;
 mod load;
 mod outlier;
 mod peer;
@@ -58,6 +60,7 @@ use agent::Agents;
 use budget::Budget;
 use dial::Dial;
 use health::Probes;
+use hedge::Hedging;
 use hint::Common;
 use peer::{Peer, Share};
 use retry::Retries;
@@ -81,6 +84,8 @@ pub struct Pool {
     load_field: Option<HeaderName>,
     retries: Retries,
     budget: Budget,
+    /// Where slow requests are sent to another server as well.
+    hedging: Option<Hedging>,
     first_byte_timeout: Duration,
     between_bytes_timeout: Duration,
     refuse_unknown_coding: bool,
@@ -120,6 +125,7 @@ impl Pool {
             load_field,
             retries: Retries::new(&config.retry),
             budget: Budget::of_retries(config.retry.budget),
+            hedging: config.hedge.as_ref().map(Hedging::new),
             first_byte_timeout: config.first_byte_timeout,
             between_bytes_timeout: config.between_bytes_timeout,
             refuse_unknown_coding: config.refuse_unknown_coding,
@@ -165,6 +171,9 @@ impl Pool {
     pub fn tidy(&self) {
         self.roster().peers().iter().for_each(|peer| peer.tidy());
         self.tick();
+        if let Some(hedging) = &self.hedging {
+            hedging.tick();
+        }
     }
 
     /// The servers at this moment.

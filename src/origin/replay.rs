@@ -81,6 +81,11 @@ impl Content {
         Self::Kept(tape)
     }
 
+    /// Whether there is none, so that the request is its head.
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
     /// The content from its beginning, if it can be had.
     fn again(&self) -> Option<Body> {
         match self {
@@ -116,6 +121,13 @@ impl Spare {
     pub(super) fn of(request: &Request<Body>, content: &Content) -> Self {
         let is_lost = matches!(content, Content::Lost);
         Self((!is_lost).then(|| copy(request)))
+    }
+
+    /// The request once more, if it is without content; the spare stays.
+    pub(super) fn without_content(&self) -> Option<Request<Body>> {
+        self.0
+            .as_ref()
+            .map(|head| head.clone().map(|()| Body::empty()))
     }
 
     /// The request to try again with after an answer that is not to be had.

@@ -53,9 +53,11 @@ pub(super) struct Course {
     pub(super) index: usize,
     /// Whether it may be asked over a pooled connection.
     pub(super) from_pool: bool,
-    pub(super) tries_left: usize,
+    tries_left: usize,
     /// How often all servers were tried.
     rounds: u32,
+    /// Whether its client belongs to the server where it begins.
+    pub(super) belongs: bool,
 }
 
 // === impl Why ===
@@ -148,7 +150,13 @@ impl Course {
             from_pool: true,
             tries_left: retries.tries.saturating_sub(1),
             rounds: 0,
+            belongs: false,
         }
+    }
+
+    /// Whether nothing has been tried yet.
+    pub(super) fn is_at_start(&self) -> bool {
+        self.from_pool && self.rounds == 0 && self.choice.is_first()
     }
 }
 

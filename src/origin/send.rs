@@ -23,7 +23,7 @@ use crate::body::{Body, Progress};
 use crate::clock;
 
 /// A try that failed, and whether only because its pooled connection had died.
-struct Failed {
+pub(super) struct Failed {
     unsent: Unsent,
     stale: bool,
 }
@@ -57,6 +57,9 @@ impl Pool {
         interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
         self.budget.deposit();
+        if let Some(hedging) = &self.hedging {
+            hedging.deposit();
+        }
         let answer = self.try_servers(request, upload, interim).await;
         match &answer {
             Ok(_) => self.sickness.recover(),
@@ -76,6 +79,7 @@ impl Pool {
         let its_own = hint.belongs.and_then(|id| roster.keeper(id));
         let chosen = its_own.or_else(|| roster.choose(&choice));
         let mut course = Course::new(chosen.ok_or_else(no_server)?, choice, &self.retries);
+        course.belongs = its_own.is_some();
         let content = Content::of(&mut request, self.retries.body_bytes_max);
         loop {
             // For each try anew: a spare has no extensions.
@@ -84,7 +88,14 @@ impl Pool {
                 return Err(no_server());
             };
             let spare = Spare::of(&request, &content);
-            let tried = self.try_once(peer, request, course.from_pool, upload).await;
+            let (peer, tried) = match self.race(&course, &content, &roster, &spare, interim) {
+                // In a box, for it is larger than all else and seldom needed.
+                Some(race) => Box::pin(race.run(&mut course, peer, request)).await,
+                None => {
+                    let tried = self.try_once(peer, request, course.from_pool, upload);
+                    (peer, tried.await)
+                }
+            };
             self.note_tried(peer, &tried);
             let setback = match self.judge_tried(tried, spare, &content) {
                 ControlFlow::Break(result) => return result,
@@ -141,7 +152,7 @@ impl Pool {
 
     /// What a try says of its server. That a pooled connection had died says nothing against it; a
     /// failure does.
-    fn note_tried(&self, peer: &Peer, tried: &Result<Answer, Failed>) {
+    pub(super) fn note_tried(&self, peer: &Peer, tried: &Result<Answer, Failed>) {
         match tried {
             Ok(answer) => self.note_answer(peer, answer.response.status()),
             Err(failed) => {
@@ -154,7 +165,7 @@ impl Pool {
         }
     }
 
-    async fn try_once(
+    pub(super) async fn try_once(
         &self,
         peer: &Arc<Peer>,
         request: Request<Body>,
@@ -192,6 +203,9 @@ impl Pool {
         // How long an upload takes is the client's affair as well.
         if upload.is_none() {
             peer.vitals.load.observe(began.elapsed());
+            if let Some(hedging) = &self.hedging {
+                hedging.observe(began.elapsed());
+            }
         }
         self.hear_load(peer, response.headers());
         Ok(Answer {

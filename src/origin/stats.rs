@@ -41,6 +41,10 @@ pub struct ServerStats {
     pub effective_weight: u32,
     /// How often it was ejected.
     pub ejected: u64,
+    /// Requests that were sent to another server as well, because this one was slow.
+    pub hedged: u64,
+    /// Those in which this server was the other one, and answered first.
+    pub hedge_won: u64,
     /// How many of its probes have failed.
     pub probe_failures: u64,
     /// Failures by kind.
@@ -80,6 +84,8 @@ impl Pool {
             weight,
             effective_weight: seat.effective_weight(),
             ejected: vitals.conduct.ejected(),
+            hedged: vitals.races.hedged(),
+            hedge_won: vitals.races.won(),
             probe_failures: vitals.conduct.probe_failures(),
             errors: counters.errors(),
             retries: counters.retries(),

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::error::Kind;
+use super::hedge::Races;
 use super::load::Load;
 use super::outlier::Record;
 use super::retry::Why;
@@ -22,6 +23,7 @@ pub(super) struct Vitals {
     pub(super) load: Arc<Load>,
     pub(super) counters: Counters,
     pub(super) conduct: Conduct,
+    pub(super) races: Races,
     /// Never held across an await.
     pub(super) standing: Mutex<Standing>,
 }
@@ -56,6 +58,7 @@ impl Vitals {
             load: Arc::default(),
             counters: Counters::default(),
             conduct: Conduct::default(),
+            races: Races::default(),
             standing: Mutex::default(),
         }
     }

@@ -2,8 +2,9 @@
 //! goes before it, and that nothing follows where they say nothing.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -41,8 +42,8 @@ impl Agent {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut buffer = [0; 64];
                 let count = stream.read(&mut buffer).await.unwrap_or(0);
-                *hears.lock().unwrap() = String::from_utf8_lossy(&buffer[..count]).into_owned();
-                let line = said.lock().unwrap().clone();
+                *hears.lock() = String::from_utf8_lossy(&buffer[..count]).into_owned();
+                let line = said.lock().clone();
                 stream.write_all(line.as_bytes()).await.ok();
             }
         });
@@ -55,7 +56,7 @@ impl Agent {
     }
 
     fn says(&self, line: &str) {
-        *self.line.lock().unwrap() = line.to_owned();
+        *self.line.lock() = line.to_owned();
     }
 }
 
@@ -199,7 +200,7 @@ async fn an_agents_words_change_weight_state_and_health() {
         assert_eq!(told["up"], standing == "usable", "{line}");
         assert_eq!(pair.shares(&proxy).await, shares, "{line}");
     }
-    assert_eq!(*pair.agent.heard.lock().unwrap(), "tell me\n");
+    assert_eq!(*pair.agent.heard.lock(), "tell me\n");
     let log = proxy.stderr();
     assert!(log.contains("server down by its agent"), "{log}");
 }

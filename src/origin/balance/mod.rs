@@ -207,6 +207,11 @@ impl Choice {
         }
     }
 
+    /// Whether nobody has been tried.
+    pub(super) fn is_first(&self) -> bool {
+        self.tried.iter().all(Option::is_none)
+    }
+
     /// From here on all servers are candidates again.
     pub(super) fn forget_tried(&mut self) {
         self.tried = [None; TRIES_MAX];
