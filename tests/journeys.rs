@@ -33,11 +33,13 @@ mod journeys {
     mod leaving;
     mod scenarios;
 
+    mod agents;
     mod balancing;
     mod discovery;
     mod expect;
     mod forwarded;
     mod health;
+    mod hedging;
     mod interim;
     mod limiting;
     mod limits;
@@ -47,6 +49,7 @@ mod journeys {
     mod origin_tls;
     mod origin_unix;
     mod requests;
+    mod retries;
     mod tcp;
     mod trailers;
 

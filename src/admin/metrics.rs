@@ -82,6 +82,12 @@ fn of_origins(doors: &Doors) -> Vec<Family> {
     let mut connects = Family::counter("copal_origin_connects", "Connections opened to servers.");
     let mut reused = Family::counter("copal_origin_reused", "Requests over pooled connections.");
     let mut errors = Family::counter("copal_origin_errors", "Requests that servers failed.");
+    let mut hedged = Family::counter("copal_origin_hedged", "Slow requests, sent elsewhere too.");
+    let mut won = Family::counter(
+        "copal_origin_hedge_won",
+        "Those that were answered there first.",
+    );
+    let mut retries = Family::counter("copal_origin_retries", "Requests sent again.");
     let mut idle = Family::gauge("copal_origin_idle_connections", "Pooled connections.");
     let mut up = Family::gauge("copal_origin_up", "Whether a server is usable.");
     let mut ejected = Family::counter("copal_origin_ejected", "Ejections of servers.");
@@ -113,9 +119,17 @@ fn of_origins(doors: &Doors) -> Vec<Family> {
                 labels.push(("kind", kind.as_str().to_owned()));
                 errors = errors.labelled(labels, count as f64);
             }
+            hedged = hedged.labelled(of(), stats.hedged as f64);
+            won = won.labelled(of(), stats.hedge_won as f64);
+            for (why, count) in stats.retries {
+                let mut labels = of();
+                labels.push(("why", why.as_str().to_owned()));
+                retries = retries.labelled(labels, count as f64);
+            }
         }
     }
     vec![
-        requests, connects, reused, errors, idle, up, ejected, failed, active, latency,
+        requests, connects, reused, errors, retries, hedged, won, idle, up, ejected, failed,
+        active, latency,
     ]
 }

@@ -16,7 +16,9 @@ const WEIGHT_MAX: u32 = 256;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
-    state: Option<Word>,
+    /// `null` for what its agent says.
+    #[serde(default, deserialize_with = "given")]
+    state: Option<Option<Word>>,
     /// `null` for what the configuration says.
     #[serde(default, deserialize_with = "given")]
     weight: Option<Option<u32>>,
@@ -45,6 +47,7 @@ fn origin(pool: &Pool) -> Value {
         "sick": pool.is_sick(),
         "panic": pool.panics(),
         "names": names(pool),
+        "hedges_after_seconds": pool.hedges_after().map(|it| it.as_secs_f64()),
         "servers": servers(pool),
     })
 }
@@ -73,11 +76,17 @@ fn server(stats: &ServerStats) -> Value {
         .iter()
         .map(|(kind, count)| (kind.as_str().to_owned(), (*count).into()))
         .collect();
+    let retries: Map<String, Value> = stats
+        .retries
+        .iter()
+        .map(|(why, count)| (why.as_str().to_owned(), (*count).into()))
+        .collect();
     json!({
         "server": &*stats.authority,
         "found_by": stats.found_by.as_deref(),
         "addresses": stats.addresses,
         "state": stats.state.as_str(),
+        "agent": stats.agent,
         "up": stats.verdict.is_usable(),
         "standing": stats.verdict.to_string(),
         "weight": stats.weight,
@@ -89,8 +98,11 @@ fn server(stats: &ServerStats) -> Value {
         "reused": stats.reused,
         "idle": stats.idle,
         "ejected": stats.ejected,
+        "hedged": stats.hedged,
+        "hedge_won": stats.hedge_won,
         "probe_failures": stats.probe_failures,
         "errors": errors,
+        "retries": retries,
     })
 }
 
@@ -106,7 +118,7 @@ pub(super) fn put(doors: &Doors, path: &str, body: &Bytes) -> Answer {
     let Some((pool, name)) = find(doors, path) else {
         return complaint(StatusCode::NOT_FOUND, "there is no such origin");
     };
-    let state = wanted.state.map(State::from);
+    let state = wanted.state.map(|word| word.map(State::from));
     if !pool.adjust(&name, state, wanted.weight) {
         return complaint(StatusCode::NOT_FOUND, "the origin has no such server");
     }
@@ -153,7 +165,11 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 /// Tells `null` from nothing.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u32>>, D::Error> {
+fn given<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
     Option::deserialize(deserializer).map(Some)
 }
 

@@ -670,6 +670,51 @@ ejection = { share_max = -1, base = "1h" }"#,
     (
         r#"[origins.b]
 servers = ["http://a"]
+hedge = { after = "p100", share_max = 5 }
+[origins.c]
+servers = ["http://a"]
+hedge = { after = "soon" }"#,
+        &[
+            r#"3: origins.b.hedge.after: is no percentile; write "p50" to "p99""#,
+            "3: origins.b.hedge.share_max: is no share; write 0 to 1, as 0.5 for a half",
+            r#"6: origins.c.hedge.after: a duration is a whole number with a unit, as "250ms", "30s" or "5m""#,
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+[origins.b.retry]
+tries = 6
+on = ["timeot", "200", "5xx"]
+budget = 2
+body_max = "17MiB""#,
+        &[
+            "4: origins.b.retry.tries: is out of limits; write 1 to 5",
+            r#"5: origins.b.retry.on[0]: `timeot` is not known; did you mean "timeout"?"#,
+            r#"5: origins.b.retry.on[1]: is no status of an error; write "400" to "599""#,
+            r#"5: origins.b.retry.on[2]: `5xx` is not known; write "connect", "reset", "timeout" or "malformed", or a status as "503""#,
+            "6: origins.b.retry.budget: is no share; write 0 to 1, as 0.5 for a half",
+            r#"7: origins.b.retry.body_max: is out of limits; write "0B" to "16MiB""#,
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["unix:/a"]
+agent = { interval = "0s" }
+[origins.c]
+servers = ["http://a"]
+agent = { port = 0, host = "a:1" }"#,
+        &[
+            "3: origins.b.agent.host: is missing, and `unix:/a` has none; write it",
+            "3: origins.b.agent.port: is missing; write that of the agent, as `port = 9777`",
+            r#"3: origins.b.agent.interval: must not be zero; a long one, as "1d", is as good as none"#,
+            "6: origins.c.agent.port: is out of limits; write 1 to 65535",
+            "6: origins.c.agent.host: a host stands here without a port",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
 [origins.b.health]
 path = "health"
 method = "POST"

@@ -11,12 +11,15 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::Profile;
+use super::agent::{Agent, RawAgent};
 use super::balance::{self, Balance, RawBalance};
 use super::ejection::{self, Ejection, RawEjection};
 use super::health::{Health, RawHealth};
+use super::hedge::{Hedge, RawHedge};
 use super::host;
 use super::names;
 use super::report::{Given, Place, Report};
+use super::retry::{self, RawRetry, Retry};
 use super::server::{self, RawServer, Server};
 use super::sticky::{RawSticky, Sticky};
 use super::table::{Table, Written};
@@ -42,8 +45,14 @@ pub struct Origin {
     pub balance: Balance,
     /// What its servers are asked to know whether they are well; `None` for no probes.
     pub health: Option<Health>,
+    /// Who is asked beside each server how much it can take; `None` for nobody.
+    pub agent: Option<Agent>,
     /// When a server is left alone because of how it answered.
     pub ejection: Ejection,
+    /// Which failed requests are sent again.
+    pub retry: Retry,
+    /// When a slow request is sent to another server as well; `None` for never.
+    pub hedge: Option<Hedge>,
     /// Where a smaller share of the servers is usable, health is disregarded; 0 to 1.
     pub panic_threshold: f64,
     /// How long a server that comes back takes to its full weight; zero for none.
@@ -79,7 +88,10 @@ pub(super) struct RawOrigin {
     servers_max: Given<Count>,
     balance: Given<TextOr<RawBalance>>,
     health: Option<Table<RawHealth>>,
+    agent: Option<Written<RawAgent>>,
     ejection: Table<RawEjection>,
+    retry: Table<RawRetry>,
+    hedge: Option<Table<RawHedge>>,
     panic_threshold: Given<f64>,
     slow_start: Given<Period>,
     sticky: Option<Written<RawSticky>>,
@@ -128,12 +140,18 @@ impl RawOrigin {
         let servers = self.resolve_servers(place.clone(), report);
         Origin {
             name: name.into(),
+            agent: self
+                .agent
+                .as_ref()
+                .and_then(|it| it.get_ref().resolve(&servers, it.span(), report)),
             tls: self.resolve_tls(&servers, place, report),
             servers,
             servers_max: units::count(&self.servers_max, 64, FOUND, report),
             balance: balance::resolve(&self.balance, report),
             health: self.health.as_ref().map(|it| it.resolve(report)),
             ejection: ejection::resolve(&self.ejection, report),
+            retry: retry::resolve(&self.retry, report),
+            hedge: self.hedge.as_ref().map(|it| it.resolve(report)),
             panic_threshold: units::share(&self.panic_threshold, 0.5, report),
             slow_start: units::period(&self.slow_start, Duration::ZERO),
             sticky: self

@@ -1,8 +1,8 @@
-//! How many requests may be sent a second time: a fifth of all, and a few a second in any case.
+//! How many requests may be sent a second time: a share of all, and a few a second in any case.
 //!
 //! When every server fails, each retry is one more request for those that suffer already. With a
-//! budget the worst is 1.2 times what clients ask, however many tries one request could have. A
-//! budget says how many, not which: that is in `retry.rs`.
+//! budget of a fifth the worst is 1.2 times what clients ask, however many tries one request could
+//! have. A budget says how many, not which: that is in `retry.rs`.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -11,9 +11,8 @@ use parking_lot::Mutex;
 
 use crate::clock::{self, Instant};
 
-/// Thousandths of a retry that each request pays in.
-const PER_REQUEST: i64 = 200;
-const RETRY: i64 = 1000;
+/// A retry, in the unit of account.
+const RETRY: i64 = 1_000_000;
 /// As many retries as can be saved up, or owed.
 const SAVED_MAX: i64 = 100 * RETRY;
 /// Retries a second that are there for a pool with little to do,
@@ -24,10 +23,12 @@ const TRICKLE_MAX: f64 = 5.0;
 /// What is left of one pool's retries.
 #[derive(Debug)]
 pub(super) struct Budget {
-    /// In thousandths of a retry; below zero after a trickle.
+    /// What each request pays in, in millionths of a retry.
+    per_request: i64,
+    /// In millionths of a retry; below zero after a trickle.
     saved: AtomicI64,
     /// Not taken as long as there are savings.
-    trickle: Mutex<Trickle>,
+    trickle: Option<Mutex<Trickle>>,
 }
 
 #[derive(Debug)]
@@ -39,14 +40,25 @@ struct Trickle {
 // === impl Budget ===
 
 impl Budget {
-    pub(super) fn new() -> Self {
+    /// This share of all requests, 0 to 1, and a trickle. With a share of nothing there is none.
+    pub(super) fn of_retries(share: f64) -> Self {
         let trickle = Trickle {
             tokens: TRICKLE_MAX,
             since: clock::instant(),
         };
         Self {
+            trickle: (share > 0.0).then(|| Mutex::new(trickle)),
+            ..Self::strict(share)
+        }
+    }
+
+    /// This share of all requests, 0 to 1, and never more.
+    pub(super) fn strict(share: f64) -> Self {
+        Self {
+            // A part of a retry is no more than it.
+            per_request: (share.clamp(0.0, 1.0) * RETRY as f64) as i64,
             saved: AtomicI64::new(0),
-            trickle: Mutex::new(trickle),
+            trickle: None,
         }
     }
 
@@ -55,7 +67,7 @@ impl Budget {
         // Read first: savings are full nearly always, and a write would take the cache line from
         // all other threads. That some may see the same reading overdraws by next to nothing.
         if self.saved.load(Ordering::Relaxed) < SAVED_MAX {
-            self.saved.fetch_add(PER_REQUEST, Ordering::Relaxed);
+            self.saved.fetch_add(self.per_request, Ordering::Relaxed);
         }
     }
 
@@ -68,15 +80,21 @@ impl Budget {
         if spent.is_ok() {
             return true;
         }
-        let trickled = self.trickle.lock().take(clock::instant());
+        let trickle = self.trickle.as_ref();
+        let trickled = trickle.is_some_and(|it| it.lock().take(clock::instant()));
         if trickled {
-            // It counts against the fifth, or a pool could spend both.
-            let owe = |saved: i64| Some((saved - RETRY).max(-SAVED_MAX));
-            let _ = self
-                .saved
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, owe);
+            // It counts against the share, or a pool could spend both.
+            self.owe();
         }
         trickled
+    }
+
+    /// Counts a retry that was not asked for: those to come must make up for it.
+    pub(super) fn owe(&self) {
+        let owe = |saved: i64| Some((saved - RETRY).max(-SAVED_MAX));
+        let _ = self
+            .saved
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, owe);
     }
 }
 
@@ -106,7 +124,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_fifth_of_all_requests_may_be_retried() {
-        let budget = Budget::new();
+        let budget = Budget::of_retries(0.2);
         let mut retried = 0;
         for _ in 0..1000 {
             budget.deposit();
@@ -116,8 +134,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_is_strict_has_its_share_and_no_more() {
+        for (share, most) in [(0.0, 0), (0.05, 50), (1.0, 1000)] {
+            let budget = Budget::strict(share);
+            assert_eq!(withdrawn(&budget, 10), 0, "nothing is saved yet");
+            let mut taken = 0;
+            for _ in 0..1000 {
+                budget.deposit();
+                taken += withdrawn(&budget, 2);
+            }
+            assert_eq!(taken, most, "{share}");
+        }
+        assert_eq!(withdrawn(&Budget::of_retries(0.0), 10), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_pool_with_little_to_do_has_three_a_second() {
-        let budget = Budget::new();
+        let budget = Budget::of_retries(0.2);
         assert_eq!(withdrawn(&budget, 10), 5);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(withdrawn(&budget, 10), 3);
@@ -126,8 +159,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_was_not_asked_for_is_made_up_for() {
+        let budget = Budget::of_retries(0.5);
+        assert_eq!(withdrawn(&budget, 10), 5, "the trickle, for which it owes");
+        (0..5).for_each(|_| budget.owe());
+        (0..20).for_each(|_| budget.deposit());
+        assert_eq!(withdrawn(&budget, 10), 0);
+        (0..6).for_each(|_| budget.deposit());
+        assert_eq!(withdrawn(&budget, 10), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn savings_have_an_end() {
-        let budget = Budget::new();
+        let budget = Budget::of_retries(0.2);
         (0..1_000_000).for_each(|_| budget.deposit());
         assert_eq!(withdrawn(&budget, 1000), 100 + 5);
     }

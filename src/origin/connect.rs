@@ -221,7 +221,7 @@ fn sort(error: hyper::Error, unsent: bool) -> Error {
     } else if let Some(kind) = upload_error(&error) {
         (kind, Retry::No)
     } else if error.is_parse() || error.is_parse_status() || error.is_parse_too_large() {
-        (Kind::Malformed, Retry::No)
+        (Kind::Malformed, Retry::IfIdempotent)
     } else if tls::is_at_fault(&error) {
         (Kind::Tls, Retry::IfIdempotent)
     } else {

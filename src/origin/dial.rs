@@ -80,6 +80,16 @@ impl Dial {
         })
     }
 
+    /// The way to a host by TCP, without TLS.
+    pub(super) fn plain(host: &Arc<str>, port: u16, names: &Names) -> Self {
+        Self::Tcp {
+            host: Arc::clone(host),
+            port,
+            tls: None,
+            whereabouts: Whereabouts::of(host, config::Resolve::One, names),
+        }
+    }
+
     /// The way to a server that its name has led to. Who it is does not change by that: it is
     /// called, and has to prove, what is configured.
     pub(super) fn found_at(&self, found: SocketAddr) -> Self {

@@ -86,7 +86,7 @@ impl Error {
 
     /// An answer that breaks the rules of HTTP.
     pub fn malformed(why: &'static str) -> Self {
-        Self::new(Kind::Malformed, Phase::AwaitingHead, Retry::No).because(why)
+        Self::new(Kind::Malformed, Phase::AwaitingHead, Retry::IfIdempotent).because(why)
     }
 
     /// What the client is told (RFC 9110 §15.6).

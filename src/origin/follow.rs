@@ -155,6 +155,15 @@ impl Discovery {
         ))
     }
 
+    /// The way to a host beside the servers, whose name is looked up from here on.
+    pub(super) fn way_to(&self, host: &Arc<str>, port: u16) -> Dial {
+        let dial = Dial::plain(host, port, self.registry.names());
+        if let Some(name) = dial.name() {
+            name.begin(&self.resolver);
+        }
+        dial
+    }
+
     /// Waits until the first lookups have ended, or for as long as a connection may take. Whether
     /// there are servers now.
     async fn has_found_any(&self) -> bool {
@@ -344,7 +353,7 @@ async fn follow(pool: Weak<Pool>, mut news: watch::Receiver<Known>) {
             return;
         };
         pool.follow();
-        pool.probe_all();
+        pool.attend();
         drop(pool);
         if news.changed().await.is_err() {
             return;

@@ -6,12 +6,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::HeaderValue;
-use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use tracing::debug;
 
 use super::Pool;
+use super::attend::Attendants;
 use super::balance::Dice;
 use super::peer::Peer;
 use super::probe::{self, Fault, Target};
@@ -23,12 +23,8 @@ use crate::config;
 #[derive(Debug)]
 pub(super) struct Probes {
     health: Option<Arc<config::Health>>,
-    /// Of each server that is probed; `None` unless the pool is in force.
-    tasks: Mutex<Option<Vec<Task>>>,
+    tasks: Attendants,
 }
-
-/// Who is probed, and the task that does it.
-type Task = (Arc<Peer>, AbortHandle);
 
 // === impl Probes ===
 
@@ -36,60 +32,44 @@ impl Probes {
     pub(super) fn new(health: Option<&config::Health>) -> Self {
         Self {
             health: health.cloned().map(Arc::new),
-            tasks: Mutex::default(),
+            tasks: Attendants::default(),
         }
-    }
-
-    fn end(&self) {
-        let tasks = self.tasks.lock().take();
-        let tasks = tasks.iter().flatten();
-        tasks.for_each(|(_, task)| task.abort());
-    }
-}
-
-impl Drop for Probes {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 
 // === impl Pool: its probes ===
 
 impl Pool {
-    /// Begins to follow its servers and to probe them, now that it is in force. Without probes, what
-    /// earlier ones have said is forgotten.
+    /// Begins to follow its servers, to probe them and to ask their agents, now that it is in force.
+    /// What earlier probes and agents have said is forgotten where there are none now.
     pub fn begin(self: &Arc<Self>) {
-        if self.probes.health.is_some() {
-            *self.probes.tasks.lock() = Some(Vec::new());
-            self.probe_all();
-        } else {
-            self.learn(|| {
-                for peer in self.roster().peers() {
-                    peer.vitals.standing.lock().forget_probes();
-                }
-            });
-        }
+        self.begin_probes();
+        self.begin_agents();
+        self.attend();
         self.begin_to_follow();
     }
 
-    /// Probes those who are on the roster and nobody else, unless the pool is not in force.
-    pub(super) fn probe_all(self: &Arc<Self>) {
-        let mut tasks = self.probes.tasks.lock();
-        let (Some(health), Some(tasks)) = (&self.probes.health, tasks.as_mut()) else {
-            return;
-        };
-        let roster = self.roster();
-        tasks.retain(|(peer, task)| {
-            let stays = roster.peers().iter().any(|it| Arc::ptr_eq(it, peer));
-            if !stays {
-                task.abort();
+    /// Attends to those who are its servers now.
+    pub(super) fn attend(self: &Arc<Self>) {
+        self.probe_all();
+        self.ask_agents();
+    }
+
+    fn begin_probes(&self) {
+        if self.probes.health.is_some() {
+            return self.probes.tasks.begin();
+        }
+        self.learn(|| {
+            for peer in self.roster().peers() {
+                peer.vitals.standing.lock().forget_probes();
             }
-            stays
         });
-        for peer in roster.peers() {
-            if !tasks.iter().any(|(probed, _)| Arc::ptr_eq(probed, peer)) {
-                tasks.push((Arc::clone(peer), self.probe(peer, health)));
-            }
+    }
+
+    fn probe_all(self: &Arc<Self>) {
+        if let Some(health) = &self.probes.health {
+            let tasks = &self.probes.tasks;
+            tasks.align(|| self.roster(), |peer| self.probe(peer, health));
         }
     }
 
@@ -103,10 +83,11 @@ impl Pool {
         tokio::spawn(watch(pool, peer, target, Arc::clone(health))).abort_handle()
     }
 
-    /// Follows and probes no more: another pool is in force, and asks the same servers.
+    /// Follows, probes and asks agents no more: another pool is in force, and asks the same servers.
     pub fn end(&self) {
         self.stop_following();
-        self.probes.end();
+        self.probes.tasks.end();
+        self.agents.end();
     }
 
     /// What is configured, or the server's own name; a socket has none, so it is `localhost`.
@@ -149,14 +130,14 @@ async fn watch(pool: Weak<Pool>, peer: Arc<Peer>, target: Target, health: Arc<co
         };
         pool.probed(&peer, &health, result);
         drop(pool);
-        sleep(pause(&health, &dice)).await;
+        sleep(pause(health.interval, health.jitter, &dice)).await;
     }
 }
 
 /// The interval, longer or shorter by its jitter: many proxies shall not ask in step.
-fn pause(health: &config::Health, dice: &Dice) -> Duration {
-    let longer = health.jitter * (2.0 * part(dice) - 1.0);
-    health.interval.mul_f64(1.0 + longer)
+pub(super) fn pause(interval: Duration, jitter: f64, dice: &Dice) -> Duration {
+    let longer = jitter * (2.0 * part(dice) - 1.0);
+    interval.mul_f64(1.0 + longer)
 }
 
 /// A number from 0 to 1.
@@ -171,17 +152,8 @@ mod tests {
 
     #[test]
     fn pauses_keep_to_their_jitter() {
-        let health = config::Health {
-            question: config::Question::Tcp,
-            port: None,
-            interval: Duration::from_secs(10),
-            timeout: Duration::from_secs(1),
-            jitter: 0.1,
-            rise: 2,
-            fall: 3,
-        };
-        let dice = Dice::new();
-        let pauses: Vec<_> = (0..1000).map(|_| pause(&health, &dice)).collect();
+        let (interval, dice) = (Duration::from_secs(10), Dice::new());
+        let pauses: Vec<_> = (0..1000).map(|_| pause(interval, 0.1, &dice)).collect();
         let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
         assert!(*least >= Duration::from_secs(9) && *least < Duration::from_millis(9200));
         assert!(*most <= Duration::from_secs(11) && *most > Duration::from_millis(10_800));

@@ -25,6 +25,8 @@ pub(super) struct Load {
     answers: AtomicU32,
     /// What it said last: 0 is idle, 100 is full.
     reported: AtomicU8,
+    /// Requests that its agent lets it have in flight; 0 for no limit.
+    active_max: AtomicU32,
 }
 
 /// One request in flight, for as long as this lives.
@@ -81,6 +83,17 @@ impl Load {
         self.reported.store(percent.min(FULL), Ordering::Relaxed);
     }
 
+    /// Its agent has said how many requests it takes at once; 0 for any number.
+    pub(super) fn limit(&self, active_max: u32) {
+        self.active_max.store(active_max, Ordering::Relaxed);
+    }
+
+    /// Whether it has more in flight than its agent lets it have.
+    pub(super) fn is_over(&self) -> bool {
+        let active_max = self.active_max.load(Ordering::Relaxed);
+        active_max > 0 && self.active() > active_max
+    }
+
     /// What is free by its own account, in per cent. A full server keeps one, or it could never
     /// say that it is no longer full.
     pub(super) fn free(&self) -> u8 {
@@ -130,6 +143,16 @@ mod tests {
         assert_eq!(load.latency(), Duration::from_secs(5), "it was asked");
         (0..80).for_each(|_| load.tick());
         assert!(load.latency() < Duration::from_millis(1));
+    }
+
+    #[test]
+    fn an_agents_limit_holds_for_what_is_in_flight() {
+        let load = Arc::new(Load::default());
+        let _flights = (load.begin(), load.begin());
+        for (active_max, is_over) in [(0, false), (1, true), (2, false)] {
+            load.limit(active_max);
+            assert_eq!(load.is_over(), is_over, "{active_max}");
+        }
     }
 
     #[test]

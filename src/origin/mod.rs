@@ -4,6 +4,9 @@
 //! ask at all, and what an answer is worth, is the pipeline's business.
 
 mod admit;
+mod agent;
+mod agent_word;
+mod attend;
 mod balance;
 mod budget;
 mod connect;
@@ -12,14 +15,17 @@ mod discover;
 mod error;
 mod follow;
 mod health;
+mod hedge;
 mod hint;
 mod interim;
+mod latencies;
 mod load;
 mod outlier;
 mod peer;
 mod probe;
 mod raw;
 mod registry;
+mod replay;
 mod resolve;
 mod retry;
 mod roster;
@@ -39,6 +45,7 @@ use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use agent_word::Downed;
 pub use error::{Error, Kind, Phase, Retry};
 pub use hint::{Asked, Hint};
 pub use interim::{Interim, Sink};
@@ -46,6 +53,7 @@ pub use probe::Fault;
 pub use raw::RawConnection;
 pub use registry::Registry;
 pub use resolve::{LookupStats, Resolver};
+pub use retry::Why;
 pub use standing::{State, Verdict};
 pub use stats::ServerStats;
 pub use sticky::Belongs;
@@ -53,10 +61,13 @@ pub use tls::BadTls;
 
 use crate::body::Body;
 use crate::config;
+use agent::Agents;
 use budget::Budget;
 use follow::Discovery;
 use health::Probes;
+use hedge::Hedging;
 use hint::Common;
+use retry::Retries;
 use roster::Roster;
 use sickness::Sickness;
 use sticky::Sticky;
@@ -75,12 +86,16 @@ pub struct Pool {
     sticky: Option<Sticky>,
     /// The field in which servers say how full they are, where the balance listens.
     load_field: Option<HeaderName>,
+    retries: Retries,
     budget: Budget,
+    /// Where slow requests are sent to another server as well.
+    hedging: Option<Hedging>,
     first_byte_timeout: Duration,
     between_bytes_timeout: Duration,
     refuse_unknown_coding: bool,
     triage: Triage,
     probes: Probes,
+    agents: Agents,
     sickness: Sickness,
     refreshes: Arc<Semaphore>,
 }
@@ -112,12 +127,15 @@ impl Pool {
             common: Common::of(&config.balance),
             sticky,
             load_field,
-            budget: Budget::new(),
+            retries: Retries::new(&config.retry),
+            budget: Budget::of_retries(config.retry.budget),
+            hedging: config.hedge.as_ref().map(Hedging::new),
             first_byte_timeout: config.first_byte_timeout,
             between_bytes_timeout: config.between_bytes_timeout,
             refuse_unknown_coding: config.refuse_unknown_coding,
             triage: Triage::new(config),
             probes: Probes::new(config.health.as_ref()),
+            agents: Agents::new(config.agent.as_ref()),
             sickness: Sickness::default(),
             refreshes: Arc::new(Semaphore::new(refreshes_max(config))),
         };
@@ -157,6 +175,9 @@ impl Pool {
     pub fn tidy(&self) {
         self.roster().peers().iter().for_each(|peer| peer.tidy());
         self.tick();
+        if let Some(hedging) = &self.hedging {
+            hedging.tick();
+        }
     }
 
     /// The servers at this moment.

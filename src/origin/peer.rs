@@ -113,6 +113,7 @@ impl Peer {
 
     /// A connection to send one request on: a pooled one where allowed, else a new one.
     pub(super) async fn lease(self: &Arc<Self>, from_pool: bool) -> Result<Lease, Error> {
+        self.has_room()?;
         if from_pool && let Some(connection) = self.take_idle().await {
             self.vitals.counters.reused.fetch_add(1, Ordering::Relaxed);
             return Ok(Lease::new(Arc::clone(self), connection, true));
@@ -127,14 +128,22 @@ impl Peer {
 
     /// A new connection for bytes of any protocol, and the permit to have it open.
     pub(super) async fn connect(&self) -> Result<(TcpStream, OwnedSemaphorePermit), Error> {
+        self.has_room()?;
         let permit = self.permit()?;
         let stream = self.dial.open_plain(self.limits.connect_timeout).await?;
         self.count_connect();
         Ok((stream, permit))
     }
 
+    /// Its agent may want fewer requests at once; the one that asks is in flight already.
+    fn has_room(&self) -> Result<(), Error> {
+        match self.vitals.load.is_over() {
+            true => Err(full()),
+            false => Ok(()),
+        }
+    }
+
     fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        let full = || Error::new(Kind::Full, Phase::Connecting, Retry::Safe);
         Arc::clone(&self.connections)
             .try_acquire_owned()
             .map_err(|_| full())
@@ -191,6 +200,10 @@ impl Peer {
     pub(super) fn idle(&self) -> usize {
         self.idle.lock().len()
     }
+}
+
+fn full() -> Error {
+    Error::new(Kind::Full, Phase::Connecting, Retry::Safe)
 }
 
 // === impl Idle ===

@@ -15,7 +15,6 @@ use super::error::Error;
 use super::hint::key_of;
 use super::load::Flight;
 use super::peer::Peer;
-use super::retry::TRIES_MAX;
 use super::send::no_server;
 use crate::clock;
 
@@ -49,7 +48,7 @@ impl Pool {
 
     async fn try_to_connect(&self, mut choice: Choice) -> Result<RawConnection, Error> {
         let (mut roster, mut last) = (self.staffed().await, no_server());
-        for _ in 0..TRIES_MAX {
+        for _ in 0..self.retries.tries() {
             let chosen = roster.choose(&choice);
             let chosen = chosen.or_else(|| self.move_on(&mut roster, &mut choice));
             let Some((index, peer)) = chosen.and_then(|it| Some((it, roster.peers().get(it)?)))

@@ -103,7 +103,7 @@ mod tests {
         let (one, both) = ("\"http://a\"", "\"http://a\", \"http://b\"");
         let registry = Registry::default();
         let first = pool(&registry, "x", one);
-        first.adjust("a:80", Some(State::Drain), Some(Some(7)));
+        first.adjust("a:80", Some(Some(State::Drain)), Some(Some(7)));
         let second = pool(&registry, "x", both);
         drop(first);
         let stats = second.stats();

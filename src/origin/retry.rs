@@ -1,58 +1,330 @@
-//! Which failures may be tried again, and how often.
+//! Which failures are worth another try, where it goes, and how many there are.
 //!
-//! Nothing that an origin may have acted upon is sent twice, unless the method says that twice is
-//! as once (RFC 9110 §9.2.2).
+//! Whether a request may be sent twice at all is in `replay.rs`: nothing here makes a request safe
+//! that is not. How many retries a pool has is in `budget.rs`.
 
-use http::{Method, Request};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::error::Retry;
-use crate::body::Body;
+use http::StatusCode;
+
+use super::Pool;
+use super::balance::{Choice, Dice};
+use super::error::{Error, Kind, Phase};
+use super::roster::Roster;
+use crate::config;
 
 /// Tries at one request, the first one included.
-pub(super) const TRIES_MAX: usize = 3;
+pub(super) const TRIES_MAX: usize = config::TRIES_MAX;
 
-/// A request's head, kept while the request itself is on its way, so that it can be sent again.
-pub(super) struct Spare(Option<Request<()>>);
+/// Waits double up to this many times the configured one (Envoy's default as well).
+const BACKOFF_TIMES_MAX: u32 = 10;
 
-// === impl Spare ===
+/// Why a request was sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The pooled connection had died; another to the same server took its place.
+    Stale,
+    /// No connection came about, or there was no room for one.
+    Connect,
+    /// The connection ended before the head of the answer was whole.
+    Reset,
+    /// No answer came in time.
+    Timeout,
+    /// The answer was no HTTP.
+    Malformed,
+    /// The answer had a status that another server may not give.
+    Status,
+}
 
-impl Spare {
-    /// Keeps a copy if the request may be sent twice: idempotent, and without a body.
-    ///
-    /// "A proxy MUST NOT automatically retry non-idempotent requests." (RFC 9110 §9.2.2)
-    pub(super) fn of(request: &Request<Body>) -> Self {
-        let repeatable = is_idempotent(request.method()) && request.body().is_empty();
-        Self(repeatable.then(|| copy(request)))
+/// By which rules a pool's requests are sent again.
+#[derive(Debug)]
+pub(super) struct Retries {
+    tries: usize,
+    on: config::RetryOn,
+    backoff: Duration,
+    pub(super) body_bytes_max: u64,
+    dice: Dice,
+}
+
+/// The way of one request among the servers.
+pub(super) struct Course {
+    pub(super) choice: Choice,
+    /// The server that is asked.
+    pub(super) index: usize,
+    /// Whether it may be asked over a pooled connection.
+    pub(super) from_pool: bool,
+    tries_left: usize,
+    /// How often all servers were tried.
+    rounds: u32,
+    /// Whether its client belongs to the server where it begins.
+    pub(super) belongs: bool,
+}
+
+// === impl Why ===
+
+impl Why {
+    /// All reasons, in the order of their counters.
+    pub const ALL: [Self; 6] = [
+        Self::Stale,
+        Self::Connect,
+        Self::Reset,
+        Self::Timeout,
+        Self::Malformed,
+        Self::Status,
+    ];
+
+    /// A word for metrics and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stale => "stale",
+            Self::Connect => "connect",
+            Self::Reset => "reset",
+            Self::Timeout => "timeout",
+            Self::Malformed => "malformed",
+            Self::Status => "status",
+        }
     }
+}
 
-    /// The request to try again with, if `retry` allows it at all.
-    pub(super) fn again(
-        self,
-        retry: Retry,
-        unsent: Option<Box<Request<Body>>>,
-    ) -> Option<Request<Body>> {
-        match retry {
-            Retry::Safe => unsent
-                .map(|request| *request)
-                .or_else(|| self.into_request()),
-            Retry::IfIdempotent => self.into_request(),
-            Retry::No => None,
+// === impl Retries ===
+
+impl Retries {
+    pub(super) fn new(config: &config::Retry) -> Self {
+        Self {
+            tries: config.tries.min(TRIES_MAX),
+            on: config.on.clone(),
+            backoff: config.backoff,
+            body_bytes_max: config.body_bytes_max,
+            dice: Dice::new(),
         }
     }
 
-    fn into_request(self) -> Option<Request<Body>> {
-        self.0.map(|request| request.map(|()| Body::empty()))
+    /// Tries at one request, the first one included.
+    pub(super) fn tries(&self) -> usize {
+        self.tries
+    }
+
+    /// Why a request should be sent again that was answered with this status.
+    pub(super) fn why_answer(&self, status: StatusCode) -> Option<Why> {
+        self.on.statuses.contains(&status).then_some(Why::Status)
+    }
+
+    /// Why a request should be sent again that failed like this.
+    pub(super) fn why_failure(&self, error: &Error) -> Option<Why> {
+        let (why, is_wanted) = match (error.phase, error.kind) {
+            // That one server has no room says nothing of the others, whatever is configured.
+            (Phase::Connecting, Kind::Full) => (Why::Connect, true),
+            (Phase::Connecting, Kind::NoServer) => return None,
+            (Phase::Connecting, _) => (Why::Connect, self.on.connect),
+            (Phase::AwaitingHead, Kind::Timeout) => (Why::Timeout, self.on.timeout),
+            (Phase::AwaitingHead, Kind::Malformed) => (Why::Malformed, self.on.malformed),
+            (Phase::AwaitingHead, Kind::Closed | Kind::Tls) => (Why::Reset, self.on.reset),
+            // What is the client's fault would be it again.
+            (Phase::AwaitingHead, _) => return None,
+        };
+        is_wanted.then_some(why)
+    }
+
+    /// How long to wait before all servers are tried anew, for the `round`th time; `None` where no
+    /// server is tried twice. Between half of the wait and all of it, so that those whose tries
+    /// failed together do not come back together.
+    fn pause(&self, round: u32) -> Option<Duration> {
+        const STEPS: u32 = 1000;
+        let times = 1u32.checked_shl(round).unwrap_or(BACKOFF_TIMES_MAX);
+        let whole = self.backoff.saturating_mul(times.min(BACKOFF_TIMES_MAX));
+        // A number below STEPS fits.
+        let part = u32::try_from(self.dice.below(STEPS.into())).unwrap_or(0);
+        let half = whole / 2;
+        (!whole.is_zero()).then(|| half + half / STEPS * part)
     }
 }
 
-fn copy(request: &Request<Body>) -> Request<()> {
-    let mut copy = Request::new(());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    copy
+// === impl Course ===
+
+impl Course {
+    /// Begins at the server of this index.
+    pub(super) fn new(index: usize, choice: Choice, retries: &Retries) -> Self {
+        Self {
+            choice,
+            index,
+            from_pool: true,
+            tries_left: retries.tries.saturating_sub(1),
+            rounds: 0,
+            belongs: false,
+        }
+    }
+
+    /// Whether nothing has been tried yet.
+    pub(super) fn is_at_start(&self) -> bool {
+        self.from_pool && self.rounds == 0 && self.choice.is_first()
+    }
 }
 
-fn is_idempotent(method: &Method) -> bool {
-    method.is_safe() || *method == Method::PUT || *method == Method::DELETE
+// === impl Pool: its retries ===
+
+impl Pool {
+    /// Sends a request on to where it is tried next, and says how long it must wait before; `None`
+    /// where this was its last try. What `is_free` takes nothing from the budget.
+    pub(super) fn go_on(
+        &self,
+        course: &mut Course,
+        roster: &mut Arc<Roster>,
+        why: Why,
+        is_free: bool,
+    ) -> Option<Duration> {
+        let failed = roster.peers().get(course.index).map(Arc::clone)?;
+        let pause = self.find_another(course, roster, why, is_free)?;
+        failed.vitals.counters.count_retry(why);
+        Some(pause)
+    }
+
+    fn find_another(
+        &self,
+        course: &mut Course,
+        roster: &mut Arc<Roster>,
+        why: Why,
+        is_free: bool,
+    ) -> Option<Duration> {
+        // A dead connection is replaced without the budget's leave, and is no try: there are no
+        // more of them than answers that came whole, and what replaces it does not come from the
+        // pool. But who fails the replacement too was alive, and has been asked twice.
+        let was_from_pool = std::mem::replace(&mut course.from_pool, why != Why::Stale);
+        if why == Why::Stale {
+            return Some(Duration::ZERO);
+        }
+        if !was_from_pool && !is_free {
+            self.budget.owe();
+        }
+        course.tries_left = course.tries_left.checked_sub(1)?;
+        course.choice.has_tried(course.index);
+        let another = roster.choose(&course.choice);
+        let another = another.or_else(|| self.move_on(roster, &mut course.choice));
+        let (index, pause) = match another {
+            Some(another) => (another, Duration::ZERO),
+            None => self.begin_anew(course, roster)?,
+        };
+        course.index = index;
+        (is_free || self.budget.withdraw()).then_some(pause)
+    }
+
+    /// No server is left that was not tried.
+    fn begin_anew(&self, course: &mut Course, roster: &Roster) -> Option<(usize, Duration)> {
+        let pause = self.retries.pause(course.rounds)?;
+        course.rounds += 1;
+        course.choice.forget_tried();
+        Some((roster.choose(&course.choice)?, pause))
+    }
+}
+
+/// Whether a failure cost no server anything. Who accepted no connection has been sent nothing: the
+/// next try will be the only request. But a connection that is waited for in vain is a load as
+/// well, on us.
+pub(super) fn is_free(error: &Error) -> bool {
+    error.phase == Phase::Connecting && error.kind != Kind::Timeout
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::error::Retry;
+    use super::*;
+
+    fn retries(on: config::RetryOn, backoff_ms: u64) -> Retries {
+        Retries::new(&config::Retry {
+            tries: 3,
+            on,
+            budget: 0.2,
+            backoff: Duration::from_millis(backoff_ms),
+            body_bytes_max: 0,
+        })
+    }
+
+    #[test]
+    fn a_failure_is_tried_again_where_it_is_named() {
+        let none = config::RetryOn::default;
+        let (connect, reset) = (
+            config::RetryOn {
+                connect: true,
+                ..none()
+            },
+            config::RetryOn {
+                reset: true,
+                ..none()
+            },
+        );
+        let (timeout, malformed) = (
+            config::RetryOn {
+                timeout: true,
+                ..none()
+            },
+            config::RetryOn {
+                malformed: true,
+                ..none()
+            },
+        );
+        let (connecting, awaiting) = (Phase::Connecting, Phase::AwaitingHead);
+        for (phase, kind, on, why) in [
+            (connecting, Kind::Refused, &connect, Why::Connect),
+            (connecting, Kind::Resolve, &connect, Why::Connect),
+            (connecting, Kind::Tls, &connect, Why::Connect),
+            (connecting, Kind::Timeout, &connect, Why::Connect),
+            (awaiting, Kind::Closed, &reset, Why::Reset),
+            (awaiting, Kind::Tls, &reset, Why::Reset),
+            (awaiting, Kind::Timeout, &timeout, Why::Timeout),
+            (awaiting, Kind::Malformed, &malformed, Why::Malformed),
+        ] {
+            let error = Error::new(kind, phase, Retry::Safe);
+            for rules in [&none(), &connect, &reset, &timeout, &malformed] {
+                let found = retries(rules.clone(), 0).why_failure(&error);
+                let wanted = (rules == on).then_some(why);
+                assert_eq!(found, wanted, "{phase} {kind} {rules:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_servers_fault_is_not_tried_again_and_a_full_one_is_passed_over() {
+        let all = config::RetryOn {
+            connect: true,
+            reset: true,
+            timeout: true,
+            malformed: true,
+            statuses: Vec::new(),
+        };
+        let none = config::RetryOn::default();
+        for (kind, phase, rules, why) in [
+            (Kind::UploadBroken, Phase::AwaitingHead, &all, None),
+            (Kind::UploadStalled, Phase::AwaitingHead, &all, None),
+            (Kind::UploadTooLarge, Phase::AwaitingHead, &all, None),
+            (Kind::NoServer, Phase::Connecting, &all, None),
+            (Kind::Full, Phase::Connecting, &none, Some(Why::Connect)),
+        ] {
+            let error = Error::new(kind, phase, Retry::No);
+            let found = retries(rules.clone(), 0).why_failure(&error);
+            assert_eq!(found, why, "{kind}");
+        }
+    }
+
+    #[test]
+    fn waits_double_up_to_an_end_and_differ() {
+        let retries = retries(config::RetryOn::default(), 100);
+        for (round, most_ms) in [
+            (0, 100),
+            (1, 200),
+            (2, 400),
+            (3, 800),
+            (4, 1000),
+            (40, 1000),
+        ] {
+            let most = Duration::from_millis(most_ms);
+            let pauses: Vec<_> = (0..100).map(|_| retries.pause(round).unwrap()).collect();
+            assert!(pauses.iter().all(|it| *it >= most / 2 && *it <= most));
+            assert!(pauses.iter().any(|it| *it != pauses[0]), "{round}");
+        }
+    }
+
+    #[test]
+    fn without_a_wait_no_server_is_tried_twice() {
+        assert_eq!(retries(config::RetryOn::default(), 0).pause(0), None);
+    }
 }

@@ -1,13 +1,14 @@
 //! The way of one request among the servers: a choice, a try, and another where that is safe.
 //!
-//! Which failures may be tried again is in `retry.rs`, and how many in `budget.rs`; what happens on
-//! one connection is in `connect.rs`.
+//! Which failures are tried again, and where, is in `retry.rs`, how many in `budget.rs`, and what is
+//! kept of a request for that in `replay.rs`; what happens on one connection is in `connect.rs`.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, Request, Response};
-use tokio::time::{sleep_until, timeout_at};
+use tokio::time::{sleep, sleep_until, timeout_at};
 
 use super::balance::Choice;
 use super::connect::{self, Lease, Unsent};
@@ -15,16 +16,26 @@ use super::error::{Error, Kind, Phase, Retry};
 use super::hint::Hint;
 use super::interim::Interim;
 use super::peer::Peer;
-use super::retry::{Spare, TRIES_MAX};
-use super::roster::Roster;
+use super::replay::{Content, Spare};
+use super::retry::{self, Course, Why};
 use super::{Answer, Pool};
 use crate::body::{Body, Progress};
 use crate::clock;
 
 /// A try that failed, and whether only because its pooled connection had died.
-struct Failed {
+pub(super) struct Failed {
     unsent: Unsent,
     stale: bool,
+}
+
+/// A try after which there may be another.
+struct Setback {
+    /// What is left of it if there is none.
+    result: Result<Answer, Error>,
+    why: Why,
+    /// Whether it cost no server anything.
+    is_free: bool,
+    again: Request<Body>,
 }
 
 // === impl Pool: sending ===
@@ -34,7 +45,8 @@ impl Pool {
     /// `interim` takes what its server says before the answer.
     ///
     /// A connection that died in the pool is replaced, and a server that fails is passed over for
-    /// another, as far as the request is safe to send again and the budget of retries lasts.
+    /// another, as far as the rules of retries want it, the request is safe to send again and the
+    /// budget of retries lasts.
     ///
     /// # Errors
     /// The last try's [`Error`], counted with the server it happened at.
@@ -45,6 +57,9 @@ impl Pool {
         interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
         self.budget.deposit();
+        if let Some(hedging) = &self.hedging {
+            hedging.deposit();
+        }
         let answer = self.try_servers(request, upload, interim).await;
         match &answer {
             Ok(_) => self.sickness.recover(),
@@ -64,66 +79,94 @@ impl Pool {
         let its_own = hint.belongs.and_then(|id| roster.keeper(id));
         let chosen = its_own.or_else(|| roster.choose(&choice));
         let chosen = chosen.or_else(|| self.move_on(&mut roster, &mut choice));
-        let mut index = chosen.ok_or_else(no_server)?;
-        let (mut from_pool, mut tries_left) = (true, TRIES_MAX);
+        let mut course = Course::new(chosen.ok_or_else(no_server)?, choice, &self.retries);
+        course.belongs = its_own.is_some();
+        let content = Content::of(&mut request, self.retries.body_bytes_max);
         loop {
-            tries_left -= 1;
             // For each try anew: a spare has no extensions.
             connect::report_interim(&mut request, interim);
-            let Some(peer) = roster.peers().get(index) else {
+            let Some(peer) = roster.peers().get(course.index) else {
                 return Err(no_server());
             };
-            let spare = Spare::of(&request);
-            let tried = self.try_once(peer, request, from_pool, upload).await;
-            let Failed { unsent, stale } = match tried {
-                Ok(answer) => {
-                    self.note_answer(peer, answer.response.status());
-                    return Ok(answer);
+            let spare = Spare::of(&request, &content);
+            let (peer, tried) = match self.race(&course, &content, &roster, &spare, interim) {
+                // In a box, for it is larger than all else and seldom needed.
+                Some(race) => Box::pin(race.run(&mut course, peer, request)).await,
+                None => {
+                    let tried = self.try_once(peer, request, course.from_pool, upload);
+                    (peer, tried.await)
                 }
-                Err(failed) => failed,
             };
-            let Unsent {
-                error,
-                request: unsent,
-            } = unsent;
-            peer.vitals.counters.count_error(error.kind);
-            // A stale connection says nothing against the server; a failure does.
-            if !stale {
-                self.note_failure(peer, &error);
+            self.note_tried(peer, &tried);
+            let setback = match self.judge_tried(tried, spare, &content) {
+                ControlFlow::Break(result) => return result,
+                ControlFlow::Continue(setback) => setback,
+            };
+            let pause = self.go_on(&mut course, &mut roster, setback.why, setback.is_free);
+            let Some(pause) = pause else {
+                return setback.result;
+            };
+            // An answer that is not wanted gives its connection up before the next try begins.
+            drop(setback.result);
+            if !pause.is_zero() {
+                sleep(pause).await;
             }
-            request = match spare.again(error.retry, unsent) {
-                Some(again) if tries_left > 0 => again,
-                _ => return Err(error),
-            };
-            // One is replaced without the budget's leave: there are no more stale connections than
-            // answers that came whole, and of a request's tries it takes one.
-            from_pool = !stale;
-            if !stale {
-                choice.has_tried(index);
-                index = match self.choose_another(&mut roster, &mut choice, &error) {
-                    Some(another) => another,
-                    None => return Err(error),
-                };
+            request = setback.again;
+        }
+    }
+
+    /// Whether a try is the last word, or the request should and can be sent again.
+    fn judge_tried(
+        &self,
+        tried: Result<Answer, Failed>,
+        spare: Spare,
+        content: &Content,
+    ) -> ControlFlow<Result<Answer, Error>, Setback> {
+        let (why, again, is_free, result) = match tried {
+            Ok(answer) => match self.retries.why_answer(answer.response.status()) {
+                None => return ControlFlow::Break(Ok(answer)),
+                why => (why, spare.after_answer(content), false, Ok(answer)),
+            },
+            Err(mut failed) => {
+                let again = spare.after_failure(&mut failed.unsent, content);
+                let (why, error) = (self.why_failed(&failed), failed.unsent.error);
+                (why, again, retry::is_free(&error), Err(error))
+            }
+        };
+        match (why, again) {
+            (Some(why), Some(again)) => ControlFlow::Continue(Setback {
+                result,
+                why,
+                is_free,
+                again,
+            }),
+            _ => ControlFlow::Break(result),
+        }
+    }
+
+    fn why_failed(&self, failed: &Failed) -> Option<Why> {
+        match failed.stale {
+            true => Some(Why::Stale),
+            false => self.retries.why_failure(&failed.unsent.error),
+        }
+    }
+
+    /// What a try says of its server. That a pooled connection had died says nothing against it; a
+    /// failure does.
+    pub(super) fn note_tried(&self, peer: &Peer, tried: &Result<Answer, Failed>) {
+        match tried {
+            Ok(answer) => self.note_answer(peer, answer.response.status()),
+            Err(failed) => {
+                let error = &failed.unsent.error;
+                peer.vitals.counters.count_error(error.kind);
+                if !failed.stale {
+                    self.note_failure(peer, error);
+                }
             }
         }
     }
 
-    /// The index of a server for a request that failed at others, if it may be sent once more.
-    fn choose_another(
-        &self,
-        roster: &mut Arc<Roster>,
-        choice: &mut Choice,
-        error: &Error,
-    ) -> Option<usize> {
-        let another = roster.choose(choice);
-        let another = another.or_else(|| self.move_on(roster, choice))?;
-        // Who accepted no connection has been sent nothing: this will be the only request. But a
-        // connection that is waited for in vain is a load as well, on us.
-        let is_free = error.phase == Phase::Connecting && error.kind != Kind::Timeout;
-        (is_free || self.budget.withdraw()).then_some(another)
-    }
-
-    async fn try_once(
+    pub(super) async fn try_once(
         &self,
         peer: &Arc<Peer>,
         request: Request<Body>,
@@ -145,7 +188,7 @@ impl Pool {
                 });
             }
         };
-        let stale = lease.is_reused();
+        let is_reused = lease.is_reused();
         peer.vitals
             .counters
             .requests
@@ -154,10 +197,16 @@ impl Pool {
             .await_head(lease, request, upload)
             .await
             .and_then(|response| self.admit(response).map_err(|error| error.into()))
-            .map_err(|unsent| Failed { unsent, stale })?;
+            .map_err(|unsent| Failed {
+                stale: is_reused && unsent.error.kind == Kind::Closed,
+                unsent,
+            })?;
         // How long an upload takes is the client's affair as well.
         if upload.is_none() {
             peer.vitals.load.observe(began.elapsed());
+            if let Some(hedging) = &self.hedging {
+                hedging.observe(began.elapsed());
+            }
         }
         self.hear_load(peer, response.headers());
         Ok(Answer {
@@ -185,7 +234,8 @@ impl Pool {
     ) -> Result<Response<Body>, Unsent> {
         let exchange = lease.exchange(request, upload, self.between_bytes_timeout);
         let sent = clock::instant();
-        let timed_out = || Error::new(Kind::Timeout, Phase::AwaitingHead, Retry::No).into();
+        let timed_out =
+            || Error::new(Kind::Timeout, Phase::AwaitingHead, Retry::IfIdempotent).into();
         let Some(upload) = upload else {
             let deadline = sent + self.first_byte_timeout;
             return timeout_at(deadline, exchange)

@@ -1,11 +1,13 @@
-//! How one server stands: what its operator wants, what its probes say, whether it was ejected,
-//! and whether it is still coming back.
+//! How one server stands: what its operator wants, what its agent and its probes say, whether it
+//! was ejected, and whether it is still coming back.
 //!
 //! Times come in as arguments. What follows for its siblings is in `triage.rs`.
 
 use std::fmt;
 use std::time::Duration;
 
+use super::agent::Advice;
+use super::agent_word::{Downed, Said};
 use super::probe::Fault;
 use crate::clock::Instant;
 
@@ -37,6 +39,8 @@ pub enum Verdict {
     InMaintenance,
     /// Its probes fail, the last like this.
     Down(Fault),
+    /// Its agent says that it does not serve.
+    DownByAgent(Downed),
     /// It failed its clients, and is left alone for so long.
     Ejected(Duration),
 }
@@ -72,9 +76,11 @@ pub(super) struct Terms {
 /// How one server stands.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
-    pub(super) state: State,
+    /// What the operator wants, if it was said.
+    pub(super) state: Option<State>,
     /// What the operator has put in place of the configured weight.
     pub(super) weight: Option<u32>,
+    advice: Advice,
     /// Why its probes fail, if it is down.
     down: Option<Fault>,
     /// Probes in a row that say the contrary of `down`.
@@ -119,6 +125,7 @@ impl fmt::Display for Verdict {
             Self::Usable(percent) => write!(f, "slow start, {percent} % of its weight"),
             Self::Draining => f.write_str("drain"),
             Self::InMaintenance => f.write_str("maintenance"),
+            Self::DownByAgent(downed) => write!(f, "down: its agent says {downed}"),
             Self::Down(fault) => write!(f, "down: {fault}"),
             Self::Ejected(left) => write!(f, "ejected for another {} s", left.as_secs()),
         }
@@ -130,36 +137,77 @@ impl fmt::Display for Verdict {
 impl Standing {
     /// What follows from all that is known. What the operator wants goes before all else.
     pub(super) fn verdict(&self, now: Instant, slow_start: Duration) -> Verdict {
-        match (self.state, self.ejected_until) {
+        match (self.wanted(), self.ejected_until) {
             (State::Maintenance, _) => Verdict::InMaintenance,
             (State::Drain, _) => Verdict::Draining,
-            (State::Ready, until) => match (self.down, until) {
-                (Some(fault), _) => Verdict::Down(fault),
-                (None, Some(until)) => Verdict::Ejected(until.saturating_duration_since(now)),
-                (None, None) => Verdict::Usable(self.ramp(now, slow_start)),
+            (State::Ready, until) => match (self.down, self.advice.down, until) {
+                (Some(fault), ..) => Verdict::Down(fault),
+                (None, Some(downed), _) => Verdict::DownByAgent(downed),
+                (None, None, Some(until)) => Verdict::Ejected(until.saturating_duration_since(now)),
+                (None, None, None) => Verdict::Usable(self.ramp(now, slow_start)),
             },
         }
     }
 
-    /// Sets what the operator wants; what is not given stays. Who comes back from maintenance
-    /// begins slowly, for that is what maintenance is like.
-    pub(super) fn adjust(
-        &mut self,
-        state: Option<State>,
-        weight: Option<Option<u32>>,
-        now: Instant,
-    ) {
-        self.weight = weight.unwrap_or(self.weight);
-        let before = self.state;
-        self.state = state.unwrap_or(before);
-        if before == State::Maintenance && self.state == State::Ready {
+    /// What its operator wants of it, or else its agent.
+    fn wanted(&self) -> State {
+        let state = self.state.or(self.advice.state).unwrap_or_default();
+        match state {
+            // "A zero weight is reported […] as DRAIN since it has the same effect" (HAProxy).
+            State::Ready if self.share() == 0 => State::Drain,
+            state => state,
+        }
+    }
+
+    /// The share of its weight that its agent gives it, in per cent, unless its operator has set
+    /// the weight.
+    pub(super) fn share(&self) -> u32 {
+        match self.weight {
+            Some(_) => WHOLE,
+            None => self.advice.percent.unwrap_or(WHOLE),
+        }
+    }
+
+    pub(super) fn advice(&self) -> Advice {
+        self.advice
+    }
+
+    /// Its agent has said something; with `None` there is no agent.
+    pub(super) fn advise(&mut self, said: Option<&Said>, now: Instant) {
+        let before = (self.wanted(), self.advice.down.is_some());
+        match said {
+            Some(said) => self.advice.heed(said),
+            None => self.advice = Advice::default(),
+        }
+        let is_up_again = before.1 && self.advice.down.is_none();
+        if is_up_again || self.is_back_from(before.0) {
             self.ramps_since = Some(now);
         }
     }
 
-    /// Whether neither its probes nor its clients speak against it.
+    fn is_back_from(&self, before: State) -> bool {
+        before == State::Maintenance && self.wanted() == State::Ready
+    }
+
+    /// Sets what the operator wants, or leaves it to the agent; what is not given stays. Who comes
+    /// back from maintenance begins slowly, for that is what maintenance is like.
+    pub(super) fn adjust(
+        &mut self,
+        state: Option<Option<State>>,
+        weight: Option<Option<u32>>,
+        now: Instant,
+    ) {
+        let before = self.wanted();
+        self.weight = weight.unwrap_or(self.weight);
+        self.state = state.unwrap_or(self.state);
+        if self.is_back_from(before) {
+            self.ramps_since = Some(now);
+        }
+    }
+
+    /// Whether neither its probes, nor its agent, nor its clients speak against it.
     pub(super) fn is_well(&self) -> bool {
-        self.down.is_none() && self.ejected_until.is_none()
+        self.down.is_none() && self.advice.down.is_none() && self.ejected_until.is_none()
     }
 
     /// The share of the weight that a server has which came back lately, in per cent.
@@ -331,9 +379,65 @@ mod tests {
             (State::Drain, Verdict::Draining),
             (State::Maintenance, Verdict::InMaintenance),
         ] {
-            standing.state = state;
+            standing.state = Some(state);
             assert_eq!(standing.verdict(now, NO_RAMP), verdict);
             assert!(!standing.is_well());
+        }
+    }
+
+    fn hear(standing: &mut Standing, line: &str, now: Instant) {
+        let said = super::super::agent_word::parse(line.as_bytes());
+        standing.advise(Some(&said), now);
+    }
+
+    #[test]
+    fn an_agent_goes_behind_the_operator_and_the_probes() {
+        let (mut standing, now) = (Standing::default(), clock::instant());
+        hear(&mut standing, "down #disk", now);
+        let verdict = standing.verdict(now, NO_RAMP);
+        assert_eq!(verdict.to_string(), "down: its agent says down, disk");
+        assert!(!standing.is_well() && !verdict.is_usable());
+        hear(&mut standing, "up", now);
+        assert_eq!(standing.verdict(now, NO_RAMP), Verdict::Usable(100));
+        hear(&mut standing, "drain", now);
+        assert_eq!(standing.verdict(now, NO_RAMP), Verdict::Draining);
+        for (state, verdict) in [
+            (Some(State::Ready), Verdict::Usable(100)),
+            (Some(State::Maintenance), Verdict::InMaintenance),
+            (None, Verdict::Draining),
+        ] {
+            standing.adjust(Some(state), None, now);
+            assert_eq!(standing.verdict(now, NO_RAMP), verdict, "{state:?}");
+        }
+        hear(&mut standing, "ready", now);
+        standing.probed(FAILED, BY, now);
+        assert_eq!(standing.verdict(now, NO_RAMP), DOWN);
+    }
+
+    #[test]
+    fn an_agent_gives_a_share_of_the_weight_unless_the_operator_sets_it() {
+        let (mut standing, now) = (Standing::default(), clock::instant());
+        hear(&mut standing, "75%", now);
+        assert_eq!(standing.share(), 75);
+        hear(&mut standing, "0%", now);
+        assert_eq!(standing.verdict(now, NO_RAMP), Verdict::Draining);
+        standing.adjust(None, Some(Some(3)), now);
+        assert_eq!(standing.share(), 100);
+        assert_eq!(standing.verdict(now, NO_RAMP), Verdict::Usable(100));
+        standing.adjust(None, Some(None), now);
+        assert_eq!(standing.share(), 0);
+        standing.advise(None, now);
+        assert_eq!(standing.share(), 100, "without an agent");
+    }
+
+    #[test]
+    fn who_comes_back_by_its_agents_word_starts_slowly() {
+        for (gone, back) in [("maint", "ready"), ("stopped", "up")] {
+            let (mut standing, now) = (Standing::default(), clock::instant());
+            hear(&mut standing, gone, now);
+            hear(&mut standing, back, now);
+            let verdict = standing.verdict(now, secs(30));
+            assert_eq!(verdict, Verdict::Usable(10), "{back}");
         }
     }
 }

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Pool;
+use super::agent::Advice;
 use super::balance::Seat;
 use super::error::Kind;
 use super::peer::Peer;
+use super::retry::Why;
 use super::standing::{State, Verdict};
 
 /// A server's figures at this moment.
@@ -34,6 +36,8 @@ pub struct ServerStats {
     pub latency: Duration,
     /// What its operator wants of it.
     pub state: State,
+    /// What its agent has said that holds at this moment; `None` where that is nothing.
+    pub agent: Option<String>,
     /// How it stands, with the reason.
     pub verdict: Verdict,
     /// Its share among its siblings as configured, or as set at run time.
@@ -42,10 +46,16 @@ pub struct ServerStats {
     pub effective_weight: u32,
     /// How often it was ejected.
     pub ejected: u64,
+    /// Requests that were sent to another server as well, because this one was slow.
+    pub hedged: u64,
+    /// Those in which this server was the other one, and answered first.
+    pub hedge_won: u64,
     /// How many of its probes have failed.
     pub probe_failures: u64,
     /// Failures by kind.
     pub errors: [(Kind, u64); Kind::ALL.len()],
+    /// Requests that were sent again because of it, by reason.
+    pub retries: [(Why, u64); Why::ALL.len()],
 }
 
 // === impl Pool ===
@@ -64,6 +74,7 @@ impl Pool {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (vitals, counters) = (&peer.vitals, &peer.vitals.counters);
         let (verdict, state, weight) = self.verdict(peer);
+        let advice = vitals.standing.lock().advice();
         ServerStats {
             authority: Arc::clone(&vitals.authority),
             found_by: peer.dial.found_by().cloned(),
@@ -75,12 +86,16 @@ impl Pool {
             active: vitals.load.active(),
             latency: vitals.load.latency(),
             state,
+            agent: (advice != Advice::default()).then(|| advice.to_string()),
             verdict,
             weight,
             effective_weight: seat.effective_weight(),
             ejected: vitals.conduct.ejected(),
+            hedged: vitals.races.hedged(),
+            hedge_won: vitals.races.won(),
             probe_failures: vitals.conduct.probe_failures(),
             errors: counters.errors(),
+            retries: counters.retries(),
         }
     }
 }

@@ -24,6 +24,9 @@ use crate::config;
 /// How often success rates are compared.
 const WINDOW: Duration = Duration::from_secs(10);
 
+/// The hundredfold of the largest weight there is, which no agent can raise.
+const HUNDREDFOLD_MAX: u32 = 25_600;
+
 /// By which rules a pool's servers are judged, and what is known of them together.
 #[derive(Debug)]
 pub(super) struct Triage {
@@ -43,6 +46,8 @@ pub(super) struct Triage {
 struct Judged {
     verdict: Verdict,
     weight: u32,
+    /// The share of the weight that its agent gives it, in per cent.
+    share: u32,
     backup: bool,
     /// Whether neither probes nor clients speak against it.
     is_well: bool,
@@ -274,14 +279,21 @@ impl Pool {
         Judged {
             verdict: standing.verdict(now, self.triage.slow_start),
             weight: standing.weight.unwrap_or(share.weight),
+            share: standing.share(),
             backup: share.backup,
             is_well: standing.is_well(),
         }
     }
 
-    /// Sets what the operator wants of a server: its state, and a weight in place of the configured
-    /// one, or that again. What is not given stays. False if there is no such server.
-    pub fn adjust(&self, server: &str, state: Option<State>, weight: Option<Option<u32>>) -> bool {
+    /// Sets what the operator wants of a server: its state, or that its agent decides again; and a
+    /// weight in place of the configured one, or that again. What is not given stays. False if there
+    /// is no such server.
+    pub fn adjust(
+        &self,
+        server: &str,
+        state: Option<Option<State>>,
+        weight: Option<Option<u32>>,
+    ) -> bool {
         let roster = self.roster();
         let Some(vitals) = roster.find(server).map(|peer| &peer.vitals) else {
             return false;
@@ -291,11 +303,11 @@ impl Pool {
             standing.adjust(state, weight, clock::instant());
         });
         let origin = &*self.name;
-        let state = state.map(State::as_str);
+        let state = state.map(|it| it.map(State::as_str));
         info!(
             origin,
             server,
-            state,
+            ?state,
             ?weight,
             "server adjusted by its operator"
         );
@@ -306,7 +318,7 @@ impl Pool {
     pub(super) fn verdict(&self, peer: &Peer) -> (Verdict, State, u32) {
         let _judging = self.triage.judging.lock();
         let judged = self.judge(peer, clock::instant());
-        let state = peer.vitals.standing.lock().state;
+        let state = peer.vitals.standing.lock().state.unwrap_or_default();
         (judged.verdict, state, judged.weight)
     }
 }
@@ -338,11 +350,13 @@ impl Condition {
     fn weigh(self, it: &Judged) -> Weighed {
         let percent = match it.verdict {
             Verdict::Usable(percent) => percent,
-            Verdict::Down(_) | Verdict::Ejected(_) if self.panics => 100,
+            Verdict::Down(_) | Verdict::DownByAgent(_) | Verdict::Ejected(_) if self.panics => 100,
             _ => 0,
         };
         // Of a weight that is not zero something is left.
-        let weight = it.weight.saturating_mul(percent);
+        let share = it.weight.saturating_mul(it.share).min(HUNDREDFOLD_MAX);
+        let least = u32::from(it.weight > 0 && percent > 0);
+        let weight = (share.saturating_mul(percent) / 100).max(least);
         let waits = it.backup && (self.has_first || self.panics);
         Weighed {
             weight: if waits { 0 } else { weight },
@@ -365,6 +379,7 @@ mod tests {
             .map(|(verdict, backup)| Judged {
                 verdict: *verdict,
                 weight: 1,
+                share: 100,
                 backup: *backup,
                 is_well: verdict.is_usable(),
             })
@@ -455,5 +470,27 @@ mod tests {
     fn a_slow_start_has_a_part_of_the_weight() {
         let (weights, ..) = weigh(&[(Verdict::Usable(10), false), (UP, false)], 0.5);
         assert_eq!(weights, [(10, 0), (100, 0)]);
+    }
+
+    #[test]
+    fn an_agent_has_its_server_get_a_share() {
+        for (weight, percent, share, weighed) in [
+            (1, 100, 75, 75),
+            (2, 100, 150, 300),
+            (4, 50, 50, 100),
+            (1, 10, 1, 1),
+            (256, 100, 25_600, 25_600),
+            (0, 100, 75, 0),
+        ] {
+            let judged = Judged {
+                verdict: Verdict::Usable(percent),
+                weight,
+                share,
+                backup: false,
+                is_well: true,
+            };
+            let found = Condition::of(&[judged], 0.0).weigh(&judged).weight;
+            assert_eq!(found, weighed, "{weight} {percent} {share}");
+        }
     }
 }

@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::error::Kind;
+use super::hedge::Races;
 use super::load::Load;
 use super::outlier::Record;
+use super::retry::Why;
 use super::standing::Standing;
 
 /// What is known of one server.
@@ -21,6 +23,7 @@ pub(super) struct Vitals {
     pub(super) load: Arc<Load>,
     pub(super) counters: Counters,
     pub(super) conduct: Conduct,
+    pub(super) races: Races,
     /// Never held across an await.
     pub(super) standing: Mutex<Standing>,
 }
@@ -43,6 +46,7 @@ pub(super) struct Counters {
     pub(super) connects: AtomicU64,
     pub(super) reused: AtomicU64,
     errors: [AtomicU64; Kind::ALL.len()],
+    retries: [AtomicU64; Why::ALL.len()],
 }
 
 // === impl Vitals ===
@@ -54,6 +58,7 @@ impl Vitals {
             load: Arc::default(),
             counters: Counters::default(),
             conduct: Conduct::default(),
+            races: Races::default(),
             standing: Mutex::default(),
         }
     }
@@ -125,5 +130,21 @@ impl Counters {
             *count = counter.load(Ordering::Relaxed);
         }
         errors
+    }
+
+    /// A request is sent again because of this server.
+    pub(super) fn count_retry(&self, why: Why) {
+        let index = Why::ALL.iter().position(|other| *other == why);
+        if let Some(counter) = index.and_then(|index| self.retries.get(index)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn retries(&self) -> [(Why, u64); Why::ALL.len()] {
+        let mut retries = Why::ALL.map(|why| (why, 0));
+        for ((_, count), counter) in retries.iter_mut().zip(&self.retries) {
+            *count = counter.load(Ordering::Relaxed);
+        }
+        retries
     }
 }

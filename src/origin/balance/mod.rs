@@ -213,6 +213,16 @@ impl Choice {
         Self { tried, ..self }
     }
 
+    /// Whether nobody has been tried.
+    pub(super) fn is_first(&self) -> bool {
+        self.tried.iter().all(Option::is_none)
+    }
+
+    /// From here on all servers are candidates again.
+    pub(super) fn forget_tried(&mut self) {
+        self.tried = [None; TRIES_MAX];
+    }
+
     /// The same choice among those in reserve.
     pub(super) fn in_reserve(&self) -> Self {
         Self {

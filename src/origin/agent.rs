@@ -1,0 +1,235 @@
+//! Agents: who runs beside a server is asked again and again how much it can take.
+//!
+//! One task for each server, for as long as its pool is in force. What an agent may say is in
+//! `agent_word.rs`. That one cannot be reached says nothing of its server: "Failure to connect to
+//! the agent is not considered an error as connectivity is tested by the regular health check"
+//! (HAProxy, `agent-check`).
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+use super::Pool;
+use super::agent_word::{self, Downed, Health, Said};
+use super::attend::Attendants;
+use super::balance::Dice;
+use super::dial::Dial;
+use super::health;
+use super::peer::Peer;
+use super::standing::State;
+use crate::clock;
+use crate::config;
+
+/// A longer line is cut.
+const LINE_BYTES_MAX: usize = 1024;
+/// The part of the interval by which it may be longer or shorter: many proxies shall not ask in
+/// step.
+const JITTER: f64 = 0.1;
+
+/// The agents of a pool's servers; they are asked no more when it ends.
+#[derive(Debug)]
+pub(super) struct Agents {
+    agent: Option<Arc<config::Agent>>,
+    tasks: Attendants,
+}
+
+/// All that an agent has said which holds at this moment. "Only the agent may revert its own
+/// actions" (HAProxy).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Advice {
+    /// The share of its weight that the server should have, in per cent.
+    pub(super) percent: Option<u32>,
+    pub(super) requests_max: Option<u32>,
+    pub(super) state: Option<State>,
+    pub(super) down: Option<Downed>,
+}
+
+/// Why an agent's word was not had.
+#[derive(Debug, thiserror::Error)]
+enum Mute {
+    #[error("it accepts no connection")]
+    Refused,
+    #[error("it says nothing in time")]
+    Slow,
+    #[error("it says nothing")]
+    Silent,
+    #[error("it says words that are not known")]
+    Garbled,
+}
+
+// === impl Agents ===
+
+impl Agents {
+    pub(super) fn new(agent: Option<&config::Agent>) -> Self {
+        Self {
+            agent: agent.cloned().map(Arc::new),
+            tasks: Attendants::default(),
+        }
+    }
+
+    pub(super) fn end(&self) {
+        self.tasks.end();
+    }
+}
+
+// === impl Advice ===
+
+impl Advice {
+    /// Takes in what was said; what was not stays.
+    pub(super) fn heed(&mut self, said: &Said) {
+        self.percent = said.percent.or(self.percent);
+        self.requests_max = said.requests_max.or(self.requests_max);
+        self.state = said.state.or(self.state);
+        match said.health {
+            None => {}
+            Some(Health::Up) => self.down = None,
+            Some(Health::Down(downed)) => self.down = Some(downed),
+        }
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = [
+            self.percent.map(|it| format!("{it}%")),
+            self.requests_max.map(|it| format!("maxconn:{it}")),
+            self.state.map(|it| it.as_str().to_owned()),
+            self.down.map(|it| it.to_string()),
+        ];
+        let words: Vec<_> = words.into_iter().flatten().collect();
+        f.write_str(&words.join(", "))
+    }
+}
+
+// === impl Pool: its agents ===
+
+impl Pool {
+    /// The pool is in force now. Without agents, what they said is forgotten.
+    pub(super) fn begin_agents(&self) {
+        if self.agents.agent.is_some() {
+            return self.agents.tasks.begin();
+        }
+        let roster = self.roster();
+        roster
+            .peers()
+            .iter()
+            .for_each(|peer| self.advise(peer, None));
+    }
+
+    /// Asks the agents of those who are its servers now.
+    pub(super) fn ask_agents(self: &Arc<Self>) {
+        if let Some(agent) = &self.agents.agent {
+            let tasks = &self.agents.tasks;
+            tasks.align(|| self.roster(), |peer| self.ask_agent(peer, agent));
+        }
+    }
+
+    fn ask_agent(self: &Arc<Self>, peer: &Arc<Peer>, agent: &Arc<config::Agent>) -> AbortHandle {
+        let dial = match &agent.host {
+            Some(host) => self.discovery.way_to(host, agent.port),
+            None => peer.dial.at_port(agent.port),
+        };
+        let (pool, peer) = (Arc::downgrade(self), Arc::clone(peer));
+        tokio::spawn(follow(pool, peer, dial, Arc::clone(agent))).abort_handle()
+    }
+
+    /// An agent has said something of its server; or there is none, and never was.
+    fn advise(&self, peer: &Peer, said: Option<&Said>) {
+        let vitals = &peer.vitals;
+        let (before, after) = self.learn(|| {
+            let mut standing = vitals.standing.lock();
+            let before = standing.advice();
+            standing.advise(said, clock::instant());
+            (before, standing.advice())
+        });
+        if before == after {
+            return;
+        }
+        vitals.load.limit(after.requests_max.unwrap_or(0));
+        let (origin, server) = (&*self.name, &*vitals.authority);
+        match (before.down, after.down) {
+            (None, Some(downed)) => {
+                warn!(origin, server, says = %downed, "server down by its agent")
+            }
+            _ => info!(origin, server, says = %after, "agent heard"),
+        }
+    }
+}
+
+/// Asks one server's agent until its pool is gone.
+async fn follow(pool: Weak<Pool>, peer: Arc<Peer>, dial: Dial, agent: Arc<config::Agent>) {
+    let (dice, mut is_heard) = (Dice::new(), true);
+    loop {
+        let asked = timeout(agent.timeout, ask(&dial, &agent)).await;
+        let said = asked.unwrap_or(Err(Mute::Slow));
+        let Some(pool) = pool.upgrade() else {
+            return;
+        };
+        let (origin, server) = (&*pool.name, &**peer.authority());
+        let mute = match &said {
+            Ok(said) => {
+                pool.advise(&peer, Some(said));
+                said.is_garbled.then_some(&Mute::Garbled)
+            }
+            Err(mute) => Some(mute),
+        };
+        // Once, not at each interval.
+        match mute {
+            Some(why) if is_heard => warn!(origin, server, %why, "agent not understood"),
+            None if !is_heard => info!(origin, server, "agent understood again"),
+            _ => {}
+        }
+        is_heard = mute.is_none();
+        drop(pool);
+        sleep(health::pause(agent.interval, JITTER, &dice)).await;
+    }
+}
+
+/// Asks once, within the agent's timeout, which is the caller's to keep.
+async fn ask(dial: &Dial, agent: &config::Agent) -> Result<Said, Mute> {
+    let opened = dial.open_plain(agent.timeout).await;
+    let mut stream = opened.map_err(|_| Mute::Refused)?;
+    let sent = stream.write_all(agent.send.as_bytes()).await;
+    sent.map_err(|_| Mute::Silent)?;
+    let (mut line, mut len) = ([0; LINE_BYTES_MAX], 0);
+    while let Some(rest) = line.get_mut(len..).filter(|rest| !rest.is_empty()) {
+        // What came before the connection broke off may still be a line.
+        match stream.read(rest).await {
+            Ok(more @ 1..) => len += more,
+            Ok(0) | Err(_) => break,
+        }
+        if line.get(..len).is_some_and(|it| it.contains(&b'\n')) {
+            break;
+        }
+    }
+    let said = agent_word::parse(line.get(..len).unwrap_or_default());
+    match said.is_nothing() {
+        true => Err(Mute::Silent),
+        false => Ok(said),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_is_what_was_said_last_of_each_thing() {
+        let mut advice = Advice::default();
+        for (line, words) in [
+            ("75%", "75%"),
+            ("maxconn:30 drain", "75%, maxconn:30, drain"),
+            ("down #disk", "75%, maxconn:30, drain, down, disk"),
+            ("50% ready", "50%, maxconn:30, ready, down, disk"),
+            ("stopped", "50%, maxconn:30, ready, stopped"),
+            ("up 100%", "100%, maxconn:30, ready"),
+        ] {
+            advice.heed(&agent_word::parse(line.as_bytes()));
+            assert_eq!(advice.to_string(), words, "{line}");
+        }
+    }
+}
