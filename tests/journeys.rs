@@ -35,6 +35,10 @@ mod journeys {
 
     mod balancing;
     mod expect;
+    mod fault_herds;
+    mod fault_load;
+    mod fault_servers;
+    mod fault_tcp;
     mod forwarded;
     mod health;
     mod interim;
