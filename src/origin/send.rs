@@ -138,7 +138,7 @@ impl Pool {
                 });
             }
         };
-        let stale = lease.is_reused();
+        let reused = lease.is_reused();
         peer.vitals
             .counters
             .requests
@@ -147,7 +147,10 @@ impl Pool {
             .await_head(lease, request, upload)
             .await
             .and_then(|response| self.admit(response).map_err(|error| error.into()))
-            .map_err(|unsent| Failed { unsent, stale })?;
+            .map_err(|unsent| Failed {
+                stale: reused && is_of_the_connection(&unsent.error),
+                unsent,
+            })?;
         // How long an upload takes is the client's affair as well.
         if upload.is_none() {
             peer.vitals.load.observe(began.elapsed());
@@ -205,6 +208,12 @@ impl Pool {
             deadline = next;
         }
     }
+}
+
+/// Whether a failure on a pooled connection may be no more than its end. Silence and nonsense are
+/// the server's.
+fn is_of_the_connection(error: &Error) -> bool {
+    matches!(error.kind, Kind::Closed | Kind::Tls)
 }
 
 pub(super) fn no_server() -> Error {

@@ -206,3 +206,26 @@ async fn a_server_that_talks_nonsense_costs_a_few_clients() {
     assert_eq!(ask(&proxy, 60).await, 60 - EJECTED_AFTER);
     assert_eq!(faulty.requests().len(), EJECTED_AFTER);
 }
+
+/// Rows 6 and 7: silence on a connection that was kept is the server's silence as much as on a new
+/// one. Nobody is asked again; what a server is to blame for at a cold start is in `health.rs`.
+#[tokio::test]
+async fn a_server_that_falls_silent_costs_a_few_clients() {
+    let silence = Gate::new();
+    let begun = silence.clone();
+    let faulty = Origin::start(async move |_, connection| match begun.is_open() {
+        false => connection.respond(200, &[], "").await,
+        true => connection.peer_gone().await,
+    });
+    let good = [good(), good()];
+    let proxy = among_three(faulty.url(), &good).start().await;
+    let load = Load::start(&proxy, 32);
+    load.answered(200).await;
+    assert_eq!(load.end().await.bad, [""; 0]);
+    let kept = faulty.open_connections();
+    assert!(kept > EJECTED_AFTER, "{kept} connections are kept");
+    silence.open();
+    let before = faulty.requests().len();
+    assert_eq!(ask(&proxy, 30).await, 30 - EJECTED_AFTER);
+    assert_eq!(faulty.requests().len() - before, EJECTED_AFTER);
+}
