@@ -229,3 +229,40 @@ async fn a_server_that_falls_silent_costs_a_few_clients() {
     assert_eq!(ask(&proxy, 30).await, 30 - EJECTED_AFTER);
     assert_eq!(faulty.requests().len() - before, EJECTED_AFTER);
 }
+
+/// Rows 1, 2, 3, 4 and 8: once the head is on its way to the client nobody else can complete the
+/// body. But a server that breaks its bodies off is no better than one that gives no answer, as the
+/// next head that comes from it finds.
+#[tokio::test]
+async fn a_server_that_breaks_its_bodies_costs_a_few_clients() {
+    let table = [
+        ("row 1, closed", "content-length: 9\r\n\r\nhello"),
+        (
+            "row 2, closed",
+            "transfer-encoding: chunked\r\n\r\n5\r\nhel",
+        ),
+        ("row 3, reset", "transfer-encoding: chunked\r\n\r\n5\r\nhel"),
+        (
+            "row 4, no chunk",
+            "transfer-encoding: chunked\r\n\r\nx\r\nhello\r\n",
+        ),
+        ("row 8, stalled", "content-length: 9\r\n\r\nhello"),
+    ];
+    for (what, rest) in table {
+        let faulty = Origin::start(async move |_, connection| {
+            let head = "HTTP/1.1 200 OK\r\ncache-control: no-store\r\n";
+            connection.send(head.to_owned() + rest).await;
+            match what {
+                "row 3, reset" => connection.reset(),
+                "row 8, stalled" => connection.peer_gone().await,
+                _ => connection.close(),
+            }
+        });
+        let good = [good(), good()];
+        let proxy = among_three(faulty.url(), &good).start().await;
+        let broken = EJECTED_AFTER + 1;
+        assert_eq!(ask(&proxy, 3 * broken).await, 2 * broken, "{what}");
+        assert_eq!(ask(&proxy, 30).await, 30, "{what}");
+        assert_eq!(faulty.requests().len(), broken, "{what}");
+    }
+}
