@@ -66,7 +66,6 @@ impl Pool {
         let mut index = chosen.ok_or_else(no_server)?;
         let (mut from_pool, mut tries_left) = (true, TRIES_MAX);
         loop {
-            tries_left -= 1;
             // For each try anew: a spare has no extensions.
             connect::report_interim(&mut request, interim);
             let Some(peer) = roster.peers().get(index) else {
@@ -86,8 +85,10 @@ impl Pool {
                 request: unsent,
             } = unsent;
             peer.vitals.counters.count_error(error.kind);
-            // A stale connection says nothing against the server; a failure does.
+            // A stale connection says nothing against the server, and is no try at it: each server has
+            // one at most before its try. A failure is both.
             if !stale {
+                tries_left -= 1;
                 self.note_failure(peer, &error);
             }
             request = match spare.again(error.retry, unsent) {
@@ -95,7 +96,7 @@ impl Pool {
                 _ => return Err(error),
             };
             // One is replaced without the budget's leave: there are no more stale connections than
-            // answers that came whole, and of a request's tries it takes one.
+            // answers that came whole.
             from_pool = !stale;
             if !stale {
                 choice.has_tried(index);

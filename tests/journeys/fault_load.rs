@@ -86,7 +86,7 @@ async fn reload(proxy: &Proxy, setup: &Setup) {
 /// Row 27 under load, with one of three servers and with two of them at the same time.
 #[tokio::test]
 async fn servers_that_are_killed_and_restarted_fail_nobody() {
-    for dying in [1] {
+    for dying in [1, 2] {
         let mut servers = three();
         let proxy = before_all(&servers).await;
         let load = Load::start(&proxy, CLIENTS);
