@@ -50,12 +50,14 @@ impl Load {
         }
     }
 
-    /// Waits until so many more have been answered, well or not.
+    /// Waits until so many more have been answered, well or not. The deadline is each one's.
     pub async fn answered(&self, more: usize) {
         let answered = || self.answered.load(Ordering::Relaxed);
         let enough = answered() + more;
-        let what = format!("{more} more responses");
-        eventually(&what, async || answered() >= enough).await;
+        while answered() < enough {
+            let before = answered();
+            eventually("another response", async || answered() > before).await;
+        }
     }
 
     /// Lets each client end the request it is at.

@@ -225,7 +225,7 @@ where
 // === impl Hole ===
 
 impl Hole {
-    /// A queue for one connection, with one in it: the kernel drops what else comes.
+    /// A queue for one connection, with more than that before it: the kernel drops what else comes.
     pub fn new() -> Self {
         let Reserved(socket) = Reserved::new();
         let address = Reserved::address_of(&socket);
@@ -237,7 +237,7 @@ impl Hole {
             client.connect(&address.into()).ok();
             client
         };
-        let full = (0..2).map(|_| fill()).collect();
+        let full = (0..8).map(|_| fill()).collect();
         Self {
             address,
             _full: (socket, full),

@@ -64,7 +64,8 @@ async fn turns_go_by_weight() {
 async fn the_slow_server_of_two_gets_less() {
     let quick = named("quick");
     let slow = Origin::start(async |_, connection| {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        // Slower than anything on a busy machine.
+        tokio::time::sleep(Duration::from_millis(500)).await;
         connection.respond(200, &[], "slow").await;
     });
     for balance in ["two-choices", "least-requests"] {

@@ -212,6 +212,7 @@ async fn reloads_that_take_servers_off_the_list_fail_nobody() {
         }
     }
     reload(&proxy, &before(&[one, two])).await;
+    load.answered(100).await;
     let open = || three.origin.as_ref().map(Origin::open_connections);
     eventually("its connections to be closed", async || open() == Some(0)).await;
     let seen = three.seen().len();

@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Connection, Gate, Hole, Load, Origin, Proxy, Reserved, Setup};
+use crate::harness::{Connection, Gate, Hole, Load, Origin, Proxy, Reserved, Setup, responses};
 
 /// By turns, so that shares are known; and nobody comes back within a story.
-const TERMS: &str = "balance = \"round-robin\"\nejection = { base = \"5m\" }\n\
-                     connect_timeout = \"200ms\"\nfirst_byte_timeout = \"500ms\"\n\
-                     between_bytes_timeout = \"500ms\"";
+const TERMS: &str = "balance = \"round-robin\"\nejection = { base = \"5m\" }";
 
 /// As many failures in a row eject a server.
 const EJECTED_AFTER: usize = 5;
@@ -21,9 +19,9 @@ fn good() -> Origin {
 }
 
 /// A faulty server first, and two that are well.
-fn among_three(faulty: String, good: &[Origin; 2]) -> Setup {
+fn among_three(faulty: String, good: &[Origin; 2], terms: &str) -> Setup {
     let [one, two] = good.each_ref().map(Origin::url);
-    Proxy::before_all(&[faulty, one, two], TERMS)
+    Proxy::before_all(&[faulty, one, two], terms)
 }
 
 /// So many requests one after the other; how many got what they asked for.
@@ -93,7 +91,7 @@ async fn what_a_server_fails_to_begin_another_completes() {
             refusal.act(connection).await;
         });
         let good = [good(), good()];
-        let proxy = among_three(faulty.url(), &good).start().await;
+        let proxy = among_three(faulty.url(), &good, TERMS).start().await;
         let load = Load::start(&proxy, 4);
         load.answered(100).await;
         fails.open();
@@ -123,9 +121,12 @@ async fn a_server_that_cannot_be_connected_to_is_passed_over() {
     let (refuses, hole) = (Reserved::new(), Hole::new());
     for address in [refuses.address(), hole.address()] {
         let good = [good(), good()];
-        let proxy = among_three(format!("http://{address}"), &good)
-            .start()
-            .await;
+        let terms = format!(
+            "{TERMS}
+connect_timeout = \"200ms\""
+        );
+        let url = format!("http://{address}");
+        let proxy = among_three(url, &good, &terms).start().await;
         assert_eq!(ask(&proxy, 30).await, 30, "{address}");
         let label = format!("server=\"{address}\"");
         let errors = proxy.metric("copal_origin_errors_total", &label).await;
@@ -156,7 +157,7 @@ async fn a_server_that_drops_kept_connections_harms_nobody() {
     let refusal = Refusal::ResetsOnReuse;
     let faulty = Origin::start(async move |_, connection| refusal.act(connection).await);
     let good = [good(), good()];
-    let proxy = among_three(faulty.url(), &good).start().await;
+    let proxy = among_three(faulty.url(), &good, TERMS).start().await;
     let load = Load::start(&proxy, 4);
     load.answered(200).await;
     let tally = load.end().await;
@@ -183,7 +184,7 @@ async fn leftovers_of_one_server_reach_nobody() {
         connection.send(answer + evil).await;
     });
     let good = [good(), good()];
-    let proxy = among_three(faulty.url(), &good).start().await;
+    let proxy = among_three(faulty.url(), &good, TERMS).start().await;
     assert_eq!(ask(&proxy, 60).await, 60);
     assert_eq!((faulty.requests().len(), faulty.connections()), (20, 20));
     for it in &good {
@@ -202,7 +203,7 @@ async fn a_server_that_talks_nonsense_costs_a_few_clients() {
         connection.close();
     });
     let good = [good(), good()];
-    let proxy = among_three(faulty.url(), &good).start().await;
+    let proxy = among_three(faulty.url(), &good, TERMS).start().await;
     assert_eq!(ask(&proxy, 60).await, 60 - EJECTED_AFTER);
     assert_eq!(faulty.requests().len(), EJECTED_AFTER);
 }
@@ -211,23 +212,38 @@ async fn a_server_that_talks_nonsense_costs_a_few_clients() {
 /// one. Nobody is asked again; what a server is to blame for at a cold start is in `health.rs`.
 #[tokio::test]
 async fn a_server_that_falls_silent_costs_a_few_clients() {
-    let silence = Gate::new();
-    let begun = silence.clone();
-    let faulty = Origin::start(async move |_, connection| match begun.is_open() {
-        false => connection.respond(200, &[], "").await,
-        true => connection.peer_gone().await,
+    const KEPT: usize = 4;
+    const COSTS: usize = 2;
+    let (first, silence) = (Gate::new(), Gate::new());
+    let (held, begun) = (first.clone(), silence.clone());
+    let faulty = Origin::start(async move |_, connection| {
+        if begun.is_open() {
+            return connection.peer_gone().await;
+        }
+        // All at the same time, so that each has a connection.
+        held.pass().await;
+        connection.respond(200, &[], "").await;
     });
     let good = [good(), good()];
-    let proxy = among_three(faulty.url(), &good).start().await;
-    let load = Load::start(&proxy, 32);
-    load.answered(200).await;
-    assert_eq!(load.end().await.bad, [""; 0]);
-    let kept = faulty.open_connections();
-    assert!(kept > EJECTED_AFTER, "{kept} connections are kept");
+    // Longer than it takes to fill the gate.
+    let terms = format!(
+        "balance = \"round-robin\"\nfirst_byte_timeout = \"2s\"\n\
+         ejection = {{ consecutive = {COSTS}, base = \"5m\" }}"
+    );
+    let proxy = among_three(faulty.url(), &good, &terms).start().await;
+    let mut herd = Vec::new();
+    for number in 0..3 * KEPT {
+        herd.extend(proxy.herd(1, &format!("/warm/{number}")).await);
+    }
+    first.arrived(KEPT).await;
+    first.open();
+    for response in responses(&mut herd).await {
+        assert_eq!(response.status, 200, "{response:?}");
+    }
     silence.open();
     let before = faulty.requests().len();
-    assert_eq!(ask(&proxy, 30).await, 30 - EJECTED_AFTER);
-    assert_eq!(faulty.requests().len() - before, EJECTED_AFTER);
+    assert_eq!(ask(&proxy, 30).await, 30 - COSTS);
+    assert_eq!(faulty.requests().len() - before, COSTS);
 }
 
 /// Rows 1, 2, 3, 4 and 8: once the head is on its way to the client nobody else can complete the
@@ -235,6 +251,12 @@ async fn a_server_that_falls_silent_costs_a_few_clients() {
 /// next head that comes from it finds.
 #[tokio::test]
 async fn a_server_that_breaks_its_bodies_costs_a_few_clients() {
+    const COSTS: usize = 3;
+    let terms = format!(
+        "balance = \"round-robin\"\nbetween_bytes_timeout = \"1s\"\n\
+         ejection = {{ consecutive = {}, base = \"5m\" }}",
+        COSTS - 1
+    );
     let table = [
         ("row 1, closed", "content-length: 9\r\n\r\nhello"),
         (
@@ -259,10 +281,9 @@ async fn a_server_that_breaks_its_bodies_costs_a_few_clients() {
             }
         });
         let good = [good(), good()];
-        let proxy = among_three(faulty.url(), &good).start().await;
-        let broken = EJECTED_AFTER + 1;
-        assert_eq!(ask(&proxy, 3 * broken).await, 2 * broken, "{what}");
+        let proxy = among_three(faulty.url(), &good, &terms).start().await;
+        assert_eq!(ask(&proxy, 3 * COSTS).await, 2 * COSTS, "{what}");
         assert_eq!(ask(&proxy, 30).await, 30, "{what}");
-        assert_eq!(faulty.requests().len(), broken, "{what}");
+        assert_eq!(faulty.requests().len(), COSTS, "{what}");
     }
 }
