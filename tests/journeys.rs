@@ -37,6 +37,10 @@ mod journeys {
     mod balancing;
     mod discovery;
     mod expect;
+    mod fault_herds;
+    mod fault_load;
+    mod fault_servers;
+    mod fault_tcp;
     mod forwarded;
     mod health;
     mod hedging;

@@ -247,7 +247,18 @@ impl OriginBody {
     /// Back to the pool, now that the message is whole.
     fn finish(&mut self) {
         if let Some(lease) = self.lease.take() {
+            lease.peer.vitals.conduct.note_whole_body();
             lease.give_back();
+        }
+    }
+
+    /// Closes the connection, for its server has not sent the message to its end. Where there is an
+    /// upload, that may be the client's doing as well.
+    fn break_off(&mut self) {
+        if let Some(lease) = self.lease.take()
+            && lease.upload.is_none()
+        {
+            lease.peer.vitals.conduct.note_broken_body();
         }
     }
 
@@ -284,7 +295,7 @@ impl HttpBody for OriginBody {
                 Poll::Ready(data)
             }
             Poll::Ready(Some(Err(error))) => {
-                this.lease = None;
+                this.break_off();
                 Poll::Ready(Some(Err(error.into())))
             }
             Poll::Ready(None) => {
@@ -292,7 +303,7 @@ impl HttpBody for OriginBody {
                 Poll::Ready(None)
             }
             Poll::Pending => this.poll_silence(cx).map(|()| {
-                this.lease = None;
+                this.break_off();
                 Some(Err(body::Error::Stalled))
             }),
         }

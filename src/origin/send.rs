@@ -198,7 +198,7 @@ impl Pool {
             .await
             .and_then(|response| self.admit(response).map_err(|error| error.into()))
             .map_err(|unsent| Failed {
-                stale: is_reused && unsent.error.kind == Kind::Closed,
+                stale: is_reused && is_of_the_connection(&unsent.error),
                 unsent,
             })?;
         // How long an upload takes is the client's affair as well.
@@ -262,6 +262,12 @@ impl Pool {
             deadline = next;
         }
     }
+}
+
+/// Whether a failure on a pooled connection may be no more than its end. Silence and nonsense are
+/// the server's.
+fn is_of_the_connection(error: &Error) -> bool {
+    matches!(error.kind, Kind::Closed | Kind::Tls)
 }
 
 pub(super) fn no_server() -> Error {

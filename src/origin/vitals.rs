@@ -33,6 +33,8 @@ pub(super) struct Vitals {
 pub(super) struct Conduct {
     /// Failures without an answer between them.
     in_a_row: AtomicU32,
+    /// Bodies that broke off, without a whole one between them. Each had a good head.
+    broken_in_a_row: AtomicU32,
     good: AtomicU32,
     all: AtomicU32,
     ejected: AtomicU64,
@@ -67,25 +69,34 @@ impl Vitals {
 // === impl Conduct ===
 
 impl Conduct {
-    /// A request has ended, well or not; how many in a row have not.
+    /// A head has come, or not; how many in a row have not, or how many bodies, if those are more.
     pub(super) fn note(&self, good: bool) -> u32 {
         self.all.fetch_add(1, Ordering::Relaxed);
+        let broken_in_a_row = self.broken_in_a_row.load(Ordering::Relaxed);
         if !good {
-            return self
-                .in_a_row
-                .fetch_add(1, Ordering::Relaxed)
-                .saturating_add(1);
+            let before = self.in_a_row.fetch_add(1, Ordering::Relaxed);
+            return before.saturating_add(1).max(broken_in_a_row);
         }
         self.good.fetch_add(1, Ordering::Relaxed);
-        self.begin_anew();
-        0
+        clear(&self.in_a_row);
+        broken_in_a_row
+    }
+
+    /// A body has broken off whose head was good.
+    pub(super) fn note_broken_body(&self) {
+        self.all.fetch_add(1, Ordering::Relaxed);
+        self.broken_in_a_row.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A body has come whole.
+    pub(super) fn note_whole_body(&self) {
+        clear(&self.broken_in_a_row);
     }
 
     /// What failed before does not count any more.
     pub(super) fn begin_anew(&self) {
-        if self.in_a_row.load(Ordering::Relaxed) > 0 {
-            self.in_a_row.store(0, Ordering::Relaxed);
-        }
+        clear(&self.in_a_row);
+        clear(&self.broken_in_a_row);
     }
 
     /// How requests ended since the last call.
@@ -146,5 +157,38 @@ impl Counters {
             *count = counter.load(Ordering::Relaxed);
         }
         retries
+    }
+}
+
+/// Read first: a store would take the cache line from all other requests.
+fn clear(count: &AtomicU32) {
+    if count.load(Ordering::Relaxed) > 0 {
+        count.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_and_bodies_are_counted_apart() {
+        let conduct = Conduct::default();
+        assert_eq!([conduct.note(false), conduct.note(false)], [1, 2]);
+        assert_eq!(
+            conduct.note(true),
+            0,
+            "a head makes up for those that did not come"
+        );
+        conduct.note_broken_body();
+        assert_eq!(conduct.note(true), 1, "but not for a body");
+        conduct.note_broken_body();
+        assert_eq!([conduct.note(false), conduct.note(true)], [2, 2]);
+        conduct.note_whole_body();
+        assert_eq!(conduct.note(true), 0);
+        conduct.note_broken_body();
+        conduct.begin_anew();
+        assert_eq!(conduct.note(true), 0);
+        assert_eq!(conduct.take(), Record { good: 5, all: 11 });
     }
 }

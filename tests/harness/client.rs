@@ -39,6 +39,12 @@ impl Client {
         Self::over(stream.expect("a listener that accepts"))
     }
 
+    /// A connection; `None` if it is refused or reset, which may show before it is made.
+    pub async fn try_connect(address: SocketAddr) -> Option<Self> {
+        let stream = within("a connection to the proxy", TcpStream::connect(address)).await;
+        stream.ok().map(Self::over)
+    }
+
     /// A connection from another address of this machine.
     pub async fn connect_from(source: impl Into<IpAddr>, address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");

@@ -5,6 +5,7 @@
 mod client;
 mod dns;
 mod http2;
+mod load;
 mod origin;
 mod proxy;
 mod tls;
@@ -24,7 +25,8 @@ use tokio::time;
 pub use client::{Client, HOST, Response, responses};
 pub use dns::{Dns, Mood};
 pub use http2::Http2;
-pub use origin::{Connection, Origin, Request, Reserved};
+pub use load::Load;
+pub use origin::{Connection, Hole, Origin, Request, Reserved};
 pub use proxy::{Proxy, Setup, command};
 pub use tls::{Authority, Handshake, Issued, TlsDoor};
 pub use unix::UnixDoor;
@@ -75,6 +77,11 @@ impl Gate {
     /// Lets everybody through, now and later.
     pub fn open(&self) {
         self.0.send_modify(|it| it.open = true);
+    }
+
+    /// Whether it has been opened.
+    pub fn is_open(&self) -> bool {
+        self.0.borrow().open
     }
 
     /// Waits until so many have arrived.

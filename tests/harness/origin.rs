@@ -25,11 +25,20 @@ const BACKLOG: i32 = 1024;
 pub struct Origin {
     address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
-    _stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
 }
 
-/// A port that is ours but where nobody listens: connections are refused until [`Self::start`].
+/// A port that is ours but where nobody listens: connections are refused until [`Self::start`], or
+/// while there is nobody who was let in by [`Self::visit`].
 pub struct Reserved(Socket);
+
+/// A port where a connection is never made and never refused: a host that is gone.
+pub struct Hole {
+    address: SocketAddr,
+    /// The queue that nobody empties, and what fills it.
+    _full: (Socket, Vec<Socket>),
+}
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -126,6 +135,16 @@ impl Origin {
     pub fn sent_bytes(&self) -> u64 {
         lock(&self.seen).sent_bytes
     }
+
+    /// Ends it as a process is killed: when this returns, its connections are closed, and new ones
+    /// are refused. The requests it has seen.
+    pub fn kill(mut self) -> Vec<Request> {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("scripts that do not panic");
+        }
+        self.requests()
+    }
 }
 
 impl Drop for Origin {
@@ -167,7 +186,11 @@ impl Reserved {
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.0
+        Self::address_of(&self.0)
+    }
+
+    fn address_of(socket: &Socket) -> SocketAddr {
+        socket
             .local_addr()
             .ok()
             .and_then(|it| it.as_socket())
@@ -181,17 +204,71 @@ impl Reserved {
         S: AsyncFn(&Request, &mut Connection) + Send + 'static,
     {
         let address = self.address();
-        self.0.listen(BACKLOG).expect("a bound socket");
-        self.0.set_nonblocking(true).expect("a listening socket");
-        let seen = Arc::default();
-        let (stop, stopped) = oneshot::channel();
-        let kept = Arc::clone(&seen);
-        thread::spawn(move || run(self.0, script, kept, stopped));
-        Origin {
-            address,
-            seen,
-            _stop: stop,
+        listen(self.0, address, script)
+    }
+
+    /// As [`Self::start`], with the port still ours when the origin has been killed.
+    pub fn visit<S>(&self, script: S) -> Origin
+    where
+        S: AsyncFn(&Request, &mut Connection) + Send + 'static,
+    {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        for it in [&self.0, &socket] {
+            it.set_reuse_address(true).expect("an open socket");
         }
+        let bound = socket.bind(&self.address().into());
+        bound.expect("a port that is ours");
+        listen(socket, self.address(), script)
+    }
+}
+
+fn listen<S>(socket: Socket, address: SocketAddr, script: S) -> Origin
+where
+    S: AsyncFn(&Request, &mut Connection) + Send + 'static,
+{
+    socket.listen(BACKLOG).expect("a bound socket");
+    socket.set_nonblocking(true).expect("a listening socket");
+    let seen = Arc::default();
+    let (stop, stopped) = oneshot::channel();
+    let kept = Arc::clone(&seen);
+    let thread = thread::spawn(move || run(socket, script, kept, stopped));
+    Origin {
+        address,
+        seen,
+        stop: Some(stop),
+        thread: Some(thread),
+    }
+}
+
+// === impl Hole ===
+
+impl Hole {
+    /// A queue for one connection, with more than that before it: the kernel drops what else comes.
+    pub fn new() -> Self {
+        let Reserved(socket) = Reserved::new();
+        let address = Reserved::address_of(&socket);
+        socket.listen(0).expect("a bound socket");
+        let fill = || {
+            let client = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+            client.set_nonblocking(true).expect("a fresh socket");
+            // It goes on by itself; that it has not ended yet is no failure.
+            client.connect(&address.into()).ok();
+            client
+        };
+        let full = (0..8).map(|_| fill()).collect();
+        Self {
+            address,
+            _full: (socket, full),
+        }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 

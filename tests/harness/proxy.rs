@@ -72,6 +72,15 @@ impl Proxy {
         }
     }
 
+    /// As [`Self::before`], with an origin `pool` of these servers and more lines of its table.
+    pub fn before_all(servers: &[String], lines: &str) -> Setup {
+        let urls: Vec<_> = servers.iter().map(|it| format!("\"{it}\"")).collect();
+        let table = format!("servers = [{}]\n{lines}", urls.join(", "));
+        Self::before_url("http://127.0.0.1:1")
+            .table("origins.pool", &table)
+            .sites("[[site]]\nhosts = [\"*\"]\norigin = \"pool\"\n")
+    }
+
     /// The defaults before one origin.
     pub async fn start(origin: &Origin) -> Self {
         Self::before(origin).start().await

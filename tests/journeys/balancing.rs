@@ -1,6 +1,6 @@
 //! Which server of several gets a request, and which one gets it when the first has failed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::harness::{Client, Gate, Origin, Proxy, Reserved, Response, Setup};
 
@@ -64,7 +64,8 @@ async fn turns_go_by_weight() {
 async fn the_slow_server_of_two_gets_less() {
     let quick = named("quick");
     let slow = Origin::start(async |_, connection| {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        // Slower than anything on a busy machine.
+        tokio::time::sleep(Duration::from_millis(500)).await;
         connection.respond(200, &[], "slow").await;
     });
     for balance in ["two-choices", "least-requests"] {
@@ -218,6 +219,7 @@ async fn retries_have_a_budget() {
     const REQUESTS: usize = 400;
     let failing = [resetting(), resetting(), resetting()];
     let servers: Vec<_> = failing.iter().map(url).collect();
+    let began = Instant::now();
     let proxy = pool(&servers, "").start().await;
     let mut client = proxy.client().await;
     for number in 0..REQUESTS {
@@ -227,7 +229,9 @@ async fn retries_have_a_budget() {
     let [a, b, c] = &failing;
     let seen = seen(&[a, b, c]);
     assert!(seen > REQUESTS, "some are retried");
-    assert!(seen * 10 <= REQUESTS * 12, "{seen} for {REQUESTS}");
+    // Three a second are there in any case, which is more than a fifth where the machine is slow.
+    let allowed = REQUESTS / 5 + 3 * began.elapsed().as_secs_f64().ceil() as usize;
+    assert!(seen <= REQUESTS + allowed, "{seen} for {REQUESTS}");
 }
 
 // --- sticky --------------------------------------------------------------------------------------

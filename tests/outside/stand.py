@@ -95,7 +95,9 @@ class Copal:
 
     def __init__(self, origin, *flags):
         command = [COPAL, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
-        command += ["--origin", f"http://127.0.0.1:{origin.port}", *flags]
+        self.start([*command, "--origin", f"http://127.0.0.1:{origin.port}", *flags])
+
+    def start(self, command):
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.port, self.admin = (self._port() for _ in range(2))
 

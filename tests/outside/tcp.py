@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""`copal tcp` before a real redis-server, 1 GiB both ways at once, and a thousand connections."""
+"""`copal tcp` before a real redis-server and a real PostgreSQL, 1 GiB both ways at once, and a
+thousand connections."""
 
 import contextlib
+import glob
 import hashlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -52,6 +55,32 @@ class Redis:
         shutil.rmtree(self.folder)
 
 
+class Postgres:
+    """A cluster of its own, in whose database `postgres` everybody is trusted."""
+
+    def __init__(self):
+        self.port, self.folder = free_port(), tempfile.mkdtemp(prefix="copal-postgres-")
+        # It does not run as root.
+        self.user = "postgres" if os.geteuid() == 0 else None
+        if self.user:
+            shutil.chown(self.folder, self.user)
+        # Debian has versions side by side, and none of them on the path.
+        programs = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
+        data = f"{self.folder}/data"
+        init = [f"{programs}/initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"]
+        options = {"user": self.user, "cwd": self.folder, "stdout": subprocess.DEVNULL}
+        subprocess.run(init, check=True, **options)
+        command = [f"{programs}/postgres", "-D", data, "-p", str(self.port), "-k", self.folder]
+        command += ["-h", "127.0.0.1", "-F", "-c", "log_min_messages=panic"]
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, **options)
+        wait_for(self.port)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.folder)
+
+
 def say(client, *words):
     """One command and its reply, as redis writes them on the wire."""
     parts = [f"${len(word)}\r\n".encode() + word + b"\r\n" for word in words]
@@ -90,6 +119,36 @@ def a_thousand_connections(tunnel):
         listed = say(clients[0], b"CLIENT", b"LIST").count(b"\n")
     check(good == CONNECTIONS, f"{good} of {CONNECTIONS} connections at once were answered")
     check(listed == CONNECTIONS, f"redis sees {listed} of them")
+
+
+def ask_postgres(tunnel, program, *arguments):
+    """What a client program of PostgreSQL says that comes in through the tunnel."""
+    command = [program, "-h", "127.0.0.1", "-p", str(tunnel.port), "-U", "postgres", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def a_database(tunnel):
+    table = "create table t as select n, md5(n::text) from generate_series(1, 100000) n"
+    # Both ways: out as text, and what came out in again.
+    script = [table, "create table u (like t)", "\\copy t to 't.csv'", "\\copy u from 't.csv'"]
+    script.append("select count(*) from t join u using (n, md5)")
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        words = [word for line in script for word in ("-c", line)]
+        done = ask_postgres(tunnel, "psql", "-qAt", "-v", "ON_ERROR_STOP=1", "postgres", *words)
+    same = done.stdout.split()[-1:] == ["100000"]
+    check(same, f"psql: 100,000 rows go out, in and are the same {done.stderr.strip()}")
+
+
+def a_benchmark_of_transactions(tunnel):
+    ask_postgres(tunnel, "pgbench", "-iq", "postgres")
+    # With `-C` each transaction has a connection of its own.
+    for name, flags in (("kept", []), ("new", ["-C"])):
+        count = ["-c", "20", "-j", "2", "-t", "50", *flags, "postgres"]
+        done = ask_postgres(tunnel, "pgbench", "-n", *count)
+        rate = re.search(r"tps = (\S+)", done.stdout)
+        good = done.returncode == 0 and "processed: 1000/1000" in done.stdout
+        what = f"pgbench: 1,000 transactions of 20 clients over {name} connections"
+        check(good, f"{what}, {rate and rate.group(1)} a second {done.stderr.strip()[-200:]}")
 
 
 def send_all(end, seed, sums):
@@ -134,8 +193,7 @@ def a_gigabyte_each_way():
     check(code == 0, "and the exit code is 0")
 
 
-def main():
-    a_gigabyte_each_way()
+def before_redis():
     redis = Redis()
     tunnel = Tunnel(f"127.0.0.1:{redis.port}")
     try:
@@ -146,6 +204,24 @@ def main():
     finally:
         tunnel.process.kill()
         redis.stop()
+
+
+def before_postgres():
+    postgres = Postgres()
+    tunnel = Tunnel(f"127.0.0.1:{postgres.port}")
+    try:
+        a_database(tunnel)
+        a_benchmark_of_transactions(tunnel)
+        check(tunnel.stop() == 0, "SIGTERM: the exit code is 0")
+    finally:
+        tunnel.process.kill()
+        postgres.stop()
+
+
+def main():
+    a_gigabyte_each_way()
+    before_redis()
+    before_postgres()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,135 @@
+//! Herds before several servers, one of which fails the first of the herd. Herds before one server
+//! are in `coalesce.rs`, and what becomes of clients that leave in `leaving.rs`.
+
+use crate::harness::{Client, End, Fields, Gate, Origin, Proxy, Setup, eventually, responses};
+
+const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
+const PRIVATE: Fields<'static> = &[("cache-control", "private")];
+const HERD: usize = 30;
+
+fn before(servers: &[&Origin], balance: &str) -> Setup {
+    let urls: Vec<_> = servers.iter().map(|it| it.url()).collect();
+    Proxy::before_all(&urls, &format!("balance = \"{balance}\""))
+}
+
+/// Requests that all of these have seen.
+fn seen(servers: &[&Origin]) -> usize {
+    servers.iter().map(|it| it.requests().len()).sum()
+}
+
+/// Row 39 before the head: another server answers the one that asked, so that all who wait are
+/// served by two requests in all.
+#[tokio::test]
+async fn a_herd_does_not_notice_that_its_first_server_failed() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let fails = Origin::start(async move |_, connection| {
+        held.pass().await;
+        connection.reset();
+    });
+    let good = Origin::answering(200, FRESH, "hello");
+    let proxy = before(&[&fails, &good], "first").start().await;
+    let mut herd = proxy.herd(HERD, "/a").await;
+    gate.arrived(1).await;
+    gate.open();
+    for response in responses(&mut herd).await {
+        assert!(response.is_good("hello"), "{response:?}");
+    }
+    assert_eq!((seen(&[&fails]), seen(&[&good])), (1, 1));
+}
+
+/// Row 39 amid the body: those who have bytes see the end come early; whoever asks afterwards gets
+/// all of it, from another server where the first is on the way out.
+#[tokio::test]
+async fn a_body_that_breaks_for_a_herd_is_whole_for_the_next() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let fails = Origin::start(async move |_, connection| {
+        connection
+            .begin(200, &[FRESH[0], ("content-length", "11")])
+            .await;
+        connection.send("hello").await;
+        held.pass().await;
+        connection.reset();
+    });
+    let good = Origin::answering(200, FRESH, "hello world");
+    let proxy = before(&[&fails, &good], "round-robin").start().await;
+    let mut herd = proxy.herd(HERD, "/a").await;
+    for client in &mut herd {
+        client.head().await;
+        assert_eq!(client.read(5).await, b"hello");
+    }
+    gate.open();
+    for client in &mut herd {
+        assert_eq!(client.rest().await.1, End::Truncated);
+    }
+    let mut next = proxy.herd(HERD, "/a").await;
+    for response in responses(&mut next).await {
+        assert!(response.is_good("hello world"), "{response:?}");
+    }
+    assert_eq!((seen(&[&fails]), seen(&[&good])), (1, 1));
+}
+
+/// Row 37: each of a herd on what is nobody else's asks for itself, all at once and of all servers
+/// alike.
+#[tokio::test]
+async fn a_herd_on_an_uncacheable_object_is_spread_over_all_servers() {
+    let (first, crowd) = (Gate::new(), Gate::new());
+    let server = || {
+        let (leader, others) = (first.clone(), crowd.clone());
+        Origin::start(async move |_, connection| {
+            // Who comes while the first is held is one of the others.
+            match leader.is_open() {
+                false => leader.pass().await,
+                true => others.pass().await,
+            }
+            connection.respond(200, PRIVATE, "hello").await;
+        })
+    };
+    let servers = [server(), server(), server()];
+    let proxy = before(&servers.each_ref(), "round-robin").start().await;
+    let mut herd = proxy.herd(HERD, "/a").await;
+    first.arrived(1).await;
+    first.open();
+    crowd.arrived(HERD - 1).await;
+    crowd.open();
+    for response in responses(&mut herd).await {
+        assert!(response.is_good("hello"), "{response:?}");
+    }
+    for server in &servers {
+        assert_eq!(seen(&[server]), HERD / 3);
+    }
+}
+
+/// Row 43: clients that abort leave nothing in flight at any server.
+#[tokio::test]
+async fn aborted_clients_leave_nothing_in_flight_at_any_server() {
+    let gate = Gate::new();
+    let server = || {
+        let held = gate.clone();
+        Origin::start(async move |_, connection| {
+            held.pass().await;
+            connection.respond(200, PRIVATE, "hello").await;
+        })
+    };
+    let servers = [server(), server(), server()];
+    let proxy = before(&servers.each_ref(), "least-requests").start().await;
+    let mut clients = Vec::new();
+    for number in 0..HERD {
+        clients.extend(proxy.herd(1, &format!("/{number}")).await);
+    }
+    gate.arrived(HERD).await;
+    for server in &servers {
+        let label = server.address().to_string();
+        let active = proxy.metric("copal_origin_active", &label).await;
+        assert_eq!(active, (HERD / 3) as f64);
+    }
+    clients.into_iter().for_each(Client::reset);
+    gate.open();
+    let idle = async || proxy.metric("copal_origin_active", "pool").await == 0.0;
+    eventually("nothing to be in flight", idle).await;
+    for server in &servers {
+        assert!(proxy.get("/after").await.is_good("hello"));
+        assert!(server.connections() <= HERD / 3 + 1);
+    }
+}
