@@ -42,6 +42,7 @@ mod journeys {
     mod limits;
     mod malformed;
     mod origin_faults;
+    mod origin_http2;
     mod origin_pool;
     mod origin_tls;
     mod origin_unix;

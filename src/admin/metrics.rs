@@ -63,6 +63,7 @@ fn of_origins(doors: &Doors) -> Vec<Family> {
     let mut connects = Family::counter("copal_origin_connects", "Connections opened to servers.");
     let mut reused = Family::counter("copal_origin_reused", "Requests over pooled connections.");
     let mut errors = Family::counter("copal_origin_errors", "Requests that servers failed.");
+    let mut open = Family::gauge("copal_origin_connections", "Open connections to servers.");
     let mut idle = Family::gauge("copal_origin_idle_connections", "Pooled connections.");
     let mut up = Family::gauge("copal_origin_up", "Whether a server is usable.");
     let mut ejected = Family::counter("copal_origin_ejected", "Ejections of servers.");
@@ -83,6 +84,7 @@ fn of_origins(doors: &Doors) -> Vec<Family> {
             requests = requests.labelled(of(), stats.requests as f64);
             connects = connects.labelled(of(), stats.connects as f64);
             reused = reused.labelled(of(), stats.reused as f64);
+            open = open.labelled(of(), stats.open as f64);
             idle = idle.labelled(of(), stats.idle as f64);
             up = up.labelled(of(), f64::from(u8::from(stats.verdict.is_usable())));
             ejected = ejected.labelled(of(), stats.ejected as f64);
@@ -97,6 +99,6 @@ fn of_origins(doors: &Doors) -> Vec<Family> {
         }
     }
     vec![
-        requests, connects, reused, errors, idle, up, ejected, failed, active, latency,
+        requests, connects, reused, errors, open, idle, up, ejected, failed, active, latency,
     ]
 }

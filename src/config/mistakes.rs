@@ -570,6 +570,31 @@ unknown_transfer_coding = "pass""#,
         ],
     ),
     (
+        r#"[origins.b]
+servers = ["http://a"]
+http_version = "3"
+streams_max = 0"#,
+        &[
+            r#"3: origins.b.http_version: `3` is not known; write "1.1", "2" or "auto""#,
+            "4: origins.b.streams_max: is out of limits; write 1 to 1000",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+http_version = "2"
+streams_max = 1001"#,
+        &["4: origins.b.streams_max: is out of limits; write 1 to 1000"],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+streams_max = 10"#,
+        &[
+            r#"3: origins.b.streams_max: is for HTTP/2; write `http_version = "2"` or "auto" too, or leave it out"#,
+        ],
+    ),
+    (
         "[origins.b]
 servers = [5]",
         &[

@@ -23,6 +23,7 @@ use super::table::{Table, Written};
 use super::text_or::TextOr;
 use super::tls::{RawTls, Tls};
 use super::units::{self, Count, Period};
+use super::wire::{HttpVersion, Wire};
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 const IDLE: RangeInclusive<usize> = 0..=1_000_000;
@@ -48,6 +49,8 @@ pub struct Origin {
     pub sticky: Option<Sticky>,
     /// How its `https` servers are spoken to; `None` where it has none.
     pub tls: Option<Tls>,
+    /// How connections to its servers are spoken.
+    pub wire: Wire,
     /// The Host field towards the servers; `None` leaves what the client asked for.
     pub host: Option<HeaderValue>,
     /// How long a connection may take to be made.
@@ -79,6 +82,8 @@ pub(super) struct RawOrigin {
     slow_start: Given<Period>,
     sticky: Option<Written<RawSticky>>,
     tls: Option<Written<RawTls>>,
+    pub(super) http_version: Given<HttpVersion>,
+    pub(super) streams_max: Given<Count>,
     host: Given<String>,
     connect_timeout: Given<Period>,
     first_byte_timeout: Given<Period>,
@@ -125,6 +130,7 @@ impl RawOrigin {
             name: name.into(),
             tls: self.resolve_tls(&servers, place, report),
             servers,
+            wire: self.resolve_wire(report),
             balance: balance::resolve(&self.balance, report),
             health: self.health.as_ref().map(|it| it.resolve(report)),
             ejection: ejection::resolve(&self.ejection, report),

@@ -305,6 +305,24 @@ fn an_empty_file_lacks_three_things() {
 }
 
 #[test]
+fn the_version_towards_servers_is_chosen() {
+    for (lines, version, streams_max) in [
+        ("", HttpVersion::Http1, 100),
+        ("http_version = \"1.1\"", HttpVersion::Http1, 100),
+        ("http_version = \"2\"", HttpVersion::Http2, 100),
+        (
+            "http_version = \"auto\"\nstreams_max = 7",
+            HttpVersion::Auto,
+            7,
+        ),
+    ] {
+        let text = MINIMAL.replace("[origins.a]", &format!("[origins.a]\n{lines}"));
+        let wire = &parse(&text, "f").unwrap().origins["a"].wire;
+        assert_eq!((wire.version, wire.streams_max), (version, streams_max));
+    }
+}
+
+#[test]
 fn a_site_that_only_answers_needs_no_origins() {
     let text = "[[listen]]\naddress = \"127.0.0.1:0\"\n[[listen]]\naddress = \"127.0.0.1:0\"\n\
                 [[site]]\nhosts = [\"*\"]\n[[site.route]]\npath = \"/*\"\nanswer = {}\n";

@@ -77,12 +77,27 @@ impl Dial {
         matches!(self, Self::Tcp { .. })
     }
 
+    /// Whether TLS is spoken to it.
+    pub(super) fn is_secure(&self) -> bool {
+        matches!(self, Self::Tcp { tls: Some(_), .. })
+    }
+
     /// Connects, and shakes hands if the server speaks TLS, within `patience` for both.
     pub(super) async fn open(
         &self,
         patience: Duration,
         protocol: Protocol,
     ) -> Result<Stream, Error> {
+        let (stream, _) = self.negotiate(patience, protocol).await?;
+        Ok(stream)
+    }
+
+    /// The same, and which protocol is to be spoken: [`Protocol::Either`] is none that could be.
+    pub(super) async fn negotiate(
+        &self,
+        patience: Duration,
+        protocol: Protocol,
+    ) -> Result<(Stream, Protocol), Error> {
         let opened = timeout(patience, self.open_unbounded(patience, protocol));
         opened.await.unwrap_or_else(|_| Err(failed(Kind::Timeout)))
     }
@@ -101,17 +116,22 @@ impl Dial {
         &self,
         patience: Duration,
         protocol: Protocol,
-    ) -> Result<Stream, Error> {
+    ) -> Result<(Stream, Protocol), Error> {
+        // Without TLS there is nothing to agree by: HTTP/2 is known beforehand (RFC 9113 §3.3).
+        let known = match protocol {
+            Protocol::Either => Protocol::Http1,
+            known => known,
+        };
         let (host, port, tls) = match self {
             Self::Tcp { host, port, tls } => (host, *port, tls),
-            Self::Unix(path) => return connect_unix(path).await,
+            Self::Unix(path) => return Ok((connect_unix(path).await?, known)),
         };
         let stream = connect(host, port, patience).await?;
         let Some(tls) = tls else {
-            return Ok(Box::new(stream));
+            return Ok((Box::new(stream), known));
         };
         match tls.shake_hands(stream, protocol).await {
-            Ok(stream) => Ok(Box::new(stream)),
+            Ok((stream, agreed)) => Ok((Box::new(stream), agreed)),
             Err(error) => Err(failed(Kind::Tls).because(error)),
         }
     }

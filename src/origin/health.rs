@@ -16,6 +16,7 @@ use super::balance::Dice;
 use super::peer::Peer;
 use super::probe::{self, Fault, Target};
 use super::standing::Threshold;
+use super::tls::Protocol;
 use crate::clock;
 use crate::config;
 
@@ -23,6 +24,8 @@ use crate::config;
 #[derive(Debug)]
 pub(super) struct Probes {
     health: Option<Arc<config::Health>>,
+    /// What probes by HTTP are spoken in, as requests are.
+    protocol: Protocol,
     /// Empty until the pool is in force.
     tasks: Mutex<JoinSet<()>>,
 }
@@ -30,9 +33,10 @@ pub(super) struct Probes {
 // === impl Probes ===
 
 impl Probes {
-    pub(super) fn new(health: Option<&config::Health>) -> Self {
+    pub(super) fn new(config: &config::Origin) -> Self {
         Self {
-            health: health.cloned().map(Arc::new),
+            health: config.health.clone().map(Arc::new),
+            protocol: config.wire.version.into(),
             tasks: Mutex::default(),
         }
     }
@@ -57,6 +61,7 @@ impl Pool {
             let target = Target {
                 dial: port.map_or_else(|| peer.dial.clone(), |port| peer.dial.at_port(port)),
                 host_field: self.host_field(peer),
+                protocol: self.probes.protocol,
             };
             tasks.spawn(watch(
                 Arc::downgrade(self),

@@ -25,6 +25,7 @@ mod sickness;
 mod standing;
 mod stats;
 mod sticky;
+mod streams;
 mod tls;
 mod triage;
 mod vitals;
@@ -114,7 +115,7 @@ impl Pool {
             between_bytes_timeout: config.between_bytes_timeout,
             refuse_unknown_coding: config.refuse_unknown_coding,
             triage: Triage::new(config),
-            probes: Probes::new(config.health.as_ref()),
+            probes: Probes::new(config),
             sickness: Sickness::default(),
             refreshes: Arc::new(Semaphore::new(refreshes_max(config))),
         };

@@ -13,9 +13,11 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::connect::{Connection, Lease};
+use super::connect::http1::Connection;
+use super::connect::{Lease, Way};
 use super::dial::Dial;
 use super::error::{Error, Kind, Phase, Retry};
+use super::streams::Streams;
 use super::tls::Protocol;
 use super::vitals::Vitals;
 use crate::clock::{self, Instant};
@@ -30,6 +32,8 @@ pub(super) struct Peer {
     /// What it is called in cookies, where they name servers.
     pub(super) nickname: Option<Box<str>>,
     limits: Limits,
+    /// Its connections of HTTP/2, where it may be spoken to in that.
+    streams: Option<Arc<Streams>>,
     /// Never held across an await: a push or a pop.
     idle: Mutex<VecDeque<Idle>>,
     /// One permit for each open connection.
@@ -49,6 +53,7 @@ struct Limits {
     connect_timeout: Duration,
     idle_timeout: Duration,
     idle_max: usize,
+    connections_max: usize,
 }
 
 #[derive(Debug)]
@@ -78,7 +83,9 @@ impl Peer {
                 connect_timeout: origin.connect_timeout,
                 idle_timeout: origin.idle_timeout,
                 idle_max: origin.idle_max,
+                connections_max: origin.connections_max,
             },
+            streams: Streams::new(&origin.wire).map(Arc::new),
             idle: Mutex::default(),
             connections: Arc::new(Semaphore::new(origin.connections_max)),
         })
@@ -89,18 +96,22 @@ impl Peer {
         &self.vitals.authority
     }
 
-    /// A connection to send one request on: a pooled one where allowed, else a new one.
+    /// A connection to send one request on: a pooled one where allowed, else a new one. Or a stream
+    /// of one that is shared.
     pub(super) async fn lease(self: &Arc<Self>, from_pool: bool) -> Result<Lease, Error> {
+        if let Some(streams) = &self.streams {
+            return streams.lease(self, from_pool).await;
+        }
         if from_pool && let Some(connection) = self.take_idle().await {
-            self.vitals.counters.reused.fetch_add(1, Ordering::Relaxed);
-            return Ok(Lease::new(Arc::clone(self), connection, true));
+            self.count_reuse();
+            return Ok(Lease::new(Arc::clone(self), Way::Whole(connection), true));
         }
         let permit = self.permit()?;
         let timeout = self.limits.connect_timeout;
         let stream = self.dial.open(timeout, Protocol::Http1).await?;
         self.count_connect();
         let connection = Connection::open(stream, permit).await?;
-        Ok(Lease::new(Arc::clone(self), connection, false))
+        Ok(Lease::new(Arc::clone(self), Way::Whole(connection), false))
     }
 
     /// A new connection for bytes of any protocol, and the permit to have it open.
@@ -111,20 +122,28 @@ impl Peer {
         Ok((stream, permit))
     }
 
-    fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.limits.connect_timeout
+    }
+
+    pub(super) fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
         let full = || Error::new(Kind::Full, Phase::Connecting, Retry::Safe);
         Arc::clone(&self.connections)
             .try_acquire_owned()
             .map_err(|_| full())
     }
 
-    fn count_connect(&self) {
+    pub(super) fn count_connect(&self) {
         let connects = &self.vitals.counters.connects;
         connects.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn count_reuse(&self) {
+        self.vitals.counters.reused.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The freshest idle connection that is alive.
-    async fn take_idle(&self) -> Option<Connection> {
+    pub(super) async fn take_idle(&self) -> Option<Connection> {
         loop {
             let mut idle = self.idle.lock().pop_back()?;
             if !idle.is_over() && idle.connection.ready().await {
@@ -159,11 +178,21 @@ impl Peer {
         self.idle
             .lock()
             .retain(|idle| !idle.is_over() && !idle.connection.is_closed());
+        if let Some(streams) = &self.streams {
+            streams.tidy(self.limits.idle_timeout, self.limits.idle_max);
+        }
     }
 
     /// How many connections wait in the pool.
     pub(super) fn idle(&self) -> usize {
-        self.idle.lock().len()
+        let streams = self.streams.as_ref().map_or(0, |it| it.idle());
+        self.idle.lock().len() + streams
+    }
+
+    /// How many connections are open, or being opened.
+    pub(super) fn open(&self) -> usize {
+        let free = self.connections.available_permits();
+        self.limits.connections_max.saturating_sub(free)
     }
 }
 

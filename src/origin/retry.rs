@@ -12,20 +12,27 @@ use crate::body::Body;
 pub(super) const TRIES_MAX: usize = 3;
 
 /// A request's head, kept while the request itself is on its way, so that it can be sent again.
-pub(super) struct Spare(Option<Request<()>>);
+pub(super) struct Spare {
+    request: Option<Request<()>>,
+    is_idempotent: bool,
+}
 
 // === impl Spare ===
 
 impl Spare {
-    /// Keeps a copy if the request may be sent twice: idempotent, and without a body.
-    ///
-    /// "A proxy MUST NOT automatically retry non-idempotent requests." (RFC 9110 §9.2.2)
+    /// Keeps a copy if there is no body, of which nothing would be left.
     pub(super) fn of(request: &Request<Body>) -> Self {
-        let repeatable = is_idempotent(request.method()) && request.body().is_empty();
-        Self(repeatable.then(|| copy(request)))
+        let is_whole = request.body().is_empty();
+        Self {
+            request: is_whole.then(|| copy(request)),
+            is_idempotent: is_idempotent(request.method()),
+        }
     }
 
     /// The request to try again with, if `retry` allows it at all.
+    ///
+    /// "A proxy MUST NOT automatically retry non-idempotent requests." (RFC 9110 §9.2.2) One that
+    /// has not been acted upon has not been made.
     pub(super) fn again(
         self,
         retry: Retry,
@@ -35,13 +42,14 @@ impl Spare {
             Retry::Safe => unsent
                 .map(|request| *request)
                 .or_else(|| self.into_request()),
-            Retry::IfIdempotent => self.into_request(),
+            Retry::IfIdempotent if self.is_idempotent => self.into_request(),
+            Retry::IfIdempotent => None,
             Retry::No => None,
         }
     }
 
     fn into_request(self) -> Option<Request<Body>> {
-        self.0.map(|request| request.map(|()| Body::empty()))
+        self.request.map(|request| request.map(|()| Body::empty()))
     }
 }
 

@@ -10,7 +10,7 @@ use http::{HeaderMap, Request, Response};
 use tokio::time::{sleep_until, timeout_at};
 
 use super::balance::Choice;
-use super::connect::{self, Lease, Unsent};
+use super::connect::{self, Excuse, Lease, Unsent};
 use super::error::{Error, Kind, Phase, Retry};
 use super::hint::Hint;
 use super::interim::Interim;
@@ -138,7 +138,7 @@ impl Pool {
                 });
             }
         };
-        let stale = lease.is_reused();
+        let excuse = lease.excuse();
         peer.vitals
             .counters
             .requests
@@ -147,7 +147,10 @@ impl Pool {
             .await_head(lease, request, upload)
             .await
             .and_then(|response| self.admit(response).map_err(|error| error.into()))
-            .map_err(|unsent| Failed { unsent, stale })?;
+            .map_err(|unsent| Failed {
+                stale: self.excuses(excuse, &unsent.error),
+                unsent,
+            })?;
         // How long an upload takes is the client's affair as well.
         if upload.is_none() {
             peer.vitals.load.observe(began.elapsed());
@@ -157,6 +160,11 @@ impl Pool {
             response,
             server: Arc::clone(peer.authority()),
         })
+    }
+
+    /// Whether a failure is only that of a connection, and another may be tried for it.
+    fn excuses(&self, excuse: Excuse, error: &Error) -> bool {
+        excuse.holds_for(error) && (!excuse.may_be_many(error) || self.budget.withdraw())
     }
 
     /// Notes what a server says of how full it is, where the balance listens.

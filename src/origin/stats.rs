@@ -21,6 +21,8 @@ pub struct ServerStats {
     pub connects: u64,
     /// Requests that went over a pooled connection.
     pub reused: u64,
+    /// Connections open or being opened.
+    pub open: usize,
     /// Connections waiting in the pool.
     pub idle: usize,
     /// Requests in flight.
@@ -41,6 +43,15 @@ pub struct ServerStats {
     pub probe_failures: u64,
     /// Failures by kind.
     pub errors: [(Kind, u64); Kind::ALL.len()],
+}
+
+// === impl ServerStats ===
+
+impl ServerStats {
+    /// The share of requests that needed no new connection; `None` before the first.
+    pub fn reuse_ratio(&self) -> Option<f64> {
+        (self.requests > 0).then(|| self.reused as f64 / self.requests as f64)
+    }
 }
 
 // === impl Pool ===
@@ -64,6 +75,7 @@ impl Pool {
             requests: get(&counters.requests),
             connects: get(&counters.connects),
             reused: get(&counters.reused),
+            open: peer.open(),
             idle: peer.idle(),
             active: vitals.load.active(),
             latency: vitals.load.latency(),

@@ -4,6 +4,7 @@
 
 mod client;
 mod http2;
+mod http2_origin;
 mod origin;
 mod proxy;
 mod tls;
@@ -22,6 +23,7 @@ use tokio::time;
 
 pub use client::{Client, HOST, Response, responses};
 pub use http2::Http2;
+pub use http2_origin::{Exchange, Http2Origin};
 pub use origin::{Connection, Origin, Request, Reserved};
 pub use proxy::{Proxy, Setup, command};
 pub use tls::{Authority, Handshake, Issued, TlsDoor};
