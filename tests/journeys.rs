@@ -36,6 +36,7 @@ mod journeys {
     mod balancing;
     mod expect;
     mod forwarded;
+    mod grpc;
     mod health;
     mod interim;
     mod limiting;

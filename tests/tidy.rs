@@ -67,7 +67,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["*/tls.rs"]),
     ("toml", &["config/"]),
     ("serde_json", &["admin/"]),
-    ("arc_swap", &["pipeline/mod.rs"]),
+    ("arc_swap", &["pipeline/mod.rs", "origin/mod.rs"]),
     ("governor", &["pipeline/limit.rs", "pipeline/buckets.rs"]),
     ("SystemTime::now", &["clock.rs"]),
     ("Instant::now", &["clock.rs"]),

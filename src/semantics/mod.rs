@@ -23,6 +23,7 @@ pub mod facet;
 pub mod fold;
 pub mod forwarded;
 pub mod headers;
+pub mod trailers;
 pub mod vary;
 
 pub mod combine;

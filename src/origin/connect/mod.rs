@@ -22,7 +22,7 @@ use super::error::{Error, Kind, Retry};
 use super::interim::Interim;
 use super::load::Flight;
 use super::peer::Peer;
-use crate::body::{self, Body, Progress};
+use crate::body::{self, Body, Progress, trailers};
 
 /// The largest head an origin may send.
 const HEAD_BYTES_MAX: usize = 96 * 1024;
@@ -74,6 +74,8 @@ struct OriginBody {
     lease: Option<Lease>,
     silence_max: Duration,
     silence: Option<Pin<Box<Sleep>>>,
+    /// Whether trailers have come, behind which there is nothing.
+    has_ended: bool,
 }
 
 // === impl Lease ===
@@ -133,6 +135,7 @@ impl Lease {
             lease: Some(self),
             silence_max,
             silence: None,
+            has_ended: false,
         })
     }
 
@@ -233,16 +236,11 @@ impl HttpBody for OriginBody {
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.silence = None;
-                if this.body.is_end_stream() {
+                this.has_ended |= frame.is_trailers();
+                if this.is_end_stream() {
                     this.finish();
                 }
-                // Trailers are dropped: a recipient may merge only those it knows to be safe
-                // (RFC 9110 §6.5.1), and nobody downstream waits for them.
-                let data = frame.is_data().then_some(Ok(frame));
-                if data.is_none() {
-                    this.finish();
-                }
-                Poll::Ready(data)
+                Poll::Ready(trailers::admitted(frame).map(Ok))
             }
             Poll::Ready(Some(Err(error))) => {
                 this.lease = None;
@@ -264,7 +262,7 @@ impl HttpBody for OriginBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.has_ended || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
