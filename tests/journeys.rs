@@ -47,6 +47,7 @@ mod journeys {
     mod origin_pool;
     mod origin_tls;
     mod origin_unix;
+    mod origin_warm;
     mod requests;
     mod tcp;
     mod trailers;

@@ -589,6 +589,17 @@ streams_max = 1001"#,
     (
         r#"[origins.b]
 servers = ["http://a"]
+idle_max = 4
+idle_min = 5
+age_max = 3600"#,
+        &[
+            "4: origins.b.idle_min: is more than `idle_max`, beyond which none is kept; change one of the two",
+            "5: origins.b.age_max: integer `3600` stands where a duration such as \"30s\" is wanted",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
 streams_max = 10"#,
         &[
             r#"3: origins.b.streams_max: is for HTTP/2; write `http_version = "2"` or "auto" too, or leave it out"#,

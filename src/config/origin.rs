@@ -49,7 +49,7 @@ pub struct Origin {
     pub sticky: Option<Sticky>,
     /// How its `https` servers are spoken to; `None` where it has none.
     pub tls: Option<Tls>,
-    /// How connections to its servers are spoken.
+    /// How connections to its servers are spoken and kept.
     pub wire: Wire,
     /// The Host field towards the servers; `None` leaves what the client asked for.
     pub host: Option<HeaderValue>,
@@ -84,6 +84,8 @@ pub(super) struct RawOrigin {
     tls: Option<Written<RawTls>>,
     pub(super) http_version: Given<HttpVersion>,
     pub(super) streams_max: Given<Count>,
+    pub(super) idle_min: Given<Count>,
+    pub(super) age_max: Given<Period>,
     host: Given<String>,
     connect_timeout: Given<Period>,
     first_byte_timeout: Given<Period>,
@@ -126,11 +128,12 @@ impl RawOrigin {
         };
         let unknown_coding = self.unknown_transfer_coding.unwrap_or(by_profile);
         let servers = self.resolve_servers(place.clone(), report);
+        let idle_max = units::count(&self.idle_max, 64, IDLE, report);
         Origin {
             name: name.into(),
             tls: self.resolve_tls(&servers, place, report),
             servers,
-            wire: self.resolve_wire(report),
+            wire: self.resolve_wire(idle_max, report),
             balance: balance::resolve(&self.balance, report),
             health: self.health.as_ref().map(|it| it.resolve(report)),
             ejection: ejection::resolve(&self.ejection, report),
@@ -145,7 +148,7 @@ impl RawOrigin {
             first_byte_timeout: units::timeout(&self.first_byte_timeout, 60, report),
             between_bytes_timeout: units::timeout(&self.between_bytes_timeout, 30, report),
             idle_timeout: units::timeout(&self.idle_timeout, 60, report),
-            idle_max: units::count(&self.idle_max, 64, IDLE, report),
+            idle_max,
             connections_max: units::count(&self.connections_max, 1024, CONNECTIONS, report),
             refuse_unknown_coding: unknown_coding == UnknownCoding::Refuse,
         }

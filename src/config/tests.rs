@@ -323,6 +323,25 @@ fn the_version_towards_servers_is_chosen() {
 }
 
 #[test]
+fn connections_are_kept_as_configured() {
+    let hour = Duration::from_secs(3600);
+    for (lines, idle_min, age_max) in [
+        ("", 0, Some(hour)),
+        ("idle_min = 64", 64, Some(hour)),
+        ("age_max = \"5s\"", 0, Some(Duration::from_secs(5))),
+        ("age_max = \"0s\"", 0, None),
+    ] {
+        let text = MINIMAL.replace("[origins.a]", &format!("[origins.a]\n{lines}"));
+        let wire = &parse(&text, "f").unwrap().origins["a"].wire;
+        assert_eq!(
+            (wire.idle_min, wire.age_max),
+            (idle_min, age_max),
+            "{lines}"
+        );
+    }
+}
+
+#[test]
 fn a_site_that_only_answers_needs_no_origins() {
     let text = "[[listen]]\naddress = \"127.0.0.1:0\"\n[[listen]]\naddress = \"127.0.0.1:0\"\n\
                 [[site]]\nhosts = [\"*\"]\n[[site.route]]\npath = \"/*\"\nanswer = {}\n";

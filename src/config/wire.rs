@@ -1,9 +1,10 @@
-//! How the connections to an origin's servers are spoken: the version of HTTP, and how many requests
-//! share a connection.
+//! How the connections to an origin's servers are spoken and kept: the version of HTTP, how many
+//! requests share a connection, how many are opened ahead, how old they get.
 //!
 //! Not how many there may be, nor how long anything may take: those are in `origin.rs`.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -13,14 +14,20 @@ use super::units;
 
 /// A connection has room for what all its streams may send unread, which is bounded.
 const STREAMS: RangeInclusive<usize> = 1..=1000;
+const IDLE_MIN: RangeInclusive<usize> = 0..=1000;
+const HOUR: Duration = Duration::from_secs(3600);
 
-/// How the connections to an origin's servers are spoken.
+/// How the connections to an origin's servers are spoken and kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wire {
     /// The version of HTTP.
     pub version: HttpVersion,
     /// Requests at once on one connection of HTTP/2.
     pub streams_max: usize,
+    /// Connections opened ahead, for each server that is usable.
+    pub idle_min: usize,
+    /// How old a connection may be that is used again; `None` for any age.
+    pub age_max: Option<Duration>,
 }
 
 /// Which version of HTTP servers are spoken to in.
@@ -42,7 +49,8 @@ pub enum HttpVersion {
 // === impl RawOrigin ===
 
 impl RawOrigin {
-    pub(super) fn resolve_wire(&self, report: &mut Report) -> Wire {
+    /// Of each server's connections `idle_max` are kept.
+    pub(super) fn resolve_wire(&self, idle_max: usize, report: &mut Report) -> Wire {
         let version = self.http_version.as_ref().map(|it| *it.get_ref());
         let version = version.unwrap_or_default();
         let streams_max = units::count(&self.streams_max, 100, STREAMS, report);
@@ -53,9 +61,19 @@ impl RawOrigin {
                 "is for HTTP/2; write `http_version = \"2\"` or \"auto\" too, or leave it out";
             report.at(given.span(), text);
         }
+        let idle_min = units::count(&self.idle_min, 0, IDLE_MIN, report);
+        if let Some(given) = &self.idle_min
+            && idle_min > idle_max
+        {
+            let text = "is more than `idle_max`, beyond which none is kept; change one of the two";
+            report.at(given.span(), text);
+        }
+        let age_max = units::period(&self.age_max, HOUR);
         Wire {
             version,
             streams_max,
+            idle_min,
+            age_max: (!age_max.is_zero()).then_some(age_max),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! ask at all, and what an answer is worth, is the pipeline's business.
 
 mod admit;
+mod age;
 mod balance;
 mod budget;
 mod connect;
@@ -29,6 +30,7 @@ mod streams;
 mod tls;
 mod triage;
 mod vitals;
+mod warm;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,11 +152,12 @@ impl Pool {
         self.triage.panics()
     }
 
-    /// Closes idle connections that are too old, and lets servers come back whose time it is; to be
-    /// called several times a second.
+    /// Closes idle connections that are too old, lets servers come back whose time it is, and has
+    /// connections ready; to be called several times a second.
     pub fn tidy(&self) {
         self.roster().peers().iter().for_each(|peer| peer.tidy());
         self.tick();
+        self.warm();
     }
 
     /// The servers at this moment.

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::age::Age;
 use super::connect::http1::Connection;
 use super::connect::{Lease, Way};
 use super::dial::Dial;
@@ -20,6 +21,7 @@ use super::error::{Error, Kind, Phase, Retry};
 use super::streams::Streams;
 use super::tls::Protocol;
 use super::vitals::Vitals;
+use super::warm::Warmth;
 use crate::clock::{self, Instant};
 use crate::config;
 
@@ -38,6 +40,8 @@ pub(super) struct Peer {
     idle: Mutex<VecDeque<Idle>>,
     /// One permit for each open connection.
     pub(super) connections: Arc<Semaphore>,
+    pub(super) age: Age,
+    pub(super) warmth: Warmth,
 }
 
 /// What the configuration gives a server among its siblings.
@@ -88,6 +92,8 @@ impl Peer {
             streams: Streams::new(&origin.wire).map(Arc::new),
             idle: Mutex::default(),
             connections: Arc::new(Semaphore::new(origin.connections_max)),
+            age: Age::new(origin.wire.age_max),
+            warmth: Warmth::new(origin.wire.idle_min),
         })
     }
 
@@ -106,12 +112,27 @@ impl Peer {
             self.count_reuse();
             return Ok(Lease::new(Arc::clone(self), Way::Whole(connection), true));
         }
+        let connection = self.open().await?;
+        Ok(Lease::new(Arc::clone(self), Way::Whole(connection), false))
+    }
+
+    async fn open(&self) -> Result<Connection, Error> {
         let permit = self.permit()?;
         let timeout = self.limits.connect_timeout;
         let stream = self.dial.open(timeout, Protocol::Http1).await?;
         self.count_connect();
-        let connection = Connection::open(stream, permit).await?;
-        Ok(Lease::new(Arc::clone(self), Way::Whole(connection), false))
+        Connection::open(stream, permit, self.age.over_at()).await
+    }
+
+    /// Opens a connection that waits for a request.
+    pub(super) async fn open_ahead(self: &Arc<Self>) -> Result<(), Error> {
+        match &self.streams {
+            Some(streams) => streams.open_ahead(self).await,
+            None => {
+                self.give_back(self.open().await?, None);
+                Ok(())
+            }
+        }
     }
 
     /// A new connection for bytes of any protocol, and the permit to have it open.
@@ -146,7 +167,7 @@ impl Peer {
     pub(super) async fn take_idle(&self) -> Option<Connection> {
         loop {
             let mut idle = self.idle.lock().pop_back()?;
-            if !idle.is_over() && idle.connection.ready().await {
+            if !idle.is_over(clock::instant()) && idle.connection.ready().await {
                 return Some(idle.connection);
             }
         }
@@ -155,7 +176,8 @@ impl Peer {
     /// Takes a connection back whose response has been read to its end.
     /// It waits for as long as is configured, or as its server `keeps` it, if that is less.
     pub(super) fn give_back(&self, connection: Connection, keeps: Option<Duration>) {
-        if connection.is_closed() {
+        let since = clock::instant();
+        if connection.is_closed() || connection.is_over(since) {
             return;
         }
         let idle_timeout = self.limits.idle_timeout;
@@ -167,17 +189,19 @@ impl Peer {
         if self.limits.idle_max > 0 {
             idle.push_back(Idle {
                 connection,
-                since: clock::instant(),
+                since,
                 lasts,
             });
         }
     }
 
-    /// Closes connections that have been idle for too long or were closed by the server.
+    /// Closes connections that have been idle for too long, are too old, or were closed by the
+    /// server.
     pub(super) fn tidy(&self) {
+        let now = clock::instant();
         self.idle
             .lock()
-            .retain(|idle| !idle.is_over() && !idle.connection.is_closed());
+            .retain(|idle| !idle.is_over(now) && !idle.connection.is_closed());
         if let Some(streams) = &self.streams {
             streams.tidy(self.limits.idle_timeout, self.limits.idle_max);
         }
@@ -189,8 +213,14 @@ impl Peer {
         self.idle.lock().len() + streams
     }
 
+    /// How many connections could take a request at once.
+    pub(super) fn ready(&self) -> usize {
+        let streams = self.streams.as_ref().map_or(0, |it| it.ready());
+        self.idle.lock().len() + streams
+    }
+
     /// How many connections are open, or being opened.
-    pub(super) fn open(&self) -> usize {
+    pub(super) fn opened(&self) -> usize {
         let free = self.connections.available_permits();
         self.limits.connections_max.saturating_sub(free)
     }
@@ -199,7 +229,7 @@ impl Peer {
 // === impl Idle ===
 
 impl Idle {
-    fn is_over(&self) -> bool {
-        self.since.elapsed() >= self.lasts
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= self.lasts || self.connection.is_over(now)
     }
 }

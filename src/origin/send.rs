@@ -95,7 +95,7 @@ impl Pool {
                 _ => return Err(error),
             };
             // One is replaced without the budget's leave: there are no more stale connections than
-            // answers that came whole, and of a request's tries it takes one.
+            // answers that came whole or were opened ahead, and of a request's tries it takes one.
             from_pool = !stale;
             if !stale {
                 choice.has_tried(index);

@@ -75,7 +75,7 @@ impl Pool {
             requests: get(&counters.requests),
             connects: get(&counters.connects),
             reused: get(&counters.reused),
-            open: peer.open(),
+            open: peer.opened(),
             idle: peer.idle(),
             active: vitals.load.active(),
             latency: vitals.load.latency(),

@@ -17,6 +17,7 @@ use super::connect::{Lease, Way, http1};
 use super::error::{Error, Kind, Phase, Retry};
 use super::peer::Peer;
 use super::tls::Protocol;
+use crate::clock;
 use crate::config;
 
 /// How often a request waits for a connection whose room others have taken when it comes.
@@ -118,9 +119,8 @@ impl Streams {
                 Ok(Lease::new(Arc::clone(peer), Way::Whole(connection), false))
             }
             Opened::Http2(connection) => {
-                self.declined.store(false, Ordering::Relaxed);
                 let stream = connection.enter();
-                self.shared.lock().connections.push(connection);
+                self.add(connection);
                 let stream = stream.ok_or_else(|| failed(Kind::Full))?;
                 Ok(on(peer, stream, from_pool))
             }
@@ -128,8 +128,9 @@ impl Streams {
     }
 
     fn enter(self: &Arc<Self>, peer: &Arc<Peer>) -> Entry {
-        let mut shared = self.shared.lock();
-        shared.connections.retain(|it| !it.is_closed());
+        let (now, mut shared) = (clock::instant(), self.shared.lock());
+        let is_good = |it: &Arc<Connection>| !it.is_closed() && !it.is_over(now);
+        shared.connections.retain(is_good);
         if let Some(stream) = shared.connections.iter().find_map(Connection::enter) {
             return Entry::Stream(stream);
         }
@@ -154,31 +155,38 @@ impl Streams {
         let (tell, outcome) = watch::channel(None);
         let (streams, peer, mine) = (Arc::clone(self), Arc::clone(peer), outcome.clone());
         tokio::spawn(async move {
-            let opened = streams.open(&peer).await;
-            let mut shared = streams.shared.lock();
-            let opening = &mut shared.opening;
-            if opening
-                .as_ref()
-                .is_some_and(|it| it.outcome.same_channel(&mine))
-            {
-                *opening = None;
-            }
-            let outcome = match opened {
-                Ok(Opened::Http2(connection)) => {
-                    shared.connections.push(connection);
-                    Ok(())
-                }
-                Ok(Opened::Http1(connection)) => {
-                    streams.declined.store(true, Ordering::Relaxed);
-                    peer.give_back(connection, None);
-                    Ok(())
-                }
-                Err(error) => Err((error.kind, error.retry, text(&error).into())),
-            };
-            drop(shared);
-            tell.send_replace(Some(outcome));
+            let opened = streams.open_ahead(&peer).await;
+            streams.forget(&mine);
+            let shared = |error: Error| (error.kind, error.retry, text(&error).into());
+            tell.send_replace(Some(opened.map_err(shared)));
         });
         outcome
+    }
+
+    /// Who comes now waits for another opening.
+    fn forget(&self, outcome: &watch::Receiver<Option<Outcome>>) {
+        let opening = &mut self.shared.lock().opening;
+        let is_it = |it: &Opening| it.outcome.same_channel(outcome);
+        if opening.as_ref().is_some_and(is_it) {
+            *opening = None;
+        }
+    }
+
+    /// Opens a connection for whoever needs one.
+    pub(super) async fn open_ahead(&self, peer: &Arc<Peer>) -> Result<(), Error> {
+        match self.open(peer).await? {
+            Opened::Http1(connection) => {
+                self.declined.store(true, Ordering::Relaxed);
+                peer.give_back(connection, None);
+            }
+            Opened::Http2(connection) => self.add(connection),
+        }
+        Ok(())
+    }
+
+    fn add(&self, connection: Arc<Connection>) {
+        self.declined.store(false, Ordering::Relaxed);
+        self.shared.lock().connections.push(connection);
     }
 
     async fn open(&self, peer: &Peer) -> Result<Opened, Error> {
@@ -187,29 +195,39 @@ impl Streams {
         let (stream, spoken) = peer.dial.negotiate(patience, self.offer).await?;
         peer.count_connect();
         if spoken != Protocol::Http2 {
-            let opened = http1::Connection::open(stream, permit).await?;
+            let opened = http1::Connection::open(stream, permit, peer.age.over_at()).await?;
             return Ok(Opened::Http1(opened));
         }
         let scheme = match peer.dial.is_secure() {
             true => Scheme::HTTPS,
             false => Scheme::HTTP,
         };
-        let opened = Connection::open(stream, permit, scheme, self.streams_max);
+        let over_at = peer.age.over_at();
+        let opened = Connection::open(stream, permit, scheme, self.streams_max, over_at);
         let opened = timeout(patience, opened).await;
         let opened = opened.unwrap_or_else(|_| Err(failed(Kind::Timeout)))?;
         Ok(Opened::Http2(Arc::new(opened)))
     }
 
-    /// Closes connections that nobody has used for so long, and all that are idle beyond so many.
+    /// Closes connections that nobody has used for so long or that are too old, and all that are
+    /// idle beyond so many.
     pub(super) fn tidy(&self, idle_timeout: Duration, idle_max: usize) {
-        let mut idle = 0;
+        let (now, mut idle) = (clock::instant(), 0);
         self.shared.lock().connections.retain(|connection| {
-            let Some(time) = connection.idle() else {
-                return !connection.is_closed();
-            };
-            idle += 1;
-            !connection.is_closed() && time < idle_timeout && idle <= idle_max
+            if connection.is_closed() || connection.is_over(now) {
+                return false;
+            }
+            let time = connection.idle();
+            idle += usize::from(time.is_some());
+            time.is_none_or(|time| time < idle_timeout && idle <= idle_max)
         });
+    }
+
+    /// How many connections have room for a stream.
+    pub(super) fn ready(&self) -> usize {
+        let shared = self.shared.lock();
+        let ready = shared.connections.iter().filter(|it| it.has_room());
+        ready.count()
     }
 
     /// How many connections have no stream.

@@ -28,8 +28,6 @@ pub struct Http2Origin {
 
 /// One stream, for the script to answer or to abuse.
 pub struct Exchange {
-    /// Which connection it came on, counted from 1.
-    pub connection: usize,
     /// Requests that came on this connection before it.
     pub served: usize,
     body: RecvStream,
@@ -257,13 +255,9 @@ fn run<S>(
         let script = Rc::new(script);
         while let Ok((stream, _)) = listener.accept().await {
             stream.set_nodelay(true).ok();
-            let number = {
-                let mut seen = lock(&seen);
-                seen.connections += 1;
-                seen.connections
-            };
+            lock(&seen).connections += 1;
             let (script, seen) = (Rc::clone(&script), Arc::clone(&seen));
-            task::spawn_local(serve(stream, streams_max, number, script, seen));
+            task::spawn_local(serve(stream, streams_max, script, seen));
         }
     };
     LocalSet::new().block_on(&runtime, async {
@@ -274,13 +268,8 @@ fn run<S>(
     });
 }
 
-async fn serve<S>(
-    stream: TcpStream,
-    streams_max: u32,
-    number: usize,
-    script: Rc<S>,
-    seen: Arc<Mutex<Seen>>,
-) where
+async fn serve<S>(stream: TcpStream, streams_max: u32, script: Rc<S>, seen: Arc<Mutex<Seen>>)
+where
     S: AsyncFn(&Request<()>, &mut Exchange) + 'static,
 {
     let mut builder = server::Builder::new();
@@ -308,7 +297,6 @@ async fn serve<S>(
         let request = Request::from_parts(head, ());
         lock(&seen).requests.push(request.clone());
         let mut exchange = Exchange {
-            connection: number,
             served,
             body,
             respond,

@@ -14,6 +14,8 @@ use tokio::time::timeout;
 
 use super::{FIELDS_MAX, HEAD_BYTES_MAX, Unsent, kind_of_upload};
 use crate::body::{self, Body};
+use crate::clock::Instant;
+use crate::origin::age;
 use crate::origin::dial::Stream;
 use crate::origin::error::{Error, Kind, Phase, Retry};
 use crate::origin::tls;
@@ -31,6 +33,8 @@ const READY_TIMEOUT: Duration = Duration::from_millis(10);
 pub(in crate::origin) struct Connection {
     sender: http1::SendRequest<Body>,
     driver: AbortHandle,
+    /// When it is too old to be used again.
+    over_at: Option<Instant>,
 }
 
 // === impl Connection ===
@@ -40,6 +44,7 @@ impl Connection {
     pub(in crate::origin) async fn open(
         stream: Stream,
         permit: OwnedSemaphorePermit,
+        over_at: Option<Instant>,
     ) -> Result<Self, Error> {
         let failed = |kind| Error::new(kind, Phase::Connecting, Retry::Safe);
         let (sender, driver) = http1::Builder::new()
@@ -55,7 +60,11 @@ impl Connection {
             drop(permit);
         });
         let driver = driving.abort_handle();
-        Ok(Self { sender, driver })
+        Ok(Self {
+            sender,
+            driver,
+            over_at,
+        })
     }
 
     /// Waits the moment until the last exchange is off the wire; false if the connection is dead,
@@ -72,6 +81,11 @@ impl Connection {
 
     pub(in crate::origin) fn is_closed(&self) -> bool {
         self.sender.is_closed()
+    }
+
+    /// Whether it is too old to be used again.
+    pub(in crate::origin) fn is_over(&self, now: Instant) -> bool {
+        age::is_over(self.over_at, now)
     }
 
     /// Sends one request and waits for the head of its response.

@@ -25,6 +25,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use super::{FIELDS_MAX, HEAD_BYTES_MAX, Unsent, kind_of_upload};
 use crate::body::{self, Body};
 use crate::clock::{self, Instant};
+use crate::origin::age;
 use crate::origin::dial;
 use crate::origin::error::{Error, Kind, Phase, Retry};
 
@@ -50,14 +51,16 @@ pub(in crate::origin) struct Connection {
     open: AtomicUsize,
     scheme: Scheme,
     born: Instant,
+    /// When it is too old for further streams.
+    over_at: Option<Instant>,
     /// When the last of its streams ended, in milliseconds since it was born.
     idle_since_ms: AtomicU64,
     /// Whether a request has been sent on it.
     carried: AtomicBool,
     /// Whether an answer has come whole.
     answered: AtomicBool,
-    /// Whether an exchange has found that it is over, which hyper tells a moment later.
-    is_over: AtomicBool,
+    /// Whether an exchange has found that it has ended, which hyper tells a moment later.
+    has_ended: AtomicBool,
 }
 
 /// What runs the connection; empty when that has ended.
@@ -108,6 +111,7 @@ impl Connection {
         permit: OwnedSemaphorePermit,
         scheme: Scheme,
         streams_max: usize,
+        over_at: Option<Instant>,
     ) -> Result<Self, Error> {
         let tasks = Tasks::default();
         let handshake = builder(&tasks, streams_max).handshake(TokioIo::new(stream));
@@ -122,10 +126,11 @@ impl Connection {
             open: AtomicUsize::new(0),
             scheme,
             born: clock::instant(),
+            over_at,
             idle_since_ms: AtomicU64::new(0),
             carried: AtomicBool::new(false),
             answered: AtomicBool::new(false),
-            is_over: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
         };
         connection.settle(&tasks.0).await?;
         Ok(connection)
@@ -149,8 +154,7 @@ impl Connection {
 
     /// A stream, if there is room for one. To be called by one at a time.
     pub(in crate::origin) fn enter(self: &Arc<Self>) -> Option<Stream> {
-        let room = self.streams_max.min(self.allowed());
-        if self.open.load(Ordering::Relaxed) >= room {
+        if !self.has_room() {
             return None;
         }
         self.open.fetch_add(1, Ordering::Relaxed);
@@ -176,7 +180,18 @@ impl Connection {
 
     /// Whether no further stream can be opened: it has ended, or the server is leaving.
     pub(in crate::origin) fn is_closed(&self) -> bool {
-        self.is_over.load(Ordering::Relaxed) || self.sender.is_closed()
+        self.has_ended.load(Ordering::Relaxed) || self.sender.is_closed()
+    }
+
+    /// Whether it is too old for further streams.
+    pub(in crate::origin) fn is_over(&self, now: Instant) -> bool {
+        age::is_over(self.over_at, now)
+    }
+
+    /// Whether there is room for a stream.
+    pub(in crate::origin) fn has_room(&self) -> bool {
+        let room = self.streams_max.min(self.allowed());
+        self.open.load(Ordering::Relaxed) < room
     }
 
     /// For how long it has had no stream; `None` while it has any.
@@ -275,8 +290,8 @@ impl Stream {
                 let fault = self.seat.upload_fault.get().copied();
                 let error = sort(failed.into_error(), request.is_some(), fault);
                 if error.kind == Kind::Closed {
-                    let is_over = &self.seat.connection.is_over;
-                    is_over.store(true, Ordering::Relaxed);
+                    let has_ended = &self.seat.connection.has_ended;
+                    has_ended.store(true, Ordering::Relaxed);
                 }
                 let request = request.map(|request| Box::new(to_http1(request)));
                 Err(Unsent { error, request })
@@ -432,7 +447,7 @@ mod tests {
 
     async fn open(stream: impl dial::Io + 'static) -> Result<Arc<Connection>, Error> {
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let opened = Connection::open(Box::new(stream), permit, Scheme::HTTP, 10);
+        let opened = Connection::open(Box::new(stream), permit, Scheme::HTTP, 10, None);
         opened.await.map(Arc::new)
     }
 
