@@ -44,6 +44,7 @@ mod journeys {
     mod malformed;
     mod origin_faults;
     mod origin_http2;
+    mod origin_introduced;
     mod origin_pool;
     mod origin_tls;
     mod origin_unix;

@@ -600,6 +600,24 @@ age_max = 3600"#,
     (
         r#"[origins.b]
 servers = ["http://a"]
+proxy_protocol = "v2"
+http_version = "2""#,
+        &[
+            r#"3: origins.b.proxy_protocol: is for `http_version = "1.1"`: requests of many clients share the connections of HTTP/2; leave one of the two out"#,
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+proxy_protocol = "v1"
+idle_min = 1"#,
+        &[
+            "3: origins.b.proxy_protocol: needs a client, which connections opened ahead by `idle_min` do not have; leave one of the two out",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
 streams_max = 10"#,
         &[
             r#"3: origins.b.streams_max: is for HTTP/2; write `http_version = "2"` or "auto" too, or leave it out"#,

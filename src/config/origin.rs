@@ -15,6 +15,7 @@ use super::balance::{self, Balance, RawBalance};
 use super::ejection::{self, Ejection, RawEjection};
 use super::health::{Health, RawHealth};
 use super::host;
+use super::listen::RawProxyProtocol;
 use super::names;
 use super::report::{Given, Place, Report};
 use super::server::{self, RawServer, Server};
@@ -86,6 +87,7 @@ pub(super) struct RawOrigin {
     pub(super) streams_max: Given<Count>,
     pub(super) idle_min: Given<Count>,
     pub(super) age_max: Given<Period>,
+    pub(super) proxy_protocol: Given<RawProxyProtocol>,
     host: Given<String>,
     connect_timeout: Given<Period>,
     first_byte_timeout: Given<Period>,

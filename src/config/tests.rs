@@ -323,6 +323,20 @@ fn the_version_towards_servers_is_chosen() {
 }
 
 #[test]
+fn servers_are_told_of_clients_as_configured() {
+    for (line, version) in [
+        ("", None),
+        ("proxy_protocol = \"off\"", None),
+        ("proxy_protocol = \"v1\"", Some(ProxyVersion::V1)),
+        ("proxy_protocol = \"v2\"", Some(ProxyVersion::V2)),
+    ] {
+        let text = MINIMAL.replace("[origins.a]", &format!("[origins.a]\n{line}"));
+        let wire = &parse(&text, "f").unwrap().origins["a"].wire;
+        assert_eq!(wire.proxy_protocol, version, "{line}");
+    }
+}
+
+#[test]
 fn connections_are_kept_as_configured() {
     let hour = Duration::from_secs(3600);
     for (lines, idle_min, age_max) in [

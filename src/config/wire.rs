@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::listen::ProxyVersion;
 use super::origin::RawOrigin;
 use super::report::Report;
 use super::units;
@@ -28,6 +29,8 @@ pub struct Wire {
     pub idle_min: usize,
     /// How old a connection may be that is used again; `None` for any age.
     pub age_max: Option<Duration>,
+    /// How servers are told whose a connection is; `None` where they are not.
+    pub proxy_protocol: Option<ProxyVersion>,
 }
 
 /// Which version of HTTP servers are spoken to in.
@@ -74,6 +77,29 @@ impl RawOrigin {
             streams_max,
             idle_min,
             age_max: (!age_max.is_zero()).then_some(age_max),
+            proxy_protocol: self.resolve_proxy_protocol(version, idle_min, report),
         }
+    }
+
+    /// A connection that is one client's can neither be shared nor opened before it has come.
+    fn resolve_proxy_protocol(
+        &self,
+        version: HttpVersion,
+        idle_min: usize,
+        report: &mut Report,
+    ) -> Option<ProxyVersion> {
+        let given = self.proxy_protocol.as_ref()?;
+        let chosen = given.get_ref().version()?;
+        if version != HttpVersion::Http1 {
+            let text = "is for `http_version = \"1.1\"`: requests of many clients share the \
+                        connections of HTTP/2; leave one of the two out";
+            report.at(given.span(), text);
+        }
+        if idle_min > 0 {
+            let text = "needs a client, which connections opened ahead by `idle_min` do not have; \
+                        leave one of the two out";
+            report.at(given.span(), text);
+        }
+        Some(chosen)
     }
 }

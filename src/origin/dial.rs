@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
@@ -83,22 +83,15 @@ impl Dial {
     }
 
     /// Connects, and shakes hands if the server speaks TLS, within `patience` for both.
+    /// Before that it writes `header`. Gives as well which protocol is to be spoken, and
+    /// [`Protocol::Either`] is none that could be.
     pub(super) async fn open(
         &self,
         patience: Duration,
         protocol: Protocol,
-    ) -> Result<Stream, Error> {
-        let (stream, _) = self.negotiate(patience, protocol).await?;
-        Ok(stream)
-    }
-
-    /// The same, and which protocol is to be spoken: [`Protocol::Either`] is none that could be.
-    pub(super) async fn negotiate(
-        &self,
-        patience: Duration,
-        protocol: Protocol,
+        header: &[u8],
     ) -> Result<(Stream, Protocol), Error> {
-        let opened = timeout(patience, self.open_unbounded(patience, protocol));
+        let opened = timeout(patience, self.open_unbounded(patience, protocol, header));
         opened.await.unwrap_or_else(|_| Err(failed(Kind::Timeout)))
     }
 
@@ -116,6 +109,7 @@ impl Dial {
         &self,
         patience: Duration,
         protocol: Protocol,
+        header: &[u8],
     ) -> Result<(Stream, Protocol), Error> {
         // Without TLS there is nothing to agree by: HTTP/2 is known beforehand (RFC 9113 §3.3).
         let known = match protocol {
@@ -124,9 +118,14 @@ impl Dial {
         };
         let (host, port, tls) = match self {
             Self::Tcp { host, port, tls } => (host, *port, tls),
-            Self::Unix(path) => return Ok((connect_unix(path).await?, known)),
+            Self::Unix(path) => {
+                let mut stream = connect_unix(path).await?;
+                write(&mut stream, header).await?;
+                return Ok((stream, known));
+            }
         };
-        let stream = connect(host, port, patience).await?;
+        let mut stream = connect(host, port, patience).await?;
+        write(&mut stream, header).await?;
         let Some(tls) = tls else {
             return Ok((Box::new(stream), known));
         };
@@ -167,6 +166,14 @@ async fn connect_unix(path: &str) -> Result<Stream, Error> {
         // There is nobody who could have been asked.
         Err(error) => Err(failed(Kind::Refused).because(error)),
     }
+}
+
+async fn write(stream: &mut (impl AsyncWrite + Unpin), header: &[u8]) -> Result<(), Error> {
+    if header.is_empty() {
+        return Ok(());
+    }
+    let written = stream.write_all(header).await;
+    written.map_err(|error| failed(Kind::Closed).because(error))
 }
 
 fn failed(kind: Kind) -> Error {

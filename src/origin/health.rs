@@ -13,6 +13,7 @@ use tracing::debug;
 
 use super::Pool;
 use super::balance::Dice;
+use super::introduce;
 use super::peer::Peer;
 use super::probe::{self, Fault, Target};
 use super::standing::Threshold;
@@ -26,6 +27,8 @@ pub(super) struct Probes {
     health: Option<Arc<config::Health>>,
     /// What probes by HTTP are spoken in, as requests are.
     protocol: Protocol,
+    /// How servers are told whose a connection is, if they are.
+    introduction: Option<config::ProxyVersion>,
     /// Empty until the pool is in force.
     tasks: Mutex<JoinSet<()>>,
 }
@@ -37,6 +40,7 @@ impl Probes {
         Self {
             health: config.health.clone().map(Arc::new),
             protocol: config.wire.version.into(),
+            introduction: config.wire.proxy_protocol,
             tasks: Mutex::default(),
         }
     }
@@ -62,6 +66,11 @@ impl Pool {
                 dial: port.map_or_else(|| peer.dial.clone(), |port| peer.dial.at_port(port)),
                 host_field: self.host_field(peer),
                 protocol: self.probes.protocol,
+                // Who listens at a port of its own for probes is not the one that expects it.
+                header: match port {
+                    None => introduce::header(self.probes.introduction, None),
+                    Some(_) => Vec::new(),
+                },
             };
             tasks.spawn(watch(
                 Arc::downgrade(self),

@@ -13,6 +13,7 @@ mod error;
 mod health;
 mod hint;
 mod interim;
+mod introduce;
 mod load;
 mod outlier;
 mod peer;
@@ -79,6 +80,8 @@ pub struct Pool {
     first_byte_timeout: Duration,
     between_bytes_timeout: Duration,
     refuse_unknown_coding: bool,
+    /// Whether servers are told whose a connection is.
+    introduces: bool,
     triage: Triage,
     probes: Probes,
     sickness: Sickness,
@@ -116,6 +119,7 @@ impl Pool {
             first_byte_timeout: config.first_byte_timeout,
             between_bytes_timeout: config.between_bytes_timeout,
             refuse_unknown_coding: config.refuse_unknown_coding,
+            introduces: config.wire.proxy_protocol.is_some(),
             triage: Triage::new(config),
             probes: Probes::new(config),
             sickness: Sickness::default(),

@@ -18,12 +18,14 @@ use super::connect::http1::Connection;
 use super::connect::{Lease, Way};
 use super::dial::Dial;
 use super::error::{Error, Kind, Phase, Retry};
+use super::introduce;
 use super::streams::Streams;
 use super::tls::Protocol;
 use super::vitals::Vitals;
 use super::warm::Warmth;
 use crate::clock::{self, Instant};
 use crate::config;
+use crate::semantics::ends::Ends;
 
 /// One server.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub(super) struct Peer {
     idle: Mutex<VecDeque<Idle>>,
     /// One permit for each open connection.
     pub(super) connections: Arc<Semaphore>,
+    /// How it is told whose a connection is, if it is.
+    introduction: Option<config::ProxyVersion>,
     pub(super) age: Age,
     pub(super) warmth: Warmth,
 }
@@ -92,6 +96,7 @@ impl Peer {
             streams: Streams::new(&origin.wire).map(Arc::new),
             idle: Mutex::default(),
             connections: Arc::new(Semaphore::new(origin.connections_max)),
+            introduction: origin.wire.proxy_protocol,
             age: Age::new(origin.wire.age_max),
             warmth: Warmth::new(origin.wire.idle_min),
         })
@@ -104,24 +109,30 @@ impl Peer {
 
     /// A connection to send one request on: a pooled one where allowed, else a new one. Or a stream
     /// of one that is shared.
-    pub(super) async fn lease(self: &Arc<Self>, from_pool: bool) -> Result<Lease, Error> {
+    pub(super) async fn lease(
+        self: &Arc<Self>,
+        from_pool: bool,
+        client: Option<Ends>,
+    ) -> Result<Lease, Error> {
         if let Some(streams) = &self.streams {
             return streams.lease(self, from_pool).await;
         }
-        if from_pool && let Some(connection) = self.take_idle().await {
+        if from_pool && let Some(connection) = self.take_idle(client).await {
             self.count_reuse();
             return Ok(Lease::new(Arc::clone(self), Way::Whole(connection), true));
         }
-        let connection = self.open().await?;
+        let connection = self.open(client).await?;
         Ok(Lease::new(Arc::clone(self), Way::Whole(connection), false))
     }
 
-    async fn open(&self) -> Result<Connection, Error> {
+    async fn open(&self, client: Option<Ends>) -> Result<Connection, Error> {
         let permit = self.permit()?;
         let timeout = self.limits.connect_timeout;
-        let stream = self.dial.open(timeout, Protocol::Http1).await?;
+        let header = introduce::header(self.introduction, client);
+        let opened = self.dial.open(timeout, Protocol::Http1, &header).await;
+        let (stream, _) = opened?;
         self.count_connect();
-        Connection::open(stream, permit, self.age.over_at()).await
+        Connection::open(stream, permit, self.age.over_at(), client).await
     }
 
     /// Opens a connection that waits for a request.
@@ -129,7 +140,7 @@ impl Peer {
         match &self.streams {
             Some(streams) => streams.open_ahead(self).await,
             None => {
-                self.give_back(self.open().await?, None);
+                self.give_back(self.open(None).await?, None);
                 Ok(())
             }
         }
@@ -163,10 +174,15 @@ impl Peer {
         self.vitals.counters.reused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The freshest idle connection that is alive.
-    pub(super) async fn take_idle(&self) -> Option<Connection> {
+    /// The freshest idle connection that is alive and may carry this client's requests: where
+    /// nobody is introduced, all may.
+    pub(super) async fn take_idle(&self, client: Option<Ends>) -> Option<Connection> {
         loop {
-            let mut idle = self.idle.lock().pop_back()?;
+            let mut idle = {
+                let mut idle = self.idle.lock();
+                let index = idle.iter().rposition(|it| it.connection.is_for(client))?;
+                idle.remove(index)?
+            };
             if !idle.is_over(clock::instant()) && idle.connection.ready().await {
                 return Some(idle.connection);
             }

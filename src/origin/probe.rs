@@ -62,6 +62,8 @@ pub(super) struct Target {
     pub(super) host_field: HeaderValue,
     /// What is offered where the question is asked by HTTP.
     pub(super) protocol: Protocol,
+    /// What is written before all else.
+    pub(super) header: Vec<u8>,
 }
 
 /// Asks once.
@@ -77,7 +79,7 @@ async fn ask_within(patience: Duration, target: &Target, question: &Question) ->
         Question::Tcp => Protocol::Http1,
         Question::Http { .. } => target.protocol,
     };
-    let opened = target.dial.negotiate(patience, protocol).await;
+    let opened = target.dial.open(patience, protocol, &target.header).await;
     let (stream, spoken) = opened.map_err(|error| Fault::of(&error))?;
     let stream = TokioIo::new(stream);
     match question {

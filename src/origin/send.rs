@@ -20,6 +20,7 @@ use super::roster::Roster;
 use super::{Answer, Pool};
 use crate::body::{Body, Progress};
 use crate::clock;
+use crate::semantics::ends::Ends;
 
 /// A try that failed, and whether only because its pooled connection had died.
 struct Failed {
@@ -60,6 +61,7 @@ impl Pool {
         interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
         let hint: Hint = request.extensions_mut().remove().unwrap_or_default();
+        let client: Option<Ends> = request.extensions_mut().remove();
         let (roster, mut choice) = (self.roster(), Choice::by(hint.key));
         let its_own = hint.belongs.and_then(|id| roster.keeper(id));
         let chosen = its_own.or_else(|| roster.choose(&choice));
@@ -73,7 +75,8 @@ impl Pool {
                 return Err(no_server());
             };
             let spare = Spare::of(&request);
-            let tried = self.try_once(peer, request, from_pool, upload).await;
+            let lease = peer.lease(from_pool, client);
+            let tried = self.try_once(peer, lease, request, upload).await;
             let Failed { unsent, stale } = match tried {
                 Ok(answer) => {
                     self.note_answer(peer, answer.response.status());
@@ -119,13 +122,13 @@ impl Pool {
     async fn try_once(
         &self,
         peer: &Arc<Peer>,
+        lease: impl Future<Output = Result<Lease, Error>>,
         request: Request<Body>,
-        from_pool: bool,
         upload: Option<&Progress>,
     ) -> Result<Answer, Failed> {
         let began = clock::instant();
         let flight = peer.vitals.load.begin();
-        let lease = match peer.lease(from_pool).await {
+        let lease = match lease.await {
             Ok(lease) => lease.carrying(flight),
             Err(error) => {
                 let unsent = Unsent {

@@ -110,7 +110,7 @@ impl Streams {
 
     /// A connection of its own for each exchange, as long as the server wants it so.
     async fn lease_alone(&self, peer: &Arc<Peer>, from_pool: bool) -> Result<Lease, Error> {
-        if from_pool && let Some(connection) = peer.take_idle().await {
+        if from_pool && let Some(connection) = peer.take_idle(None).await {
             peer.count_reuse();
             return Ok(Lease::new(Arc::clone(peer), Way::Whole(connection), true));
         }
@@ -192,10 +192,11 @@ impl Streams {
     async fn open(&self, peer: &Peer) -> Result<Opened, Error> {
         let permit = peer.permit()?;
         let patience = peer.connect_timeout();
-        let (stream, spoken) = peer.dial.negotiate(patience, self.offer).await?;
+        // The configuration's check keeps introductions to HTTP/1.1.
+        let (stream, spoken) = peer.dial.open(patience, self.offer, &[]).await?;
         peer.count_connect();
         if spoken != Protocol::Http2 {
-            let opened = http1::Connection::open(stream, permit, peer.age.over_at()).await?;
+            let opened = http1::Connection::open(stream, permit, peer.age.over_at(), None).await?;
             return Ok(Opened::Http1(opened));
         }
         let scheme = match peer.dial.is_secure() {

@@ -145,12 +145,14 @@ struct Frames(TcpStream);
 
 impl Frames {
     async fn accept(listener: &TcpListener) -> Self {
-        let (stream, _) = within("a connection", listener.accept()).await.unwrap();
+        let (stream, _) = within("a connection", listener.accept())
+            .await
+            .expect("a client");
         let mut frames = Self(stream);
         let mut preface = [0; 24];
         within("a preface", frames.0.read_exact(&mut preface))
             .await
-            .unwrap();
+            .expect("bytes");
         frames.send(4, 0, 0, &[]).await;
         frames
     }
@@ -168,12 +170,12 @@ impl Frames {
             let mut head = [0; 9];
             within("a frame", self.0.read_exact(&mut head))
                 .await
-                .unwrap();
+                .expect("bytes");
             let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
             let mut payload = vec![0; length as usize];
             within("a payload", self.0.read_exact(&mut payload))
                 .await
-                .unwrap();
+                .expect("bytes");
             if head[3] == 1 {
                 return head[8];
             }

@@ -19,6 +19,7 @@ use crate::origin::age;
 use crate::origin::dial::Stream;
 use crate::origin::error::{Error, Kind, Phase, Retry};
 use crate::origin::tls;
+use crate::semantics::ends::Ends;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
@@ -35,6 +36,8 @@ pub(in crate::origin) struct Connection {
     driver: AbortHandle,
     /// When it is too old to be used again.
     over_at: Option<Instant>,
+    /// Whose it was said to be, where servers are told.
+    client: Option<Ends>,
 }
 
 // === impl Connection ===
@@ -45,6 +48,7 @@ impl Connection {
         stream: Stream,
         permit: OwnedSemaphorePermit,
         over_at: Option<Instant>,
+        client: Option<Ends>,
     ) -> Result<Self, Error> {
         let failed = |kind| Error::new(kind, Phase::Connecting, Retry::Safe);
         let (sender, driver) = http1::Builder::new()
@@ -64,6 +68,7 @@ impl Connection {
             sender,
             driver,
             over_at,
+            client,
         })
     }
 
@@ -81,6 +86,11 @@ impl Connection {
 
     pub(in crate::origin) fn is_closed(&self) -> bool {
         self.sender.is_closed()
+    }
+
+    /// Whether it may carry a request of this client.
+    pub(in crate::origin) fn is_for(&self, client: Option<Ends>) -> bool {
+        self.client == client
     }
 
     /// Whether it is too old to be used again.
