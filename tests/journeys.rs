@@ -42,6 +42,7 @@ mod journeys {
     mod fault_servers;
     mod fault_tcp;
     mod forwarded;
+    mod grpc;
     mod health;
     mod hedging;
     mod interim;
@@ -49,9 +50,12 @@ mod journeys {
     mod limits;
     mod malformed;
     mod origin_faults;
+    mod origin_http2;
+    mod origin_introduced;
     mod origin_pool;
     mod origin_tls;
     mod origin_unix;
+    mod origin_warm;
     mod requests;
     mod retries;
     mod tcp;

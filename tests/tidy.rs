@@ -59,6 +59,7 @@ const TOP: &[&str] = &["app", "cli"];
 const DOORS: &[(&str, &[&str])] = &[
     ("hyper", HYPER),
     ("hyper_util", HYPER),
+    ("h2", &["origin/connect/"]),
     ("moka", &["store/memory.rs"]),
     ("http_cache_semantics", &["semantics/policy.rs"]),
     ("clap", &["main.rs", "cli/"]),
@@ -80,7 +81,7 @@ const HYPER: &[&str] = &[
     "server/park.rs",
     "server/io.rs",
     "admin/mod.rs",
-    "origin/connect.rs",
+    "origin/connect/",
     "origin/probe.rs",
     "body/mod.rs",
     "cli/demo.rs",

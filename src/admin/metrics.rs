@@ -88,6 +88,7 @@ fn of_origins(doors: &Doors) -> Vec<Family> {
         "Those that were answered there first.",
     );
     let mut retries = Family::counter("copal_origin_retries", "Requests sent again.");
+    let mut open = Family::gauge("copal_origin_connections", "Open connections to servers.");
     let mut idle = Family::gauge("copal_origin_idle_connections", "Pooled connections.");
     let mut up = Family::gauge("copal_origin_up", "Whether a server is usable.");
     let mut ejected = Family::counter("copal_origin_ejected", "Ejections of servers.");
@@ -108,6 +109,7 @@ fn of_origins(doors: &Doors) -> Vec<Family> {
             requests = requests.labelled(of(), stats.requests as f64);
             connects = connects.labelled(of(), stats.connects as f64);
             reused = reused.labelled(of(), stats.reused as f64);
+            open = open.labelled(of(), stats.open as f64);
             idle = idle.labelled(of(), stats.idle as f64);
             up = up.labelled(of(), f64::from(u8::from(stats.verdict.is_usable())));
             ejected = ejected.labelled(of(), stats.ejected as f64);
@@ -129,7 +131,7 @@ fn of_origins(doors: &Doors) -> Vec<Family> {
         }
     }
     vec![
-        requests, connects, reused, errors, retries, hedged, won, idle, up, ejected, failed,
+        requests, connects, reused, errors, retries, hedged, won, open, idle, up, ejected, failed,
         active, latency,
     ]
 }

@@ -96,6 +96,8 @@ fn server(stats: &ServerStats) -> Value {
         "requests": stats.requests,
         "connects": stats.connects,
         "reused": stats.reused,
+        "reuse_ratio": stats.reuse_ratio(),
+        "connections": stats.open,
         "idle": stats.idle,
         "ejected": stats.ejected,
         "hedged": stats.hedged,

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-use super::{Error, Incoming};
+use super::{Error, Incoming, trailers};
 use crate::clock::Instant;
 
 /// What a request's body may cost.
@@ -47,6 +47,8 @@ pub(super) struct Limited {
     left_bytes: u64,
     limits: Limits,
     silence: Option<Pin<Box<Sleep>>>,
+    /// Whether trailers have come, behind which there is nothing.
+    has_ended: bool,
 }
 
 // === impl Progress ===
@@ -97,6 +99,7 @@ impl Limited {
             left_bytes: limits.bytes_max,
             limits,
             silence: None,
+            has_ended: false,
         }
     }
 
@@ -110,9 +113,10 @@ impl Limited {
 
     fn poll_limited(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
-            // Trailers of a request are dropped: nothing downstream may take them for fields of
-            // the head (RFC 9110 §6.5.1).
-            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => Poll::Ready(None),
+            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => {
+                self.has_ended = true;
+                Poll::Ready(trailers::admitted(frame).map(Ok))
+            }
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(self.admit(frame))),
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
             Poll::Ready(None) => Poll::Ready(None),
@@ -141,14 +145,12 @@ impl HttpBody for Limited {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let polled = self.poll_limited(cx);
-        self.limits
-            .progress
-            .note(&polled, self.body.is_end_stream());
+        self.limits.progress.note(&polled, self.is_end_stream());
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.has_ended || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

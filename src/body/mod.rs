@@ -6,6 +6,7 @@
 mod limit;
 mod meter;
 mod slice;
+pub mod trailers;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -214,11 +214,7 @@ impl RawListen {
         Some(Protocol::Tcp(Tunnel {
             origin: origin.get_ref().as_str().into(),
             idle_timeout,
-            proxy_protocol: match proxy_protocol {
-                None | Some(RawProxyProtocol::Off) => None,
-                Some(RawProxyProtocol::V1) => Some(ProxyVersion::V1),
-                Some(RawProxyProtocol::V2) => Some(ProxyVersion::V2),
-            },
+            proxy_protocol: proxy_protocol.and_then(|it| it.version()),
         }))
     }
 
@@ -243,6 +239,18 @@ pub(super) fn resolve_address(text: &Spanned<String>, report: &mut Report) -> Op
         report.at(text.span(), form);
     }
     address
+}
+
+// === impl RawProxyProtocol ===
+
+impl RawProxyProtocol {
+    pub(super) fn version(self) -> Option<ProxyVersion> {
+        match self {
+            Self::Off => None,
+            Self::V1 => Some(ProxyVersion::V1),
+            Self::V2 => Some(ProxyVersion::V2),
+        }
+    }
 }
 
 // === impl RawServer ===

@@ -615,6 +615,60 @@ unknown_transfer_coding = "pass""#,
         ],
     ),
     (
+        r#"[origins.b]
+servers = ["http://a"]
+http_version = "3"
+streams_max = 0"#,
+        &[
+            r#"3: origins.b.http_version: `3` is not known; write "1.1", "2" or "auto""#,
+            "4: origins.b.streams_max: is out of limits; write 1 to 1000",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+http_version = "2"
+streams_max = 1001"#,
+        &["4: origins.b.streams_max: is out of limits; write 1 to 1000"],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+idle_max = 4
+idle_min = 5
+age_max = 3600"#,
+        &[
+            "4: origins.b.idle_min: is more than `idle_max`, beyond which none is kept; change one of the two",
+            "5: origins.b.age_max: integer `3600` stands where a duration such as \"30s\" is wanted",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+proxy_protocol = "v2"
+http_version = "2""#,
+        &[
+            r#"3: origins.b.proxy_protocol: is for `http_version = "1.1"`: requests of many clients share the connections of HTTP/2; leave one of the two out"#,
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+proxy_protocol = "v1"
+idle_min = 1"#,
+        &[
+            "3: origins.b.proxy_protocol: needs a client, which connections opened ahead by `idle_min` do not have; leave one of the two out",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+streams_max = 10"#,
+        &[
+            r#"3: origins.b.streams_max: is for HTTP/2; write `http_version = "2"` or "auto" too, or leave it out"#,
+        ],
+    ),
+    (
         "[origins.b]
 servers = [5]",
         &[

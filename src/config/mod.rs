@@ -40,6 +40,7 @@ mod table;
 mod text_or;
 mod tls;
 mod units;
+mod wire;
 mod wording;
 
 use std::collections::BTreeMap;
@@ -77,6 +78,7 @@ pub use self::site::{HostPattern, Site};
 pub use self::sticky::Sticky;
 pub use self::store::Store;
 pub use self::tls::{Identity, Tls};
+pub use self::wire::{HttpVersion, Wire};
 
 use self::admin::RawAdmin;
 use self::cache::{CacheBase, RawCacheRules};

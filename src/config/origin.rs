@@ -17,6 +17,7 @@ use super::ejection::{self, Ejection, RawEjection};
 use super::health::{Health, RawHealth};
 use super::hedge::{Hedge, RawHedge};
 use super::host;
+use super::listen::RawProxyProtocol;
 use super::names;
 use super::report::{Given, Place, Report};
 use super::retry::{self, RawRetry, Retry};
@@ -26,6 +27,7 @@ use super::table::{Table, Written};
 use super::text_or::TextOr;
 use super::tls::{RawTls, Tls};
 use super::units::{self, Count, Period};
+use super::wire::{HttpVersion, Wire};
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 /// As many servers as DNS may bring.
@@ -61,6 +63,8 @@ pub struct Origin {
     pub sticky: Option<Sticky>,
     /// How its `https` servers are spoken to; `None` where it has none.
     pub tls: Option<Tls>,
+    /// How connections to its servers are spoken and kept.
+    pub wire: Wire,
     /// The Host field towards the servers; `None` leaves what the client asked for.
     pub host: Option<HeaderValue>,
     /// How long a connection may take to be made.
@@ -96,6 +100,11 @@ pub(super) struct RawOrigin {
     slow_start: Given<Period>,
     sticky: Option<Written<RawSticky>>,
     tls: Option<Written<RawTls>>,
+    pub(super) http_version: Given<HttpVersion>,
+    pub(super) streams_max: Given<Count>,
+    pub(super) idle_min: Given<Count>,
+    pub(super) age_max: Given<Period>,
+    pub(super) proxy_protocol: Given<RawProxyProtocol>,
     host: Given<String>,
     connect_timeout: Given<Period>,
     first_byte_timeout: Given<Period>,
@@ -138,6 +147,7 @@ impl RawOrigin {
         };
         let unknown_coding = self.unknown_transfer_coding.unwrap_or(by_profile);
         let servers = self.resolve_servers(place.clone(), report);
+        let idle_max = units::count(&self.idle_max, 64, IDLE, report);
         Origin {
             name: name.into(),
             agent: self
@@ -147,6 +157,7 @@ impl RawOrigin {
             tls: self.resolve_tls(&servers, place, report),
             servers,
             servers_max: units::count(&self.servers_max, 64, FOUND, report),
+            wire: self.resolve_wire(idle_max, report),
             balance: balance::resolve(&self.balance, report),
             health: self.health.as_ref().map(|it| it.resolve(report)),
             ejection: ejection::resolve(&self.ejection, report),
@@ -163,7 +174,7 @@ impl RawOrigin {
             first_byte_timeout: units::timeout(&self.first_byte_timeout, 60, report),
             between_bytes_timeout: units::timeout(&self.between_bytes_timeout, 30, report),
             idle_timeout: units::timeout(&self.idle_timeout, 60, report),
-            idle_max: units::count(&self.idle_max, 64, IDLE, report),
+            idle_max,
             connections_max: units::count(&self.connections_max, 1024, CONNECTIONS, report),
             refuse_unknown_coding: unknown_coding == UnknownCoding::Refuse,
         }

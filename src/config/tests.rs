@@ -310,6 +310,57 @@ fn an_empty_file_lacks_three_things() {
 }
 
 #[test]
+fn the_version_towards_servers_is_chosen() {
+    for (lines, version, streams_max) in [
+        ("", HttpVersion::Http1, 100),
+        ("http_version = \"1.1\"", HttpVersion::Http1, 100),
+        ("http_version = \"2\"", HttpVersion::Http2, 100),
+        (
+            "http_version = \"auto\"\nstreams_max = 7",
+            HttpVersion::Auto,
+            7,
+        ),
+    ] {
+        let text = MINIMAL.replace("[origins.a]", &format!("[origins.a]\n{lines}"));
+        let wire = &parse(&text, "f").unwrap().origins["a"].wire;
+        assert_eq!((wire.version, wire.streams_max), (version, streams_max));
+    }
+}
+
+#[test]
+fn servers_are_told_of_clients_as_configured() {
+    for (line, version) in [
+        ("", None),
+        ("proxy_protocol = \"off\"", None),
+        ("proxy_protocol = \"v1\"", Some(ProxyVersion::V1)),
+        ("proxy_protocol = \"v2\"", Some(ProxyVersion::V2)),
+    ] {
+        let text = MINIMAL.replace("[origins.a]", &format!("[origins.a]\n{line}"));
+        let wire = &parse(&text, "f").unwrap().origins["a"].wire;
+        assert_eq!(wire.proxy_protocol, version, "{line}");
+    }
+}
+
+#[test]
+fn connections_are_kept_as_configured() {
+    let hour = Duration::from_secs(3600);
+    for (lines, idle_min, age_max) in [
+        ("", 0, Some(hour)),
+        ("idle_min = 64", 64, Some(hour)),
+        ("age_max = \"5s\"", 0, Some(Duration::from_secs(5))),
+        ("age_max = \"0s\"", 0, None),
+    ] {
+        let text = MINIMAL.replace("[origins.a]", &format!("[origins.a]\n{lines}"));
+        let wire = &parse(&text, "f").unwrap().origins["a"].wire;
+        assert_eq!(
+            (wire.idle_min, wire.age_max),
+            (idle_min, age_max),
+            "{lines}"
+        );
+    }
+}
+
+#[test]
 fn a_site_that_only_answers_needs_no_origins() {
     let text = "[[listen]]\naddress = \"127.0.0.1:0\"\n[[listen]]\naddress = \"127.0.0.1:0\"\n\
                 [[site]]\nhosts = [\"*\"]\n[[site.route]]\npath = \"/*\"\nanswer = {}\n";

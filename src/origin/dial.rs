@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
@@ -166,13 +166,21 @@ impl Dial {
         }
     }
 
+    /// Whether TLS is spoken to it.
+    pub(super) fn is_secure(&self) -> bool {
+        matches!(self, Self::Tcp { tls: Some(_), .. })
+    }
+
     /// Connects, and shakes hands if the server speaks TLS, within `patience` for both.
+    /// Before that it writes `header`. Gives as well which protocol is to be spoken, and
+    /// [`Protocol::Either`] is none that could be.
     pub(super) async fn open(
         &self,
         patience: Duration,
         protocol: Protocol,
-    ) -> Result<Stream, Error> {
-        let opened = timeout(patience, self.open_unbounded(patience, protocol));
+        header: &[u8],
+    ) -> Result<(Stream, Protocol), Error> {
+        let opened = timeout(patience, self.open_unbounded(patience, protocol, header));
         opened.await.unwrap_or_else(|_| Err(failed(Kind::Timeout)))
     }
 
@@ -193,7 +201,13 @@ impl Dial {
         &self,
         patience: Duration,
         protocol: Protocol,
-    ) -> Result<Stream, Error> {
+        header: &[u8],
+    ) -> Result<(Stream, Protocol), Error> {
+        // Without TLS there is nothing to agree by: HTTP/2 is known beforehand (RFC 9113 §3.3).
+        let known = match protocol {
+            Protocol::Either => Protocol::Http1,
+            known => known,
+        };
         let (whereabouts, port, tls) = match self {
             Self::Tcp {
                 whereabouts,
@@ -201,14 +215,19 @@ impl Dial {
                 tls,
                 ..
             } => (whereabouts, *port, tls),
-            Self::Unix(path) => return connect_unix(path).await,
+            Self::Unix(path) => {
+                let mut stream = connect_unix(path).await?;
+                write(&mut stream, header).await?;
+                return Ok((stream, known));
+            }
         };
-        let stream = connect(whereabouts, port, patience).await?;
+        let mut stream = connect(whereabouts, port, patience).await?;
+        write(&mut stream, header).await?;
         let Some(tls) = tls else {
-            return Ok(Box::new(stream));
+            return Ok((Box::new(stream), known));
         };
         match tls.shake_hands(stream, protocol).await {
-            Ok(stream) => Ok(Box::new(stream)),
+            Ok((stream, agreed)) => Ok((Box::new(stream), agreed)),
             Err(error) => Err(failed(Kind::Tls).because(error)),
         }
     }
@@ -265,6 +284,14 @@ async fn connect_unix(path: &str) -> Result<Stream, Error> {
         // There is nobody who could have been asked.
         Err(error) => Err(failed(Kind::Refused).because(error)),
     }
+}
+
+async fn write(stream: &mut (impl AsyncWrite + Unpin), header: &[u8]) -> Result<(), Error> {
+    if header.is_empty() {
+        return Ok(());
+    }
+    let written = stream.write_all(header).await;
+    written.map_err(|error| failed(Kind::Closed).because(error))
 }
 
 fn failed(kind: Kind) -> Error {

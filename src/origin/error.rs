@@ -34,6 +34,8 @@ pub enum Kind {
     Timeout,
     /// The connection ended before the response's head was whole.
     Closed,
+    /// The server ended the exchange before the response's head, and not its connection.
+    Reset,
     /// The answer is not HTTP that a proxy may pass on.
     Malformed,
     /// The client's request body broke off.
@@ -97,7 +99,9 @@ impl Error {
             Kind::UploadBroken => StatusCode::BAD_REQUEST,
             Kind::UploadStalled => StatusCode::REQUEST_TIMEOUT,
             Kind::UploadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Kind::Refused | Kind::Tls | Kind::Closed | Kind::Malformed => StatusCode::BAD_GATEWAY,
+            Kind::Refused | Kind::Tls | Kind::Closed | Kind::Reset | Kind::Malformed => {
+                StatusCode::BAD_GATEWAY
+            }
         }
     }
 }
@@ -106,7 +110,7 @@ impl Error {
 
 impl Kind {
     /// All kinds, in the order of their counters.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Resolve,
         Self::Refused,
         Self::Tls,
@@ -114,6 +118,7 @@ impl Kind {
         Self::NoServer,
         Self::Timeout,
         Self::Closed,
+        Self::Reset,
         Self::Malformed,
         Self::UploadBroken,
         Self::UploadStalled,
@@ -130,6 +135,7 @@ impl Kind {
             Self::NoServer => "origin-no-server",
             Self::Timeout => "origin-timeout",
             Self::Closed => "origin-closed",
+            Self::Reset => "origin-reset",
             Self::Malformed => "origin-malformed",
             Self::UploadBroken => "upload-broken",
             Self::UploadStalled => "upload-stalled",
@@ -148,6 +154,7 @@ impl std::fmt::Display for Kind {
             Self::NoServer => "no server may be asked",
             Self::Timeout => "no answer came in time",
             Self::Closed => "the connection was closed",
+            Self::Reset => "the server reset the stream",
             Self::Malformed => "the answer was malformed",
             Self::UploadBroken => "the request's body broke off",
             Self::UploadStalled => "the request's body stopped coming",

@@ -13,9 +13,11 @@ use tracing::debug;
 use super::Pool;
 use super::attend::Attendants;
 use super::balance::Dice;
+use super::introduce;
 use super::peer::Peer;
 use super::probe::{self, Fault, Target};
 use super::standing::Threshold;
+use super::tls::Protocol;
 use crate::clock;
 use crate::config;
 
@@ -23,15 +25,21 @@ use crate::config;
 #[derive(Debug)]
 pub(super) struct Probes {
     health: Option<Arc<config::Health>>,
+    /// What probes by HTTP are spoken in, as requests are.
+    protocol: Protocol,
+    /// How servers are told whose a connection is, if they are.
+    introduction: Option<config::ProxyVersion>,
     tasks: Attendants,
 }
 
 // === impl Probes ===
 
 impl Probes {
-    pub(super) fn new(health: Option<&config::Health>) -> Self {
+    pub(super) fn new(config: &config::Origin) -> Self {
         Self {
-            health: health.cloned().map(Arc::new),
+            health: config.health.clone().map(Arc::new),
+            protocol: config.wire.version.into(),
+            introduction: config.wire.proxy_protocol,
             tasks: Attendants::default(),
         }
     }
@@ -78,6 +86,12 @@ impl Pool {
         let target = Target {
             dial: port.map_or_else(|| peer.dial.clone(), |port| peer.dial.at_port(port)),
             host_field: self.host_field(peer),
+            protocol: self.probes.protocol,
+            // Who listens at a port of its own for probes is not the one that expects it.
+            header: match port {
+                None => introduce::header(self.probes.introduction, None),
+                Some(_) => Vec::new(),
+            },
         };
         let (pool, peer) = (Arc::downgrade(self), Arc::clone(peer));
         tokio::spawn(watch(pool, peer, target, Arc::clone(health))).abort_handle()

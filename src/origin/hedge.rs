@@ -18,7 +18,7 @@ use super::connect;
 use super::interim::Interim;
 use super::latencies::Latencies;
 use super::peer::Peer;
-use super::replay::{Content, Spare};
+use super::replay::Spare;
 use super::retry::Course;
 use super::roster::Roster;
 use super::send::Failed;
@@ -140,13 +140,12 @@ impl Pool {
     pub(super) fn race<'a, 'r>(
         &'a self,
         course: &Course,
-        content: &Content,
         roster: &'r Roster,
         spare: &'a Spare,
         interim: Option<&'a Interim>,
     ) -> Option<Race<'a, 'r>> {
         let hedging = self.hedging.as_ref()?;
-        let may_be_hedged = !course.belongs && course.is_at_start() && content.is_nothing();
+        let may_be_hedged = !course.belongs && course.is_at_start() && spare.may_be_doubled();
         Some(Race {
             pool: self,
             hedging,
@@ -173,7 +172,8 @@ impl<'r> Race<'_, 'r> {
     ) -> (&'r Arc<Peer>, Result<Answer, Failed>) {
         let (began, index) = (clock::instant(), course.index);
         let slow = Lane { index, peer };
-        let mut first = pin!(self.pool.try_once(peer, request, course.from_pool, None));
+        let lease = peer.lease(course.from_pool, course.client);
+        let mut first = pin!(self.pool.try_once(peer, lease, request, None));
         if let Ok(tried) = timeout(self.after, &mut first).await {
             return (peer, tried);
         }
@@ -181,7 +181,8 @@ impl<'r> Race<'_, 'r> {
             return (peer, first.await);
         };
         peer.vitals.races.hedged.fetch_add(1, Ordering::Relaxed);
-        let mut second = pin!(self.pool.try_once(other.peer, again, true, None));
+        let lease = other.peer.lease(true, course.client);
+        let mut second = pin!(self.pool.try_once(other.peer, lease, again, None));
         let early = tokio::select! {
             biased;
             tried = &mut first => (slow, tried),
@@ -214,7 +215,7 @@ impl<'r> Race<'_, 'r> {
         let peer = self.roster.peers().get(index)?;
         // Before the copy: where all are slow, this is where nearly all hedges end.
         let is_granted = self.hedging.budget.withdraw();
-        let mut again = self.spare.without_content().filter(|_| is_granted)?;
+        let mut again = self.spare.doubled().filter(|_| is_granted)?;
         connect::report_interim(&mut again, self.interim);
         Some((Lane { index, peer }, again))
     }

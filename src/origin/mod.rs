@@ -4,6 +4,7 @@
 //! ask at all, and what an answer is worth, is the pipeline's business.
 
 mod admit;
+mod age;
 mod agent;
 mod agent_word;
 mod attend;
@@ -18,6 +19,7 @@ mod health;
 mod hedge;
 mod hint;
 mod interim;
+mod introduce;
 mod latencies;
 mod load;
 mod outlier;
@@ -34,9 +36,11 @@ mod sickness;
 mod standing;
 mod stats;
 mod sticky;
+mod streams;
 mod tls;
 mod triage;
 mod vitals;
+mod warm;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +97,8 @@ pub struct Pool {
     first_byte_timeout: Duration,
     between_bytes_timeout: Duration,
     refuse_unknown_coding: bool,
+    /// Whether servers are told whose a connection is.
+    introduces: bool,
     triage: Triage,
     probes: Probes,
     agents: Agents,
@@ -133,8 +139,9 @@ impl Pool {
             first_byte_timeout: config.first_byte_timeout,
             between_bytes_timeout: config.between_bytes_timeout,
             refuse_unknown_coding: config.refuse_unknown_coding,
+            introduces: config.wire.proxy_protocol.is_some(),
             triage: Triage::new(config),
-            probes: Probes::new(config.health.as_ref()),
+            probes: Probes::new(config),
             agents: Agents::new(config.agent.as_ref()),
             sickness: Sickness::default(),
             refreshes: Arc::new(Semaphore::new(refreshes_max(config))),
@@ -170,14 +177,15 @@ impl Pool {
         self.triage.panics()
     }
 
-    /// Closes idle connections that are too old, and lets servers come back whose time it is; to be
-    /// called several times a second.
+    /// Closes idle connections that are too old, lets servers come back whose time it is, and has
+    /// connections ready; to be called several times a second.
     pub fn tidy(&self) {
         self.roster().peers().iter().for_each(|peer| peer.tidy());
         self.tick();
         if let Some(hedging) = &self.hedging {
             hedging.tick();
         }
+        self.warm();
     }
 
     /// The servers at this moment.

@@ -13,13 +13,19 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::connect::{Connection, Lease};
+use super::age::Age;
+use super::connect::http1::Connection;
+use super::connect::{Lease, Way};
 use super::dial::Dial;
 use super::error::{Error, Kind, Phase, Retry};
+use super::introduce;
+use super::streams::Streams;
 use super::tls::Protocol;
 use super::vitals::Vitals;
+use super::warm::Warmth;
 use crate::clock::{self, Instant};
 use crate::config;
+use crate::semantics::ends::Ends;
 
 /// One server.
 #[derive(Debug)]
@@ -31,12 +37,18 @@ pub(super) struct Peer {
     /// What it is called in cookies, where they name servers.
     pub(super) nickname: Option<Box<str>>,
     limits: Limits,
+    /// Its connections of HTTP/2, where it may be spoken to in that.
+    streams: Option<Arc<Streams>>,
     /// Never held across an await: a push or a pop.
     idle: Mutex<VecDeque<Idle>>,
     /// Whether it has left the roster: nothing waits in the pool any more.
     retired: AtomicBool,
     /// One permit for each open connection.
     pub(super) connections: Arc<Semaphore>,
+    /// How it is told whose a connection is, if it is.
+    introduction: Option<config::ProxyVersion>,
+    pub(super) age: Age,
+    pub(super) warmth: Warmth,
 }
 
 /// What the configuration gives a server among its siblings.
@@ -52,6 +64,7 @@ struct Limits {
     connect_timeout: Duration,
     idle_timeout: Duration,
     idle_max: usize,
+    connections_max: usize,
 }
 
 #[derive(Debug)]
@@ -81,10 +94,15 @@ impl Peer {
                 connect_timeout: origin.connect_timeout,
                 idle_timeout: origin.idle_timeout,
                 idle_max: origin.idle_max,
+                connections_max: origin.connections_max,
             },
+            streams: Streams::new(&origin.wire).map(Arc::new),
             idle: Mutex::default(),
             retired: AtomicBool::new(false),
             connections: Arc::new(Semaphore::new(origin.connections_max)),
+            introduction: origin.wire.proxy_protocol,
+            age: Age::new(origin.wire.age_max),
+            warmth: Warmth::new(origin.wire.idle_min),
         })
     }
 
@@ -109,21 +127,49 @@ impl Peer {
         let mut idle = self.idle.lock();
         self.retired.store(true, Ordering::Relaxed);
         idle.clear();
+        if let Some(streams) = &self.streams {
+            streams.retire();
+        }
     }
 
-    /// A connection to send one request on: a pooled one where allowed, else a new one.
-    pub(super) async fn lease(self: &Arc<Self>, from_pool: bool) -> Result<Lease, Error> {
+    /// A connection to send one request on: a pooled one where allowed, else a new one. Or a stream
+    /// of one that is shared.
+    pub(super) async fn lease(
+        self: &Arc<Self>,
+        from_pool: bool,
+        client: Option<Ends>,
+    ) -> Result<Lease, Error> {
         self.has_room()?;
-        if from_pool && let Some(connection) = self.take_idle().await {
-            self.vitals.counters.reused.fetch_add(1, Ordering::Relaxed);
-            return Ok(Lease::new(Arc::clone(self), connection, true));
+        if let Some(streams) = &self.streams {
+            return streams.lease(self, from_pool).await;
         }
+        if from_pool && let Some(connection) = self.take_idle(client).await {
+            self.count_reuse();
+            return Ok(Lease::new(Arc::clone(self), Way::Whole(connection), true));
+        }
+        let connection = self.open(client).await?;
+        Ok(Lease::new(Arc::clone(self), Way::Whole(connection), false))
+    }
+
+    async fn open(&self, client: Option<Ends>) -> Result<Connection, Error> {
         let permit = self.permit()?;
         let timeout = self.limits.connect_timeout;
-        let stream = self.dial.open(timeout, Protocol::Http1).await?;
+        let header = introduce::header(self.introduction, client);
+        let opened = self.dial.open(timeout, Protocol::Http1, &header).await;
+        let (stream, _) = opened?;
         self.count_connect();
-        let connection = Connection::open(stream, permit).await?;
-        Ok(Lease::new(Arc::clone(self), connection, false))
+        Connection::open(stream, permit, self.age.over_at(), client).await
+    }
+
+    /// Opens a connection that waits for a request.
+    pub(super) async fn open_ahead(self: &Arc<Self>) -> Result<(), Error> {
+        match &self.streams {
+            Some(streams) => streams.open_ahead(self).await,
+            None => {
+                self.give_back(self.open(None).await?, None);
+                Ok(())
+            }
+        }
     }
 
     /// A new connection for bytes of any protocol, and the permit to have it open.
@@ -143,22 +189,35 @@ impl Peer {
         }
     }
 
-    fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.limits.connect_timeout
+    }
+
+    pub(super) fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
         Arc::clone(&self.connections)
             .try_acquire_owned()
             .map_err(|_| full())
     }
 
-    fn count_connect(&self) {
+    pub(super) fn count_connect(&self) {
         let connects = &self.vitals.counters.connects;
         connects.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The freshest idle connection that is alive.
-    async fn take_idle(&self) -> Option<Connection> {
+    pub(super) fn count_reuse(&self) {
+        self.vitals.counters.reused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The freshest idle connection that is alive and may carry this client's requests: where
+    /// nobody is introduced, all may.
+    pub(super) async fn take_idle(&self, client: Option<Ends>) -> Option<Connection> {
         loop {
-            let mut idle = self.idle.lock().pop_back()?;
-            if !idle.is_over() && idle.connection.ready().await {
+            let mut idle = {
+                let mut idle = self.idle.lock();
+                let index = idle.iter().rposition(|it| it.connection.is_for(client))?;
+                idle.remove(index)?
+            };
+            if !idle.is_over(clock::instant()) && idle.connection.ready().await {
                 return Some(idle.connection);
             }
         }
@@ -167,7 +226,8 @@ impl Peer {
     /// Takes a connection back whose response has been read to its end.
     /// It waits for as long as is configured, or as its server `keeps` it, if that is less.
     pub(super) fn give_back(&self, connection: Connection, keeps: Option<Duration>) {
-        if connection.is_closed() {
+        let since = clock::instant();
+        if connection.is_closed() || connection.is_over(since) {
             return;
         }
         let idle_timeout = self.limits.idle_timeout;
@@ -183,22 +243,40 @@ impl Peer {
         if self.limits.idle_max > 0 {
             idle.push_back(Idle {
                 connection,
-                since: clock::instant(),
+                since,
                 lasts,
             });
         }
     }
 
-    /// Closes connections that have been idle for too long or were closed by the server.
+    /// Closes connections that have been idle for too long, are too old, or were closed by the
+    /// server.
     pub(super) fn tidy(&self) {
+        let now = clock::instant();
         self.idle
             .lock()
-            .retain(|idle| !idle.is_over() && !idle.connection.is_closed());
+            .retain(|idle| !idle.is_over(now) && !idle.connection.is_closed());
+        if let Some(streams) = &self.streams {
+            streams.tidy(self.limits.idle_timeout, self.limits.idle_max);
+        }
     }
 
     /// How many connections wait in the pool.
     pub(super) fn idle(&self) -> usize {
-        self.idle.lock().len()
+        let streams = self.streams.as_ref().map_or(0, |it| it.idle());
+        self.idle.lock().len() + streams
+    }
+
+    /// How many connections could take a request at once.
+    pub(super) fn ready(&self) -> usize {
+        let streams = self.streams.as_ref().map_or(0, |it| it.ready());
+        self.idle.lock().len() + streams
+    }
+
+    /// How many connections are open, or being opened.
+    pub(super) fn opened(&self) -> usize {
+        let free = self.connections.available_permits();
+        self.limits.connections_max.saturating_sub(free)
     }
 }
 
@@ -209,7 +287,7 @@ fn full() -> Error {
 // === impl Idle ===
 
 impl Idle {
-    fn is_over(&self) -> bool {
-        self.since.elapsed() >= self.lasts
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= self.lasts || self.connection.is_over(now)
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, TE, USER_AGENT};
+use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -59,6 +60,10 @@ pub(super) struct Target {
     pub(super) dial: Dial,
     /// The Host field, unless the question has one.
     pub(super) host_field: HeaderValue,
+    /// What is offered where the question is asked by HTTP.
+    pub(super) protocol: Protocol,
+    /// What is written before all else.
+    pub(super) header: Vec<u8>,
 }
 
 /// Asks once.
@@ -71,10 +76,12 @@ pub(super) async fn ask(target: &Target, health: &Health) -> Result<(), Fault> {
 async fn ask_within(patience: Duration, target: &Target, question: &Question) -> Result<(), Fault> {
     let protocol = match question {
         Question::Grpc => Protocol::Http2,
-        Question::Tcp | Question::Http { .. } => Protocol::Http1,
+        Question::Tcp => Protocol::Http1,
+        Question::Http { .. } => target.protocol,
     };
-    let opened = target.dial.open(patience, protocol).await;
-    let stream = TokioIo::new(opened.map_err(|error| Fault::of(&error))?);
+    let opened = target.dial.open(patience, protocol, &target.header).await;
+    let (stream, spoken) = opened.map_err(|error| Fault::of(&error))?;
+    let stream = TokioIo::new(stream);
     match question {
         Question::Tcp => Ok(()),
         Question::Grpc => grpc(stream, target).await,
@@ -86,8 +93,10 @@ async fn ask_within(patience: Duration, target: &Target, question: &Question) ->
             body,
         } => {
             let host = host.as_ref().unwrap_or(&target.host_field);
-            let answer = http(stream, request(method, Uri::from(path.clone()), host)).await?;
-            let (status, content) = answer;
+            let (status, content) = match spoken {
+                Protocol::Http2 => http2(stream, request_http2(method, path, host)?).await?,
+                _ => http(stream, request(method, Uri::from(path.clone()), host)).await?,
+            };
             if !statuses.iter().any(|range| range.contains(&status)) {
                 return Err(Fault::Status(status));
             }
@@ -116,6 +125,33 @@ async fn http(stream: TokioIo<Stream>, request: Request<Body>) -> Result<(u16, V
         .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(2 * HEAD_BYTES_MAX)
         .handshake(stream);
+    let (mut sender, driver) = handshake.await.map_err(|_| Fault::Broken)?;
+    let _driving = drive(driver);
+    let answer = sender.send_request(request).await;
+    let answer = answer.map_err(|_| Fault::Broken)?;
+    Ok((answer.status().as_u16(), beginning(answer).await?))
+}
+
+fn request_http2(
+    method: &Method,
+    path: &PathAndQuery,
+    host: &HeaderValue,
+) -> Result<Request<Body>, Fault> {
+    let uri = Uri::builder()
+        .scheme("http")
+        .authority(host.as_bytes())
+        .path_and_query(path.clone());
+    let request = Request::builder()
+        .method(method)
+        .uri(uri.build().map_err(|_| Fault::Broken)?)
+        .header(USER_AGENT, AGENT)
+        .body(Body::empty());
+    request.map_err(|_| Fault::Broken)
+}
+
+/// The same by HTTP/2.
+async fn http2(stream: TokioIo<Stream>, request: Request<Body>) -> Result<(u16, Vec<u8>), Fault> {
+    let handshake = http2::Builder::new(TokioExecutor::new()).handshake(stream);
     let (mut sender, driver) = handshake.await.map_err(|_| Fault::Broken)?;
     let _driving = drive(driver);
     let answer = sender.send_request(request).await;
@@ -154,15 +190,11 @@ fn contains(content: &[u8], text: &[u8]) -> bool {
 
 /// The gRPC Health Checking Protocol, `grpc.health.v1.Health/Check`.
 async fn grpc(stream: TokioIo<Stream>, target: &Target) -> Result<(), Fault> {
-    let handshake = http2::Builder::new(TokioExecutor::new()).handshake(stream);
-    let (mut sender, driver) = handshake.await.map_err(|_| Fault::Broken)?;
-    let _driving = drive(driver);
-    let answer = sender.send_request(grpc_request(target)?).await;
-    let answer = answer.map_err(|_| Fault::Broken)?;
-    if !answer.status().is_success() {
-        return Err(Fault::Status(answer.status().as_u16()));
+    let (status, content) = http2(stream, grpc_request(target)?).await?;
+    if !(200..300).contains(&status) {
+        return Err(Fault::Status(status));
     }
-    match is_serving(&beginning(answer).await?) {
+    match is_serving(&content) {
         true => Ok(()),
         false => Err(Fault::NotServing),
     }

@@ -19,17 +19,22 @@ use crate::semantics::headers;
 
 /// The content of a request, as far as it can be had again.
 pub(super) enum Content {
+    /// The request is its head.
     Nothing,
     /// Bytes that are all here.
     Whole(Bytes),
     /// Bytes that are kept as they go.
     Kept(Arc<Mutex<Tape>>),
-    /// The request is not to be sent twice, or there is too much of it.
+    /// It must not be sent twice, or there is too much of it.
     Lost,
 }
 
 /// A request's head, from which it is made anew.
-pub(super) struct Spare(Option<Request<()>>);
+pub(super) struct Spare {
+    head: Option<Request<()>>,
+    is_idempotent: bool,
+    has_content: bool,
+}
 
 /// A body on its way, and its beginning.
 pub(super) struct Tape {
@@ -57,11 +62,11 @@ impl Content {
     ///
     /// "A proxy MUST NOT automatically retry non-idempotent requests." (RFC 9110 §9.2.2)
     pub(super) fn of(request: &mut Request<Body>, bytes_max: u64) -> Self {
-        if !is_idempotent(request.method()) {
-            return Self::Lost;
-        }
         if request.body().is_empty() {
             return Self::Nothing;
+        }
+        if !is_idempotent(request.method()) {
+            return Self::Lost;
         }
         // A stream of unknown length is kept until it is too long.
         if request.body().size_hint().lower() > bytes_max || bytes_max == 0 {
@@ -81,8 +86,7 @@ impl Content {
         Self::Kept(tape)
     }
 
-    /// Whether there is none, so that the request is its head.
-    pub(super) fn is_nothing(&self) -> bool {
+    fn is_nothing(&self) -> bool {
         matches!(self, Self::Nothing)
     }
 
@@ -120,24 +124,36 @@ impl Spare {
     /// A copy of the head, unless the request cannot be sent again anyway.
     pub(super) fn of(request: &Request<Body>, content: &Content) -> Self {
         let is_lost = matches!(content, Content::Lost);
-        Self((!is_lost).then(|| copy(request)))
+        Self {
+            head: (!is_lost).then(|| copy(request)),
+            is_idempotent: is_idempotent(request.method()),
+            has_content: !content.is_nothing(),
+        }
     }
 
-    /// The request once more, if it is without content; the spare stays.
-    pub(super) fn without_content(&self) -> Option<Request<Body>> {
-        self.0
-            .as_ref()
-            .map(|head| head.clone().map(|()| Body::empty()))
+    /// Whether the request may be made twice at the same time.
+    pub(super) fn may_be_doubled(&self) -> bool {
+        self.is_idempotent && !self.has_content
+    }
+
+    /// The request once more, if it may be made twice at the same time; the spare stays.
+    pub(super) fn doubled(&self) -> Option<Request<Body>> {
+        let head = self.head.as_ref().filter(|_| self.may_be_doubled())?;
+        Some(head.clone().map(|()| Body::empty()))
     }
 
     /// The request to try again with after an answer that is not to be had.
     pub(super) fn after_answer(self, content: &Content) -> Option<Request<Body>> {
+        self.is_idempotent.then(|| self.anew(content))?
+    }
+
+    fn anew(self, content: &Content) -> Option<Request<Body>> {
         let body = content.again()?;
-        self.0.map(|head| head.map(|()| body))
+        self.head.map(|head| head.map(|()| body))
     }
 
     /// The request to try again with after a failure, if that is safe. A request of which nothing
-    /// was sent is itself good for another try.
+    /// was sent is itself good for another try, and one that was not acted upon has not been made.
     pub(super) fn after_failure(
         self,
         unsent: &mut Unsent,
@@ -145,7 +161,7 @@ impl Spare {
     ) -> Option<Request<Body>> {
         let itself = unsent.request.take().map(|request| *request);
         match unsent.error.retry {
-            Retry::Safe => itself.or_else(|| self.after_answer(content)),
+            Retry::Safe => itself.or_else(|| self.anew(content)),
             Retry::IfIdempotent => self.after_answer(content),
             Retry::No => None,
         }

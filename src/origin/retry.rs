@@ -13,6 +13,7 @@ use super::balance::{Choice, Dice};
 use super::error::{Error, Kind, Phase};
 use super::roster::Roster;
 use crate::config;
+use crate::semantics::ends::Ends;
 
 /// Tries at one request, the first one included.
 pub(super) const TRIES_MAX: usize = config::TRIES_MAX;
@@ -27,7 +28,7 @@ pub enum Why {
     Stale,
     /// No connection came about, or there was no room for one.
     Connect,
-    /// The connection ended before the head of the answer was whole.
+    /// The connection, or the stream, ended before the head of the answer was whole.
     Reset,
     /// No answer came in time.
     Timeout,
@@ -59,6 +60,8 @@ pub(super) struct Course {
     rounds: u32,
     /// Whether its client belongs to the server where it begins.
     pub(super) belongs: bool,
+    /// Whose request it is, where servers are told.
+    pub(super) client: Option<Ends>,
 }
 
 // === impl Why ===
@@ -119,7 +122,9 @@ impl Retries {
             (Phase::Connecting, _) => (Why::Connect, self.on.connect),
             (Phase::AwaitingHead, Kind::Timeout) => (Why::Timeout, self.on.timeout),
             (Phase::AwaitingHead, Kind::Malformed) => (Why::Malformed, self.on.malformed),
-            (Phase::AwaitingHead, Kind::Closed | Kind::Tls) => (Why::Reset, self.on.reset),
+            (Phase::AwaitingHead, Kind::Closed | Kind::Reset | Kind::Tls) => {
+                (Why::Reset, self.on.reset)
+            }
             // What is the client's fault would be it again.
             (Phase::AwaitingHead, _) => return None,
         };
@@ -152,6 +157,7 @@ impl Course {
             tries_left: retries.tries.saturating_sub(1),
             rounds: 0,
             belongs: false,
+            client: None,
         }
     }
 
@@ -187,8 +193,8 @@ impl Pool {
         is_free: bool,
     ) -> Option<Duration> {
         // A dead connection is replaced without the budget's leave, and is no try: there are no
-        // more of them than answers that came whole, and what replaces it does not come from the
-        // pool. But who fails the replacement too was alive, and has been asked twice.
+        // more of them than answers that came whole or were opened ahead, and what replaces it does
+        // not come from the pool. But who fails the replacement too was alive, and has been asked twice.
         let was_from_pool = std::mem::replace(&mut course.from_pool, why != Why::Stale);
         if why == Why::Stale {
             return Some(Duration::ZERO);

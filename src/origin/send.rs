@@ -11,7 +11,7 @@ use http::{HeaderMap, Request, Response};
 use tokio::time::{sleep, sleep_until, timeout_at};
 
 use super::balance::Choice;
-use super::connect::{self, Lease, Unsent};
+use super::connect::{self, Excuse, Lease, Unsent};
 use super::error::{Error, Kind, Phase, Retry};
 use super::hint::Hint;
 use super::interim::Interim;
@@ -81,6 +81,7 @@ impl Pool {
         let chosen = chosen.or_else(|| self.move_on(&mut roster, &mut choice));
         let mut course = Course::new(chosen.ok_or_else(no_server)?, choice, &self.retries);
         course.belongs = its_own.is_some();
+        course.client = request.extensions_mut().remove();
         let content = Content::of(&mut request, self.retries.body_bytes_max);
         loop {
             // For each try anew: a spare has no extensions.
@@ -89,11 +90,12 @@ impl Pool {
                 return Err(no_server());
             };
             let spare = Spare::of(&request, &content);
-            let (peer, tried) = match self.race(&course, &content, &roster, &spare, interim) {
+            let (peer, tried) = match self.race(&course, &roster, &spare, interim) {
                 // In a box, for it is larger than all else and seldom needed.
                 Some(race) => Box::pin(race.run(&mut course, peer, request)).await,
                 None => {
-                    let tried = self.try_once(peer, request, course.from_pool, upload);
+                    let lease = peer.lease(course.from_pool, course.client);
+                    let tried = self.try_once(peer, lease, request, upload);
                     (peer, tried.await)
                 }
             };
@@ -169,13 +171,13 @@ impl Pool {
     pub(super) async fn try_once(
         &self,
         peer: &Arc<Peer>,
+        lease: impl Future<Output = Result<Lease, Error>>,
         request: Request<Body>,
-        from_pool: bool,
         upload: Option<&Progress>,
     ) -> Result<Answer, Failed> {
         let began = clock::instant();
         let flight = peer.vitals.load.begin();
-        let lease = match peer.lease(from_pool).await {
+        let lease = match lease.await {
             Ok(lease) => lease.carrying(flight),
             Err(error) => {
                 let unsent = Unsent {
@@ -188,7 +190,7 @@ impl Pool {
                 });
             }
         };
-        let is_reused = lease.is_reused();
+        let excuse = lease.excuse();
         peer.vitals
             .counters
             .requests
@@ -198,7 +200,7 @@ impl Pool {
             .await
             .and_then(|response| self.admit(response).map_err(|error| error.into()))
             .map_err(|unsent| Failed {
-                stale: is_reused && is_of_the_connection(&unsent.error),
+                stale: self.excuses(excuse, &unsent.error),
                 unsent,
             })?;
         // How long an upload takes is the client's affair as well.
@@ -213,6 +215,11 @@ impl Pool {
             response,
             server: Arc::clone(peer.authority()),
         })
+    }
+
+    /// Whether a failure is only that of a connection, and another may be tried for it.
+    fn excuses(&self, excuse: Excuse, error: &Error) -> bool {
+        excuse.holds_for(error) && (!excuse.may_be_many(error) || self.budget.withdraw())
     }
 
     /// Notes what a server says of how full it is, where the balance listens.
@@ -262,12 +269,6 @@ impl Pool {
             deadline = next;
         }
     }
-}
-
-/// Whether a failure on a pooled connection may be no more than its end. Silence and nonsense are
-/// the server's.
-fn is_of_the_connection(error: &Error) -> bool {
-    matches!(error.kind, Kind::Closed | Kind::Tls)
 }
 
 pub(super) fn no_server() -> Error {

@@ -28,6 +28,8 @@ pub struct ServerStats {
     pub connects: u64,
     /// Requests that went over a pooled connection.
     pub reused: u64,
+    /// Connections open or being opened.
+    pub open: usize,
     /// Connections waiting in the pool.
     pub idle: usize,
     /// Requests in flight.
@@ -58,6 +60,15 @@ pub struct ServerStats {
     pub retries: [(Why, u64); Why::ALL.len()],
 }
 
+// === impl ServerStats ===
+
+impl ServerStats {
+    /// The share of requests that needed no new connection; `None` before the first.
+    pub fn reuse_ratio(&self) -> Option<f64> {
+        (self.requests > 0).then(|| self.reused as f64 / self.requests as f64)
+    }
+}
+
 // === impl Pool ===
 
 impl Pool {
@@ -82,6 +93,7 @@ impl Pool {
             requests: get(&counters.requests),
             connects: get(&counters.connects),
             reused: get(&counters.reused),
+            open: peer.opened(),
             idle: peer.idle(),
             active: vitals.load.active(),
             latency: vitals.load.latency(),

@@ -33,6 +33,8 @@ const SESSIONS_MAX: usize = 256;
 pub(super) enum Protocol {
     Http1,
     Http2,
+    /// HTTP/2 if the server agrees to it, else HTTP/1.1.
+    Either,
 }
 
 /// What all servers of one origin have in common.
@@ -40,6 +42,7 @@ pub(super) enum Protocol {
 pub(super) struct Terms {
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
+    either: Arc<ClientConfig>,
     name: Option<Arc<str>>,
 }
 
@@ -48,6 +51,7 @@ pub(super) struct Terms {
 pub(super) struct Tls {
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
+    either: Arc<ClientConfig>,
     name: ServerName<'static>,
 }
 
@@ -63,6 +67,18 @@ pub struct BadTls {
 /// for a handshake that does not hold together is a broken one.
 #[derive(Debug)]
 struct TakesAny(Arc<CryptoProvider>);
+
+// === impl Protocol ===
+
+impl From<config::HttpVersion> for Protocol {
+    fn from(version: config::HttpVersion) -> Self {
+        match version {
+            config::HttpVersion::Http1 => Self::Http1,
+            config::HttpVersion::Http2 => Self::Http2,
+            config::HttpVersion::Auto => Self::Either,
+        }
+    }
+}
 
 // === impl Terms ===
 
@@ -80,9 +96,12 @@ impl Terms {
             let http1 = client_config(tls).map_err(|source| BadTls::of(origin, source))?;
             let mut http2 = http1.clone();
             http2.alpn_protocols = vec![ALPN_HTTP2.to_vec()];
+            let mut either = http1.clone();
+            either.alpn_protocols = vec![ALPN_HTTP2.to_vec(), ALPN_HTTP1.to_vec()];
             Ok(Self {
                 http1: Arc::new(http1),
                 http2: Arc::new(http2),
+                either: Arc::new(either),
                 name: tls.name.clone(),
             })
         };
@@ -96,6 +115,7 @@ impl Terms {
         Ok(Tls {
             http1: Arc::clone(&self.http1),
             http2: Arc::clone(&self.http2),
+            either: Arc::clone(&self.either),
             name,
         })
     }
@@ -139,21 +159,33 @@ fn verifier(
 // === impl Tls ===
 
 impl Tls {
-    /// The handshake: returns when the server has proved who it is.
+    /// The handshake: returns when the server has proved who it is, and which protocol is to be
+    /// spoken.
     ///
     /// # Errors
-    /// What the server has sent is not TLS, or not what it must prove, or we are not what it wants.
+    /// What the server has sent is not TLS, or not what it must prove, or we are not what it wants,
+    /// or it does not agree to HTTP/2 where that is needed.
     pub(super) async fn shake_hands(
         &self,
         stream: TcpStream,
         protocol: Protocol,
-    ) -> io::Result<TlsStream<TcpStream>> {
+    ) -> io::Result<(TlsStream<TcpStream>, Protocol)> {
         let config = match protocol {
             Protocol::Http1 => &self.http1,
             Protocol::Http2 => &self.http2,
+            Protocol::Either => &self.either,
         };
         let connector = TlsConnector::from(Arc::clone(config));
-        connector.connect(self.name.clone(), stream).await
+        let stream = connector.connect(self.name.clone(), stream).await?;
+        // A server that knows nothing of ALPN speaks HTTP/1.1 (RFC 9113 §3.2).
+        let agreed = match stream.get_ref().1.alpn_protocol() {
+            Some(ALPN_HTTP2) => Protocol::Http2,
+            _ => Protocol::Http1,
+        };
+        if protocol == Protocol::Http2 && agreed != protocol {
+            return Err(io::Error::other("the server does not agree to HTTP/2"));
+        }
+        Ok((stream, agreed))
     }
 }
 

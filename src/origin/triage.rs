@@ -128,6 +128,7 @@ impl Pool {
             | Kind::Tls
             | Kind::Timeout
             | Kind::Closed
+            | Kind::Reset
             | Kind::Malformed => self.note(peer, false),
             Kind::Full
             | Kind::NoServer

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use http::header::{
     AGE, CACHE_CONTROL, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_UNMODIFIED_SINCE, SET_COOKIE, VIA,
+    IF_NONE_MATCH, IF_UNMODIFIED_SINCE, SET_COOKIE, TRAILER, VIA,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Body as _;
@@ -23,7 +23,7 @@ use crate::body::Body;
 use crate::clock;
 use crate::semantics::cache_status::{self, CacheStatus, Fwd};
 use crate::semantics::conditional::{Precondition, evaluate, not_modified_fields};
-use crate::semantics::headers;
+use crate::semantics::{headers, trailers};
 use crate::store::Object;
 use crate::telemetry::Outcome;
 
@@ -231,7 +231,14 @@ fn passed(
     let version = response.version();
     *response.version_mut() = http::Version::default();
     let fields = response.headers_mut();
+    let announced = trailers::announced(fields);
     headers::strip_hop_by_hop(fields);
+    let request = &exchange.request;
+    if trailers::are_taken(request.version, &request.headers) {
+        for names in announced {
+            fields.append(TRAILER, names);
+        }
+    }
     headers::append_via(fields, version);
     fields.append(CACHE_STATUS, status.to_value());
     exchange.entry.record.detail = status.detail;

@@ -47,6 +47,7 @@ pub use synth::Refusal;
 use crate::config::Config;
 use crate::origin::{BadTls, Pool, Registry, Resolver};
 pub use crate::origin::{Interim, Sink};
+pub use crate::semantics::ends::Ends;
 use crate::store::Store;
 use crate::telemetry::{Family, Telemetry};
 use limit::Bounds;

@@ -11,6 +11,7 @@ use super::exchange::Exchange;
 use super::route::Route;
 use crate::body::Body;
 use crate::origin::{self, Pool};
+use crate::semantics::ends::Ends;
 use crate::semantics::forwarded::{FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::semantics::{conditional, headers};
 
@@ -61,6 +62,10 @@ pub(super) fn request(
     if let Some(hint) = pool.hint(asked) {
         request.extensions_mut().insert(hint);
     }
+    pool.introduce(request.extensions_mut(), || Ends {
+        source: exchange.client.address,
+        destination: exchange.client.local,
+    });
     *request.headers_mut() = fields;
     *request.version_mut() = Version::HTTP_11;
     request

@@ -27,6 +27,7 @@ use crate::semantics::conditional::head_disagrees;
 use crate::semantics::headers;
 use crate::semantics::key::KeyBuf;
 use crate::semantics::reference::Target;
+use crate::semantics::trailers;
 use crate::semantics::vary::Vary;
 use crate::store::{self, Failure, Object};
 use crate::telemetry::Fetched;
@@ -88,6 +89,9 @@ impl Pass {
     async fn send(&mut self) -> Result<Answer, origin::Error> {
         let (key, exchange) = (&self.key, &mut self.exchange);
         let mut request = outbound::request(exchange, key.authority(), &self.route, &self.pool);
+        if trailers::are_asked_for(&exchange.request.headers) {
+            trailers::ask_for(request.headers_mut());
+        }
         *request.body_mut() = std::mem::take(&mut exchange.body);
         let (upload, interim) = (exchange.upload.as_ref(), exchange.interim.as_ref());
         self.pool.send(request, upload, interim).await

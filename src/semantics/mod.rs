@@ -19,10 +19,12 @@ pub mod no_vary_search;
 pub mod targeted;
 
 pub mod cookies;
+pub mod ends;
 pub mod facet;
 pub mod fold;
 pub mod forwarded;
 pub mod headers;
+pub mod trailers;
 pub mod vary;
 
 pub mod combine;

@@ -29,11 +29,10 @@ pub use drain::Drain;
 pub use listener::{BindError, bind};
 
 use crate::config;
-use crate::pipeline::{Client, Current, Scheme};
+use crate::pipeline::{Client, Current, Ends, Scheme};
 use crate::telemetry::{Metrics, TunnelEnd};
 use crowd::Crowd;
 use http::Builders;
-use proxy_protocol::Ends;
 use tcp::Tunnel;
 use watch::Patience;
 

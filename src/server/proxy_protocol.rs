@@ -1,5 +1,5 @@
 //! The PROXY protocol, versions 1 and 2: who a connection comes from, as the proxy before us tells
-//! it and as we tell the server behind us.
+//! it. How we tell it to the server behind us is in `semantics/ends.rs`.
 //!
 //! By HAProxy's `proxy-protocol.txt`, which is what § refers to here. How long a header may take to
 //! come is the caller's business; how long it may be is bounded here. Not a byte behind it is
@@ -10,6 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::io::{AsyncReadExt, copy, sink};
 use tokio::net::TcpStream;
+
+use crate::pipeline::Ends;
 
 /// "The receiver must be configured to only receive the protocol described in this specification
 /// and must not try to guess" (§2); but which of its versions it is, the first bytes tell.
@@ -24,15 +26,6 @@ const IPV6_BYTES: usize = 36;
 const VERSION_AND_PROXY: u8 = 0x21;
 const TCP_OVER_IPV4: u8 = 0x11;
 const TCP_OVER_IPV6: u8 = 0x21;
-
-/// The two ends of a connection, as its client sees them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ends {
-    /// The client's.
-    pub(super) source: SocketAddr,
-    /// Where it was accepted.
-    pub(super) destination: SocketAddr,
-}
 
 /// What is not a header of the PROXY protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -162,69 +155,6 @@ where
         source: SocketAddr::new((*source).into(), u16::from_be_bytes([a, b])),
         destination: SocketAddr::new((*destination).into(), u16::from_be_bytes([c, d])),
     })
-}
-
-// === impl Ends ===
-
-impl Ends {
-    /// A header of version 1 (§2.1).
-    pub(super) fn to_v1(self) -> Vec<u8> {
-        let Self {
-            source,
-            destination,
-        } = self.of_one_family();
-        let family = if source.is_ipv4() { "TCP4" } else { "TCP6" };
-        let (from, to) = (source.port(), destination.port());
-        let (source, destination) = (source.ip(), destination.ip());
-        format!("PROXY {family} {source} {destination} {from} {to}\r\n").into_bytes()
-    }
-
-    /// A header of version 2, without further fields (§2.2).
-    pub(super) fn to_v2(self) -> Vec<u8> {
-        let Self {
-            source,
-            destination,
-        } = self.of_one_family();
-        let mut addresses = Vec::with_capacity(IPV6_BYTES);
-        for end in [source, destination] {
-            match end.ip() {
-                IpAddr::V4(ip) => addresses.extend_from_slice(&ip.octets()),
-                IpAddr::V6(ip) => addresses.extend_from_slice(&ip.octets()),
-            }
-        }
-        for end in [source, destination] {
-            addresses.extend_from_slice(&end.port().to_be_bytes());
-        }
-        let family = if source.is_ipv4() {
-            TCP_OVER_IPV4
-        } else {
-            TCP_OVER_IPV6
-        };
-        // 12 or 36.
-        let length = addresses.len() as u8;
-        let head = [VERSION_AND_PROXY, family, 0, length];
-        [&SIGNATURE[..], &head, &addresses].concat()
-    }
-
-    /// A header has one family for both. A listener for both families sees IPv4 within IPv6.
-    fn of_one_family(self) -> Self {
-        let plain = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
-        let (source, destination) = (plain(self.source), plain(self.destination));
-        if source.is_ipv4() == destination.is_ipv4() {
-            return Self {
-                source,
-                destination,
-            };
-        }
-        let mapped = |end: SocketAddr| match end.ip() {
-            IpAddr::V4(ip) => SocketAddr::new(ip.to_ipv6_mapped().into(), end.port()),
-            IpAddr::V6(_) => end,
-        };
-        Self {
-            source: mapped(source),
-            destination: mapped(destination),
-        }
-    }
 }
 
 // === impl Head ===

@@ -16,10 +16,10 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::Shared;
-use super::proxy_protocol::Ends;
 use crate::clock;
 use crate::config;
 use crate::origin::RawConnection;
+use crate::pipeline::Ends;
 use crate::telemetry::{Direction, Metrics, TunnelEnd};
 
 /// Held for each direction of each connection: as much as HAProxy's and nginx's.

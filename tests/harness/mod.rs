@@ -5,6 +5,7 @@
 mod client;
 mod dns;
 mod http2;
+mod http2_origin;
 mod load;
 mod origin;
 mod proxy;
@@ -25,6 +26,7 @@ use tokio::time;
 pub use client::{Client, HOST, Response, responses};
 pub use dns::{Dns, Mood};
 pub use http2::Http2;
+pub use http2_origin::{Exchange, Http2Origin};
 pub use load::Load;
 pub use origin::{Connection, Hole, Origin, Request, Reserved};
 pub use proxy::{Proxy, Setup, command};

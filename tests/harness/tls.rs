@@ -103,10 +103,21 @@ impl TlsDoor {
         let config = ServerConfig::builder()
             .with_no_client_auth()
             .with_single_cert(chain, key);
-        Self::start(origin.address(), config.expect("a matching pair")).await
+        let config = config.expect("a matching pair");
+        Self::start(origin.address(), config, &["h2", "http/1.1"]).await
     }
 
-    /// The same, for clients only that this authority vouches for.
+    /// In front of whatever listens there, for those who agree on one of these protocols; with none
+    /// of them, it is not asked for any.
+    pub async fn before_address(behind: SocketAddr, issued: &Issued, protocols: &[&str]) -> Self {
+        let (chain, key) = issued.parts();
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(chain, key);
+        Self::start(behind, config.expect("a matching pair"), protocols).await
+    }
+
+    /// The same as [`Self::before`], for clients only that this authority vouches for.
     pub async fn before_for(origin: &Origin, issued: &Issued, clients: &Authority) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(clients.0.der().clone()).expect("a root");
@@ -115,11 +126,13 @@ impl TlsDoor {
         let config = ServerConfig::builder()
             .with_client_cert_verifier(verifier.expect("a root"))
             .with_single_cert(chain, key);
-        Self::start(origin.address(), config.expect("a matching pair")).await
+        let config = config.expect("a matching pair");
+        Self::start(origin.address(), config, &["h2", "http/1.1"]).await
     }
 
-    async fn start(behind: SocketAddr, mut config: ServerConfig) -> Self {
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    async fn start(behind: SocketAddr, mut config: ServerConfig, protocols: &[&str]) -> Self {
+        let protocols = protocols.iter().map(|it| it.as_bytes().to_vec());
+        config.alpn_protocols = protocols.collect();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.expect("a free port");

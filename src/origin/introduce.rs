@@ -1,0 +1,32 @@
+//! How servers are told whose a connection is, where they are: by a header of the PROXY protocol
+//! before anything else.
+//!
+//! A connection that was introduced is its client's alone: `peer.rs` finds it for no other.
+
+use http::Extensions;
+
+use super::Pool;
+use crate::config::ProxyVersion;
+use crate::semantics::ends::{Ends, OURS_V1, OURS_V2};
+
+/// The header of a new connection for this client, or for ourselves; empty where there is none.
+pub(super) fn header(version: Option<ProxyVersion>, client: Option<Ends>) -> Vec<u8> {
+    match (version, client) {
+        (None, _) => Vec::new(),
+        (Some(ProxyVersion::V1), Some(client)) => client.to_v1(),
+        (Some(ProxyVersion::V2), Some(client)) => client.to_v2(),
+        (Some(ProxyVersion::V1), None) => OURS_V1.to_vec(),
+        (Some(ProxyVersion::V2), None) => OURS_V2.to_vec(),
+    }
+}
+
+// === impl Pool ===
+
+impl Pool {
+    /// Has a request tell whose it is, if the servers want to know.
+    pub fn introduce(&self, request: &mut Extensions, client: impl FnOnce() -> Ends) {
+        if self.introduces {
+            request.insert(client());
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The HTTP/2 connections of one server: which of them an exchange shares, and when there is another.
+//!
+//! One connection itself is in `connect/http2.rs`. Where the server may turn out to speak HTTP/1.1,
+//! its connections are pooled in `peer.rs` as ever, once that is known.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::uri::Scheme;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::connect::http2::{Connection, Stream};
+use super::connect::{Lease, Way, http1};
+use super::error::{Error, Kind, Phase, Retry};
+use super::peer::Peer;
+use super::tls::Protocol;
+use crate::clock;
+use crate::config;
+
+/// How often a request waits for a connection whose room others have taken when it comes.
+const ROUNDS_MAX: usize = 8;
+
+/// The HTTP/2 connections of one server.
+#[derive(Debug)]
+pub(super) struct Streams {
+    /// What is offered to the server: HTTP/2 or either.
+    offer: Protocol,
+    streams_max: usize,
+    /// Whether the server, given the choice, took HTTP/1.1 last.
+    declined: AtomicBool,
+    /// Never held across an await.
+    shared: Mutex<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Oldest first, which get streams first: so those beyond need fall idle.
+    connections: Vec<Arc<Connection>>,
+    opening: Option<Opening>,
+}
+
+/// A connection that is being opened for those who wait for it.
+#[derive(Debug)]
+struct Opening {
+    waiting: usize,
+    outcome: watch::Receiver<Option<Outcome>>,
+}
+
+/// What has become of an opening: none of a failure can be had twice, so all who waited get its
+/// kind and its text.
+type Outcome = Result<(), (Kind, Retry, Arc<str>)>;
+
+/// What there is for an exchange at this moment.
+enum Entry {
+    Stream(Stream),
+    /// A connection is on its way.
+    Wait(watch::Receiver<Option<Outcome>>),
+}
+
+/// A connection just opened.
+enum Opened {
+    Http1(http1::Connection),
+    Http2(Arc<Connection>),
+}
+
+// === impl Streams ===
+
+impl Streams {
+    /// `None` for an origin that is spoken to in HTTP/1.1.
+    pub(super) fn new(config: &config::Wire) -> Option<Self> {
+        let offer = config.version.into();
+        (offer != Protocol::Http1).then(|| Self {
+            offer,
+            streams_max: config.streams_max,
+            declined: AtomicBool::new(false),
+            shared: Mutex::default(),
+        })
+    }
+
+    /// A stream on a connection with room, or else on one that is opened. Many who come at once open
+    /// no more connections than they need.
+    pub(super) async fn lease(
+        self: &Arc<Self>,
+        peer: &Arc<Peer>,
+        from_pool: bool,
+    ) -> Result<Lease, Error> {
+        for _ in 0..ROUNDS_MAX {
+            if self.declined.load(Ordering::Relaxed) {
+                return self.lease_alone(peer, from_pool).await;
+            }
+            let mut outcome = match self.enter(peer) {
+                Entry::Stream(stream) => return Ok(on(peer, stream, from_pool)),
+                Entry::Wait(outcome) => outcome,
+            };
+            let ended = outcome.wait_for(Option::is_some).await;
+            match ended.ok().and_then(|it| it.clone()) {
+                Some(Ok(())) => {}
+                Some(Err((kind, retry, why))) => {
+                    return Err(Error::new(kind, Phase::Connecting, retry).because(&*why));
+                }
+                // The runtime is being taken down.
+                None => return Err(failed(Kind::Closed)),
+            }
+        }
+        Err(failed(Kind::Full))
+    }
+
+    /// A connection of its own for each exchange, as long as the server wants it so.
+    async fn lease_alone(&self, peer: &Arc<Peer>, from_pool: bool) -> Result<Lease, Error> {
+        if from_pool && let Some(connection) = peer.take_idle(None).await {
+            peer.count_reuse();
+            return Ok(Lease::new(Arc::clone(peer), Way::Whole(connection), true));
+        }
+        match self.open(peer).await? {
+            Opened::Http1(connection) => {
+                Ok(Lease::new(Arc::clone(peer), Way::Whole(connection), false))
+            }
+            Opened::Http2(connection) => {
+                let stream = connection.enter();
+                self.add(connection);
+                let stream = stream.ok_or_else(|| failed(Kind::Full))?;
+                Ok(on(peer, stream, from_pool))
+            }
+        }
+    }
+
+    fn enter(self: &Arc<Self>, peer: &Arc<Peer>) -> Entry {
+        let (now, mut shared) = (clock::instant(), self.shared.lock());
+        let is_good = |it: &Arc<Connection>| !it.is_closed() && !it.is_over(now);
+        shared.connections.retain(is_good);
+        if let Some(stream) = shared.connections.iter().find_map(Connection::enter) {
+            return Entry::Stream(stream);
+        }
+        let streams_max = self.streams_max;
+        if let Some(opening) = &mut shared.opening
+            && opening.waiting < streams_max
+        {
+            opening.waiting += 1;
+            return Entry::Wait(opening.outcome.clone());
+        }
+        let outcome = self.begin(peer);
+        shared.opening = Some(Opening {
+            waiting: 1,
+            outcome: outcome.clone(),
+        });
+        Entry::Wait(outcome)
+    }
+
+    /// Opens a connection in a task of its own: who has caused it may leave, and others wait for it
+    /// as well.
+    fn begin(self: &Arc<Self>, peer: &Arc<Peer>) -> watch::Receiver<Option<Outcome>> {
+        let (tell, outcome) = watch::channel(None);
+        let (streams, peer, mine) = (Arc::clone(self), Arc::clone(peer), outcome.clone());
+        tokio::spawn(async move {
+            let opened = streams.open_ahead(&peer).await;
+            streams.forget(&mine);
+            let shared = |error: Error| (error.kind, error.retry, text(&error).into());
+            tell.send_replace(Some(opened.map_err(shared)));
+        });
+        outcome
+    }
+
+    /// Who comes now waits for another opening.
+    fn forget(&self, outcome: &watch::Receiver<Option<Outcome>>) {
+        let opening = &mut self.shared.lock().opening;
+        let is_it = |it: &Opening| it.outcome.same_channel(outcome);
+        if opening.as_ref().is_some_and(is_it) {
+            *opening = None;
+        }
+    }
+
+    /// Opens a connection for whoever needs one.
+    pub(super) async fn open_ahead(&self, peer: &Arc<Peer>) -> Result<(), Error> {
+        match self.open(peer).await? {
+            Opened::Http1(connection) => {
+                self.declined.store(true, Ordering::Relaxed);
+                peer.give_back(connection, None);
+            }
+            Opened::Http2(connection) => self.add(connection),
+        }
+        Ok(())
+    }
+
+    fn add(&self, connection: Arc<Connection>) {
+        self.declined.store(false, Ordering::Relaxed);
+        self.shared.lock().connections.push(connection);
+    }
+
+    async fn open(&self, peer: &Peer) -> Result<Opened, Error> {
+        let permit = peer.permit()?;
+        let patience = peer.connect_timeout();
+        // The configuration's check keeps introductions to HTTP/1.1.
+        let (stream, spoken) = peer.dial.open(patience, self.offer, &[]).await?;
+        peer.count_connect();
+        if spoken != Protocol::Http2 {
+            let opened = http1::Connection::open(stream, permit, peer.age.over_at(), None).await?;
+            return Ok(Opened::Http1(opened));
+        }
+        let scheme = match peer.dial.is_secure() {
+            true => Scheme::HTTPS,
+            false => Scheme::HTTP,
+        };
+        let over_at = peer.age.over_at();
+        let opened = Connection::open(stream, permit, scheme, self.streams_max, over_at);
+        let opened = timeout(patience, opened).await;
+        let opened = opened.unwrap_or_else(|_| Err(failed(Kind::Timeout)))?;
+        Ok(Opened::Http2(Arc::new(opened)))
+    }
+
+    /// Closes connections that nobody has used for so long or that are too old, and all that are
+    /// idle beyond so many.
+    pub(super) fn tidy(&self, idle_timeout: Duration, idle_max: usize) {
+        let (now, mut idle) = (clock::instant(), 0);
+        self.shared.lock().connections.retain(|connection| {
+            if connection.is_closed() || connection.is_over(now) {
+                return false;
+            }
+            let time = connection.idle();
+            idle += usize::from(time.is_some());
+            time.is_none_or(|time| time < idle_timeout && idle <= idle_max)
+        });
+    }
+
+    /// Takes no more streams on those there are; each is closed when its last one has ended.
+    pub(super) fn retire(&self) {
+        self.shared.lock().connections.clear();
+    }
+
+    /// How many connections have room for a stream.
+    pub(super) fn ready(&self) -> usize {
+        let shared = self.shared.lock();
+        let ready = shared.connections.iter().filter(|it| it.has_room());
+        ready.count()
+    }
+
+    /// How many connections have no stream.
+    pub(super) fn idle(&self) -> usize {
+        let shared = self.shared.lock();
+        let idle = shared.connections.iter().filter(|it| it.idle().is_some());
+        idle.count()
+    }
+}
+
+fn on(peer: &Arc<Peer>, stream: Stream, from_pool: bool) -> Lease {
+    if stream.is_reused() {
+        peer.count_reuse();
+    }
+    Lease::new(Arc::clone(peer), Way::Stream(stream), from_pool)
+}
+
+fn failed(kind: Kind) -> Error {
+    Error::new(kind, Phase::Connecting, Retry::Safe)
+}
+
+/// What has happened beneath an error, for the log.
+fn text(error: &Error) -> String {
+    let cause = error.source.as_ref();
+    cause.map_or_else(|| error.kind.to_string(), ToString::to_string)
+}
