@@ -45,6 +45,7 @@ mod journeys {
     mod origin_pool;
     mod origin_tls;
     mod origin_unix;
+    mod overload;
     mod requests;
     mod tcp;
     mod trailers;

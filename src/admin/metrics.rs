@@ -8,6 +8,7 @@ use crate::telemetry::{CONTENT_TYPE, Family};
 pub(super) fn answer_scrape(doors: &Doors) -> Answer {
     let mut families = of_store(doors);
     families.extend(of_origins(doors));
+    families.extend(of_overload(doors));
     families.extend((doors.limits)());
     let mut scrape = String::with_capacity(8 * 1024);
     match doors.telemetry.encode(families, &mut scrape) {
@@ -99,4 +100,29 @@ fn of_origins(doors: &Doors) -> Vec<Family> {
     vec![
         requests, connects, reused, errors, idle, up, ejected, failed, active, latency,
     ]
+}
+
+fn of_overload(doors: &Doors) -> Vec<Family> {
+    let mut pending = Family::gauge("copal_origin_pending", "Requests that wait for a server.");
+    let mut shed = Family::counter("copal_origin_shed", "Requests turned away before a server.");
+    let mut requests_max = Family::gauge(
+        "copal_origin_requests_max",
+        "As many requests as a server may have in flight.",
+    );
+    for pool in (doors.pools)() {
+        let stats = pool.overload();
+        let of = || vec![("origin", pool.name().to_string())];
+        let with = |name, value: &str| [of(), vec![(name, value.to_owned())]].concat();
+        pending = pending.labelled(of(), stats.pending as f64);
+        for (reason, count) in stats.shed {
+            shed = shed.labelled(with("reason", reason.as_str()), count as f64);
+        }
+        for server in pool.stats() {
+            if let Some(limit) = server.requests_max {
+                let labels = with("server", &server.authority);
+                requests_max = requests_max.labelled(labels, limit.into());
+            }
+        }
+    }
+    vec![pending, shed, requests_max]
 }

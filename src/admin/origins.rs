@@ -41,9 +41,16 @@ pub(super) fn list(doors: &Doors) -> Answer {
 }
 
 fn origin(pool: &Pool) -> Value {
+    let overload = pool.overload();
+    let shed = overload.shed.iter();
+    let shed: Map<String, Value> = shed
+        .map(|(reason, count)| (reason.as_str().to_owned(), (*count).into()))
+        .collect();
     json!({
         "sick": pool.is_sick(),
         "panic": pool.panics(),
+        "pending": overload.pending,
+        "shed": shed,
         "servers": servers(pool),
     })
 }
@@ -67,6 +74,7 @@ fn server(stats: &ServerStats) -> Value {
         "weight": stats.weight,
         "effective_weight": f64::from(stats.effective_weight) / 100.0,
         "active": stats.active,
+        "requests_max": stats.requests_max,
         "latency_seconds": stats.latency.as_secs_f64(),
         "requests": stats.requests,
         "connects": stats.connects,

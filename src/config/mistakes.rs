@@ -670,6 +670,18 @@ servers = ["http://a"]
 balance = {}"#,
         &[r#"3: origins.b.balance: says nothing; write `hash = "url"` or `load_field = "x-load"`"#],
     ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+requests_max = 1000001
+pending_max = 1000001
+pending_timeout = "0s""#,
+        &[
+            "3: origins.b.requests_max: is out of limits; write 0 to 1000000",
+            "4: origins.b.pending_max: is out of limits; write 0 to 1000000",
+            r#"5: origins.b.pending_timeout: must not be zero; a long one, as "1d", is as good as none"#,
+        ],
+    ),
     ("[x", &["1: syntax: unclosed table, expected `]`"]),
     (
         r#"x = ""#,

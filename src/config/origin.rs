@@ -16,6 +16,7 @@ use super::ejection::{self, Ejection, RawEjection};
 use super::health::{Health, RawHealth};
 use super::host;
 use super::names;
+use super::overload::{self, RequestsMax};
 use super::report::{Given, Place, Report};
 use super::server::{self, RawServer, Server};
 use super::sticky::{RawSticky, Sticky};
@@ -26,6 +27,7 @@ use super::units::{self, Count, Period};
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 const IDLE: RangeInclusive<usize> = 0..=1_000_000;
+const PENDING: RangeInclusive<usize> = 0..=1_000_000;
 
 /// Servers that hold the same content.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +64,12 @@ pub struct Origin {
     pub idle_max: usize,
     /// Connections in use and in the pool, for each server.
     pub connections_max: usize,
+    /// Requests in flight, for each server.
+    pub requests_max: RequestsMax,
+    /// Requests of all servers together that wait until one has room.
+    pub pending_max: usize,
+    /// How long they wait.
+    pub pending_timeout: Duration,
     /// Whether a response with a transfer coding other than `chunked` is refused
     /// (RFC 9112 §6.1).
     pub refuse_unknown_coding: bool,
@@ -86,6 +94,9 @@ pub(super) struct RawOrigin {
     idle_timeout: Given<Period>,
     idle_max: Given<Count>,
     connections_max: Given<Count>,
+    requests_max: Given<Count>,
+    pending_max: Given<Count>,
+    pending_timeout: Given<Period>,
     unknown_transfer_coding: Option<UnknownCoding>,
 }
 
@@ -141,6 +152,9 @@ impl RawOrigin {
             idle_timeout: units::timeout(&self.idle_timeout, 60, report),
             idle_max: units::count(&self.idle_max, 64, IDLE, report),
             connections_max: units::count(&self.connections_max, 1024, CONNECTIONS, report),
+            requests_max: overload::resolve(&self.requests_max, report),
+            pending_max: units::count(&self.pending_max, 1024, PENDING, report),
+            pending_timeout: units::timeout(&self.pending_timeout, 3, report),
             refuse_unknown_coding: unknown_coding == UnknownCoding::Refuse,
         }
     }

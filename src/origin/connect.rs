@@ -15,7 +15,6 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 use tokio::time::{Sleep, sleep, timeout};
 
@@ -24,6 +23,7 @@ use super::error::{Error, Kind, Phase, Retry};
 use super::interim::Interim;
 use super::load::Flight;
 use super::peer::Peer;
+use super::permit::Permit;
 use super::tls;
 use crate::body::{self, Body, Progress};
 
@@ -63,6 +63,8 @@ pub(super) struct Unsent {
     pub(super) error: Error,
     /// The request, when not a byte of it was written.
     pub(super) request: Option<Box<Request<Body>>>,
+    /// Its place among those in flight, if it was on a connection.
+    pub(super) flight: Option<Flight>,
 }
 
 /// The body of a response, which gives its connection back at its end.
@@ -77,7 +79,7 @@ struct OriginBody {
 
 impl Connection {
     /// Speaks HTTP on a new connection; the permit is kept for as long as it is open.
-    pub(super) async fn open(stream: Stream, permit: OwnedSemaphorePermit) -> Result<Self, Error> {
+    pub(super) async fn open(stream: Stream, permit: Permit) -> Result<Self, Error> {
         let failed = |kind| Error::new(kind, Phase::Connecting, Retry::Safe);
         let (sender, driver) = http1::Builder::new()
             .max_headers(FIELDS_MAX)
@@ -161,7 +163,11 @@ impl Lease {
             Err(mut failed) => {
                 let request = failed.take_message().map(Box::new);
                 let error = sort(failed.into_error(), request.is_some());
-                Err(Unsent { error, request })
+                Err(Unsent {
+                    error,
+                    request,
+                    flight: self.flight.take(),
+                })
             }
         }
     }

@@ -26,8 +26,10 @@ pub enum Kind {
     Refused,
     /// The server did not prove who it is, or does not speak TLS, or does not want us.
     Tls,
-    /// As many connections are open as may be.
+    /// No server has room for another request or connection, and as many requests wait as may.
     Full,
+    /// No server had room for as long as a request may wait.
+    QueueTimeout,
     /// No server may be asked at this moment.
     NoServer,
     /// Nothing came within the time configured.
@@ -93,7 +95,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self.kind {
             Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            Kind::Full | Kind::NoServer => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Full | Kind::QueueTimeout | Kind::NoServer => StatusCode::SERVICE_UNAVAILABLE,
             Kind::UploadBroken => StatusCode::BAD_REQUEST,
             Kind::UploadStalled => StatusCode::REQUEST_TIMEOUT,
             Kind::UploadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -108,11 +110,12 @@ impl Error {
 
 impl Kind {
     /// All kinds, in the order of their counters.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Resolve,
         Self::Refused,
         Self::Tls,
         Self::Full,
+        Self::QueueTimeout,
         Self::NoServer,
         Self::Timeout,
         Self::Closed,
@@ -129,6 +132,7 @@ impl Kind {
             Self::Refused => "origin-refused",
             Self::Tls => "origin-tls",
             Self::Full => "origin-full",
+            Self::QueueTimeout => "origin-queue-timeout",
             Self::NoServer => "origin-no-server",
             Self::Timeout => "origin-timeout",
             Self::Closed => "origin-closed",
@@ -146,7 +150,8 @@ impl std::fmt::Display for Kind {
             Self::Resolve => "the server's name has no address",
             Self::Refused => "the server refused the connection",
             Self::Tls => "TLS with the server failed",
-            Self::Full => "all connections to the server are taken",
+            Self::Full => "no server has room for more",
+            Self::QueueTimeout => "no server had room for too long",
             Self::NoServer => "no server may be asked",
             Self::Timeout => "no answer came in time",
             Self::Closed => "the connection was closed",

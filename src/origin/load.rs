@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::bell::Bell;
+
 /// A new sample counts this much against all before it.
 const SHARE_OF_SAMPLE: u64 = 16;
 /// A server that nobody asks is forgiven its slowness: it loses an eighth of it at each tick, so
@@ -25,6 +27,8 @@ pub(super) struct Load {
     answers: AtomicU32,
     /// What it said last: 0 is idle, 100 is full.
     reported: AtomicU8,
+    /// Rung when a request has ended: the server may have room for another.
+    moved: Arc<Bell>,
 }
 
 /// One request in flight, for as long as this lives.
@@ -34,10 +38,32 @@ pub(super) struct Flight(Arc<Load>);
 // === impl Load ===
 
 impl Load {
-    /// Counts a request from now until the flight is dropped.
+    /// The load of a server whose requests ring this bell when they end.
+    pub(super) fn ringing(moved: Arc<Bell>) -> Self {
+        Self {
+            moved,
+            ..Self::default()
+        }
+    }
+
+    /// Counts a request from now until the flight is dropped, if fewer than `max` are in flight.
+    pub(super) fn begin_below(self: &Arc<Self>, max: u32) -> Option<Flight> {
+        let begin = |active| (active < max).then_some(active + 1);
+        let begun = self
+            .active
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, begin);
+        begun.is_ok().then(|| Flight(Arc::clone(self)))
+    }
+
+    /// The same without a bound.
+    #[cfg(test)]
     pub(super) fn begin(self: &Arc<Self>) -> Flight {
-        self.active.fetch_add(1, Ordering::Relaxed);
-        Flight(Arc::clone(self))
+        self.begin_below(u32::MAX).expect("no bound to reach")
+    }
+
+    /// Has those who wait for room look again.
+    pub(super) fn nudge(&self) {
+        self.moved.ring();
     }
 
     /// Requests in flight.
@@ -93,6 +119,7 @@ impl Load {
 impl Drop for Flight {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::Relaxed);
+        self.0.nudge();
     }
 }
 

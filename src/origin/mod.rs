@@ -5,17 +5,22 @@
 
 mod admit;
 mod balance;
+mod bell;
 mod budget;
 mod connect;
 mod dial;
 mod error;
+mod gate;
 mod health;
 mod hint;
 mod interim;
 mod load;
 mod outlier;
+mod overload;
 mod peer;
+mod permit;
 mod probe;
+mod queue;
 mod raw;
 mod registry;
 mod retry;
@@ -39,6 +44,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use error::{Error, Kind, Phase, Retry};
 pub use hint::{Asked, Hint};
 pub use interim::{Interim, Sink};
+pub use overload::{OverloadStats, Shed};
 pub use probe::Fault;
 pub use raw::RawConnection;
 pub use registry::Registry;
@@ -53,6 +59,7 @@ use budget::Budget;
 use dial::Dial;
 use health::Probes;
 use hint::Common;
+use overload::{Bounds, Overload};
 use peer::{Peer, Share};
 use roster::Roster;
 use sickness::Sickness;
@@ -79,6 +86,8 @@ pub struct Pool {
     triage: Triage,
     probes: Probes,
     sickness: Sickness,
+    bounds: Bounds,
+    overload: Arc<Overload>,
     refreshes: Arc<Semaphore>,
 }
 
@@ -94,8 +103,12 @@ pub struct Answer {
 
 impl Pool {
     /// A pool without connections; servers are resolved and connected to when needed.
-    /// What is known of them comes along, in their order.
-    fn new(config: &config::Origin, vitals: Vec<Arc<Vitals>>) -> Result<Arc<Self>, BadTls> {
+    /// What is known of them comes along, in their order, and what is known of all together.
+    fn new(
+        config: &config::Origin,
+        vitals: Vec<Arc<Vitals>>,
+        overload: Arc<Overload>,
+    ) -> Result<Arc<Self>, BadTls> {
         let sticky = Sticky::new(config);
         let peers = peers(config, sticky.as_ref(), vitals)?;
         let load_field = match &config.balance {
@@ -116,6 +129,8 @@ impl Pool {
             triage: Triage::new(config),
             probes: Probes::new(config.health.as_ref()),
             sickness: Sickness::default(),
+            bounds: Bounds::new(config),
+            overload,
             refreshes: Arc::new(Semaphore::new(refreshes_max(config))),
         };
         pool.learn(|| ());
@@ -154,6 +169,7 @@ impl Pool {
     pub fn tidy(&self) {
         self.roster().peers().iter().for_each(|peer| peer.tidy());
         self.tick();
+        self.relieve();
     }
 
     /// The servers at this moment.

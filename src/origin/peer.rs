@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::connect::{Connection, Lease};
 use super::dial::Dial;
 use super::error::{Error, Kind, Phase, Retry};
+use super::gate::Gate;
+use super::permit::{Permit, Permits};
 use super::tls::Protocol;
 use super::vitals::Vitals;
 use crate::clock::{self, Instant};
@@ -27,13 +29,15 @@ pub(super) struct Peer {
     pub(super) dial: Dial,
     pub(super) vitals: Arc<Vitals>,
     pub(super) share: Share,
+    /// What stands before it.
+    pub(super) gate: Gate,
     /// What it is called in cookies, where they name servers.
     pub(super) nickname: Option<Box<str>>,
     limits: Limits,
     /// Never held across an await: a push or a pop.
     idle: Mutex<VecDeque<Idle>>,
-    /// One permit for each open connection.
-    pub(super) connections: Arc<Semaphore>,
+    /// One for each open connection.
+    permits: Permits,
 }
 
 /// What the configuration gives a server among its siblings.
@@ -47,8 +51,15 @@ pub(super) struct Share {
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     connect_timeout: Duration,
+    connections_max: usize,
     idle_timeout: Duration,
     idle_max: usize,
+}
+
+/// What a request can be sent on.
+enum Way {
+    Idle(Connection),
+    New(Permit),
 }
 
 #[derive(Debug)]
@@ -71,16 +82,18 @@ impl Peer {
     ) -> Arc<Self> {
         Arc::new(Self {
             dial,
+            gate: Gate::new(origin, &vitals),
             vitals,
             share,
             nickname,
             limits: Limits {
                 connect_timeout: origin.connect_timeout,
+                connections_max: origin.connections_max,
                 idle_timeout: origin.idle_timeout,
                 idle_max: origin.idle_max,
             },
             idle: Mutex::default(),
-            connections: Arc::new(Semaphore::new(origin.connections_max)),
+            permits: Permits::new(origin.connections_max),
         })
     }
 
@@ -91,11 +104,13 @@ impl Peer {
 
     /// A connection to send one request on: a pooled one where allowed, else a new one.
     pub(super) async fn lease(self: &Arc<Self>, from_pool: bool) -> Result<Lease, Error> {
-        if from_pool && let Some(connection) = self.take_idle().await {
-            self.vitals.counters.reused.fetch_add(1, Ordering::Relaxed);
-            return Ok(Lease::new(Arc::clone(self), connection, true));
-        }
-        let permit = self.permit()?;
+        let permit = match self.way(from_pool).await? {
+            Way::Idle(connection) => {
+                self.vitals.counters.reused.fetch_add(1, Ordering::Relaxed);
+                return Ok(Lease::new(Arc::clone(self), connection, true));
+            }
+            Way::New(permit) => permit,
+        };
         let timeout = self.limits.connect_timeout;
         let stream = self.dial.open(timeout, Protocol::Http1).await?;
         self.count_connect();
@@ -103,19 +118,47 @@ impl Peer {
         Ok(Lease::new(Arc::clone(self), connection, false))
     }
 
-    /// A new connection for bytes of any protocol, and the permit to have it open.
-    pub(super) async fn connect(&self) -> Result<(TcpStream, OwnedSemaphorePermit), Error> {
-        let permit = self.permit()?;
+    /// A new connection for bytes of any protocol, and the leave to have it open.
+    pub(super) async fn connect(&self) -> Result<(TcpStream, Permit), Error> {
+        let full = || Error::new(Kind::Full, Phase::Connecting, Retry::Safe);
+        let permit = self.permits.take().ok_or_else(full)?;
         let stream = self.dial.open_plain(self.limits.connect_timeout).await?;
         self.count_connect();
         Ok((stream, permit))
     }
 
-    fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+    /// An idle connection where allowed, or leave to open one. Whoever asks is in flight, and no
+    /// more requests are than connections may be: so if there is neither, a connection is being
+    /// closed at this moment, or has become idle since we looked.
+    async fn way(&self, from_pool: bool) -> Result<Way, Error> {
+        if let Some(way) = self.find_way(from_pool).await {
+            return Ok(way);
+        }
         let full = || Error::new(Kind::Full, Phase::Connecting, Retry::Safe);
-        Arc::clone(&self.connections)
-            .try_acquire_owned()
-            .map_err(|_| full())
+        let freed = self.permits.freed();
+        let listener = freed.listen(self.limits.connections_max).ok_or_else(full)?;
+        let look = async {
+            loop {
+                if let Some(way) = self.find_way(from_pool).await {
+                    return way;
+                }
+                listener.heard().await;
+            }
+        };
+        let found = timeout(self.limits.connect_timeout, look).await;
+        found.map_err(|_| full())
+    }
+
+    async fn find_way(&self, from_pool: bool) -> Option<Way> {
+        if from_pool && let Some(connection) = self.take_idle().await {
+            return Some(Way::Idle(connection));
+        }
+        let permit = self.permits.take();
+        if permit.is_none() && !from_pool {
+            // The oldest of those that must not be used makes room.
+            drop(self.idle.lock().pop_front());
+        }
+        permit.map(Way::New)
     }
 
     fn count_connect(&self) {
@@ -152,6 +195,8 @@ impl Peer {
                 lasts,
             });
         }
+        drop(idle);
+        self.permits.freed().ring();
     }
 
     /// Closes connections that have been idle for too long or were closed by the server.

@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::Pool;
 use super::balance::Choice;
@@ -15,7 +14,9 @@ use super::error::Error;
 use super::hint::key_of;
 use super::load::Flight;
 use super::peer::Peer;
+use super::permit::Permit;
 use super::retry::TRIES_MAX;
+use super::roster::Entry;
 use super::send::no_server;
 use crate::clock;
 
@@ -25,7 +26,7 @@ pub struct RawConnection {
     pub stream: TcpStream,
     /// `host:port` of the server.
     pub server: Arc<str>,
-    _counted: (Flight, OwnedSemaphorePermit),
+    _counted: (Permit, Flight),
 }
 
 // === impl Pool ===
@@ -48,39 +49,39 @@ impl Pool {
     }
 
     async fn try_to_connect(&self, mut choice: Choice) -> Result<RawConnection, Error> {
-        let (roster, mut last) = (self.roster(), no_server());
-        for _ in 0..TRIES_MAX {
-            let chosen = roster.choose(&choice);
-            let Some((index, peer)) = chosen.and_then(|it| Some((it, roster.peers().get(it)?)))
-            else {
-                break;
+        let (roster, mut index, mut flight) = self.let_in(&choice, None).await?;
+        let mut tries_left = TRIES_MAX;
+        loop {
+            tries_left -= 1;
+            let Some(peer) = roster.peers().get(index) else {
+                return Err(no_server());
             };
-            match open(peer).await {
+            let error = match open(peer, flight).await {
                 Ok(connection) => {
                     self.note(peer, true);
                     return Ok(connection);
                 }
-                Err(error) => {
-                    peer.vitals.counters.count_error(error.kind);
-                    self.note_failure(peer, &error);
-                    choice.has_tried(index);
-                    last = error;
-                }
-            }
+                Err(error) => error,
+            };
+            peer.vitals.counters.count_error(error.kind);
+            self.note_failure(peer, &error);
+            choice.has_tried(index);
+            (index, flight) = match roster.enter(&choice, None) {
+                Entry::In(index, flight) if tries_left > 0 => (index, flight),
+                _ => return Err(error),
+            };
         }
-        Err(last)
     }
 }
 
 /// How long it took to be accepted is what is known of how busy the server is.
-async fn open(peer: &Arc<Peer>) -> Result<RawConnection, Error> {
+async fn open(peer: &Arc<Peer>, flight: Flight) -> Result<RawConnection, Error> {
     let began = clock::instant();
-    let flight = peer.vitals.load.begin();
     let (stream, permit) = peer.connect().await?;
     peer.vitals.load.observe(began.elapsed());
     Ok(RawConnection {
         stream,
         server: Arc::clone(peer.authority()),
-        _counted: (flight, permit),
+        _counted: (permit, flight),
     })
 }

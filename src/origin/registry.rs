@@ -9,14 +9,19 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::Pool;
+use super::bell::Bell;
+use super::overload::Overload;
 use super::tls::BadTls;
 use super::vitals::Vitals;
 use crate::clock;
 use crate::config;
 
-/// All servers of all pools that are alive.
+/// All servers of all pools that are alive, and their origins.
 #[derive(Debug, Default)]
-pub struct Registry(Mutex<HashMap<Name, Weak<Vitals>>>);
+pub struct Registry {
+    servers: Mutex<HashMap<Name, Weak<Vitals>>>,
+    origins: Mutex<HashMap<Arc<str>, Weak<Overload>>>,
+}
 
 /// An origin's name and a server's authority.
 type Name = (Arc<str>, Arc<str>);
@@ -30,13 +35,26 @@ impl Registry {
     /// # Errors
     /// The origin's `tls` table cannot be used.
     pub fn pool(&self, config: &config::Origin) -> Result<Arc<Pool>, BadTls> {
-        Pool::new(config, self.enter(config))
+        let overload = self.overload(&config.name);
+        Pool::new(config, self.enter(config, &overload.moved), overload)
+    }
+
+    /// What is known of an origin as a whole.
+    fn overload(&self, origin: &Arc<str>) -> Arc<Overload> {
+        let mut known = self.origins.lock();
+        known.retain(|_, overload| overload.strong_count() > 0);
+        if let Some(overload) = known.get(origin).and_then(Weak::upgrade) {
+            return overload;
+        }
+        let overload = Arc::default();
+        known.insert(Arc::clone(origin), Arc::downgrade(&overload));
+        overload
     }
 
     /// What is known of each server of an origin. One that is added to an origin at work starts
     /// slowly; at the start of the process there is none at work.
-    fn enter(&self, config: &config::Origin) -> Vec<Arc<Vitals>> {
-        let mut known = self.0.lock();
+    fn enter(&self, config: &config::Origin, moved: &Arc<Bell>) -> Vec<Arc<Vitals>> {
+        let mut known = self.servers.lock();
         known.retain(|_, vitals| vitals.strong_count() > 0);
         let is_at_work = known.keys().any(|(origin, _)| *origin == config.name);
         let enter = |server: &config::OriginServer| {
@@ -45,7 +63,7 @@ impl Registry {
             if let Some(vitals) = known.get(&name).and_then(Weak::upgrade) {
                 return vitals;
             }
-            let vitals = Arc::new(Vitals::new(authority));
+            let vitals = Arc::new(Vitals::new(authority, Arc::clone(moved)));
             if is_at_work {
                 vitals.standing.lock().come_in(clock::instant());
             }

@@ -14,9 +14,10 @@ use super::connect::{self, Lease, Unsent};
 use super::error::{Error, Kind, Phase, Retry};
 use super::hint::Hint;
 use super::interim::Interim;
+use super::load::Flight;
 use super::peer::Peer;
 use super::retry::{Spare, TRIES_MAX};
-use super::roster::Roster;
+use super::roster::{Entry, Roster};
 use super::{Answer, Pool};
 use crate::body::{Body, Progress};
 use crate::clock;
@@ -60,10 +61,8 @@ impl Pool {
         interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
         let hint: Hint = request.extensions_mut().remove().unwrap_or_default();
-        let (roster, mut choice) = (self.roster(), Choice::by(hint.key));
-        let its_own = hint.belongs.and_then(|id| roster.keeper(id));
-        let chosen = its_own.or_else(|| roster.choose(&choice));
-        let mut index = chosen.ok_or_else(no_server)?;
+        let mut choice = Choice::by(hint.key);
+        let (roster, mut index, mut flight) = self.let_in(&choice, hint.belongs).await?;
         let (mut from_pool, mut tries_left) = (true, TRIES_MAX);
         loop {
             tries_left -= 1;
@@ -73,7 +72,9 @@ impl Pool {
                 return Err(no_server());
             };
             let spare = Spare::of(&request);
-            let tried = self.try_once(peer, request, from_pool, upload).await;
+            let tried = self
+                .try_once(peer, flight, request, from_pool, upload)
+                .await;
             let Failed { unsent, stale } = match tried {
                 Ok(answer) => {
                     self.note_answer(peer, answer.response.status());
@@ -84,6 +85,7 @@ impl Pool {
             let Unsent {
                 error,
                 request: unsent,
+                flight: kept,
             } = unsent;
             peer.vitals.counters.count_error(error.kind);
             // A stale connection says nothing against the server; a failure does.
@@ -97,40 +99,54 @@ impl Pool {
             // One is replaced without the budget's leave: there are no more stale connections than
             // answers that came whole, and of a request's tries it takes one.
             from_pool = !stale;
-            if !stale {
-                choice.has_tried(index);
-                index = match self.choose_another(&roster, &choice, &error) {
-                    Some(another) => another,
-                    None => return Err(error),
-                };
-            }
+            let next = match kept {
+                // It has not left its server, and keeps its place there.
+                Some(kept) if stale => Some((index, kept)),
+                _ => {
+                    choice.has_tried(index);
+                    self.choose_another(&roster, &choice, &error)
+                }
+            };
+            (index, flight) = match next {
+                Some(next) => next,
+                None => return Err(error),
+            };
         }
     }
 
-    /// The index of a server for a request that failed at others, if it may be sent once more.
-    fn choose_another(&self, roster: &Roster, choice: &Choice, error: &Error) -> Option<usize> {
-        let another = roster.choose(choice)?;
+    /// Another server for a request that failed at some, if it may be sent once more. It does not
+    /// wait for one: who has failed already is no reason for a queue.
+    fn choose_another(
+        &self,
+        roster: &Roster,
+        choice: &Choice,
+        error: &Error,
+    ) -> Option<(usize, Flight)> {
+        let Entry::In(index, flight) = roster.enter(choice, None) else {
+            return None;
+        };
         // Who accepted no connection has been sent nothing: this will be the only request. But a
         // connection that is waited for in vain is a load as well, on us.
         let is_free = error.phase == Phase::Connecting && error.kind != Kind::Timeout;
-        (is_free || self.budget.withdraw()).then_some(another)
+        (is_free || self.budget.withdraw()).then_some((index, flight))
     }
 
     async fn try_once(
         &self,
         peer: &Arc<Peer>,
+        flight: Flight,
         request: Request<Body>,
         from_pool: bool,
         upload: Option<&Progress>,
     ) -> Result<Answer, Failed> {
         let began = clock::instant();
-        let flight = peer.vitals.load.begin();
         let lease = match peer.lease(from_pool).await {
             Ok(lease) => lease.carrying(flight),
             Err(error) => {
                 let unsent = Unsent {
                     error,
                     request: Some(Box::new(request)),
+                    flight: None,
                 };
                 return Err(Failed {
                     unsent,
@@ -216,6 +232,7 @@ impl From<Error> for Unsent {
         Self {
             error,
             request: None,
+            flight: None,
         }
     }
 }

@@ -107,27 +107,13 @@ impl Triage {
 impl Pool {
     /// A server has answered.
     pub(super) fn note_answer(&self, peer: &Peer, status: StatusCode) {
-        let is_failure = matches!(
-            status,
-            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-        );
-        self.note(peer, !is_failure);
+        self.note(peer, !is_failure(status));
     }
 
     /// A server has given no answer. What is the client's fault, or ours, is not held against it.
     pub(super) fn note_failure(&self, peer: &Peer, error: &Error) {
-        match error.kind {
-            Kind::Resolve
-            | Kind::Refused
-            | Kind::Tls
-            | Kind::Timeout
-            | Kind::Closed
-            | Kind::Malformed => self.note(peer, false),
-            Kind::Full
-            | Kind::NoServer
-            | Kind::UploadBroken
-            | Kind::UploadStalled
-            | Kind::UploadTooLarge => {}
+        if is_servers_fault(error.kind) {
+            self.note(peer, false);
         }
     }
 
@@ -283,6 +269,32 @@ impl Pool {
         let judged = self.judge(peer, clock::instant());
         let state = peer.vitals.standing.lock().state;
         (judged.verdict, state, judged.weight)
+    }
+}
+
+/// Whether an answer speaks against the server that gave it.
+pub(super) fn is_failure(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    )
+}
+
+/// Whether it speaks against a server that there was no answer.
+pub(super) fn is_servers_fault(kind: Kind) -> bool {
+    match kind {
+        Kind::Resolve
+        | Kind::Refused
+        | Kind::Tls
+        | Kind::Timeout
+        | Kind::Closed
+        | Kind::Malformed => true,
+        Kind::Full
+        | Kind::QueueTimeout
+        | Kind::NoServer
+        | Kind::UploadBroken
+        | Kind::UploadStalled
+        | Kind::UploadTooLarge => false,
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::bell::Bell;
 use super::error::Kind;
 use super::load::Load;
 use super::outlier::Record;
@@ -48,10 +49,11 @@ pub(super) struct Counters {
 // === impl Vitals ===
 
 impl Vitals {
-    pub(super) fn new(authority: Arc<str>) -> Self {
+    /// Nothing is known yet; `moved` is rung when one of its requests has ended.
+    pub(super) fn new(authority: Arc<str>, moved: Arc<Bell>) -> Self {
         Self {
             authority,
-            load: Arc::default(),
+            load: Arc::new(Load::ringing(moved)),
             counters: Counters::default(),
             conduct: Conduct::default(),
             standing: Mutex::default(),

@@ -1,0 +1,86 @@
+//! How many requests one server may have in flight, and whether there is room for one more.
+//!
+//! Asked for every candidate of every choice, so it reads one number and locks nothing. Who finds
+//! no room at any server waits in `queue.rs`.
+
+use std::sync::Arc;
+
+use super::load::{Flight, Load};
+use super::vitals::Vitals;
+use crate::config::{self, RequestsMax};
+
+/// What stands before one server.
+#[derive(Clone, Debug)]
+pub(super) struct Gate {
+    load: Arc<Load>,
+    requests_max: u32,
+    /// Whether the operator has set a bound on requests, beside that on connections.
+    is_limited: bool,
+}
+
+// === impl Gate ===
+
+impl Gate {
+    pub(super) fn new(config: &config::Origin, vitals: &Vitals) -> Self {
+        let requests_max = match config.requests_max {
+            RequestsMax::Fixed(requests) => requests.min(capacity(config)),
+            RequestsMax::Unlimited => capacity(config),
+        };
+        Self {
+            load: Arc::clone(&vitals.load),
+            requests_max,
+            is_limited: config.requests_max != RequestsMax::Unlimited,
+        }
+    }
+
+    /// A gate that lets so many in.
+    #[cfg(test)]
+    pub(super) fn of_width(load: Arc<Load>, requests_max: u32) -> Self {
+        Self {
+            load,
+            requests_max,
+            is_limited: true,
+        }
+    }
+
+    /// How busy the server is.
+    pub(super) fn load(&self) -> &Arc<Load> {
+        &self.load
+    }
+
+    /// Whether one more request may be sent.
+    pub(super) fn has_room(&self) -> bool {
+        self.load.active() < self.requests_max
+    }
+
+    /// Counts a request as in flight from now on, if there is room for it.
+    pub(super) fn enter(&self) -> Option<Flight> {
+        self.load.begin_below(self.requests_max)
+    }
+
+    /// How many requests may be in flight, where that is limited by configuration.
+    pub(super) fn limit(&self) -> Option<u32> {
+        self.is_limited.then_some(self.requests_max)
+    }
+}
+
+/// As many requests as there may be connections: each has one to itself.
+fn capacity(config: &config::Origin) -> u32 {
+    u32::try_from(config.connections_max).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_get_in_than_there_is_room_for() {
+        let gate = Gate::of_width(Arc::default(), 2);
+        let first = gate.enter().unwrap();
+        let second = gate.enter();
+        assert!(second.is_some() && !gate.has_room() && gate.enter().is_none());
+        drop(first);
+        assert!(gate.has_room() && gate.enter().is_some());
+        assert!(Gate::of_width(Arc::default(), 0).enter().is_none());
+    }
+}
