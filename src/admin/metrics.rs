@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use super::{Answer, Doors, answer, text};
+use crate::origin::BreakerState;
 use crate::telemetry::{CONTENT_TYPE, Family};
 
 pub(super) fn answer_scrape(doors: &Doors) -> Answer {
@@ -105,6 +106,10 @@ fn of_origins(doors: &Doors) -> Vec<Family> {
 fn of_overload(doors: &Doors) -> Vec<Family> {
     let mut pending = Family::gauge("copal_origin_pending", "Requests that wait for a server.");
     let mut shed = Family::counter("copal_origin_shed", "Requests turned away before a server.");
+    let mut breaker = Family::gauge(
+        "copal_origin_breaker",
+        "How an origin's breaker stands: 0 shut, 1 half-open, 2 open.",
+    );
     let mut requests_max = Family::gauge(
         "copal_origin_requests_max",
         "As many requests as a server may have in flight.",
@@ -117,6 +122,9 @@ fn of_overload(doors: &Doors) -> Vec<Family> {
         for (reason, count) in stats.shed {
             shed = shed.labelled(with("reason", reason.as_str()), count as f64);
         }
+        if let Some(state) = stats.breaker {
+            breaker = breaker.labelled(of(), level(state));
+        }
         for server in pool.stats() {
             if let Some(limit) = server.requests_max {
                 let labels = with("server", &server.authority);
@@ -124,5 +132,14 @@ fn of_overload(doors: &Doors) -> Vec<Family> {
             }
         }
     }
-    vec![pending, shed, requests_max]
+    vec![pending, shed, breaker, requests_max]
+}
+
+/// Higher is worse.
+fn level(state: BreakerState) -> f64 {
+    match state {
+        BreakerState::Shut => 0.0,
+        BreakerState::HalfOpen => 1.0,
+        BreakerState::Open(_) => 2.0,
+    }
 }

@@ -51,6 +51,7 @@ fn origin(pool: &Pool) -> Value {
         "panic": pool.panics(),
         "pending": overload.pending,
         "shed": shed,
+        "breaker": overload.breaker.map(|it| it.as_str()),
         "servers": servers(pool),
     })
 }

@@ -675,11 +675,22 @@ balance = {}"#,
 servers = ["http://a"]
 requests_max = 1000001
 pending_max = 1000001
-pending_timeout = "0s""#,
+pending_timeout = "0s"
+breaker = { errors = 0.0, requests_min = 0, trials = 1001, open_for = "0s" }
+[origins.c]
+servers = ["http://a"]
+requests_max = 1000001
+breaker = { errors = 1.5 }"#,
         &[
             "3: origins.b.requests_max: is out of limits; write 0 to 1000000",
             "4: origins.b.pending_max: is out of limits; write 0 to 1000000",
             r#"5: origins.b.pending_timeout: must not be zero; a long one, as "1d", is as good as none"#,
+            "6: origins.b.breaker.errors: would open the breaker for good; write more than 0",
+            "6: origins.b.breaker.requests_min: is out of limits; write 1 to 1000000",
+            "6: origins.b.breaker.trials: is out of limits; write 1 to 1000",
+            r#"6: origins.b.breaker.open_for: must not be zero; a long one, as "1d", is as good as none"#,
+            "9: origins.c.requests_max: is out of limits; write 0 to 1000000",
+            "10: origins.c.breaker.errors: is no share; write 0 to 1, as 0.5 for a half",
         ],
     ),
     ("[x", &["1: syntax: unclosed table, expected `]`"]),

@@ -8,6 +8,7 @@
 mod action;
 mod admin;
 mod balance;
+mod breaker;
 mod cache;
 mod check;
 mod complaint;
@@ -51,6 +52,7 @@ use toml::Spanned;
 pub use self::action::{Action, Answer, Redirect};
 pub use self::admin::{Admin, Secret};
 pub use self::balance::{Balance, HashOn};
+pub use self::breaker::Breaker;
 pub use self::cache::{CacheRules, RangeMiss};
 pub use self::complaint::{Complaint, Complaints};
 pub use self::ejection::Ejection;

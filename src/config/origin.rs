@@ -12,6 +12,7 @@ use toml::Spanned;
 
 use super::Profile;
 use super::balance::{self, Balance, RawBalance};
+use super::breaker::{Breaker, RawBreaker};
 use super::ejection::{self, Ejection, RawEjection};
 use super::health::{Health, RawHealth};
 use super::host;
@@ -70,6 +71,8 @@ pub struct Origin {
     pub pending_max: usize,
     /// How long they wait.
     pub pending_timeout: Duration,
+    /// When it is not asked at all because of how requests ended; `None` for never.
+    pub breaker: Option<Breaker>,
     /// Whether a response with a transfer coding other than `chunked` is refused
     /// (RFC 9112 §6.1).
     pub refuse_unknown_coding: bool,
@@ -97,6 +100,7 @@ pub(super) struct RawOrigin {
     requests_max: Given<Count>,
     pending_max: Given<Count>,
     pending_timeout: Given<Period>,
+    breaker: Option<Table<RawBreaker>>,
     unknown_transfer_coding: Option<UnknownCoding>,
 }
 
@@ -155,6 +159,7 @@ impl RawOrigin {
             requests_max: overload::resolve(&self.requests_max, report),
             pending_max: units::count(&self.pending_max, 1024, PENDING, report),
             pending_timeout: units::timeout(&self.pending_timeout, 3, report),
+            breaker: self.breaker.as_ref().map(|it| it.resolve(report)),
             refuse_unknown_coding: unknown_coding == UnknownCoding::Refuse,
         }
     }

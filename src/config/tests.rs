@@ -138,6 +138,7 @@ fn each_table_of_keys_is_in_the_example_and_in_the_docs() {
         "[origins.b]\nhealth.zz9 = 1",
         "[origins.b]\nsticky.zz9 = 1",
         "[origins.b]\nejection.zz9 = 1",
+        "[origins.b]\nbreaker.zz9 = 1",
         "[origins.b]\ntls.zz9 = 1",
         "[origins.b]\nbalance.zz9 = 1",
         "[[site]]\nzz9 = 1",

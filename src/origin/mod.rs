@@ -6,6 +6,7 @@
 mod admit;
 mod balance;
 mod bell;
+mod breaker;
 mod budget;
 mod connect;
 mod dial;
@@ -41,6 +42,7 @@ use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use breaker::BreakerState;
 pub use error::{Error, Kind, Phase, Retry};
 pub use hint::{Asked, Hint};
 pub use interim::{Interim, Sink};
@@ -153,10 +155,10 @@ impl Pool {
         Arc::clone(&self.refreshes).try_acquire_owned().ok()
     }
 
-    /// Whether it could not be reached just now, or none of its servers is usable: what can be had
-    /// without it should be.
+    /// Whether it could not be reached just now, or its breaker is open, or none of its servers is
+    /// usable: what can be had without it should be.
     pub fn is_sick(&self) -> bool {
-        self.triage.is_sick() || self.sickness.is_sick()
+        self.triage.is_sick() || self.sickness.is_sick() || self.is_cut_off()
     }
 
     /// Whether so few servers are usable that all are asked.

@@ -18,6 +18,7 @@ use super::permit::Permit;
 use super::retry::TRIES_MAX;
 use super::roster::Entry;
 use super::send::no_server;
+use super::triage::is_servers_fault;
 use crate::clock;
 
 /// An open connection to a server, in flight for as long as this lives.
@@ -40,11 +41,19 @@ impl Pool {
     /// # Errors
     /// The last try's [`Error`], counted with the server it happened at.
     pub async fn connect(&self, client: IpAddr) -> Result<RawConnection, Error> {
+        let passage = self.pass_breaker()?;
         let connected = self.try_to_connect(Choice::by(key_of(client))).await;
-        match &connected {
-            Ok(_) => self.sickness.recover(),
-            Err(error) => self.sickness.note(error),
-        }
+        let is_good = match &connected {
+            Ok(_) => {
+                self.sickness.recover();
+                Some(true)
+            }
+            Err(error) => {
+                self.sickness.note(error);
+                is_servers_fault(error.kind).then_some(false)
+            }
+        };
+        passage.end(is_good);
         connected
     }
 

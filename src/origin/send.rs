@@ -15,6 +15,7 @@ use super::error::{Error, Kind, Phase, Retry};
 use super::hint::Hint;
 use super::interim::Interim;
 use super::load::Flight;
+use super::overload;
 use super::peer::Peer;
 use super::retry::{Spare, TRIES_MAX};
 use super::roster::{Entry, Roster};
@@ -45,12 +46,14 @@ impl Pool {
         upload: Option<&Progress>,
         interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
+        let passage = self.pass_breaker()?;
         self.budget.deposit();
         let answer = self.try_servers(request, upload, interim).await;
         match &answer {
             Ok(_) => self.sickness.recover(),
             Err(error) => self.sickness.note(error),
         }
+        passage.end(overload::verdict(&answer));
         answer
     }
 

@@ -291,6 +291,7 @@ pub(super) fn is_servers_fault(kind: Kind) -> bool {
         | Kind::Malformed => true,
         Kind::Full
         | Kind::QueueTimeout
+        | Kind::Breaker
         | Kind::NoServer
         | Kind::UploadBroken
         | Kind::UploadStalled
