@@ -182,6 +182,7 @@ fn settle(mut raw: RawConfig, report: &mut Report) -> Config {
     check::check(&raw, report);
     let config = raw.resolve(report);
     tunnels_are_plain(&raw, &config, report);
+    tunnels_have_no_latency(&raw, &config, report);
     config
 }
 
@@ -196,6 +197,21 @@ fn tunnels_are_plain(raw: &RawConfig, config: &Config, report: &mut Report) {
         if servers.is_some_and(|servers| !servers.iter().all(|it| is_plain(&it.url))) {
             let text = "leads to an origin with https or Unix servers; a TCP listener connects to \
                         tcp://host:port (or http://) alone";
+            report.at(written.span(), text);
+        }
+    }
+}
+
+/// A bound can only follow the latency of answers where answers are seen.
+fn tunnels_have_no_latency(raw: &RawConfig, config: &Config, report: &mut Report) {
+    for (written, listen) in raw.listen.iter().zip(&config.listen) {
+        let Protocol::Tcp(tunnel) = &listen.protocol else {
+            continue;
+        };
+        let origin = config.origins.get(&tunnel.origin);
+        if origin.is_some_and(|it| it.requests_max == RequestsMax::Adaptive) {
+            let text = "leads to an origin with `requests_max = \"adaptive\"`, which follows the \
+                        latency of answers; write a number there";
             report.at(written.span(), text);
         }
     }

@@ -17,7 +17,7 @@ use super::ejection::{self, Ejection, RawEjection};
 use super::health::{Health, RawHealth};
 use super::host;
 use super::names;
-use super::overload::{self, RequestsMax};
+use super::overload::{self, RawRequestsMax, RequestsMax};
 use super::report::{Given, Place, Report};
 use super::server::{self, RawServer, Server};
 use super::sticky::{RawSticky, Sticky};
@@ -97,7 +97,7 @@ pub(super) struct RawOrigin {
     idle_timeout: Given<Period>,
     idle_max: Given<Count>,
     connections_max: Given<Count>,
-    requests_max: Given<Count>,
+    requests_max: Given<RawRequestsMax>,
     pending_max: Given<Count>,
     pending_timeout: Given<Period>,
     breaker: Option<Table<RawBreaker>>,

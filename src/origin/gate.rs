@@ -1,12 +1,15 @@
 //! How many requests one server may have in flight, and whether there is room for one more.
 //!
 //! Asked for every candidate of every choice, so it reads one number and locks nothing. Who finds
-//! no room at any server waits in `queue.rs`.
+//! no room at any server waits in `queue.rs`; the bound that follows latency is in `adaptive.rs`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::adaptive::Adaptive;
 use super::load::{Flight, Load};
 use super::vitals::Vitals;
+use crate::clock;
 use crate::config::{self, RequestsMax};
 
 /// What stands before one server.
@@ -16,6 +19,7 @@ pub(super) struct Gate {
     requests_max: u32,
     /// Whether the operator has set a bound on requests, beside that on connections.
     is_limited: bool,
+    adaptive: Option<Arc<Adaptive>>,
 }
 
 // === impl Gate ===
@@ -24,12 +28,14 @@ impl Gate {
     pub(super) fn new(config: &config::Origin, vitals: &Vitals) -> Self {
         let requests_max = match config.requests_max {
             RequestsMax::Fixed(requests) => requests.min(capacity(config)),
-            RequestsMax::Unlimited => capacity(config),
+            RequestsMax::Unlimited | RequestsMax::Adaptive => capacity(config),
         };
+        let is_adaptive = config.requests_max == RequestsMax::Adaptive;
         Self {
             load: Arc::clone(&vitals.load),
             requests_max,
             is_limited: config.requests_max != RequestsMax::Unlimited,
+            adaptive: is_adaptive.then(|| Arc::clone(&vitals.adaptive)),
         }
     }
 
@@ -40,6 +46,7 @@ impl Gate {
             load,
             requests_max,
             is_limited: true,
+            adaptive: None,
         }
     }
 
@@ -50,17 +57,33 @@ impl Gate {
 
     /// Whether one more request may be sent.
     pub(super) fn has_room(&self) -> bool {
-        self.load.active() < self.requests_max
+        self.load.active() < self.bound()
     }
 
     /// Counts a request as in flight from now on, if there is room for it.
     pub(super) fn enter(&self) -> Option<Flight> {
-        self.load.begin_below(self.requests_max)
+        self.load.begin_below(self.bound())
+    }
+
+    /// An answer took so long, or did not come for so long.
+    pub(super) fn observe(&self, latency: Duration) {
+        let Some(adaptive) = &self.adaptive else {
+            return;
+        };
+        let has_grown = adaptive.observe(latency, self.load.active(), clock::instant());
+        if has_grown {
+            self.load.nudge();
+        }
     }
 
     /// How many requests may be in flight, where that is limited by configuration.
     pub(super) fn limit(&self) -> Option<u32> {
-        self.is_limited.then_some(self.requests_max)
+        self.is_limited.then(|| self.bound())
+    }
+
+    fn bound(&self) -> u32 {
+        let adaptive = self.adaptive.as_ref();
+        adaptive.map_or(self.requests_max, |it| it.limit().min(self.requests_max))
     }
 }
 

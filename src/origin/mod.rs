@@ -3,6 +3,7 @@
 //! Choice of server, connection reuse, timeouts and retries are inside [`Pool::send`]. Whether to
 //! ask at all, and what an answer is worth, is the pipeline's business.
 
+mod adaptive;
 mod admit;
 mod balance;
 mod bell;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
 use tokio::time::{sleep_until, timeout_at};
@@ -19,6 +20,7 @@ use super::overload;
 use super::peer::Peer;
 use super::retry::{Spare, TRIES_MAX};
 use super::roster::{Entry, Roster};
+use super::triage::is_failure;
 use super::{Answer, Pool};
 use crate::body::{Body, Progress};
 use crate::clock;
@@ -166,11 +168,12 @@ impl Pool {
             .await_head(lease, request, upload)
             .await
             .and_then(|response| self.admit(response).map_err(|error| error.into()))
-            .map_err(|unsent| Failed { unsent, stale })?;
+            .map_err(|unsent| Failed { unsent, stale });
         // How long an upload takes is the client's affair as well.
         if upload.is_none() {
-            peer.vitals.load.observe(began.elapsed());
+            observe(peer, began.elapsed(), &response);
         }
+        let response = response?;
         self.hear_load(peer, response.headers());
         Ok(Answer {
             response,
@@ -223,6 +226,21 @@ impl Pool {
             }
             deadline = next;
         }
+    }
+}
+
+/// Notes how long an answer took. One that did not come in time has taken as long at least; one that
+/// is a failure may have been quick for that reason alone.
+fn observe(peer: &Peer, latency: Duration, answered: &Result<Response<Body>, Failed>) {
+    match answered {
+        Ok(response) => {
+            peer.vitals.load.observe(latency);
+            if !is_failure(response.status()) {
+                peer.gate.observe(latency);
+            }
+        }
+        Err(failed) if failed.unsent.error.kind == Kind::Timeout => peer.gate.observe(latency),
+        Err(_) => {}
     }
 }
 

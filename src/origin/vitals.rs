@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::adaptive::Adaptive;
 use super::bell::Bell;
 use super::error::Kind;
 use super::load::Load;
@@ -20,6 +21,8 @@ pub(super) struct Vitals {
     /// `host:port`, or `unix:/path`.
     pub(super) authority: Arc<str>,
     pub(super) load: Arc<Load>,
+    /// What its latency says of how many requests it can bear.
+    pub(super) adaptive: Arc<Adaptive>,
     pub(super) counters: Counters,
     pub(super) conduct: Conduct,
     /// Never held across an await.
@@ -54,6 +57,7 @@ impl Vitals {
         Self {
             authority,
             load: Arc::new(Load::ringing(moved)),
+            adaptive: Arc::default(),
             counters: Counters::default(),
             conduct: Conduct::default(),
             standing: Mutex::default(),

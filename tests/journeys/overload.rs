@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use crate::harness::{
     Client, End, Fields, Gate, Origin, Proxy, Response, Setup, eventually, within,
@@ -507,4 +508,32 @@ async fn trials_are_one_at_a_time() {
         "{statuses:?}"
     );
     assert_eq!(origin.count("/a"), 1);
+}
+
+// --- a bound that follows latency ----------------------------------------------------------------
+
+/// Answers take as long as they do, however many there are: there is always room for more. It goes
+/// up as long as it is made use of.
+#[tokio::test]
+async fn an_adaptive_bound_grows_while_answers_are_quick() {
+    let origin = Origin::start(async |_, connection| {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        connection.respond(200, PRIVATE, "a").await;
+    });
+    let proxy = before(&[&origin], "requests_max = \"adaptive\"")
+        .start()
+        .await;
+    let bound = async || proxy.metric("copal_origin_requests_max", "").await;
+    assert_eq!(bound().await, 4.0);
+    let mut clients = JoinSet::new();
+    for _ in 0..40 {
+        let mut client = proxy.client().await;
+        clients.spawn(async move {
+            loop {
+                assert!(client.get("/a").await.is_good("a"));
+            }
+        });
+    }
+    eventually("the bound to grow", async || bound().await >= 8.0).await;
+    clients.shutdown().await;
 }
