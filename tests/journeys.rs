@@ -34,6 +34,7 @@ mod journeys {
     mod scenarios;
 
     mod balancing;
+    mod discovery;
     mod expect;
     mod forwarded;
     mod health;

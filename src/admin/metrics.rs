@@ -1,15 +1,18 @@
 //! GET /metrics: what telemetry has counted, and what store and origins say when asked.
 
+use std::collections::BTreeMap;
+
 use http::StatusCode;
 
 use super::{Answer, Doors, answer, text};
-use crate::origin::BreakerState;
+use crate::origin::{BreakerState, LookupStats};
 use crate::telemetry::{CONTENT_TYPE, Family};
 
 pub(super) fn answer_scrape(doors: &Doors) -> Answer {
     let mut families = of_store(doors);
     families.extend(of_origins(doors));
     families.extend(of_overload(doors));
+    families.push(of_names(doors));
     families.extend((doors.limits)());
     let mut scrape = String::with_capacity(8 * 1024);
     match doors.telemetry.encode(families, &mut scrape) {
@@ -58,6 +61,21 @@ fn of_store(doors: &Doors) -> Vec<Family> {
             .labelled(from("memory"), stats.slices_from_memory as f64)
             .labelled(from("origin"), stats.slices_from_origin as f64),
     ]
+}
+
+/// Origins may have a name in common, which is looked up once for all.
+fn of_names(doors: &Doors) -> Family {
+    let pools = (doors.pools)();
+    let names = pools.iter().flat_map(|pool| pool.lookups());
+    let names: BTreeMap<_, _> = names.map(|it| (it.name, it.results)).collect();
+    let mut lookups = Family::counter("copal_resolver_lookups", "Lookups of servers' names.");
+    for (name, counts) in names {
+        for (result, count) in LookupStats::RESULTS.into_iter().zip(counts) {
+            let labels = vec![("name", name.to_string()), ("result", result.to_owned())];
+            lookups = lookups.labelled(labels, count as f64);
+        }
+    }
+    lookups
 }
 
 fn of_origins(doors: &Doors) -> Vec<Family> {

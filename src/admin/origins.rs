@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::api::{complaint, json};
 use super::{Answer, Doors};
-use crate::origin::{Pool, ServerStats, State};
+use crate::origin::{LookupStats, Pool, ServerStats, State};
 
 /// As much weight as the configuration allows too; without any a server gets no new requests.
 const WEIGHT_MAX: u32 = 256;
@@ -52,6 +52,7 @@ fn origin(pool: &Pool) -> Value {
         "pending": overload.pending,
         "shed": shed,
         "breaker": overload.breaker.map(|it| it.as_str()),
+        "names": names(pool),
         "servers": servers(pool),
     })
 }
@@ -59,6 +60,19 @@ fn origin(pool: &Pool) -> Value {
 /// The servers of an origin, in the order of the configuration.
 pub(super) fn servers(pool: &Pool) -> Value {
     Value::Array(pool.stats().iter().map(server).collect())
+}
+
+/// The names of its servers that are looked up.
+fn names(pool: &Pool) -> Value {
+    let lookups = pool.lookups();
+    let name = |it: &LookupStats| {
+        json!({
+            "name": &*it.name,
+            "endpoints": it.endpoints,
+            "fault": it.fault,
+        })
+    };
+    Value::Array(lookups.iter().map(name).collect())
 }
 
 fn server(stats: &ServerStats) -> Value {
@@ -69,6 +83,8 @@ fn server(stats: &ServerStats) -> Value {
         .collect();
     json!({
         "server": &*stats.authority,
+        "found_by": stats.found_by.as_deref(),
+        "addresses": stats.addresses,
         "state": stats.state.as_str(),
         "up": stats.verdict.is_usable(),
         "standing": stats.verdict.to_string(),

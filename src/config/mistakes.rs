@@ -75,6 +75,51 @@ key = { header = "x y" }"#,
         ],
     ),
     (
+        r#"[resolver]
+servers = ["dns.example", "10.0.0.2:0", "::1"]
+attempts = 0
+timeout = "0s"
+ttl_min = "10s"
+ttl_max = "1s""#,
+        &[
+            r#"2: resolver.servers[0]: is not the address of a DNS server; write "10.0.0.2:53" or "[::1]:53""#,
+            r#"2: resolver.servers[1]: is not the address of a DNS server; write "10.0.0.2:53" or "[::1]:53""#,
+            "3: resolver.attempts: is out of limits; write 1 to 10",
+            r#"4: resolver.timeout: must not be zero; a long one, as "1d", is as good as none"#,
+            "6: resolver.ttl_max: `ttl_max` is shorter than `ttl_min`; make it as long at least",
+        ],
+    ),
+    (
+        r#"[resolver]
+servers = []
+ttl_min = "1h""#,
+        &[
+            "2: resolver.servers: has 1 to 16 servers; leave it out for those of the system",
+            "3: resolver.ttl_min: `ttl_max` is shorter than `ttl_min`; make it as long at least",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers_max = 0
+servers = [
+  { url = "http://10.0.0.1", resolve = "each" },
+  { url = "unix:/run/a.sock", resolve = "each" },
+  { url = "http://a", resolve = "srv" },
+  { url = "http://_http._tcp.a:80", resolve = "srv" },
+  { url = "http://_http._tcp.a", resolve = "srv", weight = 2 },
+  { url = "http://a", resolve = "all" },
+]"#,
+        &[
+            "2: origins.b.servers_max: is out of limits; write 1 to 1024",
+            "4: origins.b.servers[0].resolve: is for servers that are names; leave it out",
+            "5: origins.b.servers[1].resolve: is for servers that are names; leave it out",
+            r#"6: origins.b.servers[2].url: is not the name of SRV records; write "http://_http._tcp.app.internal""#,
+            "7: origins.b.servers[3].url: has a port, which SRV records say; leave it out",
+            "8: origins.b.servers[4].weight: is what the SRV records say; leave it out",
+            r#"9: origins.b.servers[5].resolve: `all` is not known; write "one", "each" or "srv""#,
+        ],
+    ),
+    (
         r#"[server]
 limit = ["api"]"#,
         &[r#"2: server.limit[0]: unknown limit `api`; add [[limit]] with `name = "api"`"#],
@@ -94,7 +139,7 @@ rate = "1/s""#,
     (
         "zz = 1",
         &[
-            "1: zz: unknown key; known here are `profile`, `listen`, `server`, `admin`, `log`, `store`, `cache`, `limit`, `origins` and `site`",
+            "1: zz: unknown key; known here are `profile`, `listen`, `server`, `admin`, `log`, `store`, `resolver`, `cache`, `limit`, `origins` and `site`",
         ],
     ),
     (

@@ -28,6 +28,7 @@ mod overload;
 mod path;
 mod recover;
 mod report;
+mod resolver;
 mod route;
 mod server;
 mod site;
@@ -67,8 +68,9 @@ pub use self::log::{Access, Format, Level, Log};
 pub use self::origin::Origin;
 pub use self::overload::RequestsMax;
 pub use self::path::PathPattern;
+pub use self::resolver::Resolver;
 pub use self::route::Route;
-pub use self::server::{Server as OriginServer, ServerUrl};
+pub use self::server::{Resolve, Server as OriginServer, ServerUrl, service_domain};
 pub use self::site::{HostPattern, Site};
 pub use self::sticky::Sticky;
 pub use self::store::Store;
@@ -81,6 +83,7 @@ use self::listen::{RawListen, RawServer};
 use self::log::RawLog;
 use self::origin::RawOrigin;
 use self::report::Report;
+use self::resolver::RawResolver;
 use self::site::RawSite;
 use self::store::RawStore;
 use self::table::{Table, Written};
@@ -103,6 +106,8 @@ pub struct Config {
     pub log: Log,
     /// How much is kept.
     pub store: Store,
+    /// How servers that are names are looked up.
+    pub resolver: Resolver,
     /// How often may be asked, by name; they hold where they are referred to.
     pub limits: Vec<Limit>,
     /// Where responses come from, by name.
@@ -132,6 +137,7 @@ struct RawConfig {
     admin: Option<Written<RawAdmin>>,
     log: Table<RawLog>,
     store: Table<RawStore>,
+    resolver: Table<RawResolver>,
     cache: Table<RawCacheRules>,
     limit: Vec<Written<RawLimit>>,
     origins: BTreeMap<Spanned<String>, Written<RawOrigin>>,
@@ -261,6 +267,7 @@ impl RawConfig {
             admin: admin.and_then(|it| it.get_ref().resolve(it.span(), report)),
             log: self.log.resolve(report),
             store: self.store.resolve(report),
+            resolver: self.resolver.resolve(report),
             limits: self
                 .limit
                 .iter()

@@ -27,6 +27,8 @@ use super::tls::{RawTls, Tls};
 use super::units::{self, Count, Period};
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
+/// As many servers as DNS may bring.
+const FOUND: RangeInclusive<usize> = 1..=1024;
 const IDLE: RangeInclusive<usize> = 0..=1_000_000;
 const PENDING: RangeInclusive<usize> = 0..=1_000_000;
 
@@ -37,6 +39,8 @@ pub struct Origin {
     pub name: Arc<str>,
     /// Its servers in the order written: one at least, and each once.
     pub servers: Vec<Server>,
+    /// As many servers as are taken of those that DNS names, beside those written as one.
+    pub servers_max: usize,
     /// How one of them is chosen for a request.
     pub balance: Balance,
     /// What its servers are asked to know whether they are well; `None` for no probes.
@@ -83,6 +87,7 @@ pub struct Origin {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawOrigin {
     servers: Given<Vec<Spanned<RawServer>>>,
+    servers_max: Given<Count>,
     balance: Given<TextOr<RawBalance>>,
     health: Option<Table<RawHealth>>,
     ejection: Table<RawEjection>,
@@ -140,6 +145,7 @@ impl RawOrigin {
             name: name.into(),
             tls: self.resolve_tls(&servers, place, report),
             servers,
+            servers_max: units::count(&self.servers_max, 64, FOUND, report),
             balance: balance::resolve(&self.balance, report),
             health: self.health.as_ref().map(|it| it.resolve(report)),
             ejection: ejection::resolve(&self.ejection, report),

@@ -3,6 +3,7 @@
 //! Not the choice among them.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -17,6 +18,9 @@ use super::units::{self, Count};
 
 const WEIGHTS: RangeInclusive<usize> = 1..=256;
 
+/// How the name of SRV records looks.
+const SERVICE: &str = "http://_http._tcp.app.internal";
+
 /// What fits into a `sockaddr_un` with the NUL behind it (unix(7)).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
@@ -29,6 +33,21 @@ pub struct Server {
     pub weight: u32,
     /// Whether it is only used when no other can answer.
     pub backup: bool,
+    /// What its name stands for, if it is a name.
+    pub resolve: Resolve,
+}
+
+/// What the name of a server stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resolve {
+    /// One server, by whichever of its addresses.
+    #[default]
+    One,
+    /// As many servers as it has addresses.
+    Each,
+    /// The servers that its SRV records name (RFC 2782); then the port of the URL is 0.
+    Srv,
 }
 
 /// The address of one server: `http://host:port`, `https://host:port`, `unix:/path`, or `tcp://host:port`
@@ -41,7 +60,7 @@ pub enum ServerUrl {
         tls: bool,
         /// A name or an IP address, in lower case and without brackets.
         host: Arc<str>,
-        /// 80 where none was written, or 443 with TLS.
+        /// 80 where none was written, or 443 with TLS; 0 where SRV records say it.
         port: u16,
     },
     /// By a Unix socket, of which this is the absolute path.
@@ -58,11 +77,31 @@ pub(super) struct RawServerTable {
     url: Given<String>,
     weight: Given<Count>,
     backup: bool,
+    resolve: Given<Resolve>,
+}
+
+// === impl Resolve ===
+
+impl Resolve {
+    fn parse(self, url: &str) -> Result<ServerUrl, String> {
+        match self {
+            Self::One | Self::Each => ServerUrl::parse(url),
+            Self::Srv => ServerUrl::parse_service(url),
+        }
+    }
 }
 
 // === impl ServerUrl ===
 
 impl ServerUrl {
+    /// Its host, if that is a name and no address.
+    fn name(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Tcp { host, .. } => host.parse::<IpAddr>().is_err().then_some(host),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// `host:port`, the port always written, an IPv6 address in brackets; or `unix:/path`.
     pub fn authority(&self) -> String {
         match self {
@@ -116,6 +155,31 @@ impl ServerUrl {
         })
     }
 
+    /// The name of a service with its scheme (RFC 2782: `_Service._Proto.Name`); its records have
+    /// the ports.
+    fn parse_service(url: &str) -> Result<Self, String> {
+        let wanted = || format!("is not the name of SRV records; write \"{SERVICE}\"");
+        let (scheme, name) = url.split_once("://").ok_or_else(wanted)?;
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "http" | "tcp" => false,
+            "https" => true,
+            _ => return Err(wanted()),
+        };
+        let name = name.strip_suffix('/').unwrap_or(name);
+        let (name, port) = host::parse_with_port(name)?;
+        if port.is_some() {
+            return Err("has a port, which SRV records say; leave it out".to_owned());
+        }
+        if name.len() == service_domain(&name).len() {
+            return Err(wanted());
+        }
+        Ok(Self::Tcp {
+            tls,
+            host: name.into(),
+            port: 0,
+        })
+    }
+
     fn parse_tcp(authority: &str) -> Result<Self, String> {
         let (host, port) = host::parse_with_port(authority)?;
         let port = port.ok_or_else(|| format!("has no port; write \"tcp://{host}:6379\""))?;
@@ -136,6 +200,42 @@ impl fmt::Display for ServerUrl {
             Self::Unix(_) => f.write_str(&self.authority()),
         }
     }
+}
+
+// === impl RawServerTable ===
+
+impl RawServerTable {
+    /// What the name in `url` stands for; `None` after a complaint.
+    fn resolve_names(&self, url: &str, report: &mut Report) -> Option<Resolve> {
+        let Some(written) = &self.resolve else {
+            return Some(Resolve::One);
+        };
+        let resolve = *written.get_ref();
+        let parsed = resolve.parse(url);
+        if parsed.is_ok_and(|url| resolve != Resolve::One && url.name().is_none()) {
+            let text = "is for servers that are names; leave it out";
+            report.at(written.span(), text);
+            return None;
+        }
+        if let Some(weight) = self.weight.as_ref().filter(|_| resolve == Resolve::Srv) {
+            let text = "is what the SRV records say; leave it out";
+            report.at(weight.span(), text);
+        }
+        Some(resolve)
+    }
+}
+
+/// The domain that a service is offered for: its name without the service and the protocol. By
+/// RFC 9525 §6.1 that is what its servers must prove to be, for the records name them unproven.
+pub fn service_domain(service: &str) -> &str {
+    let mut rest = service;
+    for _ in 0..2 {
+        match rest.split_once('.') {
+            Some((label, domain)) if label.starts_with('_') => rest = domain,
+            _ => return service,
+        }
+    }
+    rest
 }
 
 fn parse_path(path: &str) -> Result<Arc<str>, String> {
@@ -178,8 +278,8 @@ pub(super) fn resolve(list: &Spanned<Vec<Spanned<RawServer>>>, report: &mut Repo
 
 /// `None` after a complaint.
 fn resolve_one(raw: &Spanned<RawServer>, report: &mut Report) -> Option<Server> {
-    let (text, place, weight, backup) = match raw.get_ref() {
-        TextOr::Text(text) => (text, raw.span(), 1, false),
+    let (text, place, weight, backup, resolve) = match raw.get_ref() {
+        TextOr::Text(text) => (text, raw.span(), 1, false, Resolve::One),
         TextOr::Table(table) => {
             let weight = units::count(&table.weight, 1, WEIGHTS, report);
             let Some(url) = &table.url else {
@@ -189,14 +289,16 @@ fn resolve_one(raw: &Spanned<RawServer>, report: &mut Report) -> Option<Server> 
             };
             // The limits of a weight fit.
             let weight = u32::try_from(weight).unwrap_or(1);
-            (url.get_ref(), url.span(), weight, table.backup)
+            let resolve = table.resolve_names(url.get_ref(), report)?;
+            (url.get_ref(), url.span(), weight, table.backup, resolve)
         }
     };
-    match ServerUrl::parse(text) {
+    match resolve.parse(text) {
         Ok(url) => Some(Server {
             url,
             weight,
             backup,
+            resolve,
         }),
         Err(complaint) => {
             report.at(place, complaint);
@@ -243,6 +345,26 @@ mod tests {
         ] {
             let parsed = ServerUrl::parse(url).ok().map(|it| it.authority());
             assert_eq!(parsed.as_deref(), authority, "{url}");
+        }
+    }
+
+    #[test]
+    fn urls_of_services() {
+        for (url, domain) in [
+            ("http://_http._tcp.app.internal", Some("app.internal")),
+            ("https://_HTTPS._tcp.App.internal/", Some("app.internal")),
+            ("tcp://_redis._tcp.app", Some("app")),
+            ("http://_http._tcp.app:80", None),
+            ("http://_http._tcp", None),
+            ("http://_http.app.internal", None),
+            ("http://app.internal", None),
+            ("unix:/run/app.sock", None),
+            ("_http._tcp.app", None),
+            ("ftp://_ftp._tcp.app", None),
+        ] {
+            let parsed = ServerUrl::parse_service(url).ok();
+            let name = parsed.as_ref().and_then(|it| it.name());
+            assert_eq!(name.map(|it| service_domain(it)), domain, "{url}");
         }
     }
 }

@@ -43,6 +43,7 @@ fn the_example_shows_the_defaults() {
     assert_eq!(example.server, minimal.server);
     assert_eq!(example.log, minimal.log);
     assert_eq!(example.store, minimal.store);
+    assert_eq!(example.resolver, minimal.resolver);
     assert_eq!(
         example.sites[0].routes[0].cache,
         minimal.sites[0].routes[0].cache
@@ -131,6 +132,7 @@ fn each_table_of_keys_is_in_the_example_and_in_the_docs() {
         "[admin]\nzz9 = 1",
         "[log]\nzz9 = 1",
         "[store]\nzz9 = 1",
+        "[resolver]\nzz9 = 1",
         "[cache]\nzz9 = 1",
         "[[listen]]\nzz9 = 1",
         "[origins.b]\nzz9 = 1",

@@ -4,7 +4,7 @@
 //! Not what is said on the connection, which is `connect.rs`'s for requests and `probe.rs`'s for
 //! probes.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::error::{Error, Kind, Phase, Retry};
+use super::resolve::{Name, Names, Question};
 use super::tls::{BadTls, Protocol, Terms, Tls};
 use crate::config;
 
@@ -26,8 +27,20 @@ pub(super) enum Dial {
         host: Arc<str>,
         port: u16,
         tls: Option<Tls>,
+        whereabouts: Whereabouts,
     },
     Unix(Arc<str>),
+}
+
+/// Where a host is.
+#[derive(Clone, Debug)]
+pub(super) enum Whereabouts {
+    /// It is an address.
+    Written(IpAddr),
+    /// It is a name, by whose addresses it is reached in turn; in another epoch they are others.
+    Named { name: Arc<Name>, epoch: u64 },
+    /// It is what a name has led to.
+    Found { by: Arc<Name>, address: IpAddr },
 }
 
 /// A connection, whatever it is made of.
@@ -43,38 +56,104 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 impl Dial {
     /// The way to `server`, on the terms of its origin if TLS is spoken there.
     pub(super) fn new(
-        server: &config::ServerUrl,
+        server: &config::OriginServer,
         origin: &config::Origin,
         terms: Option<&Terms>,
+        names: &Names,
     ) -> Result<Self, BadTls> {
-        let (tls, host, port) = match server {
+        let (tls, host, port) = match &server.url {
             config::ServerUrl::Tcp { tls, host, port } => (*tls, host, *port),
             config::ServerUrl::Unix(path) => return Ok(Self::Unix(Arc::clone(path))),
         };
+        let whereabouts = Whereabouts::of(host, server.resolve, names);
+        let host: Arc<str> = match server.resolve {
+            config::Resolve::Srv => config::service_domain(host).into(),
+            config::Resolve::One | config::Resolve::Each => Arc::clone(host),
+        };
         let terms = terms.filter(|_| tls);
-        let tls = terms.map(|terms| terms.with(origin, host)).transpose()?;
+        let tls = terms.map(|terms| terms.with(origin, &host)).transpose()?;
         Ok(Self::Tcp {
-            host: Arc::clone(host),
+            host,
             port,
             tls,
+            whereabouts,
         })
     }
 
-    /// The same by another port, if it has ports.
-    pub(super) fn at_port(&self, port: u16) -> Self {
+    /// The way to a server that its name has led to. Who it is does not change by that: it is
+    /// called, and has to prove, what is configured.
+    pub(super) fn found_at(&self, found: SocketAddr) -> Self {
+        let mut dial = self.clone();
+        if let Self::Tcp {
+            port, whereabouts, ..
+        } = &mut dial
+            && let Whereabouts::Named { name, .. } = whereabouts
+        {
+            let (by, address) = (Arc::clone(name), found.ip());
+            *whereabouts = Whereabouts::Found { by, address };
+            *port = found.port();
+        }
+        dial
+    }
+
+    /// The way to it by the addresses that it has in an epoch of its name.
+    pub(super) fn in_epoch(&self, now: u64) -> Self {
+        let mut dial = self.clone();
+        if let Self::Tcp { whereabouts, .. } = &mut dial
+            && let Whereabouts::Named { epoch, .. } = whereabouts
+        {
+            *epoch = now;
+        }
+        dial
+    }
+
+    fn whereabouts(&self) -> Option<&Whereabouts> {
         match self {
-            Self::Tcp { host, tls, .. } => Self::Tcp {
-                host: Arc::clone(host),
-                port,
-                tls: tls.clone(),
-            },
-            Self::Unix(_) => self.clone(),
+            Self::Tcp { whereabouts, .. } => Some(whereabouts),
+            Self::Unix(_) => None,
         }
     }
 
-    /// Whether there is a host that a Host field could name.
-    pub(super) fn has_host(&self) -> bool {
-        matches!(self, Self::Tcp { .. })
+    /// The name that is looked up to get there, if it is one.
+    pub(super) fn name(&self) -> Option<&Arc<Name>> {
+        match self.whereabouts()? {
+            Whereabouts::Named { name, .. } => Some(name),
+            Whereabouts::Written(_) | Whereabouts::Found { .. } => None,
+        }
+    }
+
+    /// The name that has led there, if one has.
+    pub(super) fn found_by(&self) -> Option<&Arc<str>> {
+        match self.whereabouts()? {
+            Whereabouts::Found { by, .. } => Some(by.text()),
+            Whereabouts::Written(_) | Whereabouts::Named { .. } => None,
+        }
+    }
+
+    /// In which epoch of its name; always the first for what is no name.
+    pub(super) fn epoch(&self) -> u64 {
+        match self.whereabouts() {
+            Some(Whereabouts::Named { epoch, .. }) => *epoch,
+            Some(Whereabouts::Written(_) | Whereabouts::Found { .. }) | None => 0,
+        }
+    }
+
+    /// The same by another port, if it has ports.
+    pub(super) fn at_port(&self, other: u16) -> Self {
+        let mut dial = self.clone();
+        if let Self::Tcp { port, .. } = &mut dial {
+            *port = other;
+        }
+        dial
+    }
+
+    /// The host and the port that a Host field could name, if there is a host.
+    pub(super) fn host_and_port(&self) -> Option<String> {
+        match self {
+            Self::Tcp { host, port, .. } if host.contains(':') => Some(format!("[{host}]:{port}")),
+            Self::Tcp { host, port, .. } => Some(format!("{host}:{port}")),
+            Self::Unix(_) => None,
+        }
     }
 
     /// Connects, and shakes hands if the server speaks TLS, within `patience` for both.
@@ -90,10 +169,13 @@ impl Dial {
     /// Connects for bytes that are not ours to read, so without TLS of ours. The configuration's
     /// check has made sure that the server has an address and speaks none.
     pub(super) async fn open_plain(&self, patience: Duration) -> Result<TcpStream, Error> {
-        let Self::Tcp { host, port, .. } = self else {
+        let Self::Tcp {
+            whereabouts, port, ..
+        } = self
+        else {
             return Err(failed(Kind::Resolve));
         };
-        let opened = timeout(patience, connect(host, *port, patience));
+        let opened = timeout(patience, connect(whereabouts, *port, patience));
         opened.await.unwrap_or_else(|_| Err(failed(Kind::Timeout)))
     }
 
@@ -102,11 +184,16 @@ impl Dial {
         patience: Duration,
         protocol: Protocol,
     ) -> Result<Stream, Error> {
-        let (host, port, tls) = match self {
-            Self::Tcp { host, port, tls } => (host, *port, tls),
+        let (whereabouts, port, tls) = match self {
+            Self::Tcp {
+                whereabouts,
+                port,
+                tls,
+                ..
+            } => (whereabouts, *port, tls),
             Self::Unix(path) => return connect_unix(path).await,
         };
-        let stream = connect(host, port, patience).await?;
+        let stream = connect(whereabouts, port, patience).await?;
         let Some(tls) = tls else {
             return Ok(Box::new(stream));
         };
@@ -117,17 +204,38 @@ impl Dial {
     }
 }
 
+// === impl Whereabouts ===
+
+impl Whereabouts {
+    fn of(host: &Arc<str>, resolve: config::Resolve, names: &Names) -> Self {
+        if let Ok(address) = host.parse() {
+            return Self::Written(address);
+        }
+        let host = Arc::clone(host);
+        let name = names.get(match resolve {
+            config::Resolve::One | config::Resolve::Each => Question::Addresses(host),
+            config::Resolve::Srv => Question::Service(host),
+        });
+        Self::Named { name, epoch: 0 }
+    }
+
+    /// Its addresses in the order in which they are tried; none while its name does not resolve.
+    async fn addresses(&self) -> Vec<IpAddr> {
+        match self {
+            Self::Written(address) | Self::Found { address, .. } => vec![*address],
+            Self::Named { name, .. } => name.in_turn(ADDRESSES_MAX).await,
+        }
+    }
+}
+
 /// Tries the addresses one after the other, each for its share of `patience`, so that a dead one
 /// does not hide those behind it.
-async fn connect(host: &str, port: u16, patience: Duration) -> Result<TcpStream, Error> {
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(|error| failed(Kind::Resolve).because(error))?
-        .take(ADDRESSES_MAX)
-        .collect();
+async fn connect(to: &Whereabouts, port: u16, patience: Duration) -> Result<TcpStream, Error> {
+    let addresses = to.addresses().await;
     let share = patience / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
     let mut last = failed(Kind::Resolve);
     for address in addresses {
+        let address = SocketAddr::new(address, port);
         match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // Without it small requests wait for the server's delayed acknowledgement.

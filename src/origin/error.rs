@@ -109,15 +109,13 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self.kind {
             Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            Kind::Full | Kind::QueueTimeout | Kind::Breaker | Kind::NoServer => {
+            Kind::Full | Kind::QueueTimeout | Kind::Breaker | Kind::NoServer | Kind::Resolve => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Kind::UploadBroken => StatusCode::BAD_REQUEST,
             Kind::UploadStalled => StatusCode::REQUEST_TIMEOUT,
             Kind::UploadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Kind::Resolve | Kind::Refused | Kind::Tls | Kind::Closed | Kind::Malformed => {
-                StatusCode::BAD_GATEWAY
-            }
+            Kind::Refused | Kind::Tls | Kind::Closed | Kind::Malformed => StatusCode::BAD_GATEWAY,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use parking_lot::Mutex;
-use tokio::task::JoinSet;
+use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use tracing::debug;
 
@@ -23,9 +23,12 @@ use crate::config;
 #[derive(Debug)]
 pub(super) struct Probes {
     health: Option<Arc<config::Health>>,
-    /// Empty until the pool is in force.
-    tasks: Mutex<JoinSet<()>>,
+    /// Of each server that is probed; `None` unless the pool is in force.
+    tasks: Mutex<Option<Vec<Task>>>,
 }
+
+/// Who is probed, and the task that does it.
+type Task = (Arc<Peer>, AbortHandle);
 
 // === impl Probes ===
 
@@ -36,47 +39,81 @@ impl Probes {
             tasks: Mutex::default(),
         }
     }
+
+    fn end(&self) {
+        let tasks = self.tasks.lock().take();
+        let tasks = tasks.iter().flatten();
+        tasks.for_each(|(_, task)| task.abort());
+    }
+}
+
+impl Drop for Probes {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 // === impl Pool: its probes ===
 
 impl Pool {
-    /// Begins to probe its servers, now that it is in force. Without probes, what earlier ones
-    /// have said is forgotten.
+    /// Begins to follow its servers and to probe them, now that it is in force. Without probes, what
+    /// earlier ones have said is forgotten.
     pub fn begin(self: &Arc<Self>) {
-        let Some(health) = &self.probes.health else {
-            return self.learn(|| {
+        if self.probes.health.is_some() {
+            *self.probes.tasks.lock() = Some(Vec::new());
+            self.probe_all();
+        } else {
+            self.learn(|| {
                 for peer in self.roster().peers() {
                     peer.vitals.standing.lock().forget_probes();
                 }
             });
-        };
+        }
+        self.begin_to_follow();
+    }
+
+    /// Probes those who are on the roster and nobody else, unless the pool is not in force.
+    pub(super) fn probe_all(self: &Arc<Self>) {
         let mut tasks = self.probes.tasks.lock();
-        for peer in self.roster().peers() {
-            let port = health.port;
-            let target = Target {
-                dial: port.map_or_else(|| peer.dial.clone(), |port| peer.dial.at_port(port)),
-                host_field: self.host_field(peer),
-            };
-            tasks.spawn(watch(
-                Arc::downgrade(self),
-                Arc::clone(peer),
-                target,
-                Arc::clone(health),
-            ));
+        let (Some(health), Some(tasks)) = (&self.probes.health, tasks.as_mut()) else {
+            return;
+        };
+        let roster = self.roster();
+        tasks.retain(|(peer, task)| {
+            let stays = roster.peers().iter().any(|it| Arc::ptr_eq(it, peer));
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for peer in roster.peers() {
+            if !tasks.iter().any(|(probed, _)| Arc::ptr_eq(probed, peer)) {
+                tasks.push((Arc::clone(peer), self.probe(peer, health)));
+            }
         }
     }
 
-    /// Probes no more: another pool is in force, and asks the same servers.
+    fn probe(self: &Arc<Self>, peer: &Arc<Peer>, health: &Arc<config::Health>) -> AbortHandle {
+        let port = health.port;
+        let target = Target {
+            dial: port.map_or_else(|| peer.dial.clone(), |port| peer.dial.at_port(port)),
+            host_field: self.host_field(peer),
+        };
+        let (pool, peer) = (Arc::downgrade(self), Arc::clone(peer));
+        tokio::spawn(watch(pool, peer, target, Arc::clone(health))).abort_handle()
+    }
+
+    /// Follows and probes no more: another pool is in force, and asks the same servers.
     pub fn end(&self) {
-        self.probes.tasks.lock().abort_all();
+        self.stop_following();
+        self.probes.end();
     }
 
     /// What is configured, or the server's own name; a socket has none, so it is `localhost`.
     fn host_field(&self, peer: &Peer) -> HeaderValue {
-        let own = || match peer.dial.has_host() {
-            true => HeaderValue::from_str(peer.authority()).ok(),
-            false => Some(HeaderValue::from_static("localhost")),
+        let own = || match peer.dial.host_and_port() {
+            Some(text) => HeaderValue::from_str(&text).ok(),
+            None => Some(HeaderValue::from_static("localhost")),
         };
         // A checked authority is ASCII; an empty host stands for none (RFC 9112 §3.2).
         let own = || own().unwrap_or(HeaderValue::from_static(""));

@@ -11,7 +11,9 @@ mod breaker;
 mod budget;
 mod connect;
 mod dial;
+mod discover;
 mod error;
+mod follow;
 mod gate;
 mod health;
 mod hint;
@@ -25,6 +27,7 @@ mod probe;
 mod queue;
 mod raw;
 mod registry;
+mod resolve;
 mod retry;
 mod roster;
 mod send;
@@ -51,6 +54,7 @@ pub use overload::{OverloadStats, Shed};
 pub use probe::Fault;
 pub use raw::RawConnection;
 pub use registry::Registry;
+pub use resolve::{LookupStats, Resolver};
 pub use standing::{State, Verdict};
 pub use stats::ServerStats;
 pub use sticky::Belongs;
@@ -59,23 +63,22 @@ pub use tls::BadTls;
 use crate::body::Body;
 use crate::config;
 use budget::Budget;
-use dial::Dial;
+use follow::Discovery;
 use health::Probes;
 use hint::Common;
 use overload::{Bounds, Overload};
-use peer::{Peer, Share};
 use roster::Roster;
 use sickness::Sickness;
 use sticky::Sticky;
-use tls::Terms;
 use triage::Triage;
-use vitals::Vitals;
 
 /// One origin: servers that answer the same requests.
 pub struct Pool {
     name: Arc<str>,
     host: Option<HeaderValue>,
     roster: ArcSwap<Roster>,
+    /// By which the roster changes.
+    discovery: Discovery,
     /// What requests of one server have in common, where the balance hashes.
     common: Option<Common>,
     /// How clients come back to their server, where they do.
@@ -105,15 +108,14 @@ pub struct Answer {
 // === impl Pool ===
 
 impl Pool {
-    /// A pool without connections; servers are resolved and connected to when needed.
-    /// What is known of them comes along, in their order, and what is known of all together.
+    /// A pool without connections; servers are connected to when needed. Who they are is the word of
+    /// `discovery`, with what is known of them; what is known of all together comes along.
     fn new(
         config: &config::Origin,
-        vitals: Vec<Arc<Vitals>>,
+        discovery: Discovery,
         overload: Arc<Overload>,
     ) -> Result<Arc<Self>, BadTls> {
         let sticky = Sticky::new(config);
-        let peers = peers(config, sticky.as_ref(), vitals)?;
         let load_field = match &config.balance {
             config::Balance::Resource { field } => Some(field.clone()),
             _ => None,
@@ -121,7 +123,8 @@ impl Pool {
         let pool = Self {
             name: Arc::clone(&config.name),
             host: config.host.clone(),
-            roster: ArcSwap::from_pointee(Roster::new(peers, &config.balance)),
+            roster: ArcSwap::from_pointee(discovery.first(sticky.as_ref())),
+            discovery,
             common: Common::of(&config.balance),
             sticky,
             load_field,
@@ -185,23 +188,4 @@ impl Pool {
 fn refreshes_max(config: &config::Origin) -> usize {
     let connections = config.connections_max.saturating_mul(config.servers.len());
     (connections / 4).clamp(1, Semaphore::MAX_PERMITS)
-}
-
-/// The servers of an origin, each with what is known of it.
-fn peers(
-    config: &config::Origin,
-    sticky: Option<&Sticky>,
-    vitals: Vec<Arc<Vitals>>,
-) -> Result<Vec<Arc<Peer>>, BadTls> {
-    let terms = Terms::of(config)?;
-    let peer = |(server, vitals): (&config::OriginServer, Arc<Vitals>)| {
-        let dial = Dial::new(&server.url, config, terms.as_ref())?;
-        let share = Share {
-            weight: server.weight,
-            backup: server.backup,
-        };
-        let nickname = sticky.map(|sticky| sticky.nickname(&vitals.authority));
-        Ok(Peer::new(dial, share, nickname, config, vitals))
-    };
-    config.servers.iter().zip(vitals).map(peer).collect()
 }

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -28,7 +28,8 @@ use crate::config;
 pub(super) struct Peer {
     pub(super) dial: Dial,
     pub(super) vitals: Arc<Vitals>,
-    pub(super) share: Share,
+    /// Never held across an await: it is copied. SRV records may change it.
+    share: Mutex<Share>,
     /// What stands before it.
     pub(super) gate: Gate,
     /// What it is called in cookies, where they name servers.
@@ -36,12 +37,14 @@ pub(super) struct Peer {
     limits: Limits,
     /// Never held across an await: a push or a pop.
     idle: Mutex<VecDeque<Idle>>,
+    /// Whether it has left the roster: nothing waits in the pool any more.
+    retired: AtomicBool,
     /// One for each open connection.
     permits: Permits,
 }
 
 /// What the configuration gives a server among its siblings.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Share {
     pub(super) weight: u32,
     /// Whether it is only used when no other can answer.
@@ -84,7 +87,7 @@ impl Peer {
             dial,
             gate: Gate::new(origin, &vitals),
             vitals,
-            share,
+            share: Mutex::new(share),
             nickname,
             limits: Limits {
                 connect_timeout: origin.connect_timeout,
@@ -93,6 +96,7 @@ impl Peer {
                 idle_max: origin.idle_max,
             },
             idle: Mutex::default(),
+            retired: AtomicBool::new(false),
             permits: Permits::new(origin.connections_max),
         })
     }
@@ -100,6 +104,24 @@ impl Peer {
     /// `host:port`, or `unix:/path`, for the log.
     pub(super) fn authority(&self) -> &Arc<str> {
         &self.vitals.authority
+    }
+
+    /// Its share among its siblings.
+    pub(super) fn share(&self) -> Share {
+        *self.share.lock()
+    }
+
+    /// Gives it another share, by which it is weighed when its siblings are weighed next.
+    pub(super) fn set_share(&self, share: Share) {
+        *self.share.lock() = share;
+    }
+
+    /// It has left the roster: its idle connections are closed, and those in use when they are
+    /// given back.
+    pub(super) fn retire(&self) {
+        let mut idle = self.idle.lock();
+        self.retired.store(true, Ordering::Relaxed);
+        idle.clear();
     }
 
     /// A connection to send one request on: a pooled one where allowed, else a new one.
@@ -185,6 +207,10 @@ impl Peer {
         let idle_timeout = self.limits.idle_timeout;
         let lasts = keeps.map_or(idle_timeout, |keeps| keeps.min(idle_timeout));
         let mut idle = self.idle.lock();
+        // It is set under the same lock.
+        if self.retired.load(Ordering::Relaxed) {
+            return;
+        }
         if idle.len() >= self.limits.idle_max {
             idle.pop_front();
         }

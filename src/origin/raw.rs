@@ -16,7 +16,6 @@ use super::load::Flight;
 use super::peer::Peer;
 use super::permit::Permit;
 use super::retry::TRIES_MAX;
-use super::roster::Entry;
 use super::send::no_server;
 use super::triage::is_servers_fault;
 use crate::clock;
@@ -58,7 +57,8 @@ impl Pool {
     }
 
     async fn try_to_connect(&self, mut choice: Choice) -> Result<RawConnection, Error> {
-        let (roster, mut index, mut flight) = self.let_in(&choice, None).await?;
+        self.staffed().await;
+        let (mut roster, mut index, mut flight) = self.let_in(&choice, None).await?;
         let mut tries_left = TRIES_MAX;
         loop {
             tries_left -= 1;
@@ -75,8 +75,8 @@ impl Pool {
             peer.vitals.counters.count_error(error.kind);
             self.note_failure(peer, &error);
             choice.has_tried(index);
-            (index, flight) = match roster.enter(&choice, None) {
-                Entry::In(index, flight) if tries_left > 0 => (index, flight),
+            (index, flight) = match self.enter_another(&mut roster, &mut choice) {
+                Some(another) if tries_left > 0 => another,
                 _ => return Err(error),
             };
         }

@@ -9,34 +9,46 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::Pool;
-use super::bell::Bell;
+use super::follow::Discovery;
 use super::overload::Overload;
+use super::resolve::{Names, Resolver};
 use super::tls::BadTls;
 use super::vitals::Vitals;
 use crate::clock;
 use crate::config;
 
-/// All servers of all pools that are alive, and their origins.
-#[derive(Debug, Default)]
+/// All servers of all pools that are alive, their origins, and all names that lead to servers.
+#[derive(Clone, Debug, Default)]
 pub struct Registry {
-    servers: Mutex<HashMap<Name, Weak<Vitals>>>,
-    origins: Mutex<HashMap<Arc<str>, Weak<Overload>>>,
+    servers: Arc<Mutex<HashMap<Id, Weak<Vitals>>>>,
+    origins: Arc<Mutex<HashMap<Arc<str>, Weak<Overload>>>>,
+    names: Arc<Names>,
 }
 
 /// An origin's name and a server's authority.
-type Name = (Arc<str>, Arc<str>);
+type Id = (Arc<str>, Arc<str>);
 
 // === impl Registry ===
 
 impl Registry {
-    /// A pool for `config` that goes on with what is known of its servers. It is not yet in force:
-    /// see [`Pool::begin`].
+    /// A pool for `config` that goes on with what is known of its servers, and has names looked up
+    /// by `resolver`. It is not yet in force: see [`Pool::begin`].
     ///
     /// # Errors
     /// The origin's `tls` table cannot be used.
-    pub fn pool(&self, config: &config::Origin) -> Result<Arc<Pool>, BadTls> {
+    pub fn pool(
+        &self,
+        config: &config::Origin,
+        resolver: &Arc<Resolver>,
+    ) -> Result<Arc<Pool>, BadTls> {
+        // Held from here on, so that the servers find this one and no other.
         let overload = self.overload(&config.name);
-        Pool::new(config, self.enter(config, &overload.moved), overload)
+        Pool::new(config, Discovery::new(config, self, resolver)?, overload)
+    }
+
+    /// The names of servers.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
     }
 
     /// What is known of an origin as a whole.
@@ -51,26 +63,31 @@ impl Registry {
         overload
     }
 
-    /// What is known of each server of an origin. One that is added to an origin at work starts
-    /// slowly; at the start of the process there is none at work.
-    fn enter(&self, config: &config::Origin, moved: &Arc<Bell>) -> Vec<Arc<Vitals>> {
+    /// Whether an origin has servers already. At the start of the process it has none.
+    pub(super) fn is_at_work(&self, origin: &str) -> bool {
+        let servers = self.servers.lock();
+        let is_alive = |it: &Weak<Vitals>| it.strong_count() > 0;
+        servers
+            .iter()
+            .any(|((of, _), vitals)| **of == *origin && is_alive(vitals))
+    }
+
+    /// What is known of a server of an origin. One of which nothing is known may come in slowly.
+    pub(super) fn enter(&self, origin: &Arc<str>, server: &Arc<str>, slowly: bool) -> Arc<Vitals> {
+        let overload = self.overload(origin);
         let mut known = self.servers.lock();
         known.retain(|_, vitals| vitals.strong_count() > 0);
-        let is_at_work = known.keys().any(|(origin, _)| *origin == config.name);
-        let enter = |server: &config::OriginServer| {
-            let authority: Arc<str> = server.url.authority().into();
-            let name = (Arc::clone(&config.name), Arc::clone(&authority));
-            if let Some(vitals) = known.get(&name).and_then(Weak::upgrade) {
-                return vitals;
-            }
-            let vitals = Arc::new(Vitals::new(authority, Arc::clone(moved)));
-            if is_at_work {
-                vitals.standing.lock().come_in(clock::instant());
-            }
-            known.insert(name, Arc::downgrade(&vitals));
-            vitals
-        };
-        config.servers.iter().map(enter).collect()
+        let id = (Arc::clone(origin), Arc::clone(server));
+        if let Some(vitals) = known.get(&id).and_then(Weak::upgrade) {
+            return vitals;
+        }
+        let vitals = Vitals::new(Arc::clone(server), Arc::clone(&overload.moved));
+        let vitals = Arc::new(vitals);
+        if slowly {
+            vitals.standing.lock().come_in(clock::instant());
+        }
+        known.insert(id, Arc::downgrade(&vitals));
+        vitals
     }
 }
 
@@ -81,19 +98,22 @@ mod tests {
     use super::super::standing::State;
     use super::*;
 
-    fn origin(name: &str, servers: &str) -> config::Origin {
+    fn origin(name: &str, servers: &str) -> (config::Origin, Arc<Resolver>) {
         let text = format!(
             "[[listen]]\naddress = \"127.0.0.1:0\"\n[origins.{name}]\nservers = [{servers}]\n\
              slow_start = \"10s\"\n[[site]]\nhosts = [\"*\"]\norigin = \"{name}\"\n"
         );
         let mut config = config::parse(&text, "f").expect("a configuration");
-        config.origins.remove(name).expect("the one origin")
+        let resolver = Resolver::new(&config.resolver);
+        (
+            config.origins.remove(name).expect("the one origin"),
+            resolver,
+        )
     }
 
     fn pool(registry: &Registry, name: &str, servers: &str) -> Arc<Pool> {
-        registry
-            .pool(&origin(name, servers))
-            .expect("no TLS to fail")
+        let (config, resolver) = origin(name, servers);
+        registry.pool(&config, &resolver).expect("no TLS to fail")
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ use super::load::Flight;
 use super::overload;
 use super::peer::Peer;
 use super::retry::{Spare, TRIES_MAX};
-use super::roster::{Entry, Roster};
+use super::roster::Roster;
 use super::triage::is_failure;
 use super::{Answer, Pool};
 use crate::body::{Body, Progress};
@@ -66,8 +66,9 @@ impl Pool {
         interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
         let hint: Hint = request.extensions_mut().remove().unwrap_or_default();
+        self.staffed().await;
         let mut choice = Choice::by(hint.key);
-        let (roster, mut index, mut flight) = self.let_in(&choice, hint.belongs).await?;
+        let (mut roster, mut index, mut flight) = self.let_in(&choice, hint.belongs).await?;
         let (mut from_pool, mut tries_left) = (true, TRIES_MAX);
         loop {
             tries_left -= 1;
@@ -109,7 +110,7 @@ impl Pool {
                 Some(kept) if stale => Some((index, kept)),
                 _ => {
                     choice.has_tried(index);
-                    self.choose_another(&roster, &choice, &error)
+                    self.choose_another(&mut roster, &mut choice, &error)
                 }
             };
             (index, flight) = match next {
@@ -123,13 +124,11 @@ impl Pool {
     /// wait for one: who has failed already is no reason for a queue.
     fn choose_another(
         &self,
-        roster: &Roster,
-        choice: &Choice,
+        roster: &mut Arc<Roster>,
+        choice: &mut Choice,
         error: &Error,
     ) -> Option<(usize, Flight)> {
-        let Entry::In(index, flight) = roster.enter(choice, None) else {
-            return None;
-        };
+        let (index, flight) = self.enter_another(roster, choice)?;
         // Who accepted no connection has been sent nothing: this will be the only request. But a
         // connection that is waited for in vain is a load as well, on us.
         let is_free = error.phase == Phase::Connecting && error.kind != Kind::Timeout;

@@ -1,5 +1,6 @@
 //! A server's figures, for metrics and status.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,6 +16,10 @@ use super::standing::{State, Verdict};
 pub struct ServerStats {
     /// `host:port`, or `unix:/path`.
     pub authority: Arc<str>,
+    /// The name that it was found by; none for one that is written as it is.
+    pub found_by: Option<Arc<str>>,
+    /// Its addresses by the last lookup, where it is a name.
+    pub addresses: Vec<IpAddr>,
     /// Requests sent, repeated ones included.
     pub requests: u64,
     /// Connections opened.
@@ -63,6 +68,8 @@ impl Pool {
         let (verdict, state, weight) = self.verdict(peer);
         ServerStats {
             authority: Arc::clone(&vitals.authority),
+            found_by: peer.dial.found_by().cloned(),
+            addresses: Self::addresses(peer),
             requests: get(&counters.requests),
             connects: get(&counters.connects),
             reused: get(&counters.reused),

@@ -15,6 +15,7 @@ use super::Pool;
 use super::error::{Error, Kind};
 use super::outlier;
 use super::peer::Peer;
+use super::roster::Roster;
 use super::standing::{Change, State, Terms, Verdict};
 use super::vitals::Vitals;
 use crate::clock::{self, Instant};
@@ -207,9 +208,33 @@ impl Pool {
         }
     }
 
+    /// Puts another roster in the place of the one in force, if `with` makes one of it. It is
+    /// weighed before anybody sees it. Of those that leave, requests under way on the old roster
+    /// ask none again.
+    pub(super) fn replace(&self, with: impl FnOnce(&Roster) -> Option<Roster>) {
+        let mut compared = self.triage.judging.lock();
+        let (old, now) = (self.roster(), clock::instant());
+        let Some(next) = with(&old) else {
+            return self.reckon(&mut compared, now);
+        };
+        self.weigh(&next, now);
+        let next = Arc::new(next);
+        // First, so that who finds nobody on the old one finds them here.
+        self.roster.store(Arc::clone(&next));
+        for (peer, seat) in old.seated() {
+            if next.find(peer.authority()).is_none() {
+                seat.weigh(0, 0);
+                seat.keep(false);
+            }
+        }
+    }
+
     /// Makes weights of how the servers stand. The lock is held by who calls.
     fn reckon(&self, _judging: &mut Instant, now: Instant) {
-        let roster = self.roster();
+        self.weigh(&self.roster(), now);
+    }
+
+    fn weigh(&self, roster: &Roster, now: Instant) {
         let peers = roster.peers().iter();
         let judged: Vec<_> = peers.map(|peer| self.judge(peer, now)).collect();
         let condition = Condition::of(&judged, self.triage.panic_threshold);
@@ -231,11 +256,11 @@ impl Pool {
     }
 
     fn judge(&self, peer: &Peer, now: Instant) -> Judged {
-        let standing = peer.vitals.standing.lock();
+        let (standing, share) = (peer.vitals.standing.lock(), peer.share());
         Judged {
             verdict: standing.verdict(now, self.triage.slow_start),
-            weight: standing.weight.unwrap_or(peer.share.weight),
-            backup: peer.share.backup,
+            weight: standing.weight.unwrap_or(share.weight),
+            backup: share.backup,
             is_well: standing.is_well(),
         }
     }

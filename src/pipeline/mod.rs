@@ -45,7 +45,7 @@ pub use route::BadPath;
 pub use synth::Refusal;
 
 use crate::config::Config;
-use crate::origin::{BadTls, Pool, Registry};
+use crate::origin::{BadTls, Pool, Registry, Resolver};
 pub use crate::origin::{Interim, Sink};
 use crate::store::Store;
 use crate::telemetry::{Family, Telemetry};
@@ -93,10 +93,11 @@ impl Site {
         servers: &Registry,
         before: Option<&Self>,
     ) -> Result<Self, BadSite> {
+        let resolver = Resolver::new(&config.resolver);
         let pools: BTreeMap<_, _> = config
             .origins
             .iter()
-            .map(|(name, origin)| Ok((Arc::clone(name), servers.pool(origin)?)))
+            .map(|(name, origin)| Ok((Arc::clone(name), servers.pool(origin, &resolver)?)))
             .collect::<Result<_, BadTls>>()?;
         let bounds = Bounds::new(config, before.map(|it| &it.bounds));
         let routes = Routes::build(&config.sites, &bounds, |name| pools.get(name).cloned())?;

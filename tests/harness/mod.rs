@@ -3,6 +3,7 @@
 //! Expectations of Copal are not here: they belong to the journeys.
 
 mod client;
+mod dns;
 mod http2;
 mod origin;
 mod proxy;
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 use tokio::time;
 
 pub use client::{Client, HOST, Response, responses};
+pub use dns::{Dns, Mood};
 pub use http2::Http2;
 pub use origin::{Connection, Origin, Request, Reserved};
 pub use proxy::{Proxy, Setup, command};

@@ -148,6 +148,24 @@ impl Reserved {
         Self(socket)
     }
 
+    /// The same port of several addresses of this machine, 127.0.0.2 and those that follow.
+    pub fn neighbours<const N: usize>() -> [Self; N] {
+        loop {
+            let first = Self::new();
+            let port = first.address().port();
+            let neighbour = |at: usize| {
+                let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+                let last = u8::try_from(at + 2).expect("a few neighbours");
+                let address = SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), port));
+                socket.bind(&address.into()).ok().map(|()| Self(socket))
+            };
+            let all: Option<Vec<_>> = (0..N).map(neighbour).collect();
+            if let Some(Ok(all)) = all.map(TryInto::try_into) {
+                return all;
+            }
+        }
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.0
             .local_addr()

@@ -221,6 +221,12 @@ impl Choice {
         seat.weight(self.reserve) > 0 && !self.tried.contains(&Some(index))
     }
 
+    /// The same among other servers, where `place` tells of each that was tried where it stands.
+    pub(super) fn translated(self, place: impl Fn(usize) -> Option<usize>) -> Self {
+        let tried = self.tried.map(|it| it.and_then(&place));
+        Self { tried, ..self }
+    }
+
     /// The same choice among those in reserve.
     pub(super) fn in_reserve(&self) -> Self {
         Self {

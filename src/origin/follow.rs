@@ -1,0 +1,359 @@
+//! A pool follows what DNS says: servers join its roster and leave it while requests are under way.
+//!
+//! Who should be on the roster is reckoned in `discover.rs`, and names are looked up in `resolve/`.
+//! A server that leaves gets no new requests; those that it has end as they would have, and its
+//! idle connections are closed.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::Pool;
+use super::balance::Choice;
+use super::dial::Dial;
+use super::discover::{self, Identity, Source, Wanted};
+use super::load::Flight;
+use super::peer::{Peer, Share};
+use super::registry::Registry;
+use super::resolve::{Known, LookupStats, Name, Resolver};
+use super::roster::{Entry, Roster};
+use super::sticky::Sticky;
+use super::tls::{BadTls, Terms};
+use crate::config;
+
+/// What servers of a pool are made of, now and whenever DNS says something else.
+pub(super) struct Discovery {
+    /// The limits of its servers, their balance, and how many there may be.
+    origin: config::Origin,
+    /// In the order written.
+    servers: Box<[Template]>,
+    /// The names that they have, each once.
+    names: Vec<Arc<Name>>,
+    registry: Registry,
+    resolver: Arc<Resolver>,
+    /// Whether the origin was at work already when the pool was made, by a reload.
+    is_late: bool,
+    /// Those who wait for news; none before the pool is in force.
+    followers: Mutex<JoinSet<()>>,
+}
+
+/// A server as it is written.
+struct Template {
+    dial: Dial,
+    authority: Arc<str>,
+    share: Share,
+    /// Whether it stands for as many as its name leads to, by this port or that of SRV records.
+    many: Option<u16>,
+}
+
+/// The servers of a pool by what is known now.
+struct Muster {
+    peers: Vec<Arc<Peer>>,
+    /// Those of them that are new.
+    joined: Vec<Arc<Peer>>,
+    /// Those that are no longer among them.
+    left: Vec<Arc<Peer>>,
+    /// How many were found beyond `servers_max`.
+    left_out: usize,
+}
+
+// === impl Discovery ===
+
+impl Discovery {
+    pub(super) fn new(
+        origin: &config::Origin,
+        registry: &Registry,
+        resolver: &Arc<Resolver>,
+    ) -> Result<Self, BadTls> {
+        let terms = Terms::of(origin)?;
+        let template = |server: &config::OriginServer| {
+            Ok(Template {
+                dial: Dial::new(server, origin, terms.as_ref(), registry.names())?,
+                authority: server.url.authority().into(),
+                share: Share {
+                    weight: server.weight,
+                    backup: server.backup,
+                },
+                many: many(server),
+            })
+        };
+        let servers = origin.servers.iter().map(template);
+        let servers = servers.collect::<Result<Box<[Template]>, BadTls>>()?;
+        Ok(Self {
+            names: names(&servers),
+            servers,
+            origin: origin.clone(),
+            registry: registry.clone(),
+            resolver: Arc::clone(resolver),
+            is_late: registry.is_at_work(&origin.name),
+            followers: Mutex::default(),
+        })
+    }
+
+    /// The servers of a pool that begins.
+    pub(super) fn first(&self, sticky: Option<&Sticky>) -> Roster {
+        let muster = self.muster(&[], sticky);
+        Roster::new(muster.peers, &self.origin.balance)
+    }
+
+    /// The servers by what is known now, after those `before`. Who stays is the same, with its
+    /// connections, but for its share.
+    fn muster(&self, before: &[Arc<Peer>], sticky: Option<&Sticky>) -> Muster {
+        let sources: Vec<_> = self.servers.iter().map(Template::source).collect();
+        let (wanted, left_out) = discover::wanted(&sources, self.origin.servers_max);
+        let identities: Vec<_> = before.iter().map(|it| identity(it)).collect();
+        let change = discover::change(&identities, &wanted);
+        let mut muster = Muster {
+            peers: Vec::with_capacity(wanted.len()),
+            joined: Vec::new(),
+            left: Vec::new(),
+            left_out,
+        };
+        for (wanted, at) in wanted.iter().zip(change.stay) {
+            if let Some(peer) = at.and_then(|at| before.get(at)) {
+                peer.set_share(wanted.share);
+                muster.peers.push(Arc::clone(peer));
+            } else if let Some(peer) = self.peer(wanted, &identities, sticky) {
+                muster.peers.push(Arc::clone(&peer));
+                muster.joined.push(peer);
+            }
+        }
+        let left = change.leave.into_iter().filter_map(|at| before.get(at));
+        muster.left = left.cloned().collect();
+        muster
+    }
+
+    /// A new server. It starts slowly if others are at work: those that were there before the pool,
+    /// or that the same name led to.
+    fn peer(
+        &self,
+        wanted: &Wanted,
+        before: &[Identity],
+        sticky: Option<&Sticky>,
+    ) -> Option<Arc<Peer>> {
+        let template = self.servers.get(wanted.source)?;
+        let dial = match wanted.address {
+            Some(address) => template.dial.found_at(address),
+            None => template.dial.in_epoch(wanted.identity.epoch),
+        };
+        let found_by = &wanted.identity.found_by;
+        let is_further = found_by.is_some() && before.iter().any(|it| it.found_by == *found_by);
+        let slowly = self.is_late || is_further;
+        let authority = &wanted.identity.authority;
+        let vitals = self.registry.enter(&self.origin.name, authority, slowly);
+        let nickname = sticky.map(|sticky| sticky.nickname(authority));
+        Some(Peer::new(
+            dial,
+            wanted.share,
+            nickname,
+            &self.origin,
+            vitals,
+        ))
+    }
+
+    /// Waits until the first lookups have ended, or for as long as a connection may take. Whether
+    /// there are servers now.
+    async fn has_found_any(&self) -> bool {
+        let answers = async {
+            for name in &self.names {
+                name.first_endpoints().await;
+            }
+        };
+        // Who waits in vain finds no server.
+        let _ = timeout(self.origin.connect_timeout, answers).await;
+        self.names
+            .iter()
+            .any(|name| name.known().endpoints.is_some())
+    }
+}
+
+// === impl Template ===
+
+impl Template {
+    /// What it stands for by what is known now.
+    fn source(&self) -> Source {
+        let (name, share) = (self.dial.name(), self.share);
+        match (self.many, name) {
+            (Some(port), Some(name)) => Source::Many {
+                name: Arc::clone(name.text()),
+                port,
+                share,
+                endpoints: name.known().endpoints,
+            },
+            _ => Source::One {
+                authority: Arc::clone(&self.authority),
+                share,
+                epoch: name.map_or(0, |it| it.known().epoch),
+            },
+        }
+    }
+}
+
+// === impl Muster ===
+
+impl Muster {
+    fn is_same_as(&self, peers: &[Arc<Peer>]) -> bool {
+        let pairs = || self.peers.iter().zip(peers);
+        self.peers.len() == peers.len() && pairs().all(|(one, other)| Arc::ptr_eq(one, other))
+    }
+}
+
+// === impl Pool: who its servers are ===
+
+impl Pool {
+    /// The servers at this moment. Where there is none as yet, for the names of all are still being
+    /// looked up for the first time, that is waited for.
+    pub(super) async fn staffed(&self) -> Arc<Roster> {
+        let roster = self.roster();
+        if !roster.peers().is_empty() {
+            return roster;
+        }
+        if self.discovery.has_found_any().await {
+            self.follow();
+        }
+        self.roster()
+    }
+
+    /// Another server that has room for a request which has tried some. Where none is left on the
+    /// roster it began with, it moves on to those who have come since, and passes over those whom it
+    /// has tried.
+    pub(super) fn enter_another(
+        &self,
+        roster: &mut Arc<Roster>,
+        choice: &mut Choice,
+    ) -> Option<(usize, Flight)> {
+        loop {
+            if let Entry::In(index, flight) = roster.enter(choice, None) {
+                return Some((index, flight));
+            }
+            let now = self.roster();
+            // It ends here at the latest: servers do not come and go as fast as this.
+            if Arc::ptr_eq(&now, roster) {
+                return None;
+            }
+            let authority = |index: usize| roster.peers().get(index).map(|it| it.authority());
+            *choice = choice.translated(|tried| {
+                let tried = authority(tried)?;
+                now.peers().iter().position(|it| it.authority() == tried)
+            });
+            *roster = now;
+        }
+    }
+
+    /// Has its names looked up and follows what is said of them, now that it is in force.
+    pub(super) fn begin_to_follow(self: &Arc<Self>) {
+        let discovery = &self.discovery;
+        let mut followers = discovery.followers.lock();
+        for name in &discovery.names {
+            followers.spawn(follow(Arc::downgrade(self), name.news()));
+            name.begin(&discovery.resolver);
+        }
+    }
+
+    /// Follows no more: another pool is in force.
+    pub(super) fn stop_following(&self) {
+        self.discovery.followers.lock().abort_all();
+    }
+
+    /// Takes in what is known of its servers' names now.
+    fn follow(&self) {
+        let mut changed = None;
+        self.replace(|roster| {
+            let muster = self.discovery.muster(roster.peers(), self.sticky.as_ref());
+            let next = (!muster.is_same_as(roster.peers()))
+                .then(|| Roster::new(muster.peers.iter().cloned(), &self.discovery.origin.balance));
+            changed = Some(muster);
+            next
+        });
+        if let Some(muster) = changed {
+            muster.left.iter().for_each(|peer| peer.retire());
+            self.tell_changes(&muster);
+        }
+    }
+
+    fn tell_changes(&self, muster: &Muster) {
+        let origin = &*self.name;
+        for peer in &muster.joined {
+            let server = &**peer.authority();
+            match peer.dial.found_by() {
+                Some(name) => info!(origin, server, name = &**name, "server found"),
+                None => info!(origin, server, "server has other addresses"),
+            }
+        }
+        for peer in muster.left.iter().filter(|it| it.dial.found_by().is_some()) {
+            info!(origin, server = &**peer.authority(), "server gone");
+        }
+        let has_changed = !muster.joined.is_empty() || !muster.left.is_empty();
+        if muster.left_out > 0 && has_changed {
+            let left_out = muster.left_out;
+            warn!(
+                origin,
+                left_out, "DNS names more servers than `servers_max`"
+            );
+        }
+    }
+
+    /// How the lookups of its servers' names have ended.
+    pub fn lookups(&self) -> Vec<LookupStats> {
+        self.discovery.names.iter().map(|it| it.stats()).collect()
+    }
+
+    /// The addresses of a server that is a name, by the last answer.
+    pub(super) fn addresses(peer: &Peer) -> Vec<IpAddr> {
+        let endpoints = peer.dial.name().and_then(|name| name.known().endpoints);
+        endpoints
+            .iter()
+            .flat_map(|it| it.iter())
+            .map(|it| it.address)
+            .collect()
+    }
+}
+
+/// The names that servers have, each once.
+fn names(servers: &[Template]) -> Vec<Arc<Name>> {
+    let mut names: Vec<Arc<Name>> = Vec::new();
+    for name in servers.iter().filter_map(|it| it.dial.name()) {
+        if !names.iter().any(|it| Arc::ptr_eq(it, name)) {
+            names.push(Arc::clone(name));
+        }
+    }
+    names
+}
+
+/// Whether a server stands for many, and the port of those without SRV record.
+fn many(server: &config::OriginServer) -> Option<u16> {
+    match (server.resolve, &server.url) {
+        (config::Resolve::Each | config::Resolve::Srv, config::ServerUrl::Tcp { port, .. }) => {
+            Some(*port)
+        }
+        _ => None,
+    }
+}
+
+fn identity(peer: &Peer) -> Identity {
+    Identity {
+        authority: Arc::clone(peer.authority()),
+        found_by: peer.dial.found_by().cloned(),
+        epoch: peer.dial.epoch(),
+    }
+}
+
+/// Follows a name until its pool is gone.
+async fn follow(pool: Weak<Pool>, mut news: watch::Receiver<Known>) {
+    loop {
+        let Some(pool) = pool.upgrade() else {
+            return;
+        };
+        pool.follow();
+        pool.probe_all();
+        drop(pool);
+        if news.changed().await.is_err() {
+            return;
+        }
+    }
+}
