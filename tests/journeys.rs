@@ -56,6 +56,7 @@ mod journeys {
     mod origin_tls;
     mod origin_unix;
     mod origin_warm;
+    mod overload;
     mod requests;
     mod retries;
     mod tcp;

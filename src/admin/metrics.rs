@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 
 use super::{Answer, Doors, answer, text};
-use crate::origin::LookupStats;
+use crate::origin::{BreakerState, LookupStats};
 use crate::telemetry::{CONTENT_TYPE, Family};
 
 pub(super) fn answer_scrape(doors: &Doors) -> Answer {
     let mut families = of_store(doors);
     families.extend(of_origins(doors));
+    families.extend(of_overload(doors));
     families.push(of_names(doors));
     families.extend((doors.limits)());
     let mut scrape = String::with_capacity(8 * 1024);
@@ -134,4 +135,45 @@ fn of_origins(doors: &Doors) -> Vec<Family> {
         requests, connects, reused, errors, retries, hedged, won, open, idle, up, ejected, failed,
         active, latency,
     ]
+}
+
+fn of_overload(doors: &Doors) -> Vec<Family> {
+    let mut pending = Family::gauge("copal_origin_pending", "Requests that wait for a server.");
+    let mut shed = Family::counter("copal_origin_shed", "Requests turned away before a server.");
+    let mut breaker = Family::gauge(
+        "copal_origin_breaker",
+        "How an origin's breaker stands: 0 shut, 1 half-open, 2 open.",
+    );
+    let mut requests_max = Family::gauge(
+        "copal_origin_requests_max",
+        "As many requests as a server may have in flight.",
+    );
+    for pool in (doors.pools)() {
+        let stats = pool.overload();
+        let of = || vec![("origin", pool.name().to_string())];
+        let with = |name, value: &str| [of(), vec![(name, value.to_owned())]].concat();
+        pending = pending.labelled(of(), stats.pending as f64);
+        for (reason, count) in stats.shed {
+            shed = shed.labelled(with("reason", reason.as_str()), count as f64);
+        }
+        if let Some(state) = stats.breaker {
+            breaker = breaker.labelled(of(), level(state));
+        }
+        for server in pool.stats() {
+            if let Some(limit) = server.requests_max {
+                let labels = with("server", &server.authority);
+                requests_max = requests_max.labelled(labels, limit.into());
+            }
+        }
+    }
+    vec![pending, shed, breaker, requests_max]
+}
+
+/// Higher is worse.
+fn level(state: BreakerState) -> f64 {
+    match state {
+        BreakerState::Shut => 0.0,
+        BreakerState::HalfOpen => 1.0,
+        BreakerState::Open(_) => 2.0,
+    }
 }

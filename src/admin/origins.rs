@@ -43,9 +43,17 @@ pub(super) fn list(doors: &Doors) -> Answer {
 }
 
 fn origin(pool: &Pool) -> Value {
+    let overload = pool.overload();
+    let shed = overload.shed.iter();
+    let shed: Map<String, Value> = shed
+        .map(|(reason, count)| (reason.as_str().to_owned(), (*count).into()))
+        .collect();
     json!({
         "sick": pool.is_sick(),
         "panic": pool.panics(),
+        "pending": overload.pending,
+        "shed": shed,
+        "breaker": overload.breaker.map(|it| it.as_str()),
         "names": names(pool),
         "hedges_after_seconds": pool.hedges_after().map(|it| it.as_secs_f64()),
         "servers": servers(pool),
@@ -92,6 +100,7 @@ fn server(stats: &ServerStats) -> Value {
         "weight": stats.weight,
         "effective_weight": f64::from(stats.effective_weight) / 100.0,
         "active": stats.active,
+        "requests_max": stats.requests_max,
         "latency_seconds": stats.latency.as_secs_f64(),
         "requests": stats.requests,
         "connects": stats.connects,

@@ -814,6 +814,49 @@ servers = ["http://a"]
 balance = {}"#,
         &[r#"3: origins.b.balance: says nothing; write `hash = "url"` or `load_field = "x-load"`"#],
     ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+requests_max = "adaptiv"
+pending_max = 1000001
+pending_timeout = "0s"
+breaker = { errors = 0.0, requests_min = 0, trials = 1001, open_for = "0s" }
+[origins.c]
+servers = ["http://a"]
+requests_max = 1000001
+breaker = { errors = 1.5 }"#,
+        &[
+            r#"3: origins.b.requests_max: `adaptiv` is not known; write a whole number or "adaptive""#,
+            "4: origins.b.pending_max: is out of limits; write 0 to 1000000",
+            r#"5: origins.b.pending_timeout: must not be zero; a long one, as "1d", is as good as none"#,
+            "6: origins.b.breaker.errors: would open the breaker for good; write more than 0",
+            "6: origins.b.breaker.requests_min: is out of limits; write 1 to 1000000",
+            "6: origins.b.breaker.trials: is out of limits; write 1 to 1000",
+            r#"6: origins.b.breaker.open_for: must not be zero; a long one, as "1d", is as good as none"#,
+            "9: origins.c.requests_max: is out of limits; write 0 to 1000000",
+            "10: origins.c.breaker.errors: is no share; write 0 to 1, as 0.5 for a half",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["tcp://a:1"]
+requests_max = "adaptive"
+[[listen]]
+address = "127.0.0.1:1"
+protocol = "tcp"
+origin = "b""#,
+        &[
+            r#"4: listen[0]: leads to an origin with `requests_max = "adaptive"`, which follows the latency of answers; write a number there"#,
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
+requests_max = 1.5"#,
+        &[
+            r#"3: origins.b.requests_max: floating point `1.5` stands where a whole number from 0 up or "adaptive" is wanted"#,
+        ],
+    ),
     ("[x", &["1: syntax: unclosed table, expected `]`"]),
     (
         r#"x = ""#,

@@ -9,6 +9,7 @@ mod action;
 mod admin;
 mod agent;
 mod balance;
+mod breaker;
 mod cache;
 mod check;
 mod complaint;
@@ -25,6 +26,7 @@ mod listen;
 mod log;
 mod names;
 mod origin;
+mod overload;
 mod path;
 mod recover;
 mod report;
@@ -56,6 +58,7 @@ pub use self::action::{Action, Answer, Redirect};
 pub use self::admin::{Admin, Secret};
 pub use self::agent::Agent;
 pub use self::balance::{Balance, HashOn};
+pub use self::breaker::Breaker;
 pub use self::cache::{CacheRules, RangeMiss};
 pub use self::complaint::{Complaint, Complaints};
 pub use self::ejection::Ejection;
@@ -69,6 +72,7 @@ pub use self::limit::{Limit, LimitKey, Rate};
 pub use self::listen::{Listen, Protocol, ProxyVersion, Server, Tunnel};
 pub use self::log::{Access, Format, Level, Log};
 pub use self::origin::Origin;
+pub use self::overload::RequestsMax;
 pub use self::path::PathPattern;
 pub use self::resolver::Resolver;
 pub use self::retry::{Retry, RetryOn, TRIES_MAX};
@@ -192,6 +196,7 @@ fn settle(mut raw: RawConfig, report: &mut Report) -> Config {
     check::check(&raw, report);
     let config = raw.resolve(report);
     tunnels_are_plain(&raw, &config, report);
+    tunnels_have_no_latency(&raw, &config, report);
     config
 }
 
@@ -206,6 +211,21 @@ fn tunnels_are_plain(raw: &RawConfig, config: &Config, report: &mut Report) {
         if servers.is_some_and(|servers| !servers.iter().all(|it| is_plain(&it.url))) {
             let text = "leads to an origin with https or Unix servers; a TCP listener connects to \
                         tcp://host:port (or http://) alone";
+            report.at(written.span(), text);
+        }
+    }
+}
+
+/// A bound can only follow the latency of answers where answers are seen.
+fn tunnels_have_no_latency(raw: &RawConfig, config: &Config, report: &mut Report) {
+    for (written, listen) in raw.listen.iter().zip(&config.listen) {
+        let Protocol::Tcp(tunnel) = &listen.protocol else {
+            continue;
+        };
+        let origin = config.origins.get(&tunnel.origin);
+        if origin.is_some_and(|it| it.requests_max == RequestsMax::Adaptive) {
+            let text = "leads to an origin with `requests_max = \"adaptive\"`, which follows the \
+                        latency of answers; write a number there";
             report.at(written.span(), text);
         }
     }

@@ -13,12 +13,14 @@ use toml::Spanned;
 use super::Profile;
 use super::agent::{Agent, RawAgent};
 use super::balance::{self, Balance, RawBalance};
+use super::breaker::{Breaker, RawBreaker};
 use super::ejection::{self, Ejection, RawEjection};
 use super::health::{Health, RawHealth};
 use super::hedge::{Hedge, RawHedge};
 use super::host;
 use super::listen::RawProxyProtocol;
 use super::names;
+use super::overload::{self, RawRequestsMax, RequestsMax};
 use super::report::{Given, Place, Report};
 use super::retry::{self, RawRetry, Retry};
 use super::server::{self, RawServer, Server};
@@ -33,6 +35,7 @@ const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 /// As many servers as DNS may bring.
 const FOUND: RangeInclusive<usize> = 1..=1024;
 const IDLE: RangeInclusive<usize> = 0..=1_000_000;
+const PENDING: RangeInclusive<usize> = 0..=1_000_000;
 
 /// Servers that hold the same content.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +82,14 @@ pub struct Origin {
     pub idle_max: usize,
     /// Connections in use and in the pool, for each server.
     pub connections_max: usize,
+    /// Requests in flight, for each server.
+    pub requests_max: RequestsMax,
+    /// Requests of all servers together that wait until one has room.
+    pub pending_max: usize,
+    /// How long they wait.
+    pub pending_timeout: Duration,
+    /// When it is not asked at all because of how requests ended; `None` for never.
+    pub breaker: Option<Breaker>,
     /// Whether a response with a transfer coding other than `chunked` is refused
     /// (RFC 9112 §6.1).
     pub refuse_unknown_coding: bool,
@@ -112,6 +123,10 @@ pub(super) struct RawOrigin {
     idle_timeout: Given<Period>,
     idle_max: Given<Count>,
     connections_max: Given<Count>,
+    requests_max: Given<RawRequestsMax>,
+    pending_max: Given<Count>,
+    pending_timeout: Given<Period>,
+    breaker: Option<Table<RawBreaker>>,
     unknown_transfer_coding: Option<UnknownCoding>,
 }
 
@@ -176,6 +191,10 @@ impl RawOrigin {
             idle_timeout: units::timeout(&self.idle_timeout, 60, report),
             idle_max,
             connections_max: units::count(&self.connections_max, 1024, CONNECTIONS, report),
+            requests_max: overload::resolve(&self.requests_max, report),
+            pending_max: units::count(&self.pending_max, 1024, PENDING, report),
+            pending_timeout: units::timeout(&self.pending_timeout, 3, report),
+            breaker: self.breaker.as_ref().map(|it| it.resolve(report)),
             refuse_unknown_coding: unknown_coding == UnknownCoding::Refuse,
         }
     }

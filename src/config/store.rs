@@ -70,7 +70,7 @@ impl RawStore {
             fill_bytes_max,
             variants_max: units::count(&self.variants_max, 32, VARIANTS, report),
             followers_max: units::count(&self.followers_max, 10_000, FOLLOWERS, report),
-            follower_timeout: units::timeout(&self.follower_timeout, 65, report),
+            follower_timeout: units::timeout(&self.follower_timeout, 70, report),
             hit_for_miss: units::period(&self.hit_for_miss, Duration::from_secs(120)),
             hit_for_miss_max,
             finish_fill: self.finish_fill.unwrap_or(true),

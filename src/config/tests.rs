@@ -143,6 +143,7 @@ fn each_table_of_keys_is_in_the_example_and_in_the_docs() {
         "[origins.b]\nretry.zz9 = 1",
         "[origins.b]\nhedge.zz9 = 1",
         "[origins.b]\nagent.zz9 = 1",
+        "[origins.b]\nbreaker.zz9 = 1",
         "[origins.b]\ntls.zz9 = 1",
         "[origins.b]\nbalance.zz9 = 1",
         "[[site]]\nzz9 = 1",

@@ -1,5 +1,7 @@
 //! What can go wrong with an origin: whose fault, in which phase, and whether another try is safe.
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 /// A request that an origin did not answer properly.
@@ -12,6 +14,8 @@ pub struct Error {
     pub phase: Phase,
     /// Whether the same request may be sent again.
     pub retry: Retry,
+    /// When another request may find more luck; zero while nobody knows.
+    pub retry_after: Duration,
     /// The library's error beneath, for the log.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -26,8 +30,12 @@ pub enum Kind {
     Refused,
     /// The server did not prove who it is, or does not speak TLS, or does not want us.
     Tls,
-    /// As many connections are open as may be.
+    /// No server has room for another request or connection, and as many requests wait as may.
     Full,
+    /// No server had room for as long as a request may wait.
+    QueueTimeout,
+    /// The origin's breaker is open.
+    Breaker,
     /// No server may be asked at this moment.
     NoServer,
     /// Nothing came within the time configured.
@@ -74,7 +82,15 @@ impl Error {
             kind,
             phase,
             retry,
+            retry_after: Duration::ZERO,
             source: None,
+        }
+    }
+
+    pub(super) fn come_back_after(self, retry_after: Duration) -> Self {
+        Self {
+            retry_after,
+            ..self
         }
     }
 
@@ -95,7 +111,9 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self.kind {
             Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            Kind::Full | Kind::NoServer | Kind::Resolve => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Full | Kind::QueueTimeout | Kind::Breaker | Kind::NoServer | Kind::Resolve => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Kind::UploadBroken => StatusCode::BAD_REQUEST,
             Kind::UploadStalled => StatusCode::REQUEST_TIMEOUT,
             Kind::UploadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -110,11 +128,13 @@ impl Error {
 
 impl Kind {
     /// All kinds, in the order of their counters.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Resolve,
         Self::Refused,
         Self::Tls,
         Self::Full,
+        Self::QueueTimeout,
+        Self::Breaker,
         Self::NoServer,
         Self::Timeout,
         Self::Closed,
@@ -132,6 +152,8 @@ impl Kind {
             Self::Refused => "origin-refused",
             Self::Tls => "origin-tls",
             Self::Full => "origin-full",
+            Self::QueueTimeout => "origin-queue-timeout",
+            Self::Breaker => "origin-breaker",
             Self::NoServer => "origin-no-server",
             Self::Timeout => "origin-timeout",
             Self::Closed => "origin-closed",
@@ -150,7 +172,9 @@ impl std::fmt::Display for Kind {
             Self::Resolve => "the server's name has no address",
             Self::Refused => "the server refused the connection",
             Self::Tls => "TLS with the server failed",
-            Self::Full => "all connections to the server are taken",
+            Self::Full => "no server has room for more",
+            Self::QueueTimeout => "no server had room for too long",
+            Self::Breaker => "the origin's breaker is open",
             Self::NoServer => "no server may be asked",
             Self::Timeout => "no answer came in time",
             Self::Closed => "the connection was closed",

@@ -17,10 +17,11 @@ use super::Pool;
 use super::balance::Choice;
 use super::dial::Dial;
 use super::discover::{self, Identity, Source, Wanted};
+use super::load::Flight;
 use super::peer::{Peer, Share};
 use super::registry::Registry;
 use super::resolve::{Known, LookupStats, Name, Resolver};
-use super::roster::Roster;
+use super::roster::{Entry, Roster};
 use super::sticky::Sticky;
 use super::tls::{BadTls, Terms};
 use crate::config;
@@ -214,23 +215,27 @@ impl Muster {
 // === impl Pool: who its servers are ===
 
 impl Pool {
-    /// The servers at this moment. Where there is none as yet, for the names of all are still being
-    /// looked up for the first time, that is waited for.
-    pub(super) async fn staffed(&self) -> Arc<Roster> {
-        let roster = self.roster();
-        if !roster.peers().is_empty() {
-            return roster;
-        }
-        if self.discovery.has_found_any().await {
+    /// Where there is no server as yet, for the names of all are still being looked up for the first
+    /// time, that is waited for.
+    pub(super) async fn staffed(&self) {
+        let is_staffed = !self.roster.load().peers().is_empty();
+        if !is_staffed && self.discovery.has_found_any().await {
             self.follow();
         }
-        self.roster()
     }
 
-    /// The index of a server for a request that has none left on the roster it began with: it moves
-    /// on to those who have come since, and passes over those whom it has tried.
-    pub(super) fn move_on(&self, roster: &mut Arc<Roster>, choice: &mut Choice) -> Option<usize> {
+    /// Another server that has room for a request which has tried some. Where none is left on the
+    /// roster it began with, it moves on to those who have come since, and passes over those whom it
+    /// has tried.
+    pub(super) fn enter_another(
+        &self,
+        roster: &mut Arc<Roster>,
+        choice: &mut Choice,
+    ) -> Option<(usize, Flight)> {
         loop {
+            if let Entry::In(index, flight) = roster.enter(choice, None) {
+                return Some((index, flight));
+            }
             let now = self.roster();
             // It ends here at the latest: servers do not come and go as fast as this.
             if Arc::ptr_eq(&now, roster) {
@@ -242,9 +247,6 @@ impl Pool {
                 now.peers().iter().position(|it| it.authority() == tried)
             });
             *roster = now;
-            if let Some(index) = roster.choose(choice) {
-                return Some(index);
-            }
         }
     }
 

@@ -17,10 +17,11 @@ use super::budget::Budget;
 use super::connect;
 use super::interim::Interim;
 use super::latencies::Latencies;
+use super::load::Flight;
 use super::peer::Peer;
 use super::replay::Spare;
 use super::retry::Course;
-use super::roster::Roster;
+use super::roster::{Entry, Roster};
 use super::send::Failed;
 use super::{Answer, Pool};
 use crate::body::Body;
@@ -168,21 +169,22 @@ impl<'r> Race<'_, 'r> {
         self,
         course: &mut Course,
         peer: &'r Arc<Peer>,
+        flight: Flight,
         request: Request<Body>,
     ) -> (&'r Arc<Peer>, Result<Answer, Failed>) {
         let (began, index) = (clock::instant(), course.index);
         let slow = Lane { index, peer };
         let lease = peer.lease(course.from_pool, course.client);
-        let mut first = pin!(self.pool.try_once(peer, lease, request, None));
+        let mut first = pin!(self.pool.try_once(peer, flight, lease, request, None));
         if let Ok(tried) = timeout(self.after, &mut first).await {
             return (peer, tried);
         }
-        let Some((other, again)) = self.hedge(course) else {
+        let Some((other, flight, again)) = self.hedge(course) else {
             return (peer, first.await);
         };
         peer.vitals.races.hedged.fetch_add(1, Ordering::Relaxed);
         let lease = other.peer.lease(true, course.client);
-        let mut second = pin!(self.pool.try_once(other.peer, lease, again, None));
+        let mut second = pin!(self.pool.try_once(other.peer, flight, lease, again, None));
         let early = tokio::select! {
             biased;
             tried = &mut first => (slow, tried),
@@ -207,17 +209,19 @@ impl<'r> Race<'_, 'r> {
         (ended.0.peer, ended.1)
     }
 
-    /// Another server for a request that is slow, and the request once more.
-    fn hedge(&self, course: &Course) -> Option<(Lane<'r>, Request<Body>)> {
+    /// Another server for a request that is slow, its place there, and the request once more.
+    fn hedge(&self, course: &Course) -> Option<(Lane<'r>, Flight, Request<Body>)> {
         let mut choice = course.choice;
         choice.has_tried(course.index);
-        let index = self.roster.choose(&choice)?;
+        let Entry::In(index, flight) = self.roster.enter(&choice, None) else {
+            return None;
+        };
         let peer = self.roster.peers().get(index)?;
         // Before the copy: where all are slow, this is where nearly all hedges end.
         let is_granted = self.hedging.budget.withdraw();
         let mut again = self.spare.doubled().filter(|_| is_granted)?;
         connect::report_interim(&mut again, self.interim);
-        Some((Lane { index, peer }, again))
+        Some((Lane { index, peer }, flight, again))
     }
 
     /// An answer that a retry would drop does not win while the other try is under way.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::bell::Bell;
+
 /// A new sample counts this much against all before it.
 const SHARE_OF_SAMPLE: u64 = 16;
 /// A server that nobody asks is forgiven its slowness: it loses an eighth of it at each tick, so
@@ -27,6 +29,8 @@ pub(super) struct Load {
     reported: AtomicU8,
     /// Requests that its agent lets it have in flight; 0 for no limit.
     active_max: AtomicU32,
+    /// Rung when a request has ended: the server may have room for another.
+    moved: Arc<Bell>,
 }
 
 /// One request in flight, for as long as this lives.
@@ -36,10 +40,32 @@ pub(super) struct Flight(Arc<Load>);
 // === impl Load ===
 
 impl Load {
-    /// Counts a request from now until the flight is dropped.
+    /// The load of a server whose requests ring this bell when they end.
+    pub(super) fn ringing(moved: Arc<Bell>) -> Self {
+        Self {
+            moved,
+            ..Self::default()
+        }
+    }
+
+    /// Counts a request from now until the flight is dropped, if fewer than `max` are in flight.
+    pub(super) fn begin_below(self: &Arc<Self>, max: u32) -> Option<Flight> {
+        let begin = |active| (active < max).then_some(active + 1);
+        let begun = self
+            .active
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, begin);
+        begun.is_ok().then(|| Flight(Arc::clone(self)))
+    }
+
+    /// The same without a bound.
+    #[cfg(test)]
     pub(super) fn begin(self: &Arc<Self>) -> Flight {
-        self.active.fetch_add(1, Ordering::Relaxed);
-        Flight(Arc::clone(self))
+        self.begin_below(u32::MAX).expect("no bound to reach")
+    }
+
+    /// Has those who wait for room look again.
+    pub(super) fn nudge(&self) {
+        self.moved.ring();
     }
 
     /// Requests in flight.
@@ -88,10 +114,12 @@ impl Load {
         self.active_max.store(active_max, Ordering::Relaxed);
     }
 
-    /// Whether it has more in flight than its agent lets it have.
-    pub(super) fn is_over(&self) -> bool {
-        let active_max = self.active_max.load(Ordering::Relaxed);
-        active_max > 0 && self.active() > active_max
+    /// How many requests it may have in flight, by what its agent has said.
+    pub(super) fn allowed(&self) -> u32 {
+        match self.active_max.load(Ordering::Relaxed) {
+            0 => u32::MAX,
+            active_max => active_max,
+        }
     }
 
     /// What is free by its own account, in per cent. A full server keeps one, or it could never
@@ -106,6 +134,7 @@ impl Load {
 impl Drop for Flight {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::Relaxed);
+        self.0.nudge();
     }
 }
 
@@ -143,16 +172,6 @@ mod tests {
         assert_eq!(load.latency(), Duration::from_secs(5), "it was asked");
         (0..80).for_each(|_| load.tick());
         assert!(load.latency() < Duration::from_millis(1));
-    }
-
-    #[test]
-    fn an_agents_limit_holds_for_what_is_in_flight() {
-        let load = Arc::new(Load::default());
-        let _flights = (load.begin(), load.begin());
-        for (active_max, is_over) in [(0, false), (1, true), (2, false)] {
-            load.limit(active_max);
-            assert_eq!(load.is_over(), is_over, "{active_max}");
-        }
     }
 
     #[test]

@@ -3,18 +3,22 @@
 //! Choice of server, connection reuse, timeouts and retries are inside [`Pool::send`]. Whether to
 //! ask at all, and what an answer is worth, is the pipeline's business.
 
+mod adaptive;
 mod admit;
 mod age;
 mod agent;
 mod agent_word;
 mod attend;
 mod balance;
+mod bell;
+mod breaker;
 mod budget;
 mod connect;
 mod dial;
 mod discover;
 mod error;
 mod follow;
+mod gate;
 mod health;
 mod hedge;
 mod hint;
@@ -23,8 +27,11 @@ mod introduce;
 mod latencies;
 mod load;
 mod outlier;
+mod overload;
 mod peer;
+mod permit;
 mod probe;
+mod queue;
 mod raw;
 mod registry;
 mod replay;
@@ -50,9 +57,11 @@ use http::{HeaderName, HeaderValue, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use agent_word::Downed;
+pub use breaker::BreakerState;
 pub use error::{Error, Kind, Phase, Retry};
 pub use hint::{Asked, Hint};
 pub use interim::{Interim, Sink};
+pub use overload::{OverloadStats, Shed};
 pub use probe::Fault;
 pub use raw::RawConnection;
 pub use registry::Registry;
@@ -71,6 +80,7 @@ use follow::Discovery;
 use health::Probes;
 use hedge::Hedging;
 use hint::Common;
+use overload::{Bounds, Overload};
 use retry::Retries;
 use roster::Roster;
 use sickness::Sickness;
@@ -103,6 +113,8 @@ pub struct Pool {
     probes: Probes,
     agents: Agents,
     sickness: Sickness,
+    bounds: Bounds,
+    overload: Arc<Overload>,
     refreshes: Arc<Semaphore>,
 }
 
@@ -118,8 +130,12 @@ pub struct Answer {
 
 impl Pool {
     /// A pool without connections; servers are connected to when needed. Who they are is the word of
-    /// `discovery`, with what is known of them.
-    fn new(config: &config::Origin, discovery: Discovery) -> Result<Arc<Self>, BadTls> {
+    /// `discovery`, with what is known of them; what is known of all together comes along.
+    fn new(
+        config: &config::Origin,
+        discovery: Discovery,
+        overload: Arc<Overload>,
+    ) -> Result<Arc<Self>, BadTls> {
         let sticky = Sticky::new(config);
         let load_field = match &config.balance {
             config::Balance::Resource { field } => Some(field.clone()),
@@ -144,6 +160,8 @@ impl Pool {
             probes: Probes::new(config),
             agents: Agents::new(config.agent.as_ref()),
             sickness: Sickness::default(),
+            bounds: Bounds::new(config),
+            overload,
             refreshes: Arc::new(Semaphore::new(refreshes_max(config))),
         };
         pool.learn(|| ());
@@ -166,10 +184,10 @@ impl Pool {
         Arc::clone(&self.refreshes).try_acquire_owned().ok()
     }
 
-    /// Whether it could not be reached just now, or none of its servers is usable: what can be had
-    /// without it should be.
+    /// Whether it could not be reached just now, or its breaker is open, or none of its servers is
+    /// usable: what can be had without it should be.
     pub fn is_sick(&self) -> bool {
-        self.triage.is_sick() || self.sickness.is_sick()
+        self.triage.is_sick() || self.sickness.is_sick() || self.is_cut_off()
     }
 
     /// Whether so few servers are usable that all are asked.
@@ -186,6 +204,7 @@ impl Pool {
             hedging.tick();
         }
         self.warm();
+        self.relieve();
     }
 
     /// The servers at this moment.

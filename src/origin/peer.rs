@@ -11,14 +11,16 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::age::Age;
 use super::connect::http1::Connection;
 use super::connect::{Lease, Way};
 use super::dial::Dial;
 use super::error::{Error, Kind, Phase, Retry};
+use super::gate::Gate;
 use super::introduce;
+use super::permit::{Permit, Permits};
 use super::streams::Streams;
 use super::tls::Protocol;
 use super::vitals::Vitals;
@@ -34,6 +36,8 @@ pub(super) struct Peer {
     pub(super) vitals: Arc<Vitals>,
     /// Never held across an await: it is copied. SRV records may change it.
     share: Mutex<Share>,
+    /// What stands before it.
+    pub(super) gate: Gate,
     /// What it is called in cookies, where they name servers.
     pub(super) nickname: Option<Box<str>>,
     limits: Limits,
@@ -43,8 +47,8 @@ pub(super) struct Peer {
     idle: Mutex<VecDeque<Idle>>,
     /// Whether it has left the roster: nothing waits in the pool any more.
     retired: AtomicBool,
-    /// One permit for each open connection.
-    pub(super) connections: Arc<Semaphore>,
+    /// One for each open connection.
+    permits: Permits,
     /// How it is told whose a connection is, if it is.
     introduction: Option<config::ProxyVersion>,
     pub(super) age: Age,
@@ -62,9 +66,15 @@ pub(super) struct Share {
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     connect_timeout: Duration,
+    connections_max: usize,
     idle_timeout: Duration,
     idle_max: usize,
-    connections_max: usize,
+}
+
+/// What a request can be sent on.
+pub(super) enum Found {
+    Idle(Connection),
+    New(Permit),
 }
 
 #[derive(Debug)]
@@ -87,19 +97,20 @@ impl Peer {
     ) -> Arc<Self> {
         Arc::new(Self {
             dial,
+            gate: Gate::new(origin, &vitals),
             vitals,
             share: Mutex::new(share),
             nickname,
             limits: Limits {
                 connect_timeout: origin.connect_timeout,
+                connections_max: origin.connections_max,
                 idle_timeout: origin.idle_timeout,
                 idle_max: origin.idle_max,
-                connections_max: origin.connections_max,
             },
             streams: Streams::new(&origin.wire).map(Arc::new),
             idle: Mutex::default(),
             retired: AtomicBool::new(false),
-            connections: Arc::new(Semaphore::new(origin.connections_max)),
+            permits: Permits::new(origin.connections_max),
             introduction: origin.wire.proxy_protocol,
             age: Age::new(origin.wire.age_max),
             warmth: Warmth::new(origin.wire.idle_min),
@@ -139,20 +150,21 @@ impl Peer {
         from_pool: bool,
         client: Option<Ends>,
     ) -> Result<Lease, Error> {
-        self.has_room()?;
         if let Some(streams) = &self.streams {
             return streams.lease(self, from_pool).await;
         }
-        if from_pool && let Some(connection) = self.take_idle(client).await {
-            self.count_reuse();
-            return Ok(Lease::new(Arc::clone(self), Way::Whole(connection), true));
-        }
-        let connection = self.open(client).await?;
+        let permit = match self.find(from_pool, client).await? {
+            Found::Idle(connection) => {
+                self.count_reuse();
+                return Ok(Lease::new(Arc::clone(self), Way::Whole(connection), true));
+            }
+            Found::New(permit) => permit,
+        };
+        let connection = self.open(permit, client).await?;
         Ok(Lease::new(Arc::clone(self), Way::Whole(connection), false))
     }
 
-    async fn open(&self, client: Option<Ends>) -> Result<Connection, Error> {
-        let permit = self.permit()?;
+    async fn open(&self, permit: Permit, client: Option<Ends>) -> Result<Connection, Error> {
         let timeout = self.limits.connect_timeout;
         let header = introduce::header(self.introduction, client);
         let opened = self.dial.open(timeout, Protocol::Http1, &header).await;
@@ -166,37 +178,60 @@ impl Peer {
         match &self.streams {
             Some(streams) => streams.open_ahead(self).await,
             None => {
-                self.give_back(self.open(None).await?, None);
+                self.give_back(self.open(self.permit()?, None).await?, None);
                 Ok(())
             }
         }
     }
 
-    /// A new connection for bytes of any protocol, and the permit to have it open.
-    pub(super) async fn connect(&self) -> Result<(TcpStream, OwnedSemaphorePermit), Error> {
-        self.has_room()?;
+    /// A new connection for bytes of any protocol, and the leave to have it open.
+    pub(super) async fn connect(&self) -> Result<(TcpStream, Permit), Error> {
         let permit = self.permit()?;
         let stream = self.dial.open_plain(self.limits.connect_timeout).await?;
         self.count_connect();
         Ok((stream, permit))
     }
 
-    /// Its agent may want fewer requests at once; the one that asks is in flight already.
-    fn has_room(&self) -> Result<(), Error> {
-        match self.vitals.load.is_over() {
-            true => Err(full()),
-            false => Ok(()),
-        }
-    }
-
     pub(super) fn connect_timeout(&self) -> Duration {
         self.limits.connect_timeout
     }
 
-    pub(super) fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        Arc::clone(&self.connections)
-            .try_acquire_owned()
-            .map_err(|_| full())
+    /// Leave to open one connection more.
+    pub(super) fn permit(&self) -> Result<Permit, Error> {
+        self.permits.take().ok_or_else(full)
+    }
+
+    /// An idle connection where allowed, or leave to open one. Whoever asks is in flight, and no
+    /// more requests are than connections may be: so if there is neither, a connection is being
+    /// closed at this moment, or has become idle since we looked.
+    pub(super) async fn find(&self, from_pool: bool, client: Option<Ends>) -> Result<Found, Error> {
+        if let Some(found) = self.look(from_pool, client).await {
+            return Ok(found);
+        }
+        let freed = self.permits.freed();
+        let listener = freed.listen(self.limits.connections_max).ok_or_else(full)?;
+        let look = async {
+            loop {
+                if let Some(found) = self.look(from_pool, client).await {
+                    return found;
+                }
+                listener.heard().await;
+            }
+        };
+        let found = timeout(self.limits.connect_timeout, look).await;
+        found.map_err(|_| full())
+    }
+
+    async fn look(&self, from_pool: bool, client: Option<Ends>) -> Option<Found> {
+        if from_pool && let Some(connection) = self.take_idle(client).await {
+            return Some(Found::Idle(connection));
+        }
+        let permit = self.permits.take();
+        if permit.is_none() && !from_pool {
+            // The oldest of those that must not be used makes room.
+            drop(self.idle.lock().pop_front());
+        }
+        permit.map(Found::New)
     }
 
     pub(super) fn count_connect(&self) {
@@ -247,6 +282,8 @@ impl Peer {
                 lasts,
             });
         }
+        drop(idle);
+        self.permits.freed().ring();
     }
 
     /// Closes connections that have been idle for too long, are too old, or were closed by the
@@ -275,7 +312,7 @@ impl Peer {
 
     /// How many connections are open, or being opened.
     pub(super) fn opened(&self) -> usize {
-        let free = self.connections.available_permits();
+        let free = self.permits.left();
         self.limits.connections_max.saturating_sub(free)
     }
 }

@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::Pool;
 use super::balance::Choice;
@@ -15,7 +14,9 @@ use super::error::Error;
 use super::hint::key_of;
 use super::load::Flight;
 use super::peer::Peer;
+use super::permit::Permit;
 use super::send::no_server;
+use super::triage::is_servers_fault;
 use crate::clock;
 
 /// An open connection to a server, in flight for as long as this lives.
@@ -24,7 +25,7 @@ pub struct RawConnection {
     pub stream: TcpStream,
     /// `host:port` of the server.
     pub server: Arc<str>,
-    _counted: (Flight, OwnedSemaphorePermit),
+    _counted: (Permit, Flight),
 }
 
 // === impl Pool ===
@@ -38,49 +39,57 @@ impl Pool {
     /// # Errors
     /// The last try's [`Error`], counted with the server it happened at.
     pub async fn connect(&self, client: IpAddr) -> Result<RawConnection, Error> {
+        let passage = self.pass_breaker()?;
         let connected = self.try_to_connect(Choice::by(key_of(client))).await;
-        match &connected {
-            Ok(_) => self.sickness.recover(),
-            Err(error) => self.sickness.note(error),
-        }
+        let is_good = match &connected {
+            Ok(_) => {
+                self.sickness.recover();
+                Some(true)
+            }
+            Err(error) => {
+                self.sickness.note(error);
+                is_servers_fault(error.kind).then_some(false)
+            }
+        };
+        passage.end(is_good);
         connected
     }
 
     async fn try_to_connect(&self, mut choice: Choice) -> Result<RawConnection, Error> {
-        let (mut roster, mut last) = (self.staffed().await, no_server());
-        for _ in 0..self.retries.tries() {
-            let chosen = roster.choose(&choice);
-            let chosen = chosen.or_else(|| self.move_on(&mut roster, &mut choice));
-            let Some((index, peer)) = chosen.and_then(|it| Some((it, roster.peers().get(it)?)))
-            else {
-                break;
+        self.staffed().await;
+        let (mut roster, mut index, mut flight) = self.let_in(&choice, None).await?;
+        let mut tries_left = self.retries.tries();
+        loop {
+            tries_left -= 1;
+            let Some(peer) = roster.peers().get(index) else {
+                return Err(no_server());
             };
-            match open(peer).await {
+            let error = match open(peer, flight).await {
                 Ok(connection) => {
                     self.note(peer, true);
                     return Ok(connection);
                 }
-                Err(error) => {
-                    peer.vitals.counters.count_error(error.kind);
-                    self.note_failure(peer, &error);
-                    choice.has_tried(index);
-                    last = error;
-                }
-            }
+                Err(error) => error,
+            };
+            peer.vitals.counters.count_error(error.kind);
+            self.note_failure(peer, &error);
+            choice.has_tried(index);
+            (index, flight) = match self.enter_another(&mut roster, &mut choice) {
+                Some(another) if tries_left > 0 => another,
+                _ => return Err(error),
+            };
         }
-        Err(last)
     }
 }
 
 /// How long it took to be accepted is what is known of how busy the server is.
-async fn open(peer: &Arc<Peer>) -> Result<RawConnection, Error> {
+async fn open(peer: &Arc<Peer>, flight: Flight) -> Result<RawConnection, Error> {
     let began = clock::instant();
-    let flight = peer.vitals.load.begin();
     let (stream, permit) = peer.connect().await?;
     peer.vitals.load.observe(began.elapsed());
     Ok(RawConnection {
         stream,
         server: Arc::clone(peer.authority()),
-        _counted: (flight, permit),
+        _counted: (permit, flight),
     })
 }

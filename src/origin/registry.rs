@@ -10,16 +10,18 @@ use parking_lot::Mutex;
 
 use super::Pool;
 use super::follow::Discovery;
+use super::overload::Overload;
 use super::resolve::{Names, Resolver};
 use super::tls::BadTls;
 use super::vitals::Vitals;
 use crate::clock;
 use crate::config;
 
-/// All servers of all pools that are alive, and all names that lead to servers.
+/// All servers of all pools that are alive, their origins, and all names that lead to servers.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     servers: Arc<Mutex<HashMap<Id, Weak<Vitals>>>>,
+    origins: Arc<Mutex<HashMap<Arc<str>, Weak<Overload>>>>,
     names: Arc<Names>,
 }
 
@@ -39,12 +41,26 @@ impl Registry {
         config: &config::Origin,
         resolver: &Arc<Resolver>,
     ) -> Result<Arc<Pool>, BadTls> {
-        Pool::new(config, Discovery::new(config, self, resolver)?)
+        // Held from here on, so that the servers find this one and no other.
+        let overload = self.overload(&config.name);
+        Pool::new(config, Discovery::new(config, self, resolver)?, overload)
     }
 
     /// The names of servers.
     pub(super) fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// What is known of an origin as a whole.
+    fn overload(&self, origin: &Arc<str>) -> Arc<Overload> {
+        let mut known = self.origins.lock();
+        known.retain(|_, overload| overload.strong_count() > 0);
+        if let Some(overload) = known.get(origin).and_then(Weak::upgrade) {
+            return overload;
+        }
+        let overload = Arc::default();
+        known.insert(Arc::clone(origin), Arc::downgrade(&overload));
+        overload
     }
 
     /// Whether an origin has servers already. At the start of the process it has none.
@@ -58,13 +74,15 @@ impl Registry {
 
     /// What is known of a server of an origin. One of which nothing is known may come in slowly.
     pub(super) fn enter(&self, origin: &Arc<str>, server: &Arc<str>, slowly: bool) -> Arc<Vitals> {
+        let overload = self.overload(origin);
         let mut known = self.servers.lock();
         known.retain(|_, vitals| vitals.strong_count() > 0);
         let id = (Arc::clone(origin), Arc::clone(server));
         if let Some(vitals) = known.get(&id).and_then(Weak::upgrade) {
             return vitals;
         }
-        let vitals = Arc::new(Vitals::new(Arc::clone(server)));
+        let vitals = Vitals::new(Arc::clone(server), Arc::clone(&overload.moved));
+        let vitals = Arc::new(vitals);
         if slowly {
             vitals.standing.lock().come_in(clock::instant());
         }

@@ -11,7 +11,9 @@ use http::StatusCode;
 use super::Pool;
 use super::balance::{Choice, Dice};
 use super::error::{Error, Kind, Phase};
+use super::load::Flight;
 use super::roster::Roster;
+use super::send::Setback;
 use crate::config;
 use crate::semantics::ends::Ends;
 
@@ -62,6 +64,14 @@ pub(super) struct Course {
     pub(super) belongs: bool,
     /// Whose request it is, where servers are told.
     pub(super) client: Option<Ends>,
+}
+
+/// Where a request is sent that has failed.
+pub(super) enum Next {
+    /// To the server where its course stands, at which it is in flight.
+    At(Flight),
+    /// To any server, after so long.
+    After(Duration),
 }
 
 // === impl Why ===
@@ -170,56 +180,57 @@ impl Course {
 // === impl Pool: its retries ===
 
 impl Pool {
-    /// Sends a request on to where it is tried next, and says how long it must wait before; `None`
-    /// where this was its last try. What `is_free` takes nothing from the budget.
+    /// Sends a request on to where it is tried next; `None` where this was its last try. What
+    /// `is_free` takes nothing from the budget.
     pub(super) fn go_on(
         &self,
         course: &mut Course,
         roster: &mut Arc<Roster>,
-        why: Why,
-        is_free: bool,
-    ) -> Option<Duration> {
+        setback: &mut Setback,
+    ) -> Option<Next> {
         let failed = roster.peers().get(course.index).map(Arc::clone)?;
-        let pause = self.find_another(course, roster, why, is_free)?;
-        failed.vitals.counters.count_retry(why);
-        Some(pause)
+        let next = self.find_next(course, roster, setback)?;
+        failed.vitals.counters.count_retry(setback.why);
+        Some(next)
     }
 
-    fn find_another(
+    fn find_next(
         &self,
         course: &mut Course,
         roster: &mut Arc<Roster>,
-        why: Why,
-        is_free: bool,
-    ) -> Option<Duration> {
+        setback: &mut Setback,
+    ) -> Option<Next> {
+        let is_stale = setback.why == Why::Stale;
         // A dead connection is replaced without the budget's leave, and is no try: there are no
         // more of them than answers that came whole or were opened ahead, and what replaces it does
-        // not come from the pool. But who fails the replacement too was alive, and has been asked twice.
-        let was_from_pool = std::mem::replace(&mut course.from_pool, why != Why::Stale);
-        if why == Why::Stale {
-            return Some(Duration::ZERO);
+        // not come from the pool. But who fails the replacement too was alive, and has been asked
+        // twice.
+        let was_from_pool = std::mem::replace(&mut course.from_pool, !is_stale);
+        if is_stale && let Some(flight) = setback.flight.take() {
+            return Some(Next::At(flight));
         }
-        if !was_from_pool && !is_free {
+        if !was_from_pool && !setback.is_free {
             self.budget.owe();
         }
         course.tries_left = course.tries_left.checked_sub(1)?;
         course.choice.has_tried(course.index);
-        let another = roster.choose(&course.choice);
-        let another = another.or_else(|| self.move_on(roster, &mut course.choice));
-        let (index, pause) = match another {
-            Some(another) => (another, Duration::ZERO),
-            None => self.begin_anew(course, roster)?,
+        // Nobody waits for a server here: who has failed already is no reason for a queue.
+        let next = match self.enter_another(roster, &mut course.choice) {
+            Some((index, flight)) => {
+                course.index = index;
+                Next::At(flight)
+            }
+            None => self.begin_anew(course)?,
         };
-        course.index = index;
-        (is_free || self.budget.withdraw()).then_some(pause)
+        (setback.is_free || self.budget.withdraw()).then_some(next)
     }
 
     /// No server is left that was not tried.
-    fn begin_anew(&self, course: &mut Course, roster: &Roster) -> Option<(usize, Duration)> {
+    fn begin_anew(&self, course: &mut Course) -> Option<Next> {
         let pause = self.retries.pause(course.rounds)?;
         course.rounds += 1;
         course.choice.forget_tried();
-        Some((roster.choose(&course.choice)?, pause))
+        Some(Next::After(pause))
     }
 }
 

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::balance::{self, Balance, Choice, Crowd, Seat};
+use super::load::Flight;
 use super::peer::Peer;
 use crate::config;
 
@@ -18,6 +19,17 @@ pub(super) struct Roster {
     balance: Box<dyn Balance>,
 }
 
+/// What comes of looking for a server.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// The index of one, at which the request is in flight from now on.
+    In(usize, Flight),
+    /// There are some, but none has room.
+    Full,
+    /// There is none.
+    Nobody,
+}
+
 // === impl Roster ===
 
 impl Roster {
@@ -26,7 +38,7 @@ impl Roster {
         let peers: Box<[_]> = peers.into_iter().collect();
         let seats = peers
             .iter()
-            .map(|peer| Seat::new(peer.authority(), Arc::clone(&peer.vitals.load)));
+            .map(|peer| Seat::new(peer.authority(), peer.gate.clone()));
         Self {
             crowd: Crowd::new(seats),
             peers,
@@ -50,13 +62,47 @@ impl Roster {
     }
 
     /// The index of the server with this [`Seat::id`], if it takes those who belong to it.
-    pub(super) fn keeper(&self, id: u64) -> Option<usize> {
+    fn keeper(&self, id: u64) -> Option<usize> {
         let keeps = |seat: &Seat| seat.id() == id && seat.keeps();
         self.crowd.seats().iter().position(keeps)
     }
 
-    /// The index of the server for a request.
-    pub(super) fn choose(&self, choice: &Choice) -> Option<usize> {
+    /// Lets a request in at the server that is chosen for it, or at the one with the [`Seat::id`]
+    /// that it belongs to. A server without room is no candidate while another has some.
+    pub(super) fn enter(&self, choice: &Choice, belongs: Option<u64>) -> Entry {
+        let its_own = belongs.and_then(|id| self.enter_at(self.keeper(id)?));
+        its_own
+            .or_else(|| self.enter_at(self.choose(choice)?))
+            .unwrap_or_else(|| self.enter_anywhere(*choice))
+    }
+
+    /// Whether the server at `index` is the one with this [`Seat::id`].
+    pub(super) fn is_at(&self, index: usize, id: u64) -> bool {
+        let seat = self.crowd.seats().get(index);
+        seat.is_some_and(|seat| seat.id() == id)
+    }
+
+    fn enter_at(&self, index: usize) -> Option<Entry> {
+        let flight = self.crowd.seats().get(index)?.gate.enter()?;
+        Some(Entry::In(index, flight))
+    }
+
+    /// When the choice has failed: there is no room, or another was quicker to take the last.
+    fn enter_anywhere(&self, choice: Choice) -> Entry {
+        let mut entry = Entry::Nobody;
+        for choice in [choice, choice.in_reserve()] {
+            for (index, _) in self.crowd.allowed(choice) {
+                match self.enter_at(index) {
+                    Some(entered) => return entered,
+                    None => entry = Entry::Full,
+                }
+            }
+        }
+        entry
+    }
+
+    /// The index of the server for a request, among those that have room.
+    fn choose(&self, choice: &Choice) -> Option<usize> {
         let picked = self.balance.pick(&self.crowd, choice);
         picked.or_else(|| self.balance.pick(&self.crowd, &choice.in_reserve()))
     }

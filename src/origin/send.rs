@@ -6,6 +6,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
 use tokio::time::{sleep, sleep_until, timeout_at};
@@ -15,9 +16,12 @@ use super::connect::{self, Excuse, Lease, Unsent};
 use super::error::{Error, Kind, Phase, Retry};
 use super::hint::Hint;
 use super::interim::Interim;
+use super::load::Flight;
+use super::overload;
 use super::peer::Peer;
 use super::replay::{Content, Spare};
-use super::retry::{self, Course, Why};
+use super::retry::{self, Course, Next, Why};
+use super::triage::is_failure;
 use super::{Answer, Pool};
 use crate::body::{Body, Progress};
 use crate::clock;
@@ -29,12 +33,14 @@ pub(super) struct Failed {
 }
 
 /// A try after which there may be another.
-struct Setback {
+pub(super) struct Setback {
     /// What is left of it if there is none.
     result: Result<Answer, Error>,
-    why: Why,
+    pub(super) why: Why,
     /// Whether it cost no server anything.
-    is_free: bool,
+    pub(super) is_free: bool,
+    /// Its place among those in flight, if it has not lost that.
+    pub(super) flight: Option<Flight>,
     again: Request<Body>,
 }
 
@@ -56,6 +62,7 @@ impl Pool {
         upload: Option<&Progress>,
         interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
+        let passage = self.pass_breaker()?;
         self.budget.deposit();
         if let Some(hedging) = &self.hedging {
             hedging.deposit();
@@ -65,6 +72,7 @@ impl Pool {
             Ok(_) => self.sickness.recover(),
             Err(error) => self.sickness.note(error),
         }
+        passage.end(overload::verdict(&answer));
         answer
     }
 
@@ -75,12 +83,11 @@ impl Pool {
         interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
         let hint: Hint = request.extensions_mut().remove().unwrap_or_default();
-        let (mut roster, mut choice) = (self.staffed().await, Choice::by(hint.key));
-        let its_own = hint.belongs.and_then(|id| roster.keeper(id));
-        let chosen = its_own.or_else(|| roster.choose(&choice));
-        let chosen = chosen.or_else(|| self.move_on(&mut roster, &mut choice));
-        let mut course = Course::new(chosen.ok_or_else(no_server)?, choice, &self.retries);
-        course.belongs = its_own.is_some();
+        self.staffed().await;
+        let choice = Choice::by(hint.key);
+        let (mut roster, index, mut flight) = self.let_in(&choice, hint.belongs).await?;
+        let mut course = Course::new(index, choice, &self.retries);
+        course.belongs = hint.belongs.is_some_and(|id| roster.is_at(index, id));
         course.client = request.extensions_mut().remove();
         let content = Content::of(&mut request, self.retries.body_bytes_max);
         loop {
@@ -92,27 +99,33 @@ impl Pool {
             let spare = Spare::of(&request, &content);
             let (peer, tried) = match self.race(&course, &roster, &spare, interim) {
                 // In a box, for it is larger than all else and seldom needed.
-                Some(race) => Box::pin(race.run(&mut course, peer, request)).await,
+                Some(race) => Box::pin(race.run(&mut course, peer, flight, request)).await,
                 None => {
                     let lease = peer.lease(course.from_pool, course.client);
-                    let tried = self.try_once(peer, lease, request, upload);
+                    let tried = self.try_once(peer, flight, lease, request, upload);
                     (peer, tried.await)
                 }
             };
             self.note_tried(peer, &tried);
-            let setback = match self.judge_tried(tried, spare, &content) {
+            let mut setback = match self.judge_tried(tried, spare, &content) {
                 ControlFlow::Break(result) => return result,
                 ControlFlow::Continue(setback) => setback,
             };
-            let pause = self.go_on(&mut course, &mut roster, setback.why, setback.is_free);
-            let Some(pause) = pause else {
-                return setback.result;
+            let next = match self.go_on(&mut course, &mut roster, &mut setback) {
+                Some(next) => next,
+                None => return setback.result,
             };
             // An answer that is not wanted gives its connection up before the next try begins.
             drop(setback.result);
-            if !pause.is_zero() {
-                sleep(pause).await;
-            }
+            flight = match next {
+                Next::At(flight) => flight,
+                Next::After(pause) => {
+                    sleep(pause).await;
+                    let entered;
+                    (roster, course.index, entered) = self.let_in(&course.choice, None).await?;
+                    entered
+                }
+            };
             request = setback.again;
         }
     }
@@ -124,22 +137,23 @@ impl Pool {
         spare: Spare,
         content: &Content,
     ) -> ControlFlow<Result<Answer, Error>, Setback> {
-        let (why, again, is_free, result) = match tried {
+        let (why, again, flight, result) = match tried {
             Ok(answer) => match self.retries.why_answer(answer.response.status()) {
                 None => return ControlFlow::Break(Ok(answer)),
-                why => (why, spare.after_answer(content), false, Ok(answer)),
+                why => (why, spare.after_answer(content), None, Ok(answer)),
             },
             Err(mut failed) => {
                 let again = spare.after_failure(&mut failed.unsent, content);
-                let (why, error) = (self.why_failed(&failed), failed.unsent.error);
-                (why, again, retry::is_free(&error), Err(error))
+                let why = self.why_failed(&failed);
+                (why, again, failed.unsent.flight, Err(failed.unsent.error))
             }
         };
         match (why, again) {
             (Some(why), Some(again)) => ControlFlow::Continue(Setback {
+                is_free: result.as_ref().is_err_and(retry::is_free),
                 result,
                 why,
-                is_free,
+                flight,
                 again,
             }),
             _ => ControlFlow::Break(result),
@@ -171,30 +185,19 @@ impl Pool {
     pub(super) async fn try_once(
         &self,
         peer: &Arc<Peer>,
+        flight: Flight,
         lease: impl Future<Output = Result<Lease, Error>>,
         request: Request<Body>,
         upload: Option<&Progress>,
     ) -> Result<Answer, Failed> {
         let began = clock::instant();
-        let flight = peer.vitals.load.begin();
         let lease = match lease.await {
             Ok(lease) => lease.carrying(flight),
-            Err(error) => {
-                let unsent = Unsent {
-                    error,
-                    request: Some(Box::new(request)),
-                };
-                return Err(Failed {
-                    unsent,
-                    stale: false,
-                });
-            }
+            Err(error) => return Err(Failed::unleased(error, request)),
         };
         let excuse = lease.excuse();
-        peer.vitals
-            .counters
-            .requests
-            .fetch_add(1, Ordering::Relaxed);
+        let requests = &peer.vitals.counters.requests;
+        requests.fetch_add(1, Ordering::Relaxed);
         let response = self
             .await_head(lease, request, upload)
             .await
@@ -202,19 +205,35 @@ impl Pool {
             .map_err(|unsent| Failed {
                 stale: self.excuses(excuse, &unsent.error),
                 unsent,
-            })?;
+            });
         // How long an upload takes is the client's affair as well.
         if upload.is_none() {
-            peer.vitals.load.observe(began.elapsed());
-            if let Some(hedging) = &self.hedging {
-                hedging.observe(began.elapsed());
-            }
+            self.observe(peer, began.elapsed(), &response);
         }
+        let response = response?;
         self.hear_load(peer, response.headers());
         Ok(Answer {
             response,
             server: Arc::clone(peer.authority()),
         })
+    }
+
+    /// Notes how long an answer took. One that did not come in time has taken as long at least; one
+    /// that is a failure may have been quick for that reason alone.
+    fn observe(&self, peer: &Peer, latency: Duration, answered: &Result<Response<Body>, Failed>) {
+        match answered {
+            Ok(response) => {
+                peer.vitals.load.observe(latency);
+                if let Some(hedging) = &self.hedging {
+                    hedging.observe(latency);
+                }
+                if !is_failure(response.status()) {
+                    peer.gate.observe(latency);
+                }
+            }
+            Err(failed) if failed.unsent.error.kind == Kind::Timeout => peer.gate.observe(latency),
+            Err(_) => {}
+        }
     }
 
     /// Whether a failure is only that of a connection, and another may be tried for it.
@@ -271,6 +290,22 @@ impl Pool {
     }
 }
 
+// === impl Failed ===
+
+impl Failed {
+    /// There was nothing to send a request on.
+    fn unleased(error: Error, request: Request<Body>) -> Self {
+        Self {
+            unsent: Unsent {
+                error,
+                request: Some(Box::new(request)),
+                flight: None,
+            },
+            stale: false,
+        }
+    }
+}
+
 pub(super) fn no_server() -> Error {
     Error::new(Kind::NoServer, Phase::Connecting, Retry::No)
 }
@@ -280,6 +315,7 @@ impl From<Error> for Unsent {
         Self {
             error,
             request: None,
+            flight: None,
         }
     }
 }

@@ -7,7 +7,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::error::{Error, Kind, Phase};
+use super::error::{Error, Phase};
+use super::triage::is_servers_fault;
 use crate::clock;
 
 /// How long one failure counts, unless an answer comes before.
@@ -29,11 +30,10 @@ impl Sickness {
     }
 
     /// A request was given up after all servers that could be tried. That there are more requests
-    /// than connections is nothing that the servers suffer from, and that none may be asked is
-    /// known without a request.
+    /// than the servers have room for says nothing of them, and that none may be asked is known
+    /// without a request.
     pub(super) fn note(&self, error: &Error) {
-        let is_theirs = !matches!(error.kind, Kind::Full | Kind::NoServer);
-        if error.phase == Phase::Connecting && is_theirs {
+        if error.phase == Phase::Connecting && is_servers_fault(error.kind) {
             let until_ms = now_ms().saturating_add(millis(LASTS));
             self.until_ms.store(until_ms, Ordering::Relaxed);
         }
@@ -58,7 +58,7 @@ fn millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::Retry;
+    use super::super::error::{Kind, Retry};
     use super::*;
 
     #[tokio::test(start_paused = true)]

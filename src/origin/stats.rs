@@ -34,6 +34,8 @@ pub struct ServerStats {
     pub idle: usize,
     /// Requests in flight.
     pub active: u32,
+    /// How many may be at once, where that is limited beside its connections.
+    pub requests_max: Option<u32>,
     /// The mean time to the head of an answer, quick to rise; zero while unknown.
     pub latency: Duration,
     /// What its operator wants of it.
@@ -96,6 +98,7 @@ impl Pool {
             open: peer.opened(),
             idle: peer.idle(),
             active: vitals.load.active(),
+            requests_max: peer.gate.limit(),
             latency: vitals.load.latency(),
             state,
             agent: (advice != Advice::default()).then(|| advice.to_string()),

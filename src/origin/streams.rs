@@ -15,7 +15,8 @@ use tokio::time::timeout;
 use super::connect::http2::{Connection, Stream};
 use super::connect::{Lease, Way, http1};
 use super::error::{Error, Kind, Phase, Retry};
-use super::peer::Peer;
+use super::peer::{Found, Peer};
+use super::permit::Permit;
 use super::tls::Protocol;
 use crate::clock;
 use crate::config;
@@ -110,11 +111,14 @@ impl Streams {
 
     /// A connection of its own for each exchange, as long as the server wants it so.
     async fn lease_alone(&self, peer: &Arc<Peer>, from_pool: bool) -> Result<Lease, Error> {
-        if from_pool && let Some(connection) = peer.take_idle(None).await {
-            peer.count_reuse();
-            return Ok(Lease::new(Arc::clone(peer), Way::Whole(connection), true));
-        }
-        match self.open(peer).await? {
+        let permit = match peer.find(from_pool, None).await? {
+            Found::Idle(connection) => {
+                peer.count_reuse();
+                return Ok(Lease::new(Arc::clone(peer), Way::Whole(connection), true));
+            }
+            Found::New(permit) => permit,
+        };
+        match self.open(peer, permit).await? {
             Opened::Http1(connection) => {
                 Ok(Lease::new(Arc::clone(peer), Way::Whole(connection), false))
             }
@@ -174,7 +178,7 @@ impl Streams {
 
     /// Opens a connection for whoever needs one.
     pub(super) async fn open_ahead(&self, peer: &Arc<Peer>) -> Result<(), Error> {
-        match self.open(peer).await? {
+        match self.open(peer, peer.permit()?).await? {
             Opened::Http1(connection) => {
                 self.declined.store(true, Ordering::Relaxed);
                 peer.give_back(connection, None);
@@ -189,8 +193,7 @@ impl Streams {
         self.shared.lock().connections.push(connection);
     }
 
-    async fn open(&self, peer: &Peer) -> Result<Opened, Error> {
-        let permit = peer.permit()?;
+    async fn open(&self, peer: &Peer, permit: Permit) -> Result<Opened, Error> {
         let patience = peer.connect_timeout();
         // The configuration's check keeps introductions to HTTP/1.1.
         let (stream, spoken) = peer.dial.open(patience, self.offer, &[]).await?;

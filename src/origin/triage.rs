@@ -113,28 +113,13 @@ impl Triage {
 impl Pool {
     /// A server has answered.
     pub(super) fn note_answer(&self, peer: &Peer, status: StatusCode) {
-        let is_failure = matches!(
-            status,
-            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-        );
-        self.note(peer, !is_failure);
+        self.note(peer, !is_failure(status));
     }
 
     /// A server has given no answer. What is the client's fault, or ours, is not held against it.
     pub(super) fn note_failure(&self, peer: &Peer, error: &Error) {
-        match error.kind {
-            Kind::Resolve
-            | Kind::Refused
-            | Kind::Tls
-            | Kind::Timeout
-            | Kind::Closed
-            | Kind::Reset
-            | Kind::Malformed => self.note(peer, false),
-            Kind::Full
-            | Kind::NoServer
-            | Kind::UploadBroken
-            | Kind::UploadStalled
-            | Kind::UploadTooLarge => {}
+        if is_servers_fault(error.kind) {
+            self.note(peer, false);
         }
     }
 
@@ -321,6 +306,34 @@ impl Pool {
         let judged = self.judge(peer, clock::instant());
         let state = peer.vitals.standing.lock().state.unwrap_or_default();
         (judged.verdict, state, judged.weight)
+    }
+}
+
+/// Whether an answer speaks against the server that gave it.
+pub(super) fn is_failure(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    )
+}
+
+/// Whether it speaks against a server that there was no answer.
+pub(super) fn is_servers_fault(kind: Kind) -> bool {
+    match kind {
+        Kind::Resolve
+        | Kind::Refused
+        | Kind::Tls
+        | Kind::Timeout
+        | Kind::Closed
+        | Kind::Reset
+        | Kind::Malformed => true,
+        Kind::Full
+        | Kind::QueueTimeout
+        | Kind::Breaker
+        | Kind::NoServer
+        | Kind::UploadBroken
+        | Kind::UploadStalled
+        | Kind::UploadTooLarge => false,
     }
 }
 

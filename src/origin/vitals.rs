@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use super::adaptive::Adaptive;
+use super::bell::Bell;
 use super::error::Kind;
 use super::hedge::Races;
 use super::load::Load;
@@ -21,6 +23,8 @@ pub(super) struct Vitals {
     /// `host:port`, or `unix:/path`.
     pub(super) authority: Arc<str>,
     pub(super) load: Arc<Load>,
+    /// What its latency says of how many requests it can bear.
+    pub(super) adaptive: Arc<Adaptive>,
     pub(super) counters: Counters,
     pub(super) conduct: Conduct,
     pub(super) races: Races,
@@ -54,10 +58,12 @@ pub(super) struct Counters {
 // === impl Vitals ===
 
 impl Vitals {
-    pub(super) fn new(authority: Arc<str>) -> Self {
+    /// Nothing is known yet; `moved` is rung when one of its requests has ended.
+    pub(super) fn new(authority: Arc<str>, moved: Arc<Bell>) -> Self {
         Self {
             authority,
-            load: Arc::default(),
+            load: Arc::new(Load::ringing(moved)),
+            adaptive: Arc::default(),
             counters: Counters::default(),
             conduct: Conduct::default(),
             races: Races::default(),

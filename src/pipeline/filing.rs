@@ -314,6 +314,7 @@ impl Filing {
             status: response.status(),
             detail: "origin-error",
             origin_status: Some(response.status()),
+            retry_after: Duration::ZERO,
         };
         tokio::spawn(discard(response.into_body()));
         self.leader.fail(failure, true);
@@ -343,6 +344,7 @@ impl Filing {
             },
             detail: error.kind.as_str(),
             origin_status: None,
+            retry_after: error.retry_after,
         };
         // What happened to this request after it was sent may be its own fault; but who can be
         // served without another try is.

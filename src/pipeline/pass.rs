@@ -129,6 +129,7 @@ impl Pass {
             status: error.status(),
             detail: error.kind.as_str(),
             origin_status: None,
+            retry_after: error.retry_after,
         };
         Step::Synth(Synth::failure(self.exchange, failure, self.why.fwd()))
     }

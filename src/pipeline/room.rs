@@ -5,6 +5,7 @@
 //! only be the next load. Limits of how often clients may ask are in `limit.rs`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -17,6 +18,7 @@ pub(super) const FULL: Failure = Failure {
     status: StatusCode::SERVICE_UNAVAILABLE,
     detail: "route-full",
     origin_status: None,
+    retry_after: Duration::ZERO,
 };
 
 /// The places of a route.

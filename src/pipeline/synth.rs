@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt::Write;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -147,11 +148,12 @@ impl Synth {
                 .fields
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        // Who asks again in a moment may find that a place has become free.
+        // Who asks again in a moment may find that a place has become free. Rounded up, or who heeds
+        // it would come too soon (RFC 9110 §10.2.3: delay-seconds).
         if failure.status == StatusCode::SERVICE_UNAVAILABLE {
-            answer
-                .fields
-                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            let wait = failure.retry_after.as_nanos().div_ceil(1_000_000_000);
+            let secs = u64::try_from(wait).unwrap_or(u64::MAX).max(1);
+            answer.fields.insert(RETRY_AFTER, HeaderValue::from(secs));
         }
         let (outcome, detail) = (Outcome::Error, failure.detail);
         Self {
@@ -190,6 +192,7 @@ impl Synth {
             status,
             detail,
             origin_status: None,
+            retry_after: Duration::ZERO,
         };
         Self::failure(exchange, failure, Fwd::UriMiss)
     }
@@ -200,6 +203,7 @@ impl Synth {
             status: StatusCode::BAD_GATEWAY,
             detail: "internal",
             origin_status: None,
+            retry_after: Duration::ZERO,
         };
         Self::failure(exchange, failure, fwd)
     }

@@ -67,6 +67,8 @@ pub struct Failure {
     /// What the origin said, if it was an error that nobody is to see as long as a stored response
     /// can stand in.
     pub origin_status: Option<StatusCode>,
+    /// When asking again may help; zero while nobody knows.
+    pub retry_after: Duration,
 }
 
 /// The permit to ask the origin for a key and to store what it answers.

@@ -21,7 +21,7 @@ async fn a_100_comes_when_the_body_is_wanted() {
         connection.respond(200, &[], body).await;
     });
     let proxy = Proxy::before(&origin)
-        .table("origins.main", "connections_max = 1")
+        .table("origins.main", "connections_max = 1\npending_max = 0")
         .start()
         .await;
     let mut first = proxy.client().await;

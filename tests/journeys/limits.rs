@@ -337,7 +337,7 @@ async fn the_store_stays_within_its_memory() {
     );
 }
 
-/// Beyond an origin's `connections_max` a request is refused at once, not parked.
+/// Beyond an origin's `connections_max` a request is refused at once where none may wait.
 #[tokio::test]
 async fn connections_to_an_origin_are_bounded() {
     let gate = Gate::new();
@@ -348,7 +348,8 @@ async fn connections_to_an_origin_are_bounded() {
         }
         connection.respond(200, PRIVATE, "hello").await;
     });
-    let setup = Proxy::before(&origin).table("origins.main", "connections_max = 1");
+    let limits = "connections_max = 1\npending_max = 0";
+    let setup = Proxy::before(&origin).table("origins.main", limits);
     let proxy = setup.start().await;
     let mut first = proxy.herd(1, "/held").await;
     gate.arrived(1).await;

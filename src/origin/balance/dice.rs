@@ -21,7 +21,7 @@ impl Dice {
         Self::seeded(hasher.finish())
     }
 
-    pub(super) fn seeded(seed: u64) -> Self {
+    pub(in crate::origin) fn seeded(seed: u64) -> Self {
         Self(AtomicU64::new(seed))
     }
 

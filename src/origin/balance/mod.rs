@@ -15,6 +15,7 @@ mod two_choices;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use super::gate::Gate;
 use super::load::Load;
 use super::retry::TRIES_MAX;
 use crate::config;
@@ -43,6 +44,7 @@ pub(super) struct Seat {
     /// Whether it takes those who belong to it, new requests or not.
     keeps: AtomicBool,
     pub(super) load: Arc<Load>,
+    pub(super) gate: Gate,
 }
 
 /// What a choice is made by, beside the servers.
@@ -100,13 +102,19 @@ impl Crowd {
         let seats = self.0.iter().enumerate();
         seats.filter_map(|(index, seat)| {
             let weight = seat.weight(choice.reserve).into();
-            let is_candidate = weight > 0 && !choice.tried.contains(&Some(index));
+            let is_candidate = choice.allows(index, seat) && seat.gate.has_room();
             is_candidate.then_some(Candidate {
                 index,
                 weight,
                 seat,
             })
         })
+    }
+
+    /// The candidates by their index, those without room included.
+    pub(super) fn allowed(&self, choice: Choice) -> impl Iterator<Item = (usize, &Seat)> {
+        let seats = self.0.iter().enumerate();
+        seats.filter(move |(index, seat)| choice.allows(*index, seat))
     }
 
     /// The sum of the candidates' weights.
@@ -118,7 +126,7 @@ impl Crowd {
     fn at(&self, mut place: u64, choice: &Choice) -> Option<Candidate<'_>> {
         for (index, seat) in self.0.iter().enumerate() {
             let weight = u64::from(seat.weight(choice.reserve));
-            if weight == 0 || choice.tried.contains(&Some(index)) {
+            if !choice.allows(index, seat) || !seat.gate.has_room() {
                 continue;
             }
             if place < weight {
@@ -144,13 +152,14 @@ impl Crowd {
 
 impl Seat {
     /// A server's seat, without weight as yet. The name stands for it among its siblings.
-    pub(super) fn new(name: &str, load: Arc<Load>) -> Self {
+    pub(super) fn new(name: &str, gate: Gate) -> Self {
         Self {
             id: digest(name.as_bytes()),
             weight: AtomicU32::new(0),
             in_reserve: AtomicU32::new(0),
             keeps: AtomicBool::new(false),
-            load,
+            load: Arc::clone(gate.load()),
+            gate,
         }
     }
 
@@ -207,6 +216,11 @@ impl Choice {
         }
     }
 
+    /// Whether the server at `index` has weight and has not been tried.
+    fn allows(&self, index: usize, seat: &Seat) -> bool {
+        seat.weight(self.reserve) > 0 && !self.tried.contains(&Some(index))
+    }
+
     /// The same among other servers, where `place` tells of each that was tried where it stands.
     pub(super) fn translated(self, place: impl Fn(usize) -> Option<usize>) -> Self {
         let tried = self.tried.map(|it| it.and_then(&place));
@@ -234,3 +248,40 @@ impl Choice {
 
 #[cfg(test)]
 mod testing;
+
+#[cfg(test)]
+mod tests {
+    use super::testing::crowd_of_width;
+    use super::*;
+
+    /// Requests that never end: each server gets as many as it has room for, and then nobody any.
+    #[test]
+    fn a_full_server_is_no_candidate() {
+        let hash = |bounded_load| config::Balance::Hash {
+            on: config::HashOn::Url,
+            bounded_load,
+        };
+        for by in [
+            config::Balance::TwoChoices,
+            config::Balance::RoundRobin,
+            config::Balance::LeastRequests,
+            config::Balance::Random,
+            config::Balance::First,
+            hash(1.25),
+            hash(100.0),
+            config::Balance::Resource {
+                field: http::HeaderName::from_static("x-load"),
+            },
+        ] {
+            let (balance, crowd) = (of(&by), crowd_of_width(&[5, 1, 2], 4));
+            let mut flights = Vec::new();
+            while let Some(index) = balance.pick(&crowd, &Choice::by(7)) {
+                let flight = crowd.seats()[index].gate.enter();
+                flights.push(flight.unwrap_or_else(|| panic!("{by:?} chose one that is full")));
+            }
+            assert_eq!(flights.len(), 12, "{by:?}");
+            drop(flights.pop());
+            assert!(balance.pick(&crowd, &Choice::by(7)).is_some(), "{by:?}");
+        }
+    }
+}

@@ -2,15 +2,23 @@
 
 use std::sync::Arc;
 
-use super::{Balance, Choice, Crowd, Seat};
+use super::{Balance, Choice, Crowd, Gate, Seat};
 
 /// As many choices as a share is measured by.
 pub(super) const PICKS: usize = 10_000;
 
 /// Servers `s0`, `s1` and so on with these weights.
 pub(super) fn crowd(weights: &[u32]) -> Crowd {
+    crowd_of_width(weights, u32::MAX)
+}
+
+/// The same, each with room for so many requests.
+pub(super) fn crowd_of_width(weights: &[u32], requests_max: u32) -> Crowd {
     let seats = weights.iter().enumerate().map(|(index, weight)| {
-        let seat = Seat::new(&format!("s{index}"), Arc::default());
+        let seat = Seat::new(
+            &format!("s{index}"),
+            Gate::of_width(Arc::default(), requests_max),
+        );
         seat.weigh(*weight, 0);
         seat
     });

@@ -8,7 +8,6 @@ use http::{HeaderMap, HeaderName, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -18,6 +17,7 @@ use crate::clock::Instant;
 use crate::origin::age;
 use crate::origin::dial::Stream;
 use crate::origin::error::{Error, Kind, Phase, Retry};
+use crate::origin::permit::Permit;
 use crate::origin::tls;
 use crate::semantics::ends::Ends;
 
@@ -46,7 +46,7 @@ impl Connection {
     /// Speaks HTTP on a new connection; the permit is kept for as long as it is open.
     pub(in crate::origin) async fn open(
         stream: Stream,
-        permit: OwnedSemaphorePermit,
+        permit: Permit,
         over_at: Option<Instant>,
         client: Option<Ends>,
     ) -> Result<Self, Error> {
@@ -107,7 +107,11 @@ impl Connection {
         sent.map_err(|mut failed| {
             let request = failed.take_message().map(Box::new);
             let error = sort(failed.into_error(), request.is_some());
-            Unsent { error, request }
+            Unsent {
+                error,
+                request,
+                flight: None,
+            }
         })
     }
 }

@@ -20,7 +20,7 @@ use hyper::client::conn::http2;
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 
 use super::{FIELDS_MAX, HEAD_BYTES_MAX, Unsent, kind_of_upload};
 use crate::body::{self, Body};
@@ -28,6 +28,7 @@ use crate::clock::{self, Instant};
 use crate::origin::age;
 use crate::origin::dial;
 use crate::origin::error::{Error, Kind, Phase, Retry};
+use crate::origin::permit::Permit;
 
 /// What a server may send of one response before any of it has been read.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
@@ -108,7 +109,7 @@ impl Connection {
     /// is sent, neither costs a client anything.
     pub(in crate::origin) async fn open(
         stream: dial::Stream,
-        permit: OwnedSemaphorePermit,
+        permit: Permit,
         scheme: Scheme,
         streams_max: usize,
         over_at: Option<Instant>,
@@ -239,7 +240,7 @@ fn builder(tasks: &Tasks, streams_max: usize) -> http2::Builder<Tasks> {
     builder
 }
 
-async fn drive(engine: Arc<Engine>, permit: OwnedSemaphorePermit) {
+async fn drive(engine: Arc<Engine>, permit: Permit) {
     std::future::poll_fn(move |cx| {
         let mut engine = engine.lock();
         let Some(running) = engine.as_mut() else {
@@ -294,7 +295,11 @@ impl Stream {
                     has_ended.store(true, Ordering::Relaxed);
                 }
                 let request = request.map(|request| Box::new(to_http1(request)));
-                Err(Unsent { error, request })
+                Err(Unsent {
+                    error,
+                    request,
+                    flight: None,
+                })
             }
         }
     }
@@ -441,12 +446,12 @@ where
 #[cfg(test)]
 mod tests {
     use tokio::io::duplex;
-    use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::origin::permit::Permits;
 
     async fn open(stream: impl dial::Io + 'static) -> Result<Arc<Connection>, Error> {
-        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let permit = Permits::new(1).take().unwrap();
         let opened = Connection::open(Box::new(stream), permit, Scheme::HTTP, 10, None);
         opened.await.map(Arc::new)
     }

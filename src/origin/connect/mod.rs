@@ -66,6 +66,8 @@ pub(super) struct Unsent {
     pub(super) error: Error,
     /// The request, when not a byte of it was written.
     pub(super) request: Option<Box<Request<Body>>>,
+    /// Its place among those in flight, if it was on a connection.
+    pub(super) flight: Option<Flight>,
 }
 
 /// The body of a response, which gives its connection back at its end.
@@ -117,10 +119,14 @@ impl Lease {
         silence_max: Duration,
     ) -> Result<Response<Body>, Unsent> {
         self.upload = upload.cloned();
-        let response = match &mut self.way {
-            Way::Whole(connection) => connection.send(request).await?,
-            Way::Stream(stream) => stream.send(request).await?,
+        let sent = match &mut self.way {
+            Way::Whole(connection) => connection.send(request).await,
+            Way::Stream(stream) => stream.send(request).await,
         };
+        let response = sent.map_err(|unsent| Unsent {
+            flight: self.flight.take(),
+            ..unsent
+        })?;
         self.keeps = http1::kept_alive(response.headers());
         Ok(response.map(|body| self.body(body, silence_max)))
     }

@@ -1,0 +1,117 @@
+//! How many requests one server may have in flight, and whether there is room for one more.
+//!
+//! Asked for every candidate of every choice, so it reads one number and locks nothing. Who finds
+//! no room at any server waits in `queue.rs`; the bound that follows latency is in `adaptive.rs`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::adaptive::Adaptive;
+use super::load::{Flight, Load};
+use super::vitals::Vitals;
+use crate::clock;
+use crate::config::{self, HttpVersion, RequestsMax};
+
+/// What stands before one server.
+#[derive(Clone, Debug)]
+pub(super) struct Gate {
+    load: Arc<Load>,
+    requests_max: u32,
+    /// Whether the operator has set a bound on requests, beside that on connections.
+    is_limited: bool,
+    adaptive: Option<Arc<Adaptive>>,
+}
+
+// === impl Gate ===
+
+impl Gate {
+    pub(super) fn new(config: &config::Origin, vitals: &Vitals) -> Self {
+        let requests_max = match config.requests_max {
+            RequestsMax::Fixed(requests) => requests.min(capacity(config)),
+            RequestsMax::Unlimited | RequestsMax::Adaptive => capacity(config),
+        };
+        let is_adaptive = config.requests_max == RequestsMax::Adaptive;
+        Self {
+            load: Arc::clone(&vitals.load),
+            requests_max,
+            is_limited: config.requests_max != RequestsMax::Unlimited,
+            adaptive: is_adaptive.then(|| Arc::clone(&vitals.adaptive)),
+        }
+    }
+
+    /// A gate that lets so many in.
+    #[cfg(test)]
+    pub(super) fn of_width(load: Arc<Load>, requests_max: u32) -> Self {
+        Self {
+            load,
+            requests_max,
+            is_limited: true,
+            adaptive: None,
+        }
+    }
+
+    /// How busy the server is.
+    pub(super) fn load(&self) -> &Arc<Load> {
+        &self.load
+    }
+
+    /// Whether one more request may be sent.
+    pub(super) fn has_room(&self) -> bool {
+        self.load.active() < self.bound()
+    }
+
+    /// Counts a request as in flight from now on, if there is room for it.
+    pub(super) fn enter(&self) -> Option<Flight> {
+        self.load.begin_below(self.bound())
+    }
+
+    /// An answer took so long, or did not come for so long.
+    pub(super) fn observe(&self, latency: Duration) {
+        let Some(adaptive) = &self.adaptive else {
+            return;
+        };
+        let has_grown = adaptive.observe(latency, self.load.active(), clock::instant());
+        if has_grown {
+            self.load.nudge();
+        }
+    }
+
+    /// How many requests may be in flight, where that is limited by configuration
+    /// or by its agent.
+    pub(super) fn limit(&self) -> Option<u32> {
+        let is_limited = self.is_limited || self.load.allowed() < u32::MAX;
+        is_limited.then(|| self.bound())
+    }
+
+    fn bound(&self) -> u32 {
+        let allowed = self.requests_max.min(self.load.allowed());
+        let adaptive = self.adaptive.as_ref();
+        adaptive.map_or(allowed, |it| it.limit().min(allowed))
+    }
+}
+
+/// As many requests as there may be connections, where each has one to itself, or streams.
+fn capacity(config: &config::Origin) -> u32 {
+    let each = match config.wire.version {
+        HttpVersion::Http1 => 1,
+        HttpVersion::Http2 | HttpVersion::Auto => config.wire.streams_max,
+    };
+    let requests = config.connections_max.saturating_mul(each);
+    u32::try_from(requests).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_get_in_than_there_is_room_for() {
+        let gate = Gate::of_width(Arc::default(), 2);
+        let first = gate.enter().unwrap();
+        let second = gate.enter();
+        assert!(second.is_some() && !gate.has_room() && gate.enter().is_none());
+        drop(first);
+        assert!(gate.has_room() && gate.enter().is_some());
+        assert!(Gate::of_width(Arc::default(), 0).enter().is_none());
+    }
+}

@@ -1,0 +1,276 @@
+//! What keeps an origin from more requests than it can bear: who goes on, who waits, and who is
+//! turned away.
+//!
+//! First the breaker, then the queue, then a server's gate. Each is a file of its own; here is the
+//! way through them, what is counted, and what is told. Which server it is to be is the balance's
+//! business, and what a client gets that is turned away is the pipeline's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tracing::{info, warn};
+
+use super::balance::Choice;
+use super::bell::Bell;
+use super::breaker::{Breaker, BreakerState, Change, Epoch};
+use super::error::{Error, Kind, Phase, Retry};
+use super::load::Flight;
+use super::queue::{Patience, Queue, TurnedAway};
+use super::roster::{Entry, Roster};
+use super::send::no_server;
+use super::triage::{is_failure, is_servers_fault};
+use super::{Answer, Pool};
+use crate::clock;
+use crate::config;
+
+/// What is known of one origin as a whole, which outlives the pools that ask it.
+#[derive(Debug)]
+pub(super) struct Overload {
+    /// Rung when a request has ended at any of its servers.
+    pub(super) moved: Arc<Bell>,
+    queue: Queue,
+    /// Never held across an await, and not taken where no breaker is configured.
+    breaker: Mutex<Breaker>,
+    shed: [AtomicU64; Shed::ALL.len()],
+}
+
+/// Within which bounds a pool's requests are kept.
+#[derive(Clone, Debug)]
+pub(super) struct Bounds {
+    patience: Patience,
+    breaker: Option<config::Breaker>,
+}
+
+/// Why a request was turned away without having been sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shed {
+    /// No server had room, and as many waited as may.
+    QueueFull,
+    /// It had waited for a server as long as it may.
+    QueueTimeout,
+    /// The origin's breaker was open, or another request was its trial.
+    Breaker,
+}
+
+/// How much an origin has to do beyond what its servers can bear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverloadStats {
+    /// Requests that wait until a server has room.
+    pub pending: usize,
+    /// Requests turned away, by reason.
+    pub shed: [(Shed, u64); Shed::ALL.len()],
+    /// How its breaker stands, if it has one.
+    pub breaker: Option<BreakerState>,
+}
+
+/// A request that the breaker has let through, until it is known how it ended. One that is dropped
+/// before says nothing of the origin.
+#[must_use]
+pub(super) struct Passage<'a> {
+    pool: &'a Pool,
+    /// `None` where there is no breaker, and when it has been told.
+    epoch: Option<Epoch>,
+}
+
+// === impl Overload ===
+
+impl Overload {
+    fn shed_counter(&self, shed: Shed) -> &AtomicU64 {
+        let [full, timeout, breaker] = &self.shed;
+        match shed {
+            Shed::QueueFull => full,
+            Shed::QueueTimeout => timeout,
+            Shed::Breaker => breaker,
+        }
+    }
+}
+
+impl Default for Overload {
+    fn default() -> Self {
+        let moved = Arc::default();
+        Self {
+            queue: Queue::new(Arc::clone(&moved)),
+            moved,
+            breaker: Mutex::default(),
+            shed: Default::default(),
+        }
+    }
+}
+
+// === impl Bounds ===
+
+impl Bounds {
+    pub(super) fn new(config: &config::Origin) -> Self {
+        Self {
+            patience: Patience {
+                pending_max: config.pending_max,
+                timeout: config.pending_timeout,
+            },
+            breaker: config.breaker,
+        }
+    }
+}
+
+// === impl Shed ===
+
+impl Shed {
+    /// All reasons, in the order of their counters.
+    pub const ALL: [Self; 3] = [Self::QueueFull, Self::QueueTimeout, Self::Breaker];
+
+    /// A token for metrics and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue-full",
+            Self::QueueTimeout => "queue-timeout",
+            Self::Breaker => "breaker",
+        }
+    }
+
+    fn kind(self) -> Kind {
+        match self {
+            Self::QueueFull => Kind::Full,
+            Self::QueueTimeout => Kind::QueueTimeout,
+            Self::Breaker => Kind::Breaker,
+        }
+    }
+}
+
+impl From<TurnedAway> for Shed {
+    fn from(turned_away: TurnedAway) -> Self {
+        match turned_away {
+            TurnedAway::Full => Self::QueueFull,
+            TurnedAway::TimedOut => Self::QueueTimeout,
+        }
+    }
+}
+
+// === impl Passage ===
+
+impl Passage<'_> {
+    /// The request has ended, as the breaker sees it: `None` says nothing of the origin.
+    pub(super) fn end(mut self, is_good: Option<bool>) {
+        self.settle(is_good);
+    }
+
+    fn settle(&mut self, is_good: Option<bool>) {
+        if let Some((epoch, terms)) = self.epoch.take().zip(self.pool.bounds.breaker.as_ref()) {
+            let mut breaker = self.pool.overload.breaker.lock();
+            let change = breaker.settle(epoch, is_good, terms, clock::instant());
+            drop(breaker);
+            self.pool.tell_of_breaker(change);
+        }
+    }
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        self.settle(None);
+    }
+}
+
+// === impl Pool: overload ===
+
+impl Pool {
+    /// What its origin has to do beyond what its servers can bear.
+    pub fn overload(&self) -> OverloadStats {
+        let shed = |it: Shed| (it, self.overload.shed_counter(it).load(Ordering::Relaxed));
+        OverloadStats {
+            pending: self.overload.queue.len(),
+            shed: Shed::ALL.map(shed),
+            breaker: self.breaker_state(),
+        }
+    }
+
+    fn breaker_state(&self) -> Option<BreakerState> {
+        self.bounds.breaker.as_ref()?;
+        Some(self.overload.breaker.lock().state(clock::instant()))
+    }
+
+    /// Whether its breaker keeps every request from it.
+    pub(super) fn is_cut_off(&self) -> bool {
+        matches!(self.breaker_state(), Some(BreakerState::Open(left)) if !left.is_zero())
+    }
+
+    /// The way past the breaker.
+    pub(super) fn pass_breaker(&self) -> Result<Passage<'_>, Error> {
+        let Some(terms) = &self.bounds.breaker else {
+            return Ok(Passage {
+                pool: self,
+                epoch: None,
+            });
+        };
+        let now = clock::instant();
+        let (change, admitted) = {
+            let mut breaker = self.overload.breaker.lock();
+            (breaker.tick(terms, now), breaker.admit(now))
+        };
+        self.tell_of_breaker(change);
+        let epoch = admitted.map_err(|left| self.shed(Shed::Breaker, left))?;
+        Ok(Passage {
+            pool: self,
+            epoch: Some(epoch),
+        })
+    }
+
+    /// A server that has room for a request, at which it is in flight from now on; `belongs` is the
+    /// seat of the one that is wanted most. It waits its turn while all are full. The roster is that
+    /// of the moment it is let in.
+    pub(super) async fn let_in(
+        &self,
+        choice: &Choice,
+        belongs: Option<u64>,
+    ) -> Result<(Arc<Roster>, usize, Flight), Error> {
+        let look = || {
+            let roster = self.roster();
+            match roster.enter(choice, belongs) {
+                Entry::In(index, flight) => Some(Ok((roster, index, flight))),
+                Entry::Full => None,
+                Entry::Nobody => Some(Err(no_server())),
+            }
+        };
+        let entered = self.overload.queue.enter(self.bounds.patience, look).await;
+        entered.unwrap_or_else(|turned_away| Err(self.shed(turned_away.into(), Duration::ZERO)))
+    }
+
+    /// Turns a request away; another may find more luck after so long.
+    fn shed(&self, shed: Shed, retry_after: Duration) -> Error {
+        let counter = self.overload.shed_counter(shed);
+        counter.fetch_add(1, Ordering::Relaxed);
+        let error = Error::new(shed.kind(), Phase::Connecting, Retry::No);
+        error.come_back_after(retry_after)
+    }
+
+    /// Time passes: a server may have come up or been given more weight, and a breaker may be open
+    /// for long enough.
+    pub(super) fn relieve(&self) {
+        self.overload.queue.nudge();
+        if let Some(terms) = &self.bounds.breaker {
+            let change = self.overload.breaker.lock().tick(terms, clock::instant());
+            self.tell_of_breaker(change);
+        }
+    }
+
+    fn tell_of_breaker(&self, change: Option<Change>) {
+        let origin = &*self.name;
+        match change {
+            None => {}
+            Some(Change::Opened { failed, requests }) => {
+                warn!(origin, failed, requests, "breaker open");
+            }
+            Some(Change::OpenedAgain) => warn!(origin, "breaker open again: a trial failed"),
+            Some(Change::HalfOpened) => info!(origin, "breaker half-open: requests are trials"),
+            Some(Change::Shut) => info!(origin, "breaker shut: the trials went well"),
+        }
+    }
+}
+
+/// What a request's end says of its origin: the failures that a server is ejected for count, and
+/// those that are the client's or ours do not.
+pub(super) fn verdict(answer: &Result<Answer, Error>) -> Option<bool> {
+    match answer {
+        Ok(answer) => Some(!is_failure(answer.response.status())),
+        Err(error) => is_servers_fault(error.kind).then_some(false),
+    }
+}

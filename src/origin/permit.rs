@@ -1,0 +1,82 @@
+//! Leave to have one more connection open to a server.
+//!
+//! Not what goes over it, nor how many requests a server gets: that is in `gate.rs`.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::bell::Bell;
+
+/// All connections that a server may have.
+#[derive(Debug)]
+pub(super) struct Permits {
+    free: Arc<Semaphore>,
+    /// Rung when one has become free.
+    freed: Arc<Bell>,
+}
+
+/// One connection's leave to be open, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Permit {
+    // Fields are dropped in their order: what is told has happened.
+    _held: OwnedSemaphorePermit,
+    _told: Told,
+}
+
+#[derive(Debug)]
+struct Told(Arc<Bell>);
+
+// === impl Permits ===
+
+impl Permits {
+    pub(super) fn new(connections_max: usize) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(connections_max)),
+            freed: Arc::default(),
+        }
+    }
+
+    /// Leave to open a connection, if one more may be open.
+    pub(super) fn take(&self) -> Option<Permit> {
+        let held = Arc::clone(&self.free).try_acquire_owned().ok()?;
+        Some(Permit {
+            _held: held,
+            _told: Told(Arc::clone(&self.freed)),
+        })
+    }
+
+    /// How many more connections may be open.
+    pub(super) fn left(&self) -> usize {
+        self.free.available_permits()
+    }
+
+    /// Rung when a connection has been closed, and by whoever gives one back.
+    pub(super) fn freed(&self) -> &Bell {
+        &self.freed
+    }
+}
+
+// === impl Told ===
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.ring();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_is_told_when_a_permit_is_free() {
+        let permits = Permits::new(1);
+        let permit = permits.take().unwrap();
+        assert!(permits.take().is_none());
+        let listener = permits.freed().listen(1).unwrap();
+        drop(permit);
+        listener.heard().await;
+        assert!(permits.take().is_some());
+    }
+}

@@ -1,0 +1,539 @@
+//! More requests than servers can bear: some wait, some are turned away, and an origin that fails
+//! is left alone for a while.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::harness::{
+    Client, End, Fields, Gate, Origin, Proxy, Response, Setup, eventually, within,
+};
+
+const PRIVATE: Fields<'static> = &[("cache-control", "no-store")];
+/// Stale at once, and good for when its origin fails.
+const STALE: Fields<'static> = &[("cache-control", "max-age=0, stale-if-error=600")];
+const BREAKER: &str = "breaker = { requests_min = 4, window = \"60s\", open_for = \"1s\", trials = 2 }\n\
+                       ejection = { enabled = false }";
+
+/// A server that says its name after a gate, and notes how many it has at once.
+struct Held {
+    origin: Origin,
+    gate: Gate,
+    peak: Arc<AtomicUsize>,
+}
+
+impl Held {
+    fn named(name: &'static str) -> Self {
+        let (gate, peak) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
+        let (held, seen, now) = (gate.clone(), Arc::clone(&peak), AtomicUsize::new(0));
+        let origin = Origin::start(async move |request, connection| {
+            let count = now.fetch_add(1, Ordering::Relaxed) + 1;
+            seen.fetch_max(count, Ordering::Relaxed);
+            if request.path != "/free" {
+                held.pass().await;
+            }
+            now.fetch_sub(1, Ordering::Relaxed);
+            connection.respond(200, PRIVATE, name).await;
+        });
+        Self { origin, gate, peak }
+    }
+
+    fn peak(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
+    }
+}
+
+/// A server that answers with a status that the test commands.
+struct Moody {
+    origin: Origin,
+    status: Arc<AtomicU16>,
+}
+
+impl Moody {
+    fn new(fields: Fields<'static>) -> Self {
+        let status = Arc::new(AtomicU16::new(200));
+        let said = Arc::clone(&status);
+        let origin = Origin::start(async move |_, connection| {
+            let status = said.load(Ordering::Relaxed);
+            connection.respond(status, fields, "page").await;
+        });
+        Self { origin, status }
+    }
+
+    fn answers(&self, status: u16) {
+        self.status.store(status, Ordering::Relaxed);
+    }
+
+    fn asked(&self) -> usize {
+        self.origin.requests().len()
+    }
+}
+
+fn before(servers: &[&Origin], lines: &str) -> Setup {
+    let urls: Vec<_> = servers
+        .iter()
+        .map(|it| format!("\"{}\"", it.url()))
+        .collect();
+    let table = format!("servers = [{}]\n{lines}", urls.join(", "));
+    Proxy::before_url("http://127.0.0.1:1")
+        .table("origins.pool", &table)
+        .sites("[[site]]\nhosts = [\"*\"]\norigin = \"pool\"\n")
+}
+
+/// The same, where nothing is shared: each request is its client's alone, and ends with it.
+fn uncached(servers: &[&Origin], lines: &str) -> Setup {
+    before(servers, lines).table("cache", "enabled = false")
+}
+
+async fn pending(proxy: &Proxy) -> f64 {
+    proxy
+        .metric("copal_origin_pending", "origin=\"pool\"")
+        .await
+}
+
+async fn until_pending(proxy: &Proxy, count: usize) {
+    let what = format!("{count} requests to wait");
+    eventually(&what, async || pending(proxy).await == count as f64).await;
+}
+
+async fn shed(proxy: &Proxy, reason: &str) -> f64 {
+    let label = format!("reason=\"{reason}\"");
+    proxy.metric("copal_origin_shed_total", &label).await
+}
+
+/// Clients whose requests wait, one behind the other.
+async fn queue_up(proxy: &Proxy, paths: &[&str]) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for (index, path) in paths.iter().enumerate() {
+        let mut client = proxy.client().await;
+        client.request("GET", path, &[]).await;
+        until_pending(proxy, index + 1).await;
+        clients.push(client);
+    }
+    clients
+}
+
+fn assert_turned_away(response: &Response, detail: &str) {
+    assert_eq!(response.status, 503, "{response:?}");
+    assert_eq!(response.field("retry-after"), Some("1"), "{response:?}");
+    assert!(
+        response.says(&format!("detail={detail}")),
+        "{}",
+        response.cache_status()
+    );
+}
+
+async fn told(proxy: &Proxy) -> Value {
+    let answer = proxy.admin().await.get("/api/v1/origins").await;
+    let json: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    json["pool"].clone()
+}
+
+// --- waiting -------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn what_a_server_has_no_room_for_waits_its_turn() {
+    let server = Held::named("a");
+    let proxy = before(&[&server.origin], "requests_max = 1").start().await;
+    let mut first = proxy.herd(1, "/first").await;
+    server.gate.arrived(1).await;
+    let paths = ["/0", "/1", "/2", "/3", "/4"];
+    let mut waiting = queue_up(&proxy, &paths).await;
+    let pool = told(&proxy).await;
+    assert_eq!(
+        (&pool["pending"], &pool["servers"][0]["requests_max"]),
+        (&5.into(), &1.into())
+    );
+    server.gate.open();
+    for client in first.iter_mut().chain(&mut waiting) {
+        assert!(client.response().await.is_good("a"));
+    }
+    let asked: Vec<_> = server
+        .origin
+        .requests()
+        .into_iter()
+        .map(|it| it.path)
+        .collect();
+    assert_eq!(asked[1..], paths);
+    assert_eq!((server.peak(), pending(&proxy).await), (1, 0.0));
+}
+
+#[tokio::test]
+async fn no_server_ever_has_more_than_its_share() {
+    let servers = [Held::named("a"), Held::named("b")];
+    let origins = [&servers[0].origin, &servers[1].origin];
+    let proxy = uncached(&origins, "requests_max = 3\nbalance = \"random\"")
+        .start()
+        .await;
+    let mut herd = proxy.herd(60, "/a").await;
+    for server in &servers {
+        server.gate.arrived(3).await;
+    }
+    until_pending(&proxy, 54).await;
+    servers.iter().for_each(|it| it.gate.open());
+    for client in &mut herd {
+        assert_eq!(client.response().await.status, 200);
+    }
+    assert_eq!([servers[0].peak(), servers[1].peak()], [3, 3]);
+}
+
+#[tokio::test]
+async fn a_full_server_is_passed_over_while_another_has_room() {
+    let (full, other) = (Held::named("full"), Held::named("other"));
+    let origins = [&full.origin, &other.origin];
+    let proxy = before(&origins, "requests_max = 1\nbalance = \"first\"")
+        .start()
+        .await;
+    let mut held = proxy.herd(1, "/a").await;
+    full.gate.arrived(1).await;
+    for _ in 0..5 {
+        assert!(proxy.get("/free").await.is_good("other"));
+    }
+    full.gate.open();
+    assert!(held[0].response().await.is_good("full"));
+    assert!(proxy.get("/free").await.is_good("full"));
+}
+
+#[tokio::test]
+async fn beyond_the_queue_requests_are_turned_away_at_once() {
+    let server = Held::named("a");
+    let lines = "requests_max = 1\npending_max = 2";
+    let proxy = before(&[&server.origin], lines).start().await;
+    let mut clients = proxy.herd(1, "/a").await;
+    server.gate.arrived(1).await;
+    clients.extend(queue_up(&proxy, &["/b", "/c"]).await);
+    assert_turned_away(&proxy.get("/d").await, "origin-full");
+    assert_eq!(shed(&proxy, "queue-full").await, 1.0);
+    server.gate.open();
+    for client in &mut clients {
+        assert!(client.response().await.is_good("a"));
+    }
+    assert_eq!(server.origin.count("/d"), 0);
+}
+
+#[tokio::test]
+async fn nobody_waits_longer_than_configured() {
+    let server = Held::named("a");
+    let lines = "requests_max = 1\npending_timeout = \"200ms\"";
+    let proxy = before(&[&server.origin], lines).start().await;
+    let mut held = proxy.herd(1, "/a").await;
+    server.gate.arrived(1).await;
+    let asked = Instant::now();
+    assert_turned_away(&proxy.get("/b").await, "origin-queue-timeout");
+    assert!(asked.elapsed() >= Duration::from_millis(200));
+    assert_eq!(shed(&proxy, "queue-timeout").await, 1.0);
+    server.gate.open();
+    assert!(held[0].response().await.is_good("a"));
+}
+
+#[tokio::test]
+async fn who_leaves_the_queue_is_not_served() {
+    let server = Held::named("a");
+    let proxy = uncached(&[&server.origin], "requests_max = 1")
+        .start()
+        .await;
+    let mut held = proxy.herd(1, "/a").await;
+    server.gate.arrived(1).await;
+    let paths = ["/stays", "/leaves", "/stays-too"];
+    let mut waiting = queue_up(&proxy, &paths).await;
+    waiting.remove(1).reset();
+    until_pending(&proxy, 2).await;
+    server.gate.open();
+    for client in held.iter_mut().chain(&mut waiting) {
+        assert!(client.response().await.is_good("a"));
+    }
+    assert_eq!(server.origin.count("/leaves"), 0);
+}
+
+/// One connection serves all, one after the other: no other is opened, and none refused.
+#[tokio::test]
+async fn requests_wait_for_a_connection_too() {
+    let server = Held::named("a");
+    let proxy = before(&[&server.origin], "connections_max = 1")
+        .start()
+        .await;
+    let mut clients = proxy.herd(1, "/a").await;
+    server.gate.arrived(1).await;
+    clients.extend(queue_up(&proxy, &["/b", "/c", "/d"]).await);
+    server.gate.open();
+    for client in &mut clients {
+        assert!(client.response().await.is_good("a"));
+    }
+    assert_eq!(server.origin.connections(), 1);
+}
+
+/// A server that closes each connection leaves the next request without one for a moment.
+#[tokio::test]
+async fn a_connection_that_closes_makes_room_for_the_next() {
+    let origin = Origin::start(async |_, connection| {
+        let fields = [PRIVATE[0], ("connection", "close")];
+        connection.respond(200, &fields, "a").await;
+        connection.close();
+    });
+    let proxy = uncached(&[&origin], "connections_max = 1").start().await;
+    let mut herd = proxy.herd(20, "/a").await;
+    for client in &mut herd {
+        assert!(client.response().await.is_good("a"));
+    }
+    assert_eq!(origin.connections(), 20);
+}
+
+/// A pooled connection that has died unnoticed is replaced, though no other may be open.
+#[tokio::test]
+async fn a_dead_connection_is_replaced_where_there_may_be_one() {
+    let origin = Origin::start(async |_, connection| {
+        if connection.served == 1 {
+            return connection.reset();
+        }
+        connection.respond(200, PRIVATE, "a").await;
+    });
+    let lines = "connections_max = 1\nrequests_max = 1";
+    let proxy = before(&[&origin], lines).start().await;
+    for _ in 0..5 {
+        assert!(proxy.get("/a").await.is_good("a"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_stored_stands_in_for_a_server_without_room() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(async move |request, connection| {
+        if request.path == "/held" {
+            held.pass().await;
+        }
+        connection.respond(200, STALE, "page").await;
+    });
+    let lines = "requests_max = 1\npending_max = 0";
+    let proxy = before(&[&origin], lines).start().await;
+    assert!(proxy.get("/page").await.is_good("page"));
+    let mut busy = proxy.herd(1, "/held").await;
+    gate.arrived(1).await;
+    let stale = proxy.get("/page").await;
+    assert!(
+        stale.is_good("page") && stale.says("detail=stale-if-error"),
+        "{stale:?}"
+    );
+    assert_turned_away(&proxy.get("/other").await, "origin-full");
+    gate.open();
+    assert!(busy[0].response().await.is_good("page"));
+}
+
+/// The servers of a TCP listener have room for connections instead of requests.
+#[tokio::test]
+async fn connections_of_a_tcp_listener_wait_too() {
+    let server = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = server.local_addr().expect("a bound socket");
+    let listen = "protocol = \"tcp\"\norigin = \"pool\"\n";
+    let origin = format!("servers = [\"tcp://{address}\"]\nrequests_max = 1\npending_max = 1\n");
+    let proxy = Proxy::before_url("http://127.0.0.1:1")
+        .table("[listen]", listen)
+        .table("origins.pool", &origin)
+        .sites("")
+        .start()
+        .await;
+    let connect = async || within("a connection", TcpStream::connect(proxy.address())).await;
+    let first = connect().await.expect("a listener");
+    let (carried, _) = within("the first", server.accept()).await.expect("one");
+    let _second = connect().await.expect("a listener");
+    until_pending(&proxy, 1).await;
+    let mut third = connect().await.expect("a listener");
+    let end = within("the end of the third", third.read(&mut [0])).await;
+    assert!(end.is_err(), "it is reset: {end:?}");
+    assert_eq!(shed(&proxy, "queue-full").await, 1.0);
+    drop((first, carried));
+    within("the second", server.accept()).await.expect("one");
+}
+
+/// The new bound is for those who come, and nobody overtakes those who came before.
+#[tokio::test]
+async fn who_waits_keeps_its_place_over_a_reload() {
+    let server = Held::named("a");
+    let proxy = before(&[&server.origin], "requests_max = 1").start().await;
+    let mut clients = proxy.herd(1, "/a").await;
+    server.gate.arrived(1).await;
+    clients.extend(queue_up(&proxy, &["/b"]).await);
+    proxy.configure(&before(&[&server.origin], "requests_max = 2"));
+    let before = proxy.metric("copal_origin_requests_max", "").await;
+    proxy.sighup();
+    let grown = async || proxy.metric("copal_origin_requests_max", "").await == before + 1.0;
+    eventually("the new bound", grown).await;
+    assert_eq!(pending(&proxy).await, 1.0, "it waits by the old one");
+    clients.extend(proxy.herd(1, "/c").await);
+    server.gate.open();
+    for client in &mut clients {
+        assert!(client.response().await.is_good("a"));
+    }
+    assert_eq!(pending(&proxy).await, 0.0);
+}
+
+// --- the breaker ---------------------------------------------------------------------------------
+
+async fn breaker(proxy: &Proxy) -> f64 {
+    proxy.metric("copal_origin_breaker", "").await
+}
+
+async fn until_breaker(proxy: &Proxy, level: f64) {
+    let what = format!("the breaker to stand at {level}");
+    eventually(&what, async || breaker(proxy).await == level).await;
+}
+
+#[tokio::test]
+async fn an_origin_that_fails_is_left_alone_and_tried_before_it_is_trusted() {
+    let server = Moody::new(PRIVATE);
+    let proxy = before(&[&server.origin], BREAKER).start().await;
+    assert_eq!(proxy.get("/a").await.status, 200);
+    assert_eq!(proxy.get("/a").await.status, 200);
+    assert_eq!((breaker(&proxy).await, server.asked()), (0.0, 2));
+    server.answers(503);
+    for _ in 0..2 {
+        assert_eq!(proxy.get("/a").await.status, 503);
+    }
+    // Two of four.
+    assert_eq!((breaker(&proxy).await, server.asked()), (2.0, 4));
+    for _ in 0..10 {
+        assert_turned_away(&proxy.get("/a").await, "origin-breaker");
+    }
+    assert_eq!((shed(&proxy, "breaker").await, server.asked()), (10.0, 4));
+    let pool = told(&proxy).await;
+    assert_eq!(
+        (&pool["breaker"], &pool["sick"]),
+        (&"open".into(), &true.into())
+    );
+    // A trial that fails opens it again.
+    until_breaker(&proxy, 1.0).await;
+    assert!(!proxy.get("/a").await.says("detail=origin-breaker"));
+    assert_eq!((breaker(&proxy).await, server.asked()), (2.0, 5));
+    // Two that do not shut it.
+    server.answers(200);
+    until_breaker(&proxy, 1.0).await;
+    assert_eq!(proxy.get("/a").await.status, 200);
+    assert_eq!(breaker(&proxy).await, 1.0);
+    assert_eq!(proxy.get("/a").await.status, 200);
+    assert_eq!((breaker(&proxy).await, server.asked()), (0.0, 7));
+    for line in ["open", "open again", "half-open", "shut"] {
+        let line = format!("breaker {line}");
+        eventually(&line, async || proxy.stderr().contains(&line)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_open_breaker_says_how_long_and_survives_a_reload() {
+    let server = Moody::new(PRIVATE);
+    let lines = "breaker = { requests_min = 1, open_for = \"60s\" }";
+    let setup = || before(&[&server.origin], lines);
+    let proxy = setup().start().await;
+    server.answers(502);
+    proxy.get("/a").await;
+    for reloads in [false, true] {
+        if reloads {
+            proxy.configure(&setup().table("log", "level = \"debug\""));
+            let answer = proxy
+                .admin()
+                .await
+                .send_body("POST", "/api/v1/reload", "")
+                .await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+        let refused = proxy.get("/a").await;
+        let left: u64 = refused
+            .field("retry-after")
+            .expect("a time")
+            .parse()
+            .expect("seconds");
+        assert!(
+            (50..=60).contains(&left) && refused.status == 503,
+            "{refused:?}"
+        );
+    }
+    assert_eq!(server.asked(), 1);
+}
+
+#[tokio::test]
+async fn what_is_stored_stands_in_while_a_breaker_is_open() {
+    let server = Moody::new(STALE);
+    let lines = "breaker = { requests_min = 2, open_for = \"60s\" }";
+    let proxy = before(&[&server.origin], lines).start().await;
+    assert!(proxy.get("/page").await.is_good("page"));
+    server.answers(503);
+    proxy.get("/other").await;
+    let asked = server.asked();
+    for _ in 0..5 {
+        let stale = proxy.get("/page").await;
+        assert!(
+            stale.is_good("page") && stale.says("detail=stale-if-error"),
+            "{stale:?}"
+        );
+    }
+    assert_eq!(server.asked(), asked);
+}
+
+/// Many come at once when it is half-open: one is the trial.
+#[tokio::test]
+async fn trials_are_one_at_a_time() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(async move |request, connection| {
+        if request.path == "/fails" {
+            return connection.respond(503, PRIVATE, "").await;
+        }
+        held.pass().await;
+        connection.respond(200, PRIVATE, "a").await;
+    });
+    let lines = "breaker = { requests_min = 1, open_for = \"200ms\" }";
+    let proxy = uncached(&[&origin], lines).start().await;
+    proxy.get("/fails").await;
+    until_breaker(&proxy, 1.0).await;
+    let mut herd = proxy.herd(10, "/a").await;
+    gate.arrived(1).await;
+    eventually("nine to be turned away", async || {
+        shed(&proxy, "breaker").await == 9.0
+    })
+    .await;
+    gate.open();
+    let mut statuses = Vec::new();
+    for client in &mut herd {
+        let response = client.response().await;
+        assert_eq!(response.end, End::Clean);
+        statuses.push(response.status);
+    }
+    assert_eq!(
+        statuses.iter().filter(|it| **it == 200).count(),
+        1,
+        "{statuses:?}"
+    );
+    assert_eq!(origin.count("/a"), 1);
+}
+
+// --- a bound that follows latency ----------------------------------------------------------------
+
+/// Answers take as long as they do, however many there are: there is always room for more. It goes
+/// up as long as it is made use of.
+#[tokio::test]
+async fn an_adaptive_bound_grows_while_answers_are_quick() {
+    let origin = Origin::start(async |_, connection| {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        connection.respond(200, PRIVATE, "a").await;
+    });
+    let proxy = before(&[&origin], "requests_max = \"adaptive\"")
+        .start()
+        .await;
+    let bound = async || proxy.metric("copal_origin_requests_max", "").await;
+    assert_eq!(bound().await, 4.0);
+    let mut clients = JoinSet::new();
+    for _ in 0..40 {
+        let mut client = proxy.client().await;
+        clients.spawn(async move {
+            loop {
+                assert!(client.get("/a").await.is_good("a"));
+            }
+        });
+    }
+    eventually("the bound to grow", async || bound().await >= 8.0).await;
+    clients.shutdown().await;
+}
