@@ -4,9 +4,11 @@
 //! read to its clean end; whatever else happens to the exchange closes it, so that no request
 //! ever meets the rest of another's answer.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::mem;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +18,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, unconstrained};
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::dial::Stream;
@@ -38,12 +40,26 @@ const FIELDS_MAX: usize = 256;
 /// How long a connection from the pool may take to become ready.
 const READY_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// The sending half of an open connection.
+/// An open connection. Nothing goes on here unless somebody polls it: who awaits the answer drives
+/// the exchange, so that it costs no task and no way from one thread to another.
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: http1::SendRequest<Body>,
-    driver: AbortHandle,
+    driver: Driver,
 }
+
+/// What moves the bytes.
+#[derive(Debug)]
+enum Driver {
+    /// Whoever holds the connection.
+    Holder(Pin<Box<Wire>>, OwnedSemaphorePermit),
+    /// A task, since the answer came before the end of the upload: both go on at their own pace.
+    Task(AbortHandle),
+    /// Nobody: it is closed.
+    None,
+}
+
+type Wire = http1::Connection<TokioIo<Stream>, Body>;
 
 /// A connection that is one exchange's alone.
 pub(super) struct Lease {
@@ -79,35 +95,74 @@ impl Connection {
     /// Speaks HTTP on a new connection; the permit is kept for as long as it is open.
     pub(super) async fn open(stream: Stream, permit: OwnedSemaphorePermit) -> Result<Self, Error> {
         let failed = |kind| Error::new(kind, Phase::Connecting, Retry::Safe);
-        let (sender, driver) = http1::Builder::new()
+        let (sender, wire) = http1::Builder::new()
             .max_headers(FIELDS_MAX)
             .max_header_size(HEAD_BYTES_MAX)
             .max_buf_size(BUFFER_BYTES_MAX)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| failed(Kind::Closed).because(error))?;
-        let driving = tokio::spawn(async move {
-            // An error here is also the error of the exchange that was under way.
-            let _ = driver.await;
-            drop(permit);
-        });
-        let driver = driving.abort_handle();
+        let driver = Driver::Holder(Box::pin(wire), permit);
         Ok(Self { sender, driver })
     }
 
     /// Waits the moment until the last exchange is off the wire; false if the connection is dead,
     /// or still busy with an upload that its server did not wait for.
     pub(super) async fn ready(&mut self) -> bool {
-        if self.sender.is_ready() {
-            return true;
-        }
-        matches!(
-            timeout(READY_TIMEOUT, self.sender.ready()).await,
-            Ok(Ok(()))
-        )
+        let ready = poll_fn(|cx| {
+            self.drive(cx);
+            self.sender.poll_ready(cx)
+        });
+        matches!(timeout(READY_TIMEOUT, ready).await, Ok(Ok(())))
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    /// Moves what can be moved, and has `cx` woken when there is more.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        // An error here is also the error of the exchange that is under way.
+        if let Driver::Holder(wire, _) = &mut self.driver
+            && wire.as_mut().poll(cx).is_ready()
+        {
+            self.driver = Driver::None;
+        }
+    }
+
+    /// Drives while it waits for `sent`, which only the bytes of this connection can bring about.
+    async fn driving<T>(&mut self, sent: impl Future<Output = T>) -> T {
+        // Without a budget of its own, for that would wake who asks, and nobody does.
+        let mut sent = pin!(unconstrained(sent));
+        poll_fn(|cx| {
+            self.drive(cx);
+            sent.as_mut().poll(&mut self.listening(cx))
+        })
+        .await
+    }
+
+    /// For what is looked at right after [`Self::drive`]: by whom it is to be woken. Who drives is
+    /// woken by the socket already, and need not be told by itself of what it has just moved.
+    fn listening<'a>(&self, cx: &'a Context<'_>) -> Context<'a> {
+        Context::from_waker(match self.driver {
+            Driver::Task(_) => cx.waker(),
+            Driver::Holder(..) | Driver::None => Waker::noop(),
+        })
+    }
+
+    /// Leaves the bytes to a task of their own.
+    fn let_go(&mut self) {
+        match mem::replace(&mut self.driver, Driver::None) {
+            Driver::Holder(wire, permit) => {
+                let driving = tokio::spawn(async move {
+                    let _ = wire.await;
+                    drop(permit);
+                });
+                self.driver = Driver::Task(driving.abort_handle());
+            }
+            other => self.driver = other,
+        }
+    }
+
+    /// Whether the server has closed it, as far as has been heard.
+    pub(super) fn is_closed(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
         self.sender.is_closed()
     }
 }
@@ -116,7 +171,9 @@ impl Connection {
 /// to send the rest of an upload that the server does not read.
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.driver.abort();
+        if let Driver::Task(task) = &self.driver {
+            task.abort();
+        }
     }
 }
 
@@ -153,8 +210,12 @@ impl Lease {
         silence_max: Duration,
     ) -> Result<Response<Body>, Unsent> {
         self.upload = upload.cloned();
-        match self.connection.sender.try_send_request(request).await {
+        let sending = self.connection.sender.try_send_request(request);
+        match self.connection.driving(sending).await {
             Ok(response) => {
+                if self.awaits_upload() {
+                    self.connection.let_go();
+                }
                 self.keeps = kept_alive(response.headers());
                 Ok(response.map(|body| self.body(body, silence_max)))
             }
@@ -179,13 +240,14 @@ impl Lease {
         })
     }
 
+    fn awaits_upload(&self) -> bool {
+        let upload = self.upload.as_ref();
+        upload.is_some_and(|upload| !upload.has_ended())
+    }
+
     /// An answer that came before the end of the upload ends both: nobody will read the rest.
     fn give_back(self) {
-        if self
-            .upload
-            .as_ref()
-            .is_some_and(|upload| !upload.has_ended())
-        {
+        if self.awaits_upload() {
             return;
         }
         self.peer.give_back(self.connection, self.keeps);
@@ -251,6 +313,23 @@ impl OriginBody {
         }
     }
 
+    /// What has come, or what comes by looking.
+    fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(Lease { connection, .. }) = &mut self.lease else {
+            return Pin::new(&mut self.body).poll_frame(cx);
+        };
+        let body = Pin::new(&mut self.body);
+        let there = body.poll_frame(&mut connection.listening(cx));
+        if there.is_ready() {
+            return there;
+        }
+        connection.drive(cx);
+        Pin::new(&mut self.body).poll_frame(&mut connection.listening(cx))
+    }
+
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let silence_max = self.silence_max;
         let silence = self
@@ -269,7 +348,7 @@ impl HttpBody for OriginBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, body::Error>>> {
         let this = &mut *self;
-        match Pin::new(&mut this.body).poll_frame(cx) {
+        match this.poll_body(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.silence = None;
                 if this.body.is_end_stream() {

@@ -135,7 +135,7 @@ impl Peer {
 
     /// Takes a connection back whose response has been read to its end.
     /// It waits for as long as is configured, or as its server `keeps` it, if that is less.
-    pub(super) fn give_back(&self, connection: Connection, keeps: Option<Duration>) {
+    pub(super) fn give_back(&self, mut connection: Connection, keeps: Option<Duration>) {
         if connection.is_closed() {
             return;
         }
@@ -158,7 +158,7 @@ impl Peer {
     pub(super) fn tidy(&self) {
         self.idle
             .lock()
-            .retain(|idle| !idle.is_over() && !idle.connection.is_closed());
+            .retain_mut(|idle| !idle.is_over() && !idle.connection.is_closed());
     }
 
     /// How many connections wait in the pool.
