@@ -4,6 +4,7 @@
 //! Not what is said on the connection, which is `connect.rs`'s for requests and `probe.rs`'s for
 //! probes.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,9 +48,9 @@ pub(super) enum Whereabouts {
 pub(super) type Stream = Box<dyn Io>;
 
 /// Bytes go both ways.
-pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Io: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+impl<T: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin> Io for T {}
 
 // === impl Dial ===
 

@@ -260,7 +260,7 @@ impl Peer {
 
     /// Takes a connection back whose response has been read to its end.
     /// It waits for as long as is configured, or as its server `keeps` it, if that is less.
-    pub(super) fn give_back(&self, connection: Connection, keeps: Option<Duration>) {
+    pub(super) fn give_back(&self, mut connection: Connection, keeps: Option<Duration>) {
         let since = clock::instant();
         if connection.is_closed() || connection.is_over(since) {
             return;
@@ -292,7 +292,7 @@ impl Peer {
         let now = clock::instant();
         self.idle
             .lock()
-            .retain(|idle| !idle.is_over(now) && !idle.connection.is_closed());
+            .retain_mut(|idle| !idle.is_over(now) && !idle.connection.is_closed());
         if let Some(streams) = &self.streams {
             streams.tidy(self.limits.idle_timeout, self.limits.idle_max);
         }

@@ -31,7 +31,7 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// A response to be handed to the client.
 pub(super) struct Deliver {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     route: Arc<Route>,
     what: What,
 }
@@ -89,7 +89,7 @@ pub(super) enum Excuse {
 
 impl Deliver {
     pub(super) fn stored(
-        exchange: Exchange,
+        exchange: Box<Exchange>,
         route: Arc<Route>,
         object: Arc<Object>,
         how: How,
@@ -102,7 +102,7 @@ impl Deliver {
     }
 
     pub(super) fn passed(
-        exchange: Exchange,
+        exchange: Box<Exchange>,
         route: Arc<Route>,
         response: Response<Body>,
         status: CacheStatus,

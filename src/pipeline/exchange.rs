@@ -60,7 +60,8 @@ pub(super) struct Entry {
 // === impl Exchange ===
 
 impl Exchange {
-    pub(super) fn new(site: Arc<Site>, client: Client, request: Request<Body>) -> Self {
+    /// Boxed, for every step moves it on to the next.
+    pub(super) fn new(site: Arc<Site>, client: Client, request: Request<Body>) -> Box<Self> {
         let arrived = clock::instant();
         let now = clock::wall(arrived);
         let (client, relayed) = site.provenance.of(client, request.headers());
@@ -78,7 +79,7 @@ impl Exchange {
             record,
             arrived,
         };
-        Self {
+        Box::new(Self {
             entry,
             client,
             relayed,
@@ -88,7 +89,7 @@ impl Exchange {
             interim: None,
             belongs: None,
             now,
-        }
+        })
     }
 
     /// What the steps work with.

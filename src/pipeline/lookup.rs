@@ -34,7 +34,7 @@ use crate::store::{Claim, Failure, Found, Leader, Object};
 
 /// A cacheable request with its route and key.
 pub(super) struct Lookup {
-    pub(super) exchange: Exchange,
+    pub(super) exchange: Box<Exchange>,
     /// Of the URI, or of an equivalent one whose response is used.
     pub(super) key: KeyBuf,
     /// The URI's own key, where `key` is an equivalent one's, and by which word it is.

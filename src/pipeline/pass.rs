@@ -34,7 +34,7 @@ use crate::telemetry::Fetched;
 
 /// A request that the cache has no part in.
 pub(super) struct Pass {
-    pub(super) exchange: Exchange,
+    pub(super) exchange: Box<Exchange>,
     pub(super) key: KeyBuf,
     pub(super) route: Arc<Route>,
     pub(super) pool: Arc<Pool>,

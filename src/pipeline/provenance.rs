@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
+use smallvec::SmallVec;
 
 use super::exchange::{Client, Exchange, Scheme};
 use crate::config;
@@ -142,13 +143,17 @@ impl<'a> Hop<'a> {
             **by == name && is_readable
         });
         let lines = said.into_iter().flat_map(|(said, by)| said.get_all(by));
-        let mut list: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
+        let mut list: SmallVec<[&[u8]; 4]> = lines.map(HeaderValue::as_bytes).collect();
         if list.is_empty() {
             list.extend(client.map(str::as_bytes));
         }
         list.push(own.as_bytes());
         // Pieces of field values, joined, are a field value.
-        if let Ok(value) = HeaderValue::from_bytes(&list.join(&b", "[..])) {
+        let value = match list[..] {
+            [only] => HeaderValue::from_bytes(only),
+            _ => HeaderValue::from_maybe_shared(list.join(&b", "[..])),
+        };
+        if let Ok(value) = value {
             fields.insert(name, value);
         }
     }

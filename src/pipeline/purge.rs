@@ -10,7 +10,7 @@ use crate::store;
 
 /// The right to invalidate one key.
 pub(super) struct Purge {
-    pub(super) exchange: Exchange,
+    pub(super) exchange: Box<Exchange>,
     pub(super) key: KeyBuf,
     pub(super) how: store::Purge,
 }

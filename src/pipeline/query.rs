@@ -22,7 +22,7 @@ use crate::semantics::key::KeyBuf;
 
 /// A question that may have been answered before.
 pub(super) struct Query {
-    pub(super) exchange: Exchange,
+    pub(super) exchange: Box<Exchange>,
     pub(super) key: KeyBuf,
     pub(super) route: Arc<Route>,
     pub(super) pool: Arc<Pool>,

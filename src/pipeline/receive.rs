@@ -26,13 +26,13 @@ use crate::store;
 
 /// A request as it came in.
 pub(super) struct Receive {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
 }
 
 // === impl Receive ===
 
 impl Receive {
-    pub(super) fn new(exchange: Exchange) -> Self {
+    pub(super) fn new(exchange: Box<Exchange>) -> Self {
         Self { exchange }
     }
 
@@ -163,7 +163,7 @@ fn asked_to_purge(exchange: &Exchange) -> Option<store::Purge> {
     }
 }
 
-fn purge(exchange: Exchange, key: KeyBuf, how: store::Purge) -> Step {
+fn purge(exchange: Box<Exchange>, key: KeyBuf, how: store::Purge) -> Step {
     let address = match exchange.client.address.ip() {
         IpAddr::V6(address) => address.to_canonical(),
         address => address,
@@ -177,7 +177,7 @@ fn purge(exchange: Exchange, key: KeyBuf, how: store::Purge) -> Step {
 }
 
 /// The route's own answer, or the way to the origin: through the cache or past it.
-fn onward(mut exchange: Exchange, key: KeyBuf, route: Arc<Route>) -> Step {
+fn onward(mut exchange: Box<Exchange>, key: KeyBuf, route: Arc<Route>) -> Step {
     let pool = match &route.action {
         Action::Origin(pool) => Arc::clone(pool),
         Action::Redirect(_) | Action::Answer(_) => {

@@ -28,7 +28,7 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// An answer of our own, ready to go.
 pub(super) struct Synth {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     answer: Answer,
     outcome: Outcome,
     detail: &'static str,
@@ -67,7 +67,7 @@ pub enum Refusal {
 
 impl Synth {
     /// The redirect or the fixed answer of a route.
-    pub(super) fn of_route(exchange: Exchange, route: &Route) -> Self {
+    pub(super) fn of_route(exchange: Box<Exchange>, route: &Route) -> Self {
         let mut answer = match &route.action {
             Action::Redirect(redirect) => redirected(&exchange, redirect),
             Action::Answer(config) => Answer {
@@ -83,7 +83,7 @@ impl Synth {
     }
 
     /// No site or route is for this request.
-    pub(super) fn no_route(exchange: Exchange) -> Self {
+    pub(super) fn no_route(exchange: Box<Exchange>) -> Self {
         let answer = Answer::text(
             StatusCode::NOT_FOUND,
             "no site here is for this host and path",
@@ -92,7 +92,7 @@ impl Synth {
     }
 
     /// How many objects were purged.
-    pub(super) fn purged(exchange: Exchange, count: u64) -> Self {
+    pub(super) fn purged(exchange: Box<Exchange>, count: u64) -> Self {
         let mut answer = Answer::text(StatusCode::OK, "");
         answer.body = Bytes::from(format!("{{\"purged\":{count}}}\n"));
         answer
@@ -102,7 +102,7 @@ impl Synth {
     }
 
     /// A request that we do not act upon.
-    pub(super) fn refusal(exchange: Exchange, refusal: Refusal) -> Self {
+    pub(super) fn refusal(exchange: Box<Exchange>, refusal: Refusal) -> Self {
         let mut answer = Answer::text(refusal.status(), refusal.text());
         let is_sound = matches!(
             refusal,
@@ -126,14 +126,14 @@ impl Synth {
 
     /// Its client has asked too often. RFC 6585 §4: "Responses with the 429 status code MUST NOT be
     /// stored by a cache."
-    pub(super) fn limited(exchange: Exchange, limited: &Limited) -> Self {
+    pub(super) fn limited(exchange: Box<Exchange>, limited: &Limited) -> Self {
         let mut answer = Answer::text(limited.status(), "too many requests, come again later");
         limited.stamp(&mut answer.fields);
         Self::own(exchange, answer, Outcome::Synth, "rate-limited")
     }
 
     /// The origin gave no answer.
-    pub(super) fn failure(exchange: Exchange, failure: Failure, fwd: Fwd) -> Self {
+    pub(super) fn failure(exchange: Box<Exchange>, failure: Failure, fwd: Fwd) -> Self {
         let text = match failure.status {
             StatusCode::GATEWAY_TIMEOUT => "the origin did not answer in time",
             StatusCode::SERVICE_UNAVAILABLE => "the origin takes no more requests at the moment",
@@ -166,13 +166,13 @@ impl Synth {
     }
 
     /// The client wants nothing that is not stored, and nothing is (RFC 9111 §5.2.1.7).
-    pub(super) fn only_if_cached(exchange: Exchange) -> Self {
+    pub(super) fn only_if_cached(exchange: Box<Exchange>) -> Self {
         let answer = Answer::text(StatusCode::GATEWAY_TIMEOUT, "nothing usable is stored");
         Self::own(exchange, answer, Outcome::Synth, "only-if-cached")
     }
 
     /// An OPTIONS that may go no further than here (RFC 9110 §7.6.2).
-    pub(super) fn final_recipient(exchange: Exchange) -> Self {
+    pub(super) fn final_recipient(exchange: Box<Exchange>) -> Self {
         let answer = Answer {
             status: StatusCode::NO_CONTENT,
             fields: HeaderMap::new(),
@@ -182,7 +182,7 @@ impl Synth {
     }
 
     /// The content that was needed to look for an answer did not come whole.
-    pub(super) fn upload_failed(exchange: Exchange, error: &body::Error) -> Self {
+    pub(super) fn upload_failed(exchange: Box<Exchange>, error: &body::Error) -> Self {
         let (status, detail) = match error {
             body::Error::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "upload-too-large"),
             body::Error::Stalled => (StatusCode::REQUEST_TIMEOUT, "upload-stalled"),
@@ -198,7 +198,7 @@ impl Synth {
     }
 
     /// Something of ours broke; it is logged where it happened.
-    pub(super) fn internal(exchange: Exchange, fwd: Fwd) -> Self {
+    pub(super) fn internal(exchange: Box<Exchange>, fwd: Fwd) -> Self {
         let failure = Failure {
             status: StatusCode::BAD_GATEWAY,
             detail: "internal",
@@ -208,7 +208,12 @@ impl Synth {
         Self::failure(exchange, failure, fwd)
     }
 
-    fn own(exchange: Exchange, answer: Answer, outcome: Outcome, detail: &'static str) -> Self {
+    fn own(
+        exchange: Box<Exchange>,
+        answer: Answer,
+        outcome: Outcome,
+        detail: &'static str,
+    ) -> Self {
         Self {
             exchange,
             answer,
@@ -259,7 +264,7 @@ impl Synth {
 }
 
 /// The response to a request that the server could not let in.
-pub(super) fn refuse(exchange: Exchange, refusal: Refusal) -> Response<Body> {
+pub(super) fn refuse(exchange: Box<Exchange>, refusal: Refusal) -> Response<Body> {
     Synth::refusal(exchange, refusal).response()
 }
 

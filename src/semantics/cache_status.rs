@@ -70,9 +70,12 @@ impl Fwd {
 impl CacheStatus {
     /// The list member as a field value, to be appended after those of earlier hops.
     pub fn to_value(&self) -> HeaderValue {
+        // Most need no more. Writing to a string does not fail.
+        let mut text = String::with_capacity(64);
+        let _ = write!(text, "{self}");
         // The text is printable ASCII throughout: tokens, numbers, and a string without other
         // bytes.
-        HeaderValue::try_from(self.to_string()).unwrap_or_else(|_| hit())
+        HeaderValue::try_from(text).unwrap_or_else(|_| hit())
     }
 }
 

@@ -151,16 +151,18 @@ pub fn is_readable(headers: &HeaderMap) -> bool {
 
 /// The element of Forwarded that says: this request came from `client`, for `host`, by `scheme`.
 pub fn element(client: IpAddr, host: Option<&str>, scheme: Option<Scheme>) -> String {
-    let mut text = match client {
-        IpAddr::V4(address) => format!("for={address}"),
+    // Room for the longest address and the words around. Writing to a string does not fail.
+    let mut text = String::with_capacity(host.map_or(0, str::len) + 80);
+    let _ = match client {
+        IpAddr::V4(address) => write!(text, "for={address}"),
         // "Note that an IPv6 address is always enclosed in square brackets", and brackets must be
         // quoted (RFC 7239 §6).
-        IpAddr::V6(address) => format!("for=\"[{address}]\""),
+        IpAddr::V6(address) => write!(text, "for=\"[{address}]\""),
     };
     if let Some(host) = host {
         let is_token = host.bytes().all(list::is_tchar);
         let quote = if is_token { "" } else { "\"" };
-        // Writing to a string does not fail, and a host has neither quotes nor backslashes.
+        // A host has neither quotes nor backslashes.
         let _ = write!(text, ";host={quote}{host}{quote}");
     }
     if let Some(scheme) = scheme {

@@ -9,6 +9,7 @@ use http::header::{
     SET_COOKIE, TRANSFER_ENCODING, VARY, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use smallvec::SmallVec;
 
 use super::list;
 
@@ -43,15 +44,20 @@ const VIA_HOPS_MAX: usize = 8;
 /// Connection header field itself". Fields that it cannot rightly name stay, or `Connection:
 /// cache-control` would publish a private page; see [`connection_is_hostile`].
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    if !headers.keys().any(is_hop_by_hop) {
-        return;
-    }
-    for name in named_by_connection(headers) {
-        if !is_end_to_end(&name) {
-            headers.remove(name);
+    // Few messages have any, and none has many: looking is cheaper than removing what is not there.
+    let found: SmallVec<[HeaderName; 2]> = headers
+        .keys()
+        .filter(|name| is_hop_by_hop(name))
+        .cloned()
+        .collect();
+    if found.contains(&CONNECTION) {
+        for name in named_by_connection(headers) {
+            if !is_end_to_end(&name) {
+                headers.remove(name);
+            }
         }
     }
-    for name in HOP_BY_HOP {
+    for name in found {
         headers.remove(name);
     }
 }
@@ -182,22 +188,21 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 /// Proxy-Connection, Keep-Alive, TE, Transfer-Encoding and Upgrade. RFC 9111 §3.1 adds those that
 /// authenticate towards a proxy; RFC 7540 §3.2.1 HTTP2-Settings; and Trailer announces fields that
 /// are not forwarded (RFC 9110 §6.5.1).
-const HOP_BY_HOP: [&str; 11] = [
-    "connection",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authentication-info",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
 fn is_hop_by_hop(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(&name.as_str())
+    matches!(
+        name.as_str(),
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// Fields "intended for all recipients of the content", or that routing and framing rest on.

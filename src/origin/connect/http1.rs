@@ -2,13 +2,19 @@
 //!
 //! What becomes of it between exchanges is in `peer.rs`.
 
+use std::future::poll_fn;
+use std::mem;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, Response};
+use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, unconstrained};
 use tokio::time::timeout;
 
 use super::{FIELDS_MAX, HEAD_BYTES_MAX, Unsent, kind_of_upload};
@@ -29,16 +35,30 @@ const BUFFER_BYTES_MAX: usize = 128 * 1024;
 /// How long a connection from the pool may take to become ready.
 const READY_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// The sending half of an open connection.
+/// An open connection. Nothing goes on here unless somebody polls it: who awaits the answer drives
+/// the exchange, so that it costs no task and no way from one thread to another.
 #[derive(Debug)]
 pub(in crate::origin) struct Connection {
     sender: http1::SendRequest<Body>,
-    driver: AbortHandle,
+    driver: Driver,
     /// When it is too old to be used again.
     over_at: Option<Instant>,
     /// Whose it was said to be, where servers are told.
     client: Option<Ends>,
 }
+
+/// What moves the bytes.
+#[derive(Debug)]
+enum Driver {
+    /// Whoever holds the connection.
+    Holder(Pin<Box<Wire>>, Permit),
+    /// A task, since the answer came before the end of the upload: both go on at their own pace.
+    Task(AbortHandle),
+    /// Nobody: it is closed.
+    None,
+}
+
+type Wire = http1::Connection<TokioIo<Stream>, Body>;
 
 // === impl Connection ===
 
@@ -51,19 +71,14 @@ impl Connection {
         client: Option<Ends>,
     ) -> Result<Self, Error> {
         let failed = |kind| Error::new(kind, Phase::Connecting, Retry::Safe);
-        let (sender, driver) = http1::Builder::new()
+        let (sender, wire) = http1::Builder::new()
             .max_headers(FIELDS_MAX)
             .max_header_size(HEAD_BYTES_MAX)
             .max_buf_size(BUFFER_BYTES_MAX)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| failed(Kind::Closed).because(error))?;
-        let driving = tokio::spawn(async move {
-            // An error here is also the error of the exchange that was under way.
-            let _ = driver.await;
-            drop(permit);
-        });
-        let driver = driving.abort_handle();
+        let driver = Driver::Holder(Box::pin(wire), permit);
         Ok(Self {
             sender,
             driver,
@@ -75,16 +90,16 @@ impl Connection {
     /// Waits the moment until the last exchange is off the wire; false if the connection is dead,
     /// or still busy with an upload that its server did not wait for.
     pub(in crate::origin) async fn ready(&mut self) -> bool {
-        if self.sender.is_ready() {
-            return true;
-        }
-        matches!(
-            timeout(READY_TIMEOUT, self.sender.ready()).await,
-            Ok(Ok(()))
-        )
+        let ready = poll_fn(|cx| {
+            self.drive(cx);
+            self.sender.poll_ready(cx)
+        });
+        matches!(timeout(READY_TIMEOUT, ready).await, Ok(Ok(())))
     }
 
-    pub(in crate::origin) fn is_closed(&self) -> bool {
+    /// Whether the server has closed it, as far as has been heard.
+    pub(in crate::origin) fn is_closed(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
         self.sender.is_closed()
     }
 
@@ -103,8 +118,8 @@ impl Connection {
         &mut self,
         request: Request<Body>,
     ) -> Result<Response<Incoming>, Unsent> {
-        let sent = self.sender.try_send_request(request).await;
-        sent.map_err(|mut failed| {
+        let sending = self.sender.try_send_request(request);
+        self.driving(sending).await.map_err(|mut failed| {
             let request = failed.take_message().map(Box::new);
             let error = sort(failed.into_error(), request.is_some());
             Unsent {
@@ -114,13 +129,73 @@ impl Connection {
             }
         })
     }
+
+    /// Drives while it waits for `sent`, which only the bytes of this connection can bring about.
+    async fn driving<T>(&mut self, sent: impl Future<Output = T>) -> T {
+        // Without a budget of its own, for that would wake who asks, and nobody does.
+        let mut sent = pin!(unconstrained(sent));
+        poll_fn(|cx| {
+            self.drive(cx);
+            sent.as_mut().poll(&mut self.listening(cx))
+        })
+        .await
+    }
+
+    /// Moves what can be moved, and has `cx` woken when there is more.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        // An error here is also the error of the exchange that is under way.
+        if let Driver::Holder(wire, _) = &mut self.driver
+            && wire.as_mut().poll(cx).is_ready()
+        {
+            self.driver = Driver::None;
+        }
+    }
+
+    /// For what is looked at right after [`Self::drive`]: by whom it is to be woken. Who drives is
+    /// woken by the socket already, and need not be told by itself of what it has just moved.
+    fn listening<'a>(&self, cx: &'a Context<'_>) -> Context<'a> {
+        Context::from_waker(match self.driver {
+            Driver::Task(_) => cx.waker(),
+            Driver::Holder(..) | Driver::None => Waker::noop(),
+        })
+    }
+
+    /// What has come of a body, or what comes by looking.
+    pub(super) fn poll_body(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let there = Pin::new(&mut *body).poll_frame(&mut self.listening(cx));
+        if there.is_ready() {
+            return there;
+        }
+        self.drive(cx);
+        Pin::new(body).poll_frame(&mut self.listening(cx))
+    }
+
+    /// Leaves the bytes to a task of their own.
+    pub(super) fn let_go(&mut self) {
+        match mem::replace(&mut self.driver, Driver::None) {
+            Driver::Holder(wire, permit) => {
+                let driving = tokio::spawn(async move {
+                    let _ = wire.await;
+                    drop(permit);
+                });
+                self.driver = Driver::Task(driving.abort_handle());
+            }
+            other => self.driver = other,
+        }
+    }
 }
 
 /// Only a connection that is of no more use is dropped. Left to itself, hyper would go on trying
 /// to send the rest of an upload that the server does not read.
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.driver.abort();
+        if let Driver::Task(task) = &self.driver {
+            task.abort();
+        }
     }
 }
 

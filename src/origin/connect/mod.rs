@@ -127,6 +127,12 @@ impl Lease {
             flight: self.flight.take(),
             ..unsent
         })?;
+        let is_uploading = self.is_uploading();
+        if let Way::Whole(connection) = &mut self.way
+            && is_uploading
+        {
+            connection.let_go();
+        }
         self.keeps = http1::kept_alive(response.headers());
         Ok(response.map(|body| self.body(body, silence_max)))
     }
@@ -233,6 +239,16 @@ impl OriginBody {
             && (!lease.is_uploading() || self.body.size_hint().lower() > 0)
     }
 
+    fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.lease.as_mut().map(|lease| &mut lease.way) {
+            Some(Way::Whole(connection)) => connection.poll_body(&mut self.body, cx),
+            Some(Way::Stream(_)) | None => Pin::new(&mut self.body).poll_frame(cx),
+        }
+    }
+
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let silence_max = self.silence_max;
         let silence = self
@@ -251,7 +267,7 @@ impl HttpBody for OriginBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, body::Error>>> {
         let this = &mut *self;
-        match Pin::new(&mut this.body).poll_frame(cx) {
+        match this.poll_body(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.silence = None;
                 this.has_ended |= frame.is_trailers();
