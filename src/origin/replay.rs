@@ -330,13 +330,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_sent_is_itself_sent_again_and_what_may_have_been_only_if_safe() {
+    fn what_was_not_acted_upon_goes_again_and_what_may_have_been_only_if_safe() {
         for (method, retry, is_back, goes_again) in [
             ("GET", Retry::Safe, false, true),
             ("GET", Retry::IfIdempotent, false, true),
             ("GET", Retry::No, true, false),
             ("POST", Retry::Safe, true, true),
-            ("POST", Retry::Safe, false, false),
+            ("POST", Retry::Safe, false, true),
             ("POST", Retry::IfIdempotent, true, false),
         ] {
             let mut asked = request(method, Body::empty());
