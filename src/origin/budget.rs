@@ -2,7 +2,8 @@
 //!
 //! When every server fails, each retry is one more request for those that suffer already. With a
 //! budget of a fifth the worst is 1.2 times what clients ask, however many tries one request could
-//! have. A budget says how many, not which: that is in `retry.rs`.
+//! have. Where another server answers, a retry harms nobody, and is given back. A budget says how
+//! many, not which: that is in `retry.rs`.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -69,6 +70,14 @@ impl Budget {
         if self.saved.load(Ordering::Relaxed) < SAVED_MAX {
             self.saved.fetch_add(self.per_request, Ordering::Relaxed);
         }
+    }
+
+    /// A retry that was taken has been answered well.
+    pub(super) fn give_back(&self) {
+        let earn = |saved: i64| Some((saved + RETRY).min(SAVED_MAX));
+        let _ = self
+            .saved
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, earn);
     }
 
     /// Takes a retry, if there is one.
@@ -167,6 +176,19 @@ mod tests {
         assert_eq!(withdrawn(&budget, 10), 0);
         (0..6).for_each(|_| budget.deposit());
         assert_eq!(withdrawn(&budget, 10), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_answered_well_costs_nothing() {
+        let budget = Budget::of_retries(0.2);
+        for _ in 0..10 {
+            budget.deposit();
+        }
+        for _ in 0..100 {
+            assert!(budget.withdraw());
+            budget.give_back();
+        }
+        assert_eq!(withdrawn(&budget, 10), 2 + 5);
     }
 
     #[tokio::test(start_paused = true)]

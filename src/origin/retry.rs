@@ -58,6 +58,8 @@ pub(super) struct Course {
     /// Whether it may be asked over a pooled connection.
     pub(super) from_pool: bool,
     tries_left: usize,
+    /// Whether the try under way was taken from the budget.
+    pub(super) is_paid_for: bool,
     /// How often all servers were tried.
     rounds: u32,
     /// Whether its client belongs to the server where it begins.
@@ -165,6 +167,7 @@ impl Course {
             index,
             from_pool: true,
             tries_left: retries.tries.saturating_sub(1),
+            is_paid_for: false,
             rounds: 0,
             belongs: false,
             client: None,
@@ -222,6 +225,7 @@ impl Pool {
             }
             None => self.begin_anew(course)?,
         };
+        course.is_paid_for = !setback.is_free;
         (setback.is_free || self.budget.withdraw()).then_some(next)
     }
 

@@ -17,7 +17,7 @@ use super::error::{Error, Kind, Phase, Retry};
 use super::hint::Hint;
 use super::interim::Interim;
 use super::load::Flight;
-use super::overload;
+use super::overload::verdict;
 use super::peer::Peer;
 use super::replay::{Content, Spare};
 use super::retry::{self, Course, Next, Why};
@@ -72,7 +72,7 @@ impl Pool {
             Ok(_) => self.sickness.recover(),
             Err(error) => self.sickness.note(error),
         }
-        passage.end(overload::verdict(&answer));
+        passage.end(verdict(&answer));
         answer
     }
 
@@ -108,7 +108,12 @@ impl Pool {
             };
             self.note_tried(peer, &tried);
             let mut setback = match self.judge_tried(tried, spare, &content) {
-                ControlFlow::Break(result) => return result,
+                ControlFlow::Break(result) => {
+                    if course.is_paid_for && verdict(&result) == Some(true) {
+                        self.budget.give_back();
+                    }
+                    return result;
+                }
                 ControlFlow::Continue(setback) => setback,
             };
             let next = match self.go_on(&mut course, &mut roster, &mut setback) {

@@ -114,6 +114,18 @@ async fn what_a_server_fails_to_begin_another_completes() {
     }
 }
 
+/// The same from the first request on, when no retries have been saved: those that another server
+/// answers are given back.
+#[tokio::test]
+async fn a_server_that_never_answers_harms_nobody_from_the_start() {
+    let good = [good(), good()];
+    let faulty = Origin::start(async |_, connection| connection.reset());
+    let proxy = among_three(faulty.url(), &good, TERMS).start().await;
+    let load = Load::start(&proxy, 4);
+    load.answered(100).await;
+    assert_eq!(load.end().await.bad, [""; 0]);
+}
+
 /// Rows 27 and 28: a port where nobody listens costs nobody anything; a host that is gone costs its
 /// first clients the connect timeout, and then nobody.
 #[tokio::test]
