@@ -65,6 +65,7 @@ mod journeys {
     mod admin;
     mod explain;
     mod log;
+    mod servers;
     mod shutdown;
 
     mod regressions;

@@ -2,6 +2,7 @@
 //!
 //! A plain HTTP/1.1 exchange over a blocking socket: they run in scripts and terminals, once.
 
+use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -127,6 +128,20 @@ fn token(text: &str) -> Result<String, String> {
     Err("a token has visible ASCII characters only".to_owned())
 }
 
+/// With everything percent-encoded but what RFC 3986 §2.3 calls unreserved.
+pub(super) fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
+            byte if byte.is_ascii_alphanumeric() => encoded.push(byte.into()),
+            // Writing to a string does not fail.
+            byte => drop(write!(encoded, "%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,5 +163,13 @@ mod tests {
         let refused = Reply("HTTP/1.1 401 Unauthorized\r\n\r\nno\n".to_owned());
         assert_eq!(refused.reason(), "HTTP/1.1 401 Unauthorized: no");
         assert_eq!(Reply(String::new()).reason(), "no answer: ");
+    }
+
+    #[test]
+    fn nothing_leaves_its_parameter() {
+        assert_eq!(
+            encoded("http://h/a?b=1&c=%20+é\r\n"),
+            "http%3A%2F%2Fh%2Fa%3Fb%3D1%26c%3D%2520%2B%C3%A9%0D%0A"
+        );
     }
 }

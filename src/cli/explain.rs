@@ -2,14 +2,13 @@
 //!
 //! The proxy puts it into words; here they are only asked for and shown.
 
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Args;
 
 use super::check::BAD_CONFIGURATION;
-use super::door::{Ask, Door};
+use super::door::{Ask, Door, encoded};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -72,31 +71,4 @@ fn target(arguments: &Arguments) -> String {
         target.push_str(&encoded(field));
     }
     target
-}
-
-/// With everything percent-encoded but what RFC 3986 §2.3 calls unreserved.
-fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
-            byte if byte.is_ascii_alphanumeric() => encoded.push(byte.into()),
-            // Writing to a string does not fail.
-            byte => drop(write!(encoded, "%{byte:02X}")),
-        }
-    }
-    encoded
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_leaves_its_parameter() {
-        assert_eq!(
-            encoded("http://h/a?b=1&c=%20+é\r\n"),
-            "http%3A%2F%2Fh%2Fa%3Fb%3D1%26c%3D%2520%2B%C3%A9%0D%0A"
-        );
-    }
 }

@@ -9,6 +9,7 @@ mod door;
 mod explain;
 mod purge;
 mod run;
+mod servers;
 mod tcp;
 
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ enum Command {
     Tcp(tcp::Arguments),
     /// Purge a running proxy's stored responses.
     Purge(purge::Arguments),
+    /// Show how the servers of a running proxy stand; drain one, or give it another weight.
+    Servers(servers::Arguments),
     /// Tell what a running proxy knows of a URL, and what a GET would meet.
     Explain(explain::Arguments),
 }
@@ -58,6 +61,7 @@ impl Cli {
             Command::Demo => demo::run(),
             Command::Tcp(arguments) => tcp::run(arguments),
             Command::Purge(arguments) => purge::run(&arguments),
+            Command::Servers(arguments) => servers::run(&arguments),
             Command::Explain(arguments) => explain::run(&arguments),
         }
     }
