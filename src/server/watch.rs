@@ -287,6 +287,13 @@ mod tests {
         send: Duration::from_secs(3),
     };
 
+    /// Begins a second late: the process may have started a moment after the clock of this test was
+    /// stopped, by another test.
+    async fn a_watch() -> Arc<Watch> {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        Watch::new()
+    }
+
     async fn after(watch: &Watch, secs: u64) -> Verdict {
         tokio::time::advance(Duration::from_secs(secs)).await;
         watch.verdict(&PATIENCE, false, Idle::Parks)
@@ -294,14 +301,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_idle_connection_is_parked() {
-        let watch = Watch::new();
+        let watch = a_watch().await;
         assert_eq!(after(&watch, 0).await, Verdict::GoOn(PARK_AFTER));
         assert_eq!(after(&watch, 1).await, Verdict::Park);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_never_ends_is_cut() {
-        let watch = Watch::new();
+        let watch = a_watch().await;
         watch.note_head(true);
         assert!(matches!(after(&watch, 1).await, Verdict::GoOn(_)));
         watch.note_head(true);
@@ -310,7 +317,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_cut() {
-        let watch = Watch::new();
+        let watch = a_watch().await;
         let (_request, _) = watch.begin();
         watch.note_write(true);
         assert_eq!(after(&watch, 3).await, Verdict::Close);
@@ -320,7 +327,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_in_progress_may_take_its_time() {
-        let watch = Watch::new();
+        let watch = a_watch().await;
         let (request, refused) = watch.begin();
         assert_eq!(refused, None);
         assert!(matches!(after(&watch, 3600).await, Verdict::GoOn(_)));
