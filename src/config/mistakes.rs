@@ -662,6 +662,15 @@ idle_min = 1"#,
     ),
     (
         r#"[origins.b]
+servers = ["http://a"]
+connections_max = 2
+idle_min = 3"#,
+        &[
+            "4: origins.b.idle_min: is more than `connections_max`, beyond which none is opened; change one of the two",
+        ],
+    ),
+    (
+        r#"[origins.b]
 servers = [
   "http://_http._tcp.a",
   { url = "https://_http._tcp.a", resolve = "each" },
