@@ -1,6 +1,7 @@
 //! `copal check [-c FILE]`: is this file a configuration?
 //!
-//! Not whether its addresses can be bound or its origins answer: nothing is opened but the file.
+//! Not whether its addresses can be bound or its origins answer: nothing is opened but the file, and
+//! the certificates that it names.
 
 use std::io::Write as _;
 use std::path::Path;

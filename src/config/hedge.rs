@@ -2,10 +2,12 @@
 //!
 //! Not the race itself.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
 
 use super::report::{Given, Report};
 use super::units::{self, Period};
@@ -36,33 +38,48 @@ pub enum HedgeAfter {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawHedge {
-    after: Given<String>,
+    after: Given<HedgeAfter>,
     share_max: Given<f64>,
+}
+
+// === impl HedgeAfter ===
+
+impl<'de> Deserialize<'de> for HedgeAfter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Parse;
+        impl Visitor<'_> for Parse {
+            type Value = HedgeAfter;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time such as \"200ms\" or a percentile such as \"p95\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<HedgeAfter, E> {
+                parse(text).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Parse)
+    }
 }
 
 // === impl RawHedge ===
 
 impl RawHedge {
     pub(super) fn resolve(&self, report: &mut Report) -> Hedge {
-        let mut after = HedgeAfter::Percentile(PERCENTILE);
-        if let Some(given) = &self.after {
-            match parse(given.get_ref()) {
-                Ok(parsed) => after = parsed,
-                Err(complaint) => report.at(given.span(), complaint),
-            }
-        }
+        let after = self.after.as_ref().map(|it| *it.get_ref());
         Hedge {
-            after,
+            after: after.unwrap_or(HedgeAfter::Percentile(PERCENTILE)),
             share_max: units::share(&self.share_max, 0.05, report),
         }
     }
 }
 
-fn parse(text: &str) -> Result<HedgeAfter, String> {
+fn parse(text: &str) -> Result<HedgeAfter, &'static str> {
     let Some(percentile) = text.strip_prefix('p') else {
-        return match Period::parse(text)?.0 {
-            Duration::ZERO => Err("must not be zero; write \"p95\" or \"200ms\"".to_owned()),
-            time => Ok(HedgeAfter::Time(time)),
+        return match Period::parse(text) {
+            Ok(Period(Duration::ZERO)) => Err("must not be zero; write \"p95\" or \"200ms\""),
+            Ok(Period(time)) => Ok(HedgeAfter::Time(time)),
+            Err(_) => Err("is neither a time nor a percentile; write \"200ms\" or \"p95\""),
         };
     };
     let is_number = percentile.len() == 2 && percentile.bytes().all(|it| it.is_ascii_digit());
@@ -70,7 +87,7 @@ fn parse(text: &str) -> Result<HedgeAfter, String> {
         Ok(percentile) if is_number && PERCENTILES.contains(&percentile) => {
             Ok(HedgeAfter::Percentile(percentile))
         }
-        _ => Err("is no percentile; write \"p50\" to \"p99\"".to_owned()),
+        _ => Err("is no percentile; write \"p50\" to \"p99\""),
     }
 }
 

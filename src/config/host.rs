@@ -26,7 +26,7 @@ pub(super) fn parse(host: &str) -> Result<String, &'static str> {
         return Err("an IPv6 address stands in brackets, as \"[::1]\"");
     }
     if host.contains(':') {
-        return Err("a host stands here without a port");
+        return Err("a host stands here alone, as \"app.internal\"; leave scheme and port out");
     }
     check_name(host)?;
     Ok(host.to_ascii_lowercase())

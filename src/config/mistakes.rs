@@ -86,7 +86,7 @@ ttl_max = "1s""#,
             r#"2: resolver.servers[1]: is not the address of a DNS server; write "10.0.0.2:53" or "[::1]:53""#,
             "3: resolver.attempts: is out of limits; write 1 to 10",
             r#"4: resolver.timeout: must not be zero; a long one, as "1d", is as good as none"#,
-            "6: resolver.ttl_max: `ttl_max` is shorter than `ttl_min`; make it as long at least",
+            "6: resolver.ttl_max: `ttl_max`, 5m unless written, is shorter than `ttl_min`, 1s unless written; change one of the two",
         ],
     ),
     (
@@ -95,7 +95,7 @@ servers = []
 ttl_min = "1h""#,
         &[
             "2: resolver.servers: has 1 to 16 servers; leave it out for those of the system",
-            "3: resolver.ttl_min: `ttl_max` is shorter than `ttl_min`; make it as long at least",
+            "3: resolver.ttl_min: `ttl_max`, 5m unless written, is shorter than `ttl_min`, 1s unless written; change one of the two",
         ],
     ),
     (
@@ -270,8 +270,8 @@ purge_from = ["10.0.0.0/8", 5, "lan"]"#,
         &["2: server: is given twice; keep one of the two"],
     ),
     (
-        "[[server]]",
-        &["1: server: a list stands where a table is wanted"],
+        "[[log]]",
+        &["1: log: a list stands where a table with `level`, `access` and `format` is wanted"],
     ),
     (
         r#"[admin]
@@ -663,6 +663,30 @@ idle_min = 1"#,
     (
         r#"[origins.b]
 servers = ["http://a"]
+connections_max = 2
+idle_min = 3"#,
+        &[
+            "4: origins.b.idle_min: is more than `connections_max`, beyond which none is opened; change one of the two",
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = [
+  "http://_http._tcp.a",
+  { url = "https://_http._tcp.a", resolve = "each" },
+  "grpc://a:50051",
+  "grpcs://a",
+]"#,
+        &[
+            r#"3: origins.b.servers[0]: is the name of SRV records; write `{ url = "http://_http._tcp.a", resolve = "srv" }`"#,
+            r#"4: origins.b.servers[1].url: is the name of SRV records; write `{ url = "https://_http._tcp.a", resolve = "srv" }`"#,
+            r#"5: origins.b.servers[2]: unknown scheme `grpc`; write "http://…" and `http_version = "2"`"#,
+            r#"6: origins.b.servers[3]: unknown scheme `grpcs`; write "https://…" and `http_version = "2"`"#,
+        ],
+    ),
+    (
+        r#"[origins.b]
+servers = ["http://a"]
 streams_max = 10"#,
         &[
             r#"3: origins.b.streams_max: is for HTTP/2; write `http_version = "2"` or "auto" too, or leave it out"#,
@@ -727,11 +751,24 @@ servers = ["http://a"]
 hedge = { after = "p100", share_max = 5 }
 [origins.c]
 servers = ["http://a"]
-hedge = { after = "soon" }"#,
+hedge = { after = "soon" }
+[origins.d]
+servers = ["http://a"]
+hedge = { after = 200, share_max = "5%" }
+[origins.e]
+servers = ["http://a"]
+hedge = "p95"
+breaker = true
+requests_max = "100""#,
         &[
             r#"3: origins.b.hedge.after: is no percentile; write "p50" to "p99""#,
             "3: origins.b.hedge.share_max: is no share; write 0 to 1, as 0.5 for a half",
-            r#"6: origins.c.hedge.after: a duration is a whole number with a unit, as "250ms", "30s" or "5m""#,
+            r#"6: origins.c.hedge.after: is neither a time nor a percentile; write "200ms" or "p95""#,
+            r#"9: origins.d.hedge.after: integer `200` stands where a time such as "200ms" or a percentile such as "p95" is wanted"#,
+            r#"9: origins.d.hedge.share_max: string "5%" stands where a number, as 0.5, is wanted"#,
+            r#"12: origins.e.hedge: string "p95" stands where a table with `after` and `share_max` is wanted"#,
+            "13: origins.e.breaker: boolean `true` stands where a table with `errors`, `requests_min`, `window`, `open_for` and `trials` is wanted",
+            "14: origins.e.requests_max: is a number in quotes; write 100 without them",
         ],
     ),
     (
@@ -763,7 +800,7 @@ agent = { port = 0, host = "a:1" }"#,
             "3: origins.b.agent.port: is missing; write that of the agent, as `port = 9777`",
             r#"3: origins.b.agent.interval: must not be zero; a long one, as "1d", is as good as none"#,
             "6: origins.c.agent.port: is out of limits; write 1 to 65535",
-            "6: origins.c.agent.host: a host stands here without a port",
+            r#"6: origins.c.agent.host: a host stands here alone, as "app.internal"; leave scheme and port out"#,
         ],
     ),
     (
@@ -1148,7 +1185,7 @@ origin = "a""#,
         &[
             "9: site[1].hosts[1]: this host is taken by `site[1].hosts[0]` on line 9; remove one of the two",
             "9: site[1].hosts[3]: this host is taken by `site[1].hosts[2]` on line 9; remove one of the two",
-            "9: site[1].hosts[4]: a host stands here without a port",
+            r#"9: site[1].hosts[4]: a host stands here alone, as "app.internal"; leave scheme and port out"#,
             r#"9: site[1].hosts[5]: `*` stands alone or before a dot, as "*.shop.example""#,
             r#"9: site[1].hosts[6]: subdomains are written with a star, as "*.shop.example""#,
             r#"9: site[1].hosts[7]: a name beyond ASCII is written in its "xn--" form"#,

@@ -163,6 +163,7 @@ impl RawOrigin {
         let unknown_coding = self.unknown_transfer_coding.unwrap_or(by_profile);
         let servers = self.resolve_servers(place.clone(), report);
         let idle_max = units::count(&self.idle_max, 64, IDLE, report);
+        let connections_max = units::count(&self.connections_max, 1024, CONNECTIONS, report);
         Origin {
             name: name.into(),
             agent: self
@@ -172,7 +173,7 @@ impl RawOrigin {
             tls: self.resolve_tls(&servers, place, report),
             servers,
             servers_max: units::count(&self.servers_max, 64, FOUND, report),
-            wire: self.resolve_wire(idle_max, report),
+            wire: self.resolve_wire(idle_max, connections_max, report),
             balance: balance::resolve(&self.balance, report),
             health: self.health.as_ref().map(|it| it.resolve(report)),
             ejection: ejection::resolve(&self.ejection, report),
@@ -190,7 +191,7 @@ impl RawOrigin {
             between_bytes_timeout: units::timeout(&self.between_bytes_timeout, 30, report),
             idle_timeout: units::timeout(&self.idle_timeout, 60, report),
             idle_max,
-            connections_max: units::count(&self.connections_max, 1024, CONNECTIONS, report),
+            connections_max,
             requests_max: overload::resolve(&self.requests_max, report),
             pending_max: units::count(&self.pending_max, 1024, PENDING, report),
             pending_timeout: units::timeout(&self.pending_timeout, 3, report),

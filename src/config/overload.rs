@@ -65,6 +65,9 @@ pub(super) fn resolve(given: &Given<RawRequestsMax>, report: &mut Report) -> Req
             _ => format!("is out of limits; write 0 to {REQUESTS_MAX}"),
         },
         RawRequestsMax::Text(text) if text == "adaptive" => return RequestsMax::Adaptive,
+        RawRequestsMax::Text(text) if text.parse::<u64>().is_ok() => {
+            format!("is a number in quotes; write {text} without them")
+        }
         RawRequestsMax::Text(text) => {
             format!("`{text}` is not known; write a whole number or \"adaptive\"")
         }

@@ -54,7 +54,8 @@ impl RawResolver {
         let mut ttl_max = units::timeout(&self.ttl_max, 300, report);
         if ttl_max < ttl_min {
             if let Some(it) = self.ttl_max.as_ref().or(self.ttl_min.as_ref()) {
-                let text = "`ttl_max` is shorter than `ttl_min`; make it as long at least";
+                let text = "`ttl_max`, 5m unless written, is shorter than `ttl_min`, 1s unless \
+                            written; change one of the two";
                 report.at(it.span(), text);
             }
             ttl_max = ttl_min;

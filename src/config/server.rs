@@ -102,6 +102,12 @@ impl ServerUrl {
         }
     }
 
+    /// Whether its host is named as only SRV records are.
+    fn is_service(&self) -> bool {
+        self.name()
+            .is_some_and(|it| service_domain(it).len() < it.len())
+    }
+
     /// `host:port`, the port always written, an IPv6 address in brackets; or `unix:/path`.
     pub fn authority(&self) -> String {
         match self {
@@ -128,6 +134,8 @@ impl ServerUrl {
             "https" => true,
             // There is no port that all protocols share.
             "tcp" => return Self::parse_tcp(rest),
+            "grpc" | "h2c" | "h2" => return Err(unknown_http2(scheme, "http")),
+            "grpcs" => return Err(unknown_http2(scheme, "https")),
             _ => {
                 return Err(format!(
                     "unknown scheme `{scheme}`; write \"http://…\" or \"https://…\""
@@ -225,6 +233,11 @@ impl RawServerTable {
     }
 }
 
+/// Other programs say by the scheme that HTTP/2 is spoken.
+fn unknown_http2(scheme: &str, meant: &str) -> String {
+    format!("unknown scheme `{scheme}`; write \"{meant}://…\" and `http_version = \"2\"`")
+}
+
 /// The domain that a service is offered for: its name without the service and the protocol. By
 /// RFC 9525 §6.1 that is what its servers must prove to be, for the records name them unproven.
 pub fn service_domain(service: &str) -> &str {
@@ -294,6 +307,14 @@ fn resolve_one(raw: &Spanned<RawServer>, report: &mut Report) -> Option<Server> 
         }
     };
     match resolve.parse(text) {
+        Ok(url) if resolve != Resolve::Srv && url.is_service() => {
+            let table = format!("{{ url = {text:?}, resolve = \"srv\" }}");
+            report.at(
+                place,
+                format!("is the name of SRV records; write `{table}`"),
+            );
+            None
+        }
         Ok(url) => Some(Server {
             url,
             weight,

@@ -52,8 +52,13 @@ pub enum HttpVersion {
 // === impl RawOrigin ===
 
 impl RawOrigin {
-    /// Of each server's connections `idle_max` are kept.
-    pub(super) fn resolve_wire(&self, idle_max: usize, report: &mut Report) -> Wire {
+    /// Each server may have `connections_max` connections, of which `idle_max` are kept.
+    pub(super) fn resolve_wire(
+        &self,
+        idle_max: usize,
+        connections_max: usize,
+        report: &mut Report,
+    ) -> Wire {
         let version = self.http_version.as_ref().map(|it| *it.get_ref());
         let version = version.unwrap_or_default();
         let streams_max = units::count(&self.streams_max, 100, STREAMS, report);
@@ -69,6 +74,12 @@ impl RawOrigin {
             && idle_min > idle_max
         {
             let text = "is more than `idle_max`, beyond which none is kept; change one of the two";
+            report.at(given.span(), text);
+        }
+        if let Some(given) = &self.idle_min
+            && idle_min > connections_max
+        {
+            let text = "is more than `connections_max`, beyond which none is opened; change one of the two";
             report.at(given.span(), text);
         }
         let age_max = units::period(&self.age_max, HOUR);

@@ -58,7 +58,7 @@ pub(super) fn of_value(message: &str) -> String {
 fn in_words(name: &str) -> &str {
     match name {
         "a boolean" => "true or false",
-        "f64" => "a number",
+        "f64" => "a number, as 0.5,",
         "a string" => "text in double quotes",
         "a sequence" => "a list, as [\"a\", \"b\"],",
         "sequence" => "a list",

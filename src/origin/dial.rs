@@ -1,7 +1,7 @@
 //! The way to a server: its addresses one after the other, then TLS where it speaks that, or the
 //! socket in its file system.
 //!
-//! Not what is said on the connection, which is `connect.rs`'s for requests and `probe.rs`'s for
+//! Not what is said on the connection, which is `connect/`'s for requests and `probe.rs`'s for
 //! probes.
 
 use std::fmt;
