@@ -11,12 +11,12 @@ use tokio::net::TcpStream;
 use super::Pool;
 use super::balance::Choice;
 use super::error::Error;
+use super::health::is_servers_fault;
 use super::hint::key_of;
 use super::load::Flight;
 use super::peer::Peer;
-use super::permit::Permit;
+use super::peer::Permit;
 use super::send::no_server;
-use super::triage::is_servers_fault;
 use crate::clock;
 
 /// An open connection to a server, in flight for as long as this lives.

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Pool;
-use super::agent::Advice;
 use super::balance::Seat;
 use super::error::Kind;
+use super::health::Advice;
+use super::health::{State, Verdict};
 use super::peer::Peer;
 use super::retry::Why;
-use super::standing::{State, Verdict};
 
 /// A server's figures at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::adaptive::Adaptive;
-use super::bell::Bell;
 use super::error::Kind;
-use super::hedge::Races;
+use super::health::Record;
+use super::health::Standing;
 use super::load::Load;
-use super::outlier::Record;
+use super::overload::Adaptive;
+use super::overload::Bell;
+use super::retry::Races;
 use super::retry::Why;
-use super::standing::Standing;
 
 /// What is known of one server.
 #[derive(Debug)]

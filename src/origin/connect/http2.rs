@@ -25,10 +25,10 @@ use tokio::sync::Notify;
 use super::{FIELDS_MAX, HEAD_BYTES_MAX, Unsent, kind_of_upload};
 use crate::body::{self, Body};
 use crate::clock::{self, Instant};
-use crate::origin::age;
 use crate::origin::dial;
 use crate::origin::error::{Error, Kind, Phase, Retry};
-use crate::origin::permit::Permit;
+use crate::origin::peer::Permit;
+use crate::origin::peer::age;
 
 /// What a server may send of one response before any of it has been read.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
@@ -448,7 +448,7 @@ mod tests {
     use tokio::io::duplex;
 
     use super::*;
-    use crate::origin::permit::Permits;
+    use crate::origin::peer::Permits;
 
     async fn open(stream: impl dial::Io + 'static) -> Result<Arc<Connection>, Error> {
         let permit = Permits::new(1).take().unwrap();

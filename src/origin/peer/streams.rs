@@ -12,14 +12,14 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::connect::http2::{Connection, Stream};
-use super::connect::{Lease, Way, http1};
-use super::error::{Error, Kind, Phase, Retry};
-use super::peer::{Found, Peer};
 use super::permit::Permit;
-use super::tls::Protocol;
+use super::{Found, Peer};
 use crate::clock;
 use crate::config;
+use crate::origin::connect::http2::{Connection, Stream};
+use crate::origin::connect::{Lease, Way, http1};
+use crate::origin::dial::tls::Protocol;
+use crate::origin::error::{Error, Kind, Phase, Retry};
 
 /// How often a request waits for a connection whose room others have taken when it comes.
 const ROUNDS_MAX: usize = 8;

@@ -18,11 +18,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::dial::{Dial, Stream};
-use super::error::{Error, Kind};
-use super::tls::Protocol;
 use crate::body::Body;
 use crate::config::{Health, Question};
+use crate::origin::dial::tls::Protocol;
+use crate::origin::dial::{Dial, Stream};
+use crate::origin::error::{Error, Kind};
 
 const AGENT: HeaderValue = HeaderValue::from_static("copal-probe");
 /// As much of an answer's body as is read.

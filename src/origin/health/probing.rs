@@ -10,20 +10,20 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use tracing::debug;
 
-use super::Pool;
 use super::attend::Attendants;
-use super::balance::Dice;
-use super::introduce;
-use super::peer::Peer;
 use super::probe::{self, Fault, Target};
 use super::standing::Threshold;
-use super::tls::Protocol;
 use crate::clock;
 use crate::config;
+use crate::origin::Pool;
+use crate::origin::balance::Dice;
+use crate::origin::dial::introduce;
+use crate::origin::dial::tls::Protocol;
+use crate::origin::peer::Peer;
 
 /// The probes of a pool's servers; they end with it.
 #[derive(Debug)]
-pub(super) struct Probes {
+pub(in crate::origin) struct Probes {
     health: Option<Arc<config::Health>>,
     /// What probes by HTTP are spoken in, as requests are.
     protocol: Protocol,
@@ -35,7 +35,7 @@ pub(super) struct Probes {
 // === impl Probes ===
 
 impl Probes {
-    pub(super) fn new(config: &config::Origin) -> Self {
+    pub(in crate::origin) fn new(config: &config::Origin) -> Self {
         Self {
             health: config.health.clone().map(Arc::new),
             protocol: config.wire.version.into(),
@@ -58,7 +58,7 @@ impl Pool {
     }
 
     /// Attends to those who are its servers now.
-    pub(super) fn attend(self: &Arc<Self>) {
+    pub(in crate::origin) fn attend(self: &Arc<Self>) {
         self.probe_all();
         self.ask_agents();
     }

@@ -22,7 +22,7 @@ const TRICKLE_MAX: f64 = 5.0;
 
 /// What is left of one pool's retries.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(in crate::origin) struct Budget {
     /// What each request pays in, in millionths of a retry.
     per_request: i64,
     /// In millionths of a retry; below zero after a trickle.
@@ -41,7 +41,7 @@ struct Trickle {
 
 impl Budget {
     /// This share of all requests, 0 to 1, and a trickle. With a share of nothing there is none.
-    pub(super) fn of_retries(share: f64) -> Self {
+    pub(in crate::origin) fn of_retries(share: f64) -> Self {
         let trickle = Trickle {
             tokens: TRICKLE_MAX,
             since: clock::instant(),
@@ -63,7 +63,7 @@ impl Budget {
     }
 
     /// A client's request is on its way.
-    pub(super) fn deposit(&self) {
+    pub(in crate::origin) fn deposit(&self) {
         // Read first: savings are full nearly always, and a write would take the cache line from
         // all other threads. That some may see the same reading overdraws by next to nothing.
         if self.saved.load(Ordering::Relaxed) < SAVED_MAX {
@@ -72,7 +72,7 @@ impl Budget {
     }
 
     /// Takes a retry, if there is one.
-    pub(super) fn withdraw(&self) -> bool {
+    pub(in crate::origin) fn withdraw(&self) -> bool {
         let spend = |saved| (saved >= RETRY).then_some(saved - RETRY);
         let spent = self
             .saved

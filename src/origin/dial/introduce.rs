@@ -5,12 +5,12 @@
 
 use http::Extensions;
 
-use super::Pool;
 use crate::config::ProxyVersion;
+use crate::origin::Pool;
 use crate::semantics::ends::{Ends, OURS_V1, OURS_V2};
 
 /// The header of a new connection for this client, or for ourselves; empty where there is none.
-pub(super) fn header(version: Option<ProxyVersion>, client: Option<Ends>) -> Vec<u8> {
+pub(in crate::origin) fn header(version: Option<ProxyVersion>, client: Option<Ends>) -> Vec<u8> {
     match (version, client) {
         (None, _) => Vec::new(),
         (Some(ProxyVersion::V1), Some(client)) => client.to_v1(),

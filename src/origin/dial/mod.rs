@@ -4,6 +4,9 @@
 //! Not what is said on the connection, which is `connect/`'s for requests and `probe.rs`'s for
 //! probes.
 
+pub(super) mod introduce;
+pub(super) mod tls;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -15,8 +18,8 @@ use tokio::time::timeout;
 
 use super::error::{Error, Kind, Phase, Retry};
 use super::resolve::{Name, Names, Question};
-use super::tls::{BadTls, Protocol, Terms, Tls};
 use crate::config;
+use tls::{BadTls, Protocol, Terms, Tls};
 
 /// As many addresses of one name as are tried.
 const ADDRESSES_MAX: usize = 8;

@@ -5,6 +5,12 @@
 //! way through them, what is counted, and what is told. Which server it is to be is the balance's
 //! business, and what a client gets that is turned away is the pipeline's.
 
+mod adaptive;
+mod bell;
+mod breaker;
+mod gate;
+mod queue;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,18 +18,22 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
+pub(super) use adaptive::Adaptive;
+pub(super) use bell::Bell;
+pub use breaker::BreakerState;
+pub(super) use gate::Gate;
+
 use super::balance::Choice;
-use super::bell::Bell;
-use super::breaker::{Breaker, BreakerState, Change, Epoch};
 use super::error::{Error, Kind, Phase, Retry};
+use super::health::{is_failure, is_servers_fault};
 use super::load::Flight;
-use super::queue::{Patience, Queue, TurnedAway};
 use super::roster::{Entry, Roster};
 use super::send::no_server;
-use super::triage::{is_failure, is_servers_fault};
 use super::{Answer, Pool};
 use crate::clock;
 use crate::config;
+use breaker::{Breaker, Change, Epoch};
+use queue::{Patience, Queue, TurnedAway};
 
 /// What is known of one origin as a whole, which outlives the pools that ask it.
 #[derive(Debug)]

@@ -6,8 +6,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::peer::Share;
-use super::resolve::{Endpoint, Record};
+use crate::origin::peer::Share;
+use crate::origin::resolve::{Endpoint, Record};
 
 /// SRV weights have 16 bits, ours go to 256.
 const WEIGHT_MAX: u16 = 256;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
-use super::peer::Peer;
-use super::roster::Roster;
+use crate::origin::peer::Peer;
+use crate::origin::roster::Roster;
 
 /// The tasks; they end with it.
 #[derive(Debug, Default)]

@@ -3,10 +3,19 @@
 //! Whether a request may be sent twice at all is in `replay.rs`: nothing here makes a request safe
 //! that is not. How many retries a pool has is in `budget.rs`.
 
+mod budget;
+mod hedge;
+mod latencies;
+mod replay;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+
+pub(super) use budget::Budget;
+pub(super) use hedge::{Hedging, Races};
+pub(super) use replay::{Content, Spare};
 
 use super::Pool;
 use super::balance::{Choice, Dice};
