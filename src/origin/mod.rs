@@ -163,8 +163,8 @@ impl Pool {
         self.triage.panics()
     }
 
-    /// Closes idle connections that are too old, lets servers come back whose time it is, and has
-    /// connections ready; to be called several times a second.
+    /// Closes idle connections that are too old, lets servers come back whose time it is, has
+    /// connections ready, and has those who wait look again; to be called several times a second.
     pub fn tidy(&self) {
         self.roster().peers().iter().for_each(|peer| peer.tidy());
         self.tick();

@@ -1,7 +1,7 @@
 //! The way of one request among the servers: a choice, a try, and another where that is safe.
 //!
-//! Which failures are tried again, and where, is in `retry.rs`, how many in `budget.rs`, and what is
-//! kept of a request for that in `replay.rs`; what happens on one connection is in `connect/`.
+//! Whether it is asked at all, and when, is in `overload/`; which failures are tried again, where, and
+//! how many, in `retry/`; what happens on one connection in `connect/`.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

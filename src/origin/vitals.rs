@@ -1,7 +1,7 @@
 //! What is known of one server: figures, load and standing, which outlive the pools that ask it.
 //!
 //! A reload builds pools anew, with connections of their own; what has been learnt of a server is
-//! not unlearnt by it. Connections are in `peer.rs`.
+//! not unlearnt by it. Connections are in `peer/`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

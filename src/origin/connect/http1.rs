@@ -1,6 +1,6 @@
 //! One HTTP/1.1 connection to a server: one exchange at a time (RFC 9112).
 //!
-//! What becomes of it between exchanges is in `peer.rs`.
+//! What becomes of it between exchanges is in `peer/`.
 
 use std::future::poll_fn;
 use std::mem;

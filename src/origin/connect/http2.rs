@@ -1,7 +1,7 @@
 //! One HTTP/2 connection to a server: many exchanges at a time, each a stream (RFC 9113).
 //!
-//! Which connection an exchange gets, and when another is opened, is in `streams.rs`. Framing and
-//! flow control are hyper's and h2's; here is what they leave to their user.
+//! Which connection an exchange gets, and when another is opened, is in `peer/streams.rs`.
+//! Framing and flow control are hyper's and h2's; here is what they leave to their user.
 
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

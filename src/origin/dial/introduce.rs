@@ -1,7 +1,7 @@
 //! How servers are told whose a connection is, where they are: by a header of the PROXY protocol
 //! before anything else.
 //!
-//! A connection that was introduced is its client's alone: `peer.rs` finds it for no other.
+//! A connection that was introduced is its client's alone: `peer/` finds it for no other.
 
 use http::Extensions;
 

@@ -1,8 +1,8 @@
 //! The way to a server: its addresses one after the other, then TLS where it speaks that, or the
 //! socket in its file system.
 //!
-//! Not what is said on the connection, which is `connect/`'s for requests and `probe.rs`'s for
-//! probes.
+//! Here are the addresses, in `tls.rs` the handshake, in `introduce.rs` what a server is told before
+//! all else. What is said after that is `connect/`'s business for requests, `health/`'s for probes.
 
 pub(super) mod introduce;
 pub(super) mod tls;
@@ -175,9 +175,8 @@ impl Dial {
         matches!(self, Self::Tcp { tls: Some(_), .. })
     }
 
-    /// Connects, and shakes hands if the server speaks TLS, within `patience` for both.
-    /// Before that it writes `header`. Gives as well which protocol is to be spoken, and
-    /// [`Protocol::Either`] is none that could be.
+    /// Connects, writes `header`, and shakes hands if the server speaks TLS, within `patience` for
+    /// all. Tells which protocol is to be spoken as well, which never is [`Protocol::Either`].
     pub(super) async fn open(
         &self,
         patience: Duration,

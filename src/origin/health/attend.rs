@@ -1,7 +1,7 @@
 //! One task for each server of a pool, as long as the pool is in force and the server on its
 //! roster.
 //!
-//! What a task does is its founder's business: probes are in `health.rs`, agents in `agent.rs`.
+//! What a task does is its founder's business: probes are in `probing.rs`, agents in `agent.rs`.
 
 use std::sync::Arc;
 

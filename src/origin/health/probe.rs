@@ -1,7 +1,7 @@
 //! One probe of a server: is a connection accepted, and is the answer as expected?
 //!
 //! On a connection of its own, which is closed afterwards: that one can be made is part of the
-//! question. When it is asked, and what follows, is in `health.rs`.
+//! question. When it is asked, and what follows, is in `probing.rs`.
 
 use std::fmt;
 use std::future::Future;

@@ -76,8 +76,7 @@ impl Gate {
         }
     }
 
-    /// How many requests may be in flight, where that is limited by configuration
-    /// or by its agent.
+    /// How many requests may be in flight, where that is limited by configuration or by its agent.
     pub(in crate::origin) fn limit(&self) -> Option<u32> {
         let is_limited = self.is_limited || self.load.allowed() < u32::MAX;
         is_limited.then(|| self.bound())

@@ -1,9 +1,10 @@
 //! What keeps an origin from more requests than it can bear: who goes on, who waits, and who is
 //! turned away.
 //!
-//! First the breaker, then the queue, then a server's gate. Each is a file of its own; here is the
-//! way through them, what is counted, and what is told. Which server it is to be is the balance's
-//! business, and what a client gets that is turned away is the pipeline's.
+//! First the breaker, then the queue, then a server's gate, whose width `adaptive.rs` may find out.
+//! Each is a file of its own; here is the way through them, what is counted, and what is told. Which
+//! server it is to be is the balance's business, and what a client gets that is turned away is the
+//! pipeline's.
 
 mod adaptive;
 mod bell;

@@ -1,8 +1,9 @@
 //! One server of an origin: its address and its connections.
 //!
-//! Idle connections are used last in, first out: the freshest is the likeliest to be alive, and
-//! those not needed age out. Which server gets a request is `balance`'s business; what is known of
-//! the server beyond its connections is in `vitals.rs`.
+//! Here are those of HTTP/1.1, in `streams.rs` those of HTTP/2; `permit.rs` is leave for one more,
+//! `age.rs` how old they get, `warm.rs` opens some ahead. Idle ones are used last in, first out: the
+//! freshest is the likeliest to be alive, and those not needed age out. Which server gets a request is
+//! `balance/`'s business; what is known of a server beyond its connections is in `vitals.rs`.
 
 pub(super) mod age;
 mod permit;
@@ -264,8 +265,8 @@ impl Peer {
         }
     }
 
-    /// Takes a connection back whose response has been read to its end.
-    /// It waits for as long as is configured, or as its server `keeps` it, if that is less.
+    /// Takes a connection back whose response has been read to its end. It waits for as long as is
+    /// configured, or as its server `keeps` it, if that is less.
     pub(super) fn give_back(&self, mut connection: Connection, keeps: Option<Duration>) {
         let since = clock::instant();
         if connection.is_closed() || connection.is_over(since) {

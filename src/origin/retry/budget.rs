@@ -2,7 +2,7 @@
 //!
 //! When every server fails, each retry is one more request for those that suffer already. With a
 //! budget of a fifth the worst is 1.2 times what clients ask, however many tries one request could
-//! have. A budget says how many, not which: that is in `retry.rs`.
+//! have. A budget says how many, not which: that is in `mod.rs`.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;

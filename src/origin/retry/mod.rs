@@ -1,7 +1,9 @@
-//! Which failures are worth another try, where it goes, and how many there are.
+//! A request that is sent more than once: which failures are worth another try, where it goes, and
+//! how many there are.
 //!
 //! Whether a request may be sent twice at all is in `replay.rs`: nothing here makes a request safe
-//! that is not. How many retries a pool has is in `budget.rs`.
+//! that is not. How many retries a pool has is in `budget.rs`. In `hedge.rs` a slow request is tried
+//! at two servers at once, and `latencies.rs` knows what slow is.
 
 mod budget;
 mod hedge;

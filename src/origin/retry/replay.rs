@@ -1,7 +1,7 @@
 //! What is kept of a request while it is on its way, so that it can be sent again.
 //!
 //! Nothing is kept of a request that must not be sent twice, whatever is configured. Which
-//! failures are worth another try is in `retry.rs`.
+//! failures are worth another try is in `mod.rs`.
 
 use std::pin::Pin;
 use std::sync::Arc;
