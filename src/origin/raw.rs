@@ -16,7 +16,6 @@ use super::hint::key_of;
 use super::load::Flight;
 use super::peer::Peer;
 use super::peer::Permit;
-use super::send::no_server;
 use crate::clock;
 
 /// An open connection to a server, in flight for as long as this lives.
@@ -62,7 +61,7 @@ impl Pool {
         loop {
             tries_left -= 1;
             let Some(peer) = roster.peers().get(index) else {
-                return Err(no_server());
+                return Err(Error::no_server());
             };
             let error = match open(peer, flight).await {
                 Ok(connection) => {

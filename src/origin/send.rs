@@ -94,7 +94,7 @@ impl Pool {
             // For each try anew: a spare has no extensions.
             connect::report_interim(&mut request, interim);
             let Some(peer) = roster.peers().get(course.index) else {
-                return Err(no_server());
+                return Err(Error::no_server());
             };
             let spare = Spare::of(&request, &content);
             let (peer, tried) = match self.race(&course, &roster, &spare, interim) {
@@ -297,25 +297,10 @@ impl Failed {
     fn unleased(error: Error, request: Request<Body>) -> Self {
         Self {
             unsent: Unsent {
-                error,
                 request: Some(Box::new(request)),
-                flight: None,
+                ..error.into()
             },
             stale: false,
-        }
-    }
-}
-
-pub(super) fn no_server() -> Error {
-    Error::new(Kind::NoServer, Phase::Connecting, Retry::No)
-}
-
-impl From<Error> for Unsent {
-    fn from(error: Error) -> Self {
-        Self {
-            error,
-            request: None,
-            flight: None,
         }
     }
 }

@@ -70,14 +70,13 @@ impl Connection {
         over_at: Option<Instant>,
         client: Option<Ends>,
     ) -> Result<Self, Error> {
-        let failed = |kind| Error::new(kind, Phase::Connecting, Retry::Safe);
         let (sender, wire) = http1::Builder::new()
             .max_headers(FIELDS_MAX)
             .max_header_size(HEAD_BYTES_MAX)
             .max_buf_size(BUFFER_BYTES_MAX)
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| failed(Kind::Closed).because(error))?;
+            .map_err(|error| Error::connecting(Kind::Closed).because(error))?;
         let driver = Driver::Holder(Box::pin(wire), permit);
         Ok(Self {
             sender,
@@ -123,9 +122,8 @@ impl Connection {
             let request = failed.take_message().map(Box::new);
             let error = sort(failed.into_error(), request.is_some());
             Unsent {
-                error,
                 request,
-                flight: None,
+                ..error.into()
             }
         })
     }

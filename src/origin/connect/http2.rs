@@ -218,7 +218,7 @@ impl std::fmt::Debug for Connection {
 }
 
 fn closed() -> Error {
-    Error::new(Kind::Closed, Phase::Connecting, Retry::Safe)
+    Error::connecting(Kind::Closed)
 }
 
 fn builder(tasks: &Tasks, streams_max: usize) -> http2::Builder<Tasks> {
@@ -296,9 +296,8 @@ impl Stream {
                 }
                 let request = request.map(|request| Box::new(to_http1(request)));
                 Err(Unsent {
-                    error,
                     request,
-                    flight: None,
+                    ..error.into()
                 })
             }
         }

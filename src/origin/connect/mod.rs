@@ -203,6 +203,18 @@ fn kind_of_upload(error: &body::Error) -> Kind {
     }
 }
 
+// === impl Unsent ===
+
+impl From<Error> for Unsent {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            request: None,
+            flight: None,
+        }
+    }
+}
+
 // === impl OriginBody ===
 
 impl OriginBody {

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-use super::error::{Error, Kind, Phase, Retry};
+use super::error::{Error, Kind};
 use super::resolve::{Name, Names, Question};
 use crate::config;
 use tls::{BadTls, Protocol, Terms, Tls};
@@ -184,7 +184,9 @@ impl Dial {
         header: &[u8],
     ) -> Result<(Stream, Protocol), Error> {
         let opened = timeout(patience, self.open_unbounded(patience, protocol, header));
-        opened.await.unwrap_or_else(|_| Err(failed(Kind::Timeout)))
+        opened
+            .await
+            .unwrap_or_else(|_| Err(Error::connecting(Kind::Timeout)))
     }
 
     /// Connects for bytes that are not ours to read, so without TLS of ours. The configuration's
@@ -194,10 +196,12 @@ impl Dial {
             whereabouts, port, ..
         } = self
         else {
-            return Err(failed(Kind::Resolve));
+            return Err(Error::connecting(Kind::Resolve));
         };
         let opened = timeout(patience, connect(whereabouts, *port, patience));
-        opened.await.unwrap_or_else(|_| Err(failed(Kind::Timeout)))
+        opened
+            .await
+            .unwrap_or_else(|_| Err(Error::connecting(Kind::Timeout)))
     }
 
     async fn open_unbounded(
@@ -231,7 +235,7 @@ impl Dial {
         };
         match tls.shake_hands(stream, protocol).await {
             Ok((stream, agreed)) => Ok((Box::new(stream), agreed)),
-            Err(error) => Err(failed(Kind::Tls).because(error)),
+            Err(error) => Err(Error::connecting(Kind::Tls).because(error)),
         }
     }
 }
@@ -265,7 +269,7 @@ impl Whereabouts {
 async fn connect(to: &Whereabouts, port: u16, patience: Duration) -> Result<TcpStream, Error> {
     let addresses = to.addresses().await;
     let share = patience / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
-    let mut last = failed(Kind::Resolve);
+    let mut last = Error::connecting(Kind::Resolve);
     for address in addresses {
         let address = SocketAddr::new(address, port);
         match timeout(share, TcpStream::connect(address)).await {
@@ -274,8 +278,8 @@ async fn connect(to: &Whereabouts, port: u16, patience: Duration) -> Result<TcpS
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
-            Ok(Err(error)) => last = failed(Kind::Refused).because(error),
-            Err(_) => last = failed(Kind::Timeout),
+            Ok(Err(error)) => last = Error::connecting(Kind::Refused).because(error),
+            Err(_) => last = Error::connecting(Kind::Timeout),
         }
     }
     Err(last)
@@ -285,7 +289,7 @@ async fn connect_unix(path: &str) -> Result<Stream, Error> {
     match UnixStream::connect(path).await {
         Ok(stream) => Ok(Box::new(stream)),
         // There is nobody who could have been asked.
-        Err(error) => Err(failed(Kind::Refused).because(error)),
+        Err(error) => Err(Error::connecting(Kind::Refused).because(error)),
     }
 }
 
@@ -294,9 +298,5 @@ async fn write(stream: &mut (impl AsyncWrite + Unpin), header: &[u8]) -> Result<
         return Ok(());
     }
     let written = stream.write_all(header).await;
-    written.map_err(|error| failed(Kind::Closed).because(error))
-}
-
-fn failed(kind: Kind) -> Error {
-    Error::new(kind, Phase::Connecting, Retry::Safe)
+    written.map_err(|error| Error::connecting(Kind::Closed).because(error))
 }

@@ -29,7 +29,6 @@ use super::error::{Error, Kind, Phase, Retry};
 use super::health::{is_failure, is_servers_fault};
 use super::load::Flight;
 use super::roster::{Entry, Roster};
-use super::send::no_server;
 use super::{Answer, Pool};
 use crate::clock;
 use crate::config;
@@ -238,7 +237,7 @@ impl Pool {
             match roster.enter(choice, belongs) {
                 Entry::In(index, flight) => Some(Ok((roster, index, flight))),
                 Entry::Full => None,
-                Entry::Nobody => Some(Err(no_server())),
+                Entry::Nobody => Some(Err(Error::no_server())),
             }
         };
         let entered = self.overload.queue.enter(self.bounds.patience, look).await;

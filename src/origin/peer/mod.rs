@@ -26,7 +26,7 @@ use super::connect::{Lease, Way};
 use super::dial::Dial;
 use super::dial::introduce;
 use super::dial::tls::Protocol;
-use super::error::{Error, Kind, Phase, Retry};
+use super::error::{Error, Kind};
 use super::overload::Gate;
 use super::vitals::Vitals;
 use crate::clock::{self, Instant};
@@ -325,7 +325,7 @@ impl Peer {
 }
 
 fn full() -> Error {
-    Error::new(Kind::Full, Phase::Connecting, Retry::Safe)
+    Error::connecting(Kind::Full)
 }
 
 // === impl Idle ===

@@ -103,10 +103,10 @@ impl Streams {
                     return Err(Error::new(kind, Phase::Connecting, retry).because(&*why));
                 }
                 // The runtime is being taken down.
-                None => return Err(failed(Kind::Closed)),
+                None => return Err(Error::connecting(Kind::Closed)),
             }
         }
-        Err(failed(Kind::Full))
+        Err(Error::connecting(Kind::Full))
     }
 
     /// A connection of its own for each exchange, as long as the server wants it so.
@@ -125,7 +125,7 @@ impl Streams {
             Opened::Http2(connection) => {
                 let stream = connection.enter();
                 self.add(connection);
-                let stream = stream.ok_or_else(|| failed(Kind::Full))?;
+                let stream = stream.ok_or_else(|| Error::connecting(Kind::Full))?;
                 Ok(on(peer, stream, from_pool))
             }
         }
@@ -209,7 +209,7 @@ impl Streams {
         let over_at = peer.age.over_at();
         let opened = Connection::open(stream, permit, scheme, self.streams_max, over_at);
         let opened = timeout(patience, opened).await;
-        let opened = opened.unwrap_or_else(|_| Err(failed(Kind::Timeout)))?;
+        let opened = opened.unwrap_or_else(|_| Err(Error::connecting(Kind::Timeout)))?;
         Ok(Opened::Http2(Arc::new(opened)))
     }
 
@@ -252,10 +252,6 @@ fn on(peer: &Arc<Peer>, stream: Stream, from_pool: bool) -> Lease {
         peer.count_reuse();
     }
     Lease::new(Arc::clone(peer), Way::Stream(stream), from_pool)
-}
-
-fn failed(kind: Kind) -> Error {
-    Error::new(kind, Phase::Connecting, Retry::Safe)
 }
 
 /// What has happened beneath an error, for the log.
