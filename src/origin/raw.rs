@@ -11,7 +11,6 @@ use tokio::net::TcpStream;
 use super::Pool;
 use super::balance::Choice;
 use super::error::Error;
-use super::health::is_servers_fault;
 use super::hint::key_of;
 use super::load::Flight;
 use super::peer::Peer;
@@ -40,17 +39,7 @@ impl Pool {
     pub async fn connect(&self, client: IpAddr) -> Result<RawConnection, Error> {
         let passage = self.pass_breaker()?;
         let connected = self.try_to_connect(Choice::by(key_of(client))).await;
-        let is_good = match &connected {
-            Ok(_) => {
-                self.sickness.recover();
-                Some(true)
-            }
-            Err(error) => {
-                self.sickness.note(error);
-                is_servers_fault(error.kind).then_some(false)
-            }
-        };
-        passage.end(is_good);
+        self.conclude(passage, &connected, |_| true);
         connected
     }
 

@@ -18,7 +18,6 @@ use super::health::is_failure;
 use super::hint::Hint;
 use super::interim::Interim;
 use super::load::Flight;
-use super::overload;
 use super::peer::Peer;
 use super::retry::{self, Course, Next, Why};
 use super::retry::{Content, Spare};
@@ -68,11 +67,8 @@ impl Pool {
             hedging.deposit();
         }
         let answer = self.try_servers(request, upload, interim).await;
-        match &answer {
-            Ok(_) => self.sickness.recover(),
-            Err(error) => self.sickness.note(error),
-        }
-        passage.end(overload::verdict(&answer));
+        let is_good = |answer: &Answer| !is_failure(answer.response.status());
+        self.conclude(passage, &answer, is_good);
         answer
     }
 

@@ -24,12 +24,12 @@ pub(super) use bell::Bell;
 pub use breaker::BreakerState;
 pub(super) use gate::Gate;
 
+use super::Pool;
 use super::balance::Choice;
 use super::error::{Error, Kind, Phase, Retry};
-use super::health::{is_failure, is_servers_fault};
+use super::health::is_servers_fault;
 use super::load::Flight;
 use super::roster::{Entry, Roster};
-use super::{Answer, Pool};
 use crate::clock;
 use crate::config;
 use breaker::{Breaker, Change, Epoch};
@@ -160,7 +160,7 @@ impl From<TurnedAway> for Shed {
 
 impl Passage<'_> {
     /// The request has ended, as the breaker sees it: `None` says nothing of the origin.
-    pub(super) fn end(mut self, is_good: Option<bool>) {
+    fn end(mut self, is_good: Option<bool>) {
         self.settle(is_good);
     }
 
@@ -224,6 +224,27 @@ impl Pool {
         })
     }
 
+    /// What a request's end says of its origin: whether it can be reached, and for its breaker. The
+    /// failures that a server is ejected for count, and those that are the client's or ours do not.
+    pub(super) fn conclude<T>(
+        &self,
+        passage: Passage<'_>,
+        ended: &Result<T, Error>,
+        is_good: impl FnOnce(&T) -> bool,
+    ) {
+        let is_good = match ended {
+            Ok(answer) => {
+                self.sickness.recover();
+                Some(is_good(answer))
+            }
+            Err(error) => {
+                self.sickness.note(error);
+                is_servers_fault(error.kind).then_some(false)
+            }
+        };
+        passage.end(is_good);
+    }
+
     /// A server that has room for a request, at which it is in flight from now on; `belongs` is the
     /// seat of the one that is wanted most. It waits its turn while all are full. The roster is that
     /// of the moment it is let in.
@@ -273,14 +294,5 @@ impl Pool {
             Some(Change::HalfOpened) => info!(origin, "breaker half-open: requests are trials"),
             Some(Change::Shut) => info!(origin, "breaker shut: the trials went well"),
         }
-    }
-}
-
-/// What a request's end says of its origin: the failures that a server is ejected for count, and
-/// those that are the client's or ours do not.
-pub(super) fn verdict(answer: &Result<Answer, Error>) -> Option<bool> {
-    match answer {
-        Ok(answer) => Some(!is_failure(answer.response.status())),
-        Err(error) => is_servers_fault(error.kind).then_some(false),
     }
 }
