@@ -14,8 +14,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::agent_word::{self, Downed, Health, Said};
-use super::attend::Attendants;
-use super::probing;
+use super::attend::{self, Attendants};
 use super::standing::State;
 use crate::clock;
 use crate::config;
@@ -185,7 +184,7 @@ async fn follow(pool: Weak<Pool>, peer: Arc<Peer>, dial: Dial, agent: Arc<config
         }
         is_heard = mute.is_none();
         drop(pool);
-        sleep(probing::pause(agent.interval, JITTER, &dice)).await;
+        sleep(attend::pause(agent.interval, JITTER, &dice)).await;
     }
 }
 

@@ -3,14 +3,13 @@
 //! What is asked is in `probe.rs`, what follows in `standing.rs` and `triage.rs`.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use tracing::debug;
 
-use super::attend::Attendants;
+use super::attend::{self, Attendants};
 use super::probe::{self, Fault, Target};
 use super::standing::Threshold;
 use crate::clock;
@@ -136,7 +135,7 @@ impl Pool {
 async fn watch(pool: Weak<Pool>, peer: Arc<Peer>, target: Target, health: Arc<config::Health>) {
     let dice = Dice::new();
     // Not all at once, but soon.
-    sleep(health.interval.mul_f64(health.jitter * part(&dice))).await;
+    sleep(health.interval.mul_f64(health.jitter * dice.part())).await;
     loop {
         let result = probe::ask(&target, &health).await;
         let Some(pool) = pool.upgrade() else {
@@ -144,32 +143,6 @@ async fn watch(pool: Weak<Pool>, peer: Arc<Peer>, target: Target, health: Arc<co
         };
         pool.probed(&peer, &health, result);
         drop(pool);
-        sleep(pause(health.interval, health.jitter, &dice)).await;
-    }
-}
-
-/// The interval, longer or shorter by its jitter: many proxies shall not ask in step.
-pub(super) fn pause(interval: Duration, jitter: f64, dice: &Dice) -> Duration {
-    let longer = jitter * (2.0 * part(dice) - 1.0);
-    interval.mul_f64(1.0 + longer)
-}
-
-/// A number from 0 to 1.
-fn part(dice: &Dice) -> f64 {
-    const STEPS: u32 = 1000;
-    dice.below(STEPS.into()) as f64 / f64::from(STEPS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_keep_to_their_jitter() {
-        let (interval, dice) = (Duration::from_secs(10), Dice::new());
-        let pauses: Vec<_> = (0..1000).map(|_| pause(interval, 0.1, &dice)).collect();
-        let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
-        assert!(*least >= Duration::from_secs(9) && *least < Duration::from_millis(9200));
-        assert!(*most <= Duration::from_secs(11) && *most > Duration::from_millis(10_800));
+        sleep(attend::pause(health.interval, health.jitter, &dice)).await;
     }
 }

@@ -28,10 +28,7 @@ impl Age {
     /// When a connection that is opened now is too old; `None` for never. It is up to a tenth
     /// sooner than configured: those that were opened together shall not all end together.
     pub(super) fn over_at(&self) -> Option<Instant> {
-        const STEPS: u32 = 1000;
-        let max = self.max?;
-        let sooner = self.dice.below(STEPS.into()) as f64 / f64::from(10 * STEPS);
-        let age = max.mul_f64(1.0 - sooner);
+        let age = self.max?.mul_f64(1.0 - self.dice.part() / 10.0);
         clock::instant().checked_add(age)
     }
 }

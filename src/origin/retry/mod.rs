@@ -156,13 +156,9 @@ impl Retries {
     /// server is tried twice. Between half of the wait and all of it, so that those whose tries
     /// failed together do not come back together.
     fn pause(&self, round: u32) -> Option<Duration> {
-        const STEPS: u32 = 1000;
         let times = 1u32.checked_shl(round).unwrap_or(BACKOFF_TIMES_MAX);
         let whole = self.backoff.saturating_mul(times.min(BACKOFF_TIMES_MAX));
-        // A number below STEPS fits.
-        let part = u32::try_from(self.dice.below(STEPS.into())).unwrap_or(0);
-        let half = whole / 2;
-        (!whole.is_zero()).then(|| half + half / STEPS * part)
+        (!whole.is_zero()).then(|| whole / 2 + (whole / 2).mul_f64(self.dice.part()))
     }
 }
 
