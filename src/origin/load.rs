@@ -110,7 +110,7 @@ impl Load {
     }
 
     /// Its agent has said how many requests it takes at once; 0 for any number.
-    pub(super) fn limit(&self, active_max: u32) {
+    pub(super) fn allow(&self, active_max: u32) {
         self.active_max.store(active_max, Ordering::Relaxed);
     }
 

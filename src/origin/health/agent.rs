@@ -148,7 +148,7 @@ impl Pool {
         if before == after {
             return;
         }
-        vitals.load.limit(after.requests_max.unwrap_or(0));
+        vitals.load.allow(after.requests_max.unwrap_or(0));
         let (origin, server) = (&*self.name, &*vitals.authority);
         match (before.down, after.down) {
             (None, Some(downed)) => {

@@ -41,6 +41,16 @@ pub(in crate::origin) struct Triage {
     judging: Mutex<Instant>,
 }
 
+/// How a server stands, and what was set for it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::origin) struct Report {
+    pub(in crate::origin) verdict: Verdict,
+    /// What its operator wants of it.
+    pub(in crate::origin) state: State,
+    /// As configured, or as its operator has set it.
+    pub(in crate::origin) weight: u32,
+}
+
 /// A server as it is judged.
 #[derive(Clone, Copy, Debug)]
 struct Judged {
@@ -301,11 +311,14 @@ impl Pool {
     }
 
     /// How a server stands.
-    pub(in crate::origin) fn verdict(&self, peer: &Peer) -> (Verdict, State, u32) {
+    pub(in crate::origin) fn report(&self, peer: &Peer) -> Report {
         let _judging = self.triage.judging.lock();
         let judged = self.judge(peer, clock::instant());
-        let state = peer.vitals.standing.lock().state.unwrap_or_default();
-        (judged.verdict, state, judged.weight)
+        Report {
+            verdict: judged.verdict,
+            state: peer.vitals.standing.lock().state.unwrap_or_default(),
+            weight: judged.weight,
+        }
     }
 }
 

@@ -56,7 +56,7 @@ impl Pool {
     /// Has connections ready to servers that may be asked; to be called several times a second.
     pub(in crate::origin) fn warm(&self) {
         for peer in self.roster().peers() {
-            if peer.warmth.idle_min > 0 && self.verdict(peer).0.is_usable() {
+            if peer.warmth.idle_min > 0 && self.report(peer).verdict.is_usable() {
                 peer.warm();
             }
         }
