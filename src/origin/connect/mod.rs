@@ -4,6 +4,7 @@
 //! has been read to its clean end; whatever else happens to the exchange closes it, so that no
 //! request ever meets the rest of another's answer. On HTTP/2 it ends the stream and no more.
 
+mod convert;
 pub(super) mod http1;
 pub(super) mod http2;
 
