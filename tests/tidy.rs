@@ -82,7 +82,7 @@ const HYPER: &[&str] = &[
     "server/io.rs",
     "admin/mod.rs",
     "origin/connect/",
-    "origin/probe.rs",
+    "origin/health/probe.rs",
     "body/mod.rs",
     "cli/demo.rs",
 ];

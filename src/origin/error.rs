@@ -87,6 +87,16 @@ impl Error {
         }
     }
 
+    /// No connection has come about, so nothing was sent on it.
+    pub(super) fn connecting(kind: Kind) -> Self {
+        Self::new(kind, Phase::Connecting, Retry::Safe)
+    }
+
+    /// There is nobody whom a request could be sent to, nor if it is sent again at once.
+    pub(super) fn no_server() -> Self {
+        Self::new(Kind::NoServer, Phase::Connecting, Retry::No)
+    }
+
     pub(super) fn come_back_after(self, retry_after: Duration) -> Self {
         Self {
             retry_after,

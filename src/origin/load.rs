@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::bell::Bell;
+use super::overload::Bell;
 
 /// A new sample counts this much against all before it.
 const SHARE_OF_SAMPLE: u64 = 16;
@@ -110,7 +110,7 @@ impl Load {
     }
 
     /// Its agent has said how many requests it takes at once; 0 for any number.
-    pub(super) fn limit(&self, active_max: u32) {
+    pub(super) fn allow(&self, active_max: u32) {
         self.active_max.store(active_max, Ordering::Relaxed);
     }
 

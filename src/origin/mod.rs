@@ -3,51 +3,27 @@
 //! Choice of server, connection reuse, timeouts and retries are inside [`Pool::send`]. Whether to
 //! ask at all, and what an answer is worth, is the pipeline's business.
 
-mod adaptive;
 mod admit;
-mod age;
-mod agent;
-mod agent_word;
-mod attend;
 mod balance;
-mod bell;
-mod breaker;
-mod budget;
 mod connect;
 mod dial;
-mod discover;
+mod discovery;
 mod error;
-mod follow;
-mod gate;
 mod health;
-mod hedge;
 mod hint;
 mod interim;
-mod introduce;
-mod latencies;
 mod load;
-mod outlier;
 mod overload;
 mod peer;
-mod permit;
-mod probe;
-mod queue;
 mod raw;
 mod registry;
-mod replay;
 mod resolve;
 mod retry;
 mod roster;
 mod send;
-mod sickness;
-mod standing;
 mod stats;
 mod sticky;
-mod streams;
-mod tls;
-mod triage;
 mod vitals;
-mod warm;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,36 +32,28 @@ use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-pub use agent_word::Downed;
-pub use breaker::BreakerState;
+pub use dial::tls::BadTls;
 pub use error::{Error, Kind, Phase, Retry};
+pub use health::{Downed, Fault, State, Verdict};
 pub use hint::{Asked, Hint};
 pub use interim::{Interim, Sink};
-pub use overload::{OverloadStats, Shed};
-pub use probe::Fault;
+pub use overload::{BreakerState, OverloadStats, Shed};
 pub use raw::RawConnection;
 pub use registry::Registry;
 pub use resolve::{LookupStats, Resolver};
 pub use retry::Why;
-pub use standing::{State, Verdict};
 pub use stats::ServerStats;
 pub use sticky::Belongs;
-pub use tls::BadTls;
 
 use crate::body::Body;
 use crate::config;
-use agent::Agents;
-use budget::Budget;
-use follow::Discovery;
-use health::Probes;
-use hedge::Hedging;
+use discovery::Discovery;
+use health::{Agents, Probes, Sickness, Triage};
 use hint::Common;
 use overload::{Bounds, Overload};
-use retry::Retries;
+use retry::{Budget, Hedging, Retries};
 use roster::Roster;
-use sickness::Sickness;
 use sticky::Sticky;
-use triage::Triage;
 
 /// One origin: servers that answer the same requests.
 pub struct Pool {
@@ -195,8 +163,8 @@ impl Pool {
         self.triage.panics()
     }
 
-    /// Closes idle connections that are too old, lets servers come back whose time it is, and has
-    /// connections ready; to be called several times a second.
+    /// Closes idle connections that are too old, lets servers come back whose time it is, has
+    /// connections ready, and has those who wait look again; to be called several times a second.
     pub fn tidy(&self) {
         self.roster().peers().iter().for_each(|peer| peer.tidy());
         self.tick();

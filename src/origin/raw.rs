@@ -14,9 +14,7 @@ use super::error::Error;
 use super::hint::key_of;
 use super::load::Flight;
 use super::peer::Peer;
-use super::permit::Permit;
-use super::send::no_server;
-use super::triage::is_servers_fault;
+use super::peer::Permit;
 use crate::clock;
 
 /// An open connection to a server, in flight for as long as this lives.
@@ -41,17 +39,7 @@ impl Pool {
     pub async fn connect(&self, client: IpAddr) -> Result<RawConnection, Error> {
         let passage = self.pass_breaker()?;
         let connected = self.try_to_connect(Choice::by(key_of(client))).await;
-        let is_good = match &connected {
-            Ok(_) => {
-                self.sickness.recover();
-                Some(true)
-            }
-            Err(error) => {
-                self.sickness.note(error);
-                is_servers_fault(error.kind).then_some(false)
-            }
-        };
-        passage.end(is_good);
+        self.conclude(passage, &connected, |_| true);
         connected
     }
 
@@ -62,7 +50,7 @@ impl Pool {
         loop {
             tries_left -= 1;
             let Some(peer) = roster.peers().get(index) else {
-                return Err(no_server());
+                return Err(Error::no_server());
             };
             let error = match open(peer, flight).await {
                 Ok(connection) => {

@@ -9,10 +9,10 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::Pool;
-use super::follow::Discovery;
+use super::dial::tls::BadTls;
+use super::discovery::Discovery;
 use super::overload::Overload;
 use super::resolve::{Names, Resolver};
-use super::tls::BadTls;
 use super::vitals::Vitals;
 use crate::clock;
 use crate::config;
@@ -95,7 +95,7 @@ impl Registry {
 mod tests {
     use std::time::Duration;
 
-    use super::super::standing::State;
+    use super::super::health::State;
     use super::*;
 
     fn origin(name: &str, servers: &str) -> (config::Origin, Arc<Resolver>) {

@@ -1,7 +1,7 @@
 //! The way of one request among the servers: a choice, a try, and another where that is safe.
 //!
-//! Which failures are tried again, and where, is in `retry.rs`, how many in `budget.rs`, and what is
-//! kept of a request for that in `replay.rs`; what happens on one connection is in `connect/`.
+//! Whether it is asked at all, and when, is in `overload/`; which failures are tried again, where, and
+//! how many, in `retry/`; what happens on one connection in `connect/`.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -14,14 +14,13 @@ use tokio::time::{sleep, sleep_until, timeout_at};
 use super::balance::Choice;
 use super::connect::{self, Excuse, Lease, Unsent};
 use super::error::{Error, Kind, Phase, Retry};
+use super::health::is_failure;
 use super::hint::Hint;
 use super::interim::Interim;
 use super::load::Flight;
-use super::overload::verdict;
 use super::peer::Peer;
-use super::replay::{Content, Spare};
 use super::retry::{self, Course, Next, Why};
-use super::triage::is_failure;
+use super::retry::{Content, Spare};
 use super::{Answer, Pool};
 use crate::body::{Body, Progress};
 use crate::clock;
@@ -68,11 +67,7 @@ impl Pool {
             hedging.deposit();
         }
         let answer = self.try_servers(request, upload, interim).await;
-        match &answer {
-            Ok(_) => self.sickness.recover(),
-            Err(error) => self.sickness.note(error),
-        }
-        passage.end(verdict(&answer));
+        self.conclude(passage, &answer, is_good);
         answer
     }
 
@@ -94,7 +89,7 @@ impl Pool {
             // For each try anew: a spare has no extensions.
             connect::report_interim(&mut request, interim);
             let Some(peer) = roster.peers().get(course.index) else {
-                return Err(no_server());
+                return Err(Error::no_server());
             };
             let spare = Spare::of(&request, &content);
             let (peer, tried) = match self.race(&course, &roster, &spare, interim) {
@@ -109,7 +104,7 @@ impl Pool {
             self.note_tried(peer, &tried);
             let mut setback = match self.judge_tried(tried, spare, &content) {
                 ControlFlow::Break(result) => {
-                    if course.is_paid_for && verdict(&result) == Some(true) {
+                    if course.is_paid_for && result.as_ref().is_ok_and(is_good) {
                         self.budget.give_back();
                     }
                     return result;
@@ -302,25 +297,15 @@ impl Failed {
     fn unleased(error: Error, request: Request<Body>) -> Self {
         Self {
             unsent: Unsent {
-                error,
                 request: Some(Box::new(request)),
-                flight: None,
+                ..error.into()
             },
             stale: false,
         }
     }
 }
 
-pub(super) fn no_server() -> Error {
-    Error::new(Kind::NoServer, Phase::Connecting, Retry::No)
-}
-
-impl From<Error> for Unsent {
-    fn from(error: Error) -> Self {
-        Self {
-            error,
-            request: None,
-            flight: None,
-        }
-    }
+/// Whether an answer is none of the failures that a server is ejected for.
+fn is_good(answer: &Answer) -> bool {
+    !is_failure(answer.response.status())
 }

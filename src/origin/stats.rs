@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Pool;
-use super::agent::Advice;
 use super::balance::Seat;
 use super::error::Kind;
+use super::health::Advice;
+use super::health::{State, Verdict};
 use super::peer::Peer;
 use super::retry::Why;
-use super::standing::{State, Verdict};
 
 /// A server's figures at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Pool {
     fn stats_of(&self, peer: &Peer, seat: &Seat) -> ServerStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (vitals, counters) = (&peer.vitals, &peer.vitals.counters);
-        let (verdict, state, weight) = self.verdict(peer);
+        let report = self.report(peer);
         let advice = vitals.standing.lock().advice();
         ServerStats {
             authority: Arc::clone(&vitals.authority),
@@ -100,10 +100,10 @@ impl Pool {
             active: vitals.load.active(),
             requests_max: peer.gate.limit(),
             latency: vitals.load.latency(),
-            state,
+            state: report.state,
             agent: (advice != Advice::default()).then(|| advice.to_string()),
-            verdict,
-            weight,
+            verdict: report.verdict,
+            weight: report.weight,
             effective_weight: seat.effective_weight(),
             ejected: vitals.conduct.ejected(),
             hedged: vitals.races.hedged(),

@@ -1,21 +1,21 @@
 //! What is known of one server: figures, load and standing, which outlive the pools that ask it.
 //!
 //! A reload builds pools anew, with connections of their own; what has been learnt of a server is
-//! not unlearnt by it. Connections are in `peer.rs`.
+//! not unlearnt by it. Connections are in `peer/`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::adaptive::Adaptive;
-use super::bell::Bell;
 use super::error::Kind;
-use super::hedge::Races;
+use super::health::Record;
+use super::health::Standing;
 use super::load::Load;
-use super::outlier::Record;
+use super::overload::Adaptive;
+use super::overload::Bell;
+use super::retry::Races;
 use super::retry::Why;
-use super::standing::Standing;
 
 /// What is known of one server.
 #[derive(Debug)]
@@ -135,35 +135,34 @@ impl Conduct {
 
 impl Counters {
     pub(super) fn count_error(&self, kind: Kind) {
-        let index = Kind::ALL.iter().position(|other| *other == kind);
-        if let Some(counter) = index.and_then(|index| self.errors.get(index)) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
+        count(&self.errors, &Kind::ALL, kind);
     }
 
     pub(super) fn errors(&self) -> [(Kind, u64); Kind::ALL.len()] {
-        let mut errors = Kind::ALL.map(|kind| (kind, 0));
-        for ((_, count), counter) in errors.iter_mut().zip(&self.errors) {
-            *count = counter.load(Ordering::Relaxed);
-        }
-        errors
+        counts(&self.errors, Kind::ALL)
     }
 
     /// A request is sent again because of this server.
     pub(super) fn count_retry(&self, why: Why) {
-        let index = Why::ALL.iter().position(|other| *other == why);
-        if let Some(counter) = index.and_then(|index| self.retries.get(index)) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
+        count(&self.retries, &Why::ALL, why);
     }
 
     pub(super) fn retries(&self) -> [(Why, u64); Why::ALL.len()] {
-        let mut retries = Why::ALL.map(|why| (why, 0));
-        for ((_, count), counter) in retries.iter_mut().zip(&self.retries) {
-            *count = counter.load(Ordering::Relaxed);
-        }
-        retries
+        counts(&self.retries, Why::ALL)
     }
+}
+
+/// Counts one of all that there are, each of which has a counter.
+fn count<T: PartialEq, const N: usize>(counters: &[AtomicU64; N], all: &[T; N], one: T) {
+    let counted = all.iter().zip(counters).find(|(it, _)| **it == one);
+    if let Some((_, counter)) = counted {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// How often each was counted.
+fn counts<T: Copy, const N: usize>(counters: &[AtomicU64; N], all: [T; N]) -> [(T, u64); N] {
+    std::array::from_fn(|at| (all[at], counters[at].load(Ordering::Relaxed)))
 }
 
 /// Read first: a store would take the cache line from all other requests.

@@ -33,6 +33,12 @@ impl Dice {
         // The product's upper half is less than `limit`.
         (product >> 64) as u64
     }
+
+    /// A number from 0 up to 1, which itself is not among them, in steps of a thousandth.
+    pub(in crate::origin) fn part(&self) -> f64 {
+        const STEPS: u32 = 1000;
+        self.below(STEPS.into()) as f64 / f64::from(STEPS)
+    }
 }
 
 /// SplitMix64's finalizer: each bit of what goes in changes half of those that come out.

@@ -15,8 +15,8 @@ mod two_choices;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::gate::Gate;
 use super::load::Load;
+use super::overload::Gate;
 use super::retry::TRIES_MAX;
 use crate::config;
 pub(super) use dice::Dice;

@@ -1,6 +1,6 @@
 //! One HTTP/1.1 connection to a server: one exchange at a time (RFC 9112).
 //!
-//! What becomes of it between exchanges is in `peer.rs`.
+//! What becomes of it between exchanges is in `peer/`.
 
 use std::future::poll_fn;
 use std::mem;
@@ -20,11 +20,11 @@ use tokio::time::timeout;
 use super::{FIELDS_MAX, HEAD_BYTES_MAX, Unsent, kind_of_upload};
 use crate::body::{self, Body};
 use crate::clock::Instant;
-use crate::origin::age;
 use crate::origin::dial::Stream;
+use crate::origin::dial::tls;
 use crate::origin::error::{Error, Kind, Phase, Retry};
-use crate::origin::permit::Permit;
-use crate::origin::tls;
+use crate::origin::peer::Permit;
+use crate::origin::peer::age;
 use crate::semantics::ends::Ends;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -70,14 +70,13 @@ impl Connection {
         over_at: Option<Instant>,
         client: Option<Ends>,
     ) -> Result<Self, Error> {
-        let failed = |kind| Error::new(kind, Phase::Connecting, Retry::Safe);
         let (sender, wire) = http1::Builder::new()
             .max_headers(FIELDS_MAX)
             .max_header_size(HEAD_BYTES_MAX)
             .max_buf_size(BUFFER_BYTES_MAX)
             .handshake(TokioIo::new(stream))
             .await
-            .map_err(|error| failed(Kind::Closed).because(error))?;
+            .map_err(|error| Error::connecting(Kind::Closed).because(error))?;
         let driver = Driver::Holder(Box::pin(wire), permit);
         Ok(Self {
             sender,
@@ -123,9 +122,8 @@ impl Connection {
             let request = failed.take_message().map(Box::new);
             let error = sort(failed.into_error(), request.is_some());
             Unsent {
-                error,
                 request,
-                flight: None,
+                ..error.into()
             }
         })
     }

@@ -1,7 +1,8 @@
 //! One HTTP/2 connection to a server: many exchanges at a time, each a stream (RFC 9113).
 //!
-//! Which connection an exchange gets, and when another is opened, is in `streams.rs`. Framing and
-//! flow control are hyper's and h2's; here is what they leave to their user.
+//! Which connection an exchange gets, and when another is opened, is in `peer/streams.rs`.
+//! Framing and flow control are hyper's and h2's, and how a request is worded is in `convert.rs`; here
+//! is what they leave to their user.
 
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -11,9 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
-use http::header::{CONNECTION, HOST, HeaderValue, TE};
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Request, Response, Uri};
+use http::uri::Scheme;
+use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
@@ -22,13 +22,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{FIELDS_MAX, HEAD_BYTES_MAX, Unsent, kind_of_upload};
+use super::{FIELDS_MAX, HEAD_BYTES_MAX, Unsent, convert, kind_of_upload};
 use crate::body::{self, Body};
 use crate::clock::{self, Instant};
-use crate::origin::age;
 use crate::origin::dial;
 use crate::origin::error::{Error, Kind, Phase, Retry};
-use crate::origin::permit::Permit;
+use crate::origin::peer::Permit;
+use crate::origin::peer::age;
 
 /// What a server may send of one response before any of it has been read.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
@@ -218,7 +218,7 @@ impl std::fmt::Debug for Connection {
 }
 
 fn closed() -> Error {
-    Error::new(Kind::Closed, Phase::Connecting, Retry::Safe)
+    Error::connecting(Kind::Closed)
 }
 
 fn builder(tasks: &Tasks, streams_max: usize) -> http2::Builder<Tasks> {
@@ -294,27 +294,18 @@ impl Stream {
                     let has_ended = &self.seat.connection.has_ended;
                     has_ended.store(true, Ordering::Relaxed);
                 }
-                let request = request.map(|request| Box::new(to_http1(request)));
+                let request = request.map(|request| Box::new(convert::to_http1(request)));
                 Err(Unsent {
-                    error,
                     request,
-                    flight: None,
+                    ..error.into()
                 })
             }
         }
     }
 
-    /// Says in the words of HTTP/2 what is said in those of HTTP/1.1.
-    fn prepare(&self, mut request: Request<Body>) -> Request<Body> {
-        let target = request.uri().path_and_query().cloned();
-        let fields = request.headers_mut();
-        // "An endpoint MUST NOT generate an HTTP/2 message containing connection-specific header
-        // fields." (RFC 9113 §8.2.2) TE may stay, and says `trailers` if anything.
-        fields.remove(CONNECTION);
-        if let Some(uri) = absolute(fields, &self.seat.connection.scheme, target) {
-            fields.remove(HOST);
-            *request.uri_mut() = uri;
-        }
+    /// The request as it goes out on this stream.
+    fn prepare(&self, request: Request<Body>) -> Request<Body> {
+        let request = convert::to_http2(request, &self.seat.connection.scheme);
         if request.body().is_empty() {
             return request;
         }
@@ -323,37 +314,6 @@ impl Stream {
             Body::stream(Upload { body, seat })
         })
     }
-}
-
-/// "An intermediary that forwards a request over HTTP/2 MUST construct an ":authority"
-/// pseudo-header field using the authority information from the control data of the original
-/// request" (RFC 9113 §8.3.1). What is no authority stays a Host field.
-fn absolute(fields: &HeaderMap, scheme: &Scheme, target: Option<PathAndQuery>) -> Option<Uri> {
-    let authority = Authority::try_from(fields.get(HOST)?.as_bytes()).ok()?;
-    Uri::builder()
-        .scheme(scheme.clone())
-        .authority(authority)
-        .path_and_query(target.unwrap_or(PathAndQuery::from_static("/")))
-        .build()
-        .ok()
-}
-
-/// The request as it was before [`Stream::prepare`], for another connection.
-fn to_http1(mut request: Request<Body>) -> Request<Body> {
-    let uri = std::mem::take(request.uri_mut());
-    let host = uri
-        .authority()
-        .and_then(|it| HeaderValue::from_str(it.as_str()).ok());
-    let target = uri.path_and_query().cloned();
-    *request.uri_mut() = target.map_or(uri, Uri::from);
-    let fields = request.headers_mut();
-    if let Some(host) = host {
-        fields.insert(HOST, host);
-    }
-    if fields.contains_key(TE) {
-        fields.insert(CONNECTION, HeaderValue::from_static("te"));
-    }
-    request
 }
 
 /// What hyper's error means for the exchange.
@@ -448,7 +408,7 @@ mod tests {
     use tokio::io::duplex;
 
     use super::*;
-    use crate::origin::permit::Permits;
+    use crate::origin::peer::Permits;
 
     async fn open(stream: impl dial::Io + 'static) -> Result<Arc<Connection>, Error> {
         let permit = Permits::new(1).take().unwrap();
@@ -509,36 +469,5 @@ mod tests {
         drop(theirs);
         let error = open(ours).await.err().unwrap();
         assert_eq!((error.phase, error.retry), (Phase::Connecting, Retry::Safe));
-    }
-
-    #[test]
-    fn a_request_can_be_turned_back() {
-        // RFC 9113 §8.3.1.
-        for (host, authority) in [
-            ("example.test", Some("example.test")),
-            ("example.test:8080", Some("example.test:8080")),
-            ("[::1]:8080", Some("[::1]:8080")),
-            ("", None),
-            ("a b", None),
-        ] {
-            let mut request = Request::new(Body::empty());
-            *request.uri_mut() = Uri::from_static("/a?b");
-            let host = HeaderValue::from_static(host);
-            request.headers_mut().insert(HOST, host.clone());
-            let uri = absolute(
-                request.headers(),
-                &Scheme::HTTPS,
-                request.uri().path_and_query().cloned(),
-            );
-            let found = uri.as_ref().and_then(|uri| uri.authority());
-            assert_eq!(found.map(Authority::as_str), authority, "{host:?}");
-            if let Some(uri) = uri {
-                *request.uri_mut() = uri;
-                request.headers_mut().remove(HOST);
-            }
-            let request = to_http1(request);
-            assert_eq!(request.uri(), "/a?b");
-            assert_eq!(request.headers()[HOST], host);
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! has been read to its clean end; whatever else happens to the exchange closes it, so that no
 //! request ever meets the rest of another's answer. On HTTP/2 it ends the stream and no more.
 
+mod convert;
 pub(super) mod http1;
 pub(super) mod http2;
 
@@ -200,6 +201,18 @@ fn kind_of_upload(error: &body::Error) -> Kind {
         body::Error::Stalled => Kind::UploadStalled,
         body::Error::TooLarge => Kind::UploadTooLarge,
         _ => Kind::UploadBroken,
+    }
+}
+
+// === impl Unsent ===
+
+impl From<Error> for Unsent {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            request: None,
+            flight: None,
+        }
     }
 }
 

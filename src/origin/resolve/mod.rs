@@ -2,7 +2,7 @@
 //! the answers wants.
 //!
 //! A request never waits for a lookup but for the first. What becomes of the answers is not said
-//! here: `dial.rs` connects to the addresses of one server, `discover.rs` makes servers of them.
+//! here: `dial/` connects to the addresses of one server, `discovery/` makes servers of them.
 
 mod answer;
 mod resolver;

@@ -1,7 +1,7 @@
 //! The HTTP/2 connections of one server: which of them an exchange shares, and when there is another.
 //!
 //! One connection itself is in `connect/http2.rs`. Where the server may turn out to speak HTTP/1.1,
-//! its connections are pooled in `peer.rs` as ever, once that is known.
+//! its connections are pooled in `mod.rs` as ever, once that is known.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,14 +12,14 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::connect::http2::{Connection, Stream};
-use super::connect::{Lease, Way, http1};
-use super::error::{Error, Kind, Phase, Retry};
-use super::peer::{Found, Peer};
 use super::permit::Permit;
-use super::tls::Protocol;
+use super::{Found, Peer};
 use crate::clock;
 use crate::config;
+use crate::origin::connect::http2::{Connection, Stream};
+use crate::origin::connect::{Lease, Way, http1};
+use crate::origin::dial::tls::Protocol;
+use crate::origin::error::{Error, Kind, Phase, Retry};
 
 /// How often a request waits for a connection whose room others have taken when it comes.
 const ROUNDS_MAX: usize = 8;
@@ -103,10 +103,10 @@ impl Streams {
                     return Err(Error::new(kind, Phase::Connecting, retry).because(&*why));
                 }
                 // The runtime is being taken down.
-                None => return Err(failed(Kind::Closed)),
+                None => return Err(Error::connecting(Kind::Closed)),
             }
         }
-        Err(failed(Kind::Full))
+        Err(Error::connecting(Kind::Full))
     }
 
     /// A connection of its own for each exchange, as long as the server wants it so.
@@ -125,7 +125,7 @@ impl Streams {
             Opened::Http2(connection) => {
                 let stream = connection.enter();
                 self.add(connection);
-                let stream = stream.ok_or_else(|| failed(Kind::Full))?;
+                let stream = stream.ok_or_else(|| Error::connecting(Kind::Full))?;
                 Ok(on(peer, stream, from_pool))
             }
         }
@@ -209,7 +209,7 @@ impl Streams {
         let over_at = peer.age.over_at();
         let opened = Connection::open(stream, permit, scheme, self.streams_max, over_at);
         let opened = timeout(patience, opened).await;
-        let opened = opened.unwrap_or_else(|_| Err(failed(Kind::Timeout)))?;
+        let opened = opened.unwrap_or_else(|_| Err(Error::connecting(Kind::Timeout)))?;
         Ok(Opened::Http2(Arc::new(opened)))
     }
 
@@ -252,10 +252,6 @@ fn on(peer: &Arc<Peer>, stream: Stream, from_pool: bool) -> Lease {
         peer.count_reuse();
     }
     Lease::new(Arc::clone(peer), Way::Stream(stream), from_pool)
-}
-
-fn failed(kind: Kind) -> Error {
-    Error::new(kind, Phase::Connecting, Retry::Safe)
 }
 
 /// What has happened beneath an error, for the log.

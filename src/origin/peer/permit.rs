@@ -1,16 +1,16 @@
 //! Leave to have one more connection open to a server.
 //!
-//! Not what goes over it, nor how many requests a server gets: that is in `gate.rs`.
+//! Not what goes over it, nor how many requests a server gets: that is in `overload/gate.rs`.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::bell::Bell;
+use crate::origin::overload::Bell;
 
 /// All connections that a server may have.
 #[derive(Debug)]
-pub(super) struct Permits {
+pub(in crate::origin) struct Permits {
     free: Arc<Semaphore>,
     /// Rung when one has become free.
     freed: Arc<Bell>,
@@ -18,7 +18,7 @@ pub(super) struct Permits {
 
 /// One connection's leave to be open, for as long as this lives.
 #[derive(Debug)]
-pub(super) struct Permit {
+pub(in crate::origin) struct Permit {
     // Fields are dropped in their order: what is told has happened.
     _held: OwnedSemaphorePermit,
     _told: Told,
@@ -30,7 +30,7 @@ struct Told(Arc<Bell>);
 // === impl Permits ===
 
 impl Permits {
-    pub(super) fn new(connections_max: usize) -> Self {
+    pub(in crate::origin) fn new(connections_max: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(connections_max)),
             freed: Arc::default(),
@@ -38,7 +38,7 @@ impl Permits {
     }
 
     /// Leave to open a connection, if one more may be open.
-    pub(super) fn take(&self) -> Option<Permit> {
+    pub(in crate::origin) fn take(&self) -> Option<Permit> {
         let held = Arc::clone(&self.free).try_acquire_owned().ok()?;
         Some(Permit {
             _held: held,

@@ -1,7 +1,7 @@
 //! One probe of a server: is a connection accepted, and is the answer as expected?
 //!
 //! On a connection of its own, which is closed afterwards: that one can be made is part of the
-//! question. When it is asked, and what follows, is in `health.rs`.
+//! question. When it is asked, and what follows, is in `probing.rs`.
 
 use std::fmt;
 use std::future::Future;
@@ -18,11 +18,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::dial::{Dial, Stream};
-use super::error::{Error, Kind};
-use super::tls::Protocol;
 use crate::body::Body;
 use crate::config::{Health, Question};
+use crate::origin::dial::tls::Protocol;
+use crate::origin::dial::{Dial, Stream};
+use crate::origin::error::{Error, Kind};
 
 const AGENT: HeaderValue = HeaderValue::from_static("copal-probe");
 /// As much of an answer's body as is read.

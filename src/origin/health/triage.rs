@@ -11,15 +11,15 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
-use super::Pool;
-use super::error::{Error, Kind};
 use super::outlier;
-use super::peer::Peer;
-use super::roster::Roster;
 use super::standing::{Change, State, Terms, Verdict};
-use super::vitals::Vitals;
 use crate::clock::{self, Instant};
 use crate::config;
+use crate::origin::Pool;
+use crate::origin::error::{Error, Kind};
+use crate::origin::peer::Peer;
+use crate::origin::roster::Roster;
+use crate::origin::vitals::Vitals;
 
 /// How often success rates are compared.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ const HUNDREDFOLD_MAX: u32 = 25_600;
 
 /// By which rules a pool's servers are judged, and what is known of them together.
 #[derive(Debug)]
-pub(super) struct Triage {
+pub(in crate::origin) struct Triage {
     ejection: config::Ejection,
     panic_threshold: f64,
     slow_start: Duration,
@@ -39,6 +39,16 @@ pub(super) struct Triage {
     /// When success rates were compared last. Whoever changes weights holds it, so that two at a
     /// time cannot eject the last two servers.
     judging: Mutex<Instant>,
+}
+
+/// How a server stands, and what was set for it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::origin) struct Report {
+    pub(in crate::origin) verdict: Verdict,
+    /// What its operator wants of it.
+    pub(in crate::origin) state: State,
+    /// As configured, or as its operator has set it.
+    pub(in crate::origin) weight: u32,
 }
 
 /// A server as it is judged.
@@ -74,7 +84,7 @@ struct Condition {
 // === impl Triage ===
 
 impl Triage {
-    pub(super) fn new(config: &config::Origin) -> Self {
+    pub(in crate::origin) fn new(config: &config::Origin) -> Self {
         Self {
             ejection: config.ejection.clone(),
             panic_threshold: config.panic_threshold,
@@ -85,11 +95,11 @@ impl Triage {
         }
     }
 
-    pub(super) fn is_sick(&self) -> bool {
+    pub(in crate::origin) fn is_sick(&self) -> bool {
         self.is_sick.load(Ordering::Relaxed)
     }
 
-    pub(super) fn panics(&self) -> bool {
+    pub(in crate::origin) fn panics(&self) -> bool {
         self.panics.load(Ordering::Relaxed)
     }
 
@@ -112,19 +122,19 @@ impl Triage {
 
 impl Pool {
     /// A server has answered.
-    pub(super) fn note_answer(&self, peer: &Peer, status: StatusCode) {
+    pub(in crate::origin) fn note_answer(&self, peer: &Peer, status: StatusCode) {
         self.note(peer, !is_failure(status));
     }
 
     /// A server has given no answer. What is the client's fault, or ours, is not held against it.
-    pub(super) fn note_failure(&self, peer: &Peer, error: &Error) {
+    pub(in crate::origin) fn note_failure(&self, peer: &Peer, error: &Error) {
         if is_servers_fault(error.kind) {
             self.note(peer, false);
         }
     }
 
     /// A server has done what it was asked for, or not.
-    pub(super) fn note(&self, peer: &Peer, good: bool) {
+    pub(in crate::origin) fn note(&self, peer: &Peer, good: bool) {
         let ejection = &self.triage.ejection;
         if !ejection.enabled {
             return;
@@ -138,7 +148,7 @@ impl Pool {
     }
 
     /// Time passes; to be called now and then, several times a second.
-    pub(super) fn tick(&self) {
+    pub(in crate::origin) fn tick(&self) {
         let now = clock::instant();
         let mut compared = self.triage.judging.lock();
         for peer in self.roster().peers() {
@@ -155,7 +165,7 @@ impl Pool {
 
     /// Learns something of a server, and makes weights of it in the same moment: nobody is told that
     /// a server is up before it is asked.
-    pub(super) fn learn<T>(&self, something: impl FnOnce() -> T) -> T {
+    pub(in crate::origin) fn learn<T>(&self, something: impl FnOnce() -> T) -> T {
         let mut compared = self.triage.judging.lock();
         let learnt = something();
         self.reckon(&mut compared, clock::instant());
@@ -216,7 +226,7 @@ impl Pool {
     /// Puts another roster in the place of the one in force, if `with` makes one of it. It is
     /// weighed before anybody sees it. Of those that leave, requests under way on the old roster
     /// ask none again.
-    pub(super) fn replace(&self, with: impl FnOnce(&Roster) -> Option<Roster>) {
+    pub(in crate::origin) fn replace(&self, with: impl FnOnce(&Roster) -> Option<Roster>) {
         let mut compared = self.triage.judging.lock();
         let (old, now) = (self.roster(), clock::instant());
         let Some(next) = with(&old) else {
@@ -300,16 +310,19 @@ impl Pool {
     }
 
     /// How a server stands.
-    pub(super) fn verdict(&self, peer: &Peer) -> (Verdict, State, u32) {
+    pub(in crate::origin) fn report(&self, peer: &Peer) -> Report {
         let _judging = self.triage.judging.lock();
         let judged = self.judge(peer, clock::instant());
-        let state = peer.vitals.standing.lock().state.unwrap_or_default();
-        (judged.verdict, state, judged.weight)
+        Report {
+            verdict: judged.verdict,
+            state: peer.vitals.standing.lock().state.unwrap_or_default(),
+            weight: judged.weight,
+        }
     }
 }
 
 /// Whether an answer speaks against the server that gave it.
-pub(super) fn is_failure(status: StatusCode) -> bool {
+pub(in crate::origin) fn is_failure(status: StatusCode) -> bool {
     matches!(
         status,
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
@@ -317,7 +330,7 @@ pub(super) fn is_failure(status: StatusCode) -> bool {
 }
 
 /// Whether it speaks against a server that there was no answer.
-pub(super) fn is_servers_fault(kind: Kind) -> bool {
+pub(in crate::origin) fn is_servers_fault(kind: Kind) -> bool {
     match kind {
         Kind::Resolve
         | Kind::Refused

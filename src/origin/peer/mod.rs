@@ -1,8 +1,14 @@
 //! One server of an origin: its address and its connections.
 //!
-//! Idle connections are used last in, first out: the freshest is the likeliest to be alive, and
-//! those not needed age out. Which server gets a request is `balance`'s business; what is known of
-//! the server beyond its connections is in `vitals.rs`.
+//! Here are those of HTTP/1.1, in `streams.rs` those of HTTP/2; `permit.rs` is leave for one more,
+//! `age.rs` how old they get, `warm.rs` opens some ahead. Idle ones are used last in, first out: the
+//! freshest is the likeliest to be alive, and those not needed age out. Which server gets a request is
+//! `balance/`'s business; what is known of a server beyond its connections is in `vitals.rs`.
+
+pub(super) mod age;
+mod permit;
+mod streams;
+mod warm;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,21 +19,22 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::age::Age;
+pub(super) use permit::{Permit, Permits};
+
 use super::connect::http1::Connection;
 use super::connect::{Lease, Way};
 use super::dial::Dial;
-use super::error::{Error, Kind, Phase, Retry};
-use super::gate::Gate;
-use super::introduce;
-use super::permit::{Permit, Permits};
-use super::streams::Streams;
-use super::tls::Protocol;
+use super::dial::introduce;
+use super::dial::tls::Protocol;
+use super::error::{Error, Kind};
+use super::overload::Gate;
 use super::vitals::Vitals;
-use super::warm::Warmth;
 use crate::clock::{self, Instant};
 use crate::config;
 use crate::semantics::ends::Ends;
+use age::Age;
+use streams::Streams;
+use warm::Warmth;
 
 /// One server.
 #[derive(Debug)]
@@ -51,8 +58,8 @@ pub(super) struct Peer {
     permits: Permits,
     /// How it is told whose a connection is, if it is.
     introduction: Option<config::ProxyVersion>,
-    pub(super) age: Age,
-    pub(super) warmth: Warmth,
+    age: Age,
+    warmth: Warmth,
 }
 
 /// What the configuration gives a server among its siblings.
@@ -72,7 +79,7 @@ struct Limits {
 }
 
 /// What a request can be sent on.
-pub(super) enum Found {
+enum Found {
     Idle(Connection),
     New(Permit),
 }
@@ -174,7 +181,7 @@ impl Peer {
     }
 
     /// Opens a connection that waits for a request.
-    pub(super) async fn open_ahead(self: &Arc<Self>) -> Result<(), Error> {
+    async fn open_ahead(self: &Arc<Self>) -> Result<(), Error> {
         match &self.streams {
             Some(streams) => streams.open_ahead(self).await,
             None => {
@@ -192,19 +199,19 @@ impl Peer {
         Ok((stream, permit))
     }
 
-    pub(super) fn connect_timeout(&self) -> Duration {
+    fn connect_timeout(&self) -> Duration {
         self.limits.connect_timeout
     }
 
     /// Leave to open one connection more.
-    pub(super) fn permit(&self) -> Result<Permit, Error> {
+    fn permit(&self) -> Result<Permit, Error> {
         self.permits.take().ok_or_else(full)
     }
 
     /// An idle connection where allowed, or leave to open one. Whoever asks is in flight, and no
     /// more requests are than connections may be: so if there is neither, a connection is being
     /// closed at this moment, or has become idle since we looked.
-    pub(super) async fn find(&self, from_pool: bool, client: Option<Ends>) -> Result<Found, Error> {
+    async fn find(&self, from_pool: bool, client: Option<Ends>) -> Result<Found, Error> {
         if let Some(found) = self.look(from_pool, client).await {
             return Ok(found);
         }
@@ -234,18 +241,18 @@ impl Peer {
         permit.map(Found::New)
     }
 
-    pub(super) fn count_connect(&self) {
+    fn count_connect(&self) {
         let connects = &self.vitals.counters.connects;
         connects.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn count_reuse(&self) {
+    fn count_reuse(&self) {
         self.vitals.counters.reused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The freshest idle connection that is alive and may carry this client's requests: where
     /// nobody is introduced, all may.
-    pub(super) async fn take_idle(&self, client: Option<Ends>) -> Option<Connection> {
+    async fn take_idle(&self, client: Option<Ends>) -> Option<Connection> {
         loop {
             let mut idle = {
                 let mut idle = self.idle.lock();
@@ -258,8 +265,8 @@ impl Peer {
         }
     }
 
-    /// Takes a connection back whose response has been read to its end.
-    /// It waits for as long as is configured, or as its server `keeps` it, if that is less.
+    /// Takes a connection back whose response has been read to its end. It waits for as long as is
+    /// configured, or as its server `keeps` it, if that is less.
     pub(super) fn give_back(&self, mut connection: Connection, keeps: Option<Duration>) {
         let since = clock::instant();
         if connection.is_closed() || connection.is_over(since) {
@@ -305,7 +312,7 @@ impl Peer {
     }
 
     /// How many connections could take a request at once.
-    pub(super) fn ready(&self) -> usize {
+    fn ready(&self) -> usize {
         let streams = self.streams.as_ref().map_or(0, |it| it.ready());
         self.idle.lock().len() + streams
     }
@@ -318,7 +325,7 @@ impl Peer {
 }
 
 fn full() -> Error {
-    Error::new(Kind::Full, Phase::Connecting, Retry::Safe)
+    Error::connecting(Kind::Full)
 }
 
 // === impl Idle ===

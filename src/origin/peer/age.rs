@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::balance::Dice;
 use crate::clock::{self, Instant};
+use crate::origin::balance::Dice;
 
 /// How old the connections of one server may get.
 #[derive(Debug)]
@@ -28,16 +28,13 @@ impl Age {
     /// When a connection that is opened now is too old; `None` for never. It is up to a tenth
     /// sooner than configured: those that were opened together shall not all end together.
     pub(super) fn over_at(&self) -> Option<Instant> {
-        const STEPS: u32 = 1000;
-        let max = self.max?;
-        let sooner = self.dice.below(STEPS.into()) as f64 / f64::from(10 * STEPS);
-        let age = max.mul_f64(1.0 - sooner);
+        let age = self.max?.mul_f64(1.0 - self.dice.part() / 10.0);
         clock::instant().checked_add(age)
     }
 }
 
 /// Whether a connection is too old at this moment.
-pub(super) fn is_over(over_at: Option<Instant>, now: Instant) -> bool {
+pub(in crate::origin) fn is_over(over_at: Option<Instant>, now: Instant) -> bool {
     over_at.is_some_and(|over_at| over_at <= now)
 }
 

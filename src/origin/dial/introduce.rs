@@ -1,16 +1,16 @@
 //! How servers are told whose a connection is, where they are: by a header of the PROXY protocol
 //! before anything else.
 //!
-//! A connection that was introduced is its client's alone: `peer.rs` finds it for no other.
+//! A connection that was introduced is its client's alone: `peer/` finds it for no other.
 
 use http::Extensions;
 
-use super::Pool;
 use crate::config::ProxyVersion;
+use crate::origin::Pool;
 use crate::semantics::ends::{Ends, OURS_V1, OURS_V2};
 
 /// The header of a new connection for this client, or for ourselves; empty where there is none.
-pub(super) fn header(version: Option<ProxyVersion>, client: Option<Ends>) -> Vec<u8> {
+pub(in crate::origin) fn header(version: Option<ProxyVersion>, client: Option<Ends>) -> Vec<u8> {
     match (version, client) {
         (None, _) => Vec::new(),
         (Some(ProxyVersion::V1), Some(client)) => client.to_v1(),

@@ -75,7 +75,7 @@ pub(super) struct Terms {
 
 /// How one server stands.
 #[derive(Debug, Default)]
-pub(super) struct Standing {
+pub(in crate::origin) struct Standing {
     /// What the operator wants, if it was said.
     pub(super) state: Option<State>,
     /// What the operator has put in place of the configured weight.
@@ -168,7 +168,7 @@ impl Standing {
         }
     }
 
-    pub(super) fn advice(&self) -> Advice {
+    pub(in crate::origin) fn advice(&self) -> Advice {
         self.advice
     }
 
@@ -222,7 +222,7 @@ impl Standing {
     }
 
     /// It comes in while the others are at work.
-    pub(super) fn come_in(&mut self, now: Instant) {
+    pub(in crate::origin) fn come_in(&mut self, now: Instant) {
         self.ramps_since = Some(now);
     }
 

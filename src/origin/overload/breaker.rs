@@ -3,7 +3,7 @@
 //! Shut, it lets all through and counts. When too many of a window fail it opens, and for a while
 //! nobody is let through. Then it is half-open: one request at a time is a trial, and so many have
 //! to end well in a row before it shuts; one that fails opens it again. Times come in as arguments;
-//! what becomes of those that are not let through is in `overload.rs`.
+//! what becomes of those that are not let through is in `mod.rs`.
 
 use std::time::Duration;
 

@@ -1,8 +1,10 @@
 //! A pool follows what DNS says: servers join its roster and leave it while requests are under way.
 //!
-//! Who should be on the roster is reckoned in `discover.rs`, and names are looked up in `resolve/`.
+//! Who should be on the roster is reckoned in `plan.rs`, and names are looked up in `resolve/`.
 //! A server that leaves gets no new requests; those that it has end as they would have, and its
 //! idle connections are closed.
+
+mod plan;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
@@ -16,15 +18,15 @@ use tracing::{info, warn};
 use super::Pool;
 use super::balance::Choice;
 use super::dial::Dial;
-use super::discover::{self, Identity, Source, Wanted};
+use super::dial::tls::{BadTls, Terms};
 use super::load::Flight;
 use super::peer::{Peer, Share};
 use super::registry::Registry;
 use super::resolve::{Known, LookupStats, Name, Resolver};
 use super::roster::{Entry, Roster};
 use super::sticky::Sticky;
-use super::tls::{BadTls, Terms};
 use crate::config;
+use plan::{Identity, Source, Wanted};
 
 /// What servers of a pool are made of, now and whenever DNS says something else.
 pub(super) struct Discovery {
@@ -105,9 +107,9 @@ impl Discovery {
     /// connections, but for its share.
     fn muster(&self, before: &[Arc<Peer>], sticky: Option<&Sticky>) -> Muster {
         let sources: Vec<_> = self.servers.iter().map(Template::source).collect();
-        let (wanted, left_out) = discover::wanted(&sources, self.origin.servers_max);
+        let (wanted, left_out) = plan::wanted(&sources, self.origin.servers_max);
         let identities: Vec<_> = before.iter().map(|it| identity(it)).collect();
-        let change = discover::change(&identities, &wanted);
+        let change = plan::change(&identities, &wanted);
         let mut muster = Muster {
             peers: Vec::with_capacity(wanted.len()),
             joined: Vec::new(),

@@ -3,7 +3,7 @@
 //! When every server fails, each retry is one more request for those that suffer already. With a
 //! budget of a fifth the worst is 1.2 times what clients ask, however many tries one request could
 //! have. Where another server answers, a retry harms nobody, and is given back. A budget says how
-//! many, not which: that is in `retry.rs`.
+//! many, not which: that is in `mod.rs`.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -23,7 +23,7 @@ const TRICKLE_MAX: f64 = 5.0;
 
 /// What is left of one pool's retries.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(in crate::origin) struct Budget {
     /// What each request pays in, in millionths of a retry.
     per_request: i64,
     /// In millionths of a retry; below zero after a trickle.
@@ -42,7 +42,7 @@ struct Trickle {
 
 impl Budget {
     /// This share of all requests, 0 to 1, and a trickle. With a share of nothing there is none.
-    pub(super) fn of_retries(share: f64) -> Self {
+    pub(in crate::origin) fn of_retries(share: f64) -> Self {
         let trickle = Trickle {
             tokens: TRICKLE_MAX,
             since: clock::instant(),
@@ -64,7 +64,7 @@ impl Budget {
     }
 
     /// A client's request is on its way.
-    pub(super) fn deposit(&self) {
+    pub(in crate::origin) fn deposit(&self) {
         // Read first: savings are full nearly always, and a write would take the cache line from
         // all other threads. That some may see the same reading overdraws by next to nothing.
         if self.saved.load(Ordering::Relaxed) < SAVED_MAX {
@@ -73,7 +73,7 @@ impl Budget {
     }
 
     /// A retry that was taken has been answered well.
-    pub(super) fn give_back(&self) {
+    pub(in crate::origin) fn give_back(&self) {
         let earn = |saved: i64| Some((saved + RETRY).min(SAVED_MAX));
         let _ = self
             .saved
@@ -81,7 +81,7 @@ impl Budget {
     }
 
     /// Takes a retry, if there is one.
-    pub(super) fn withdraw(&self) -> bool {
+    pub(in crate::origin) fn withdraw(&self) -> bool {
         let spend = |saved| (saved >= RETRY).then_some(saved - RETRY);
         let spent = self
             .saved

@@ -1,15 +1,18 @@
 //! One task for each server of a pool, as long as the pool is in force and the server on its
 //! roster.
 //!
-//! What a task does is its founder's business: probes are in `health.rs`, agents in `agent.rs`.
+//! What a task does between its pauses is its founder's business: probes are in `probing.rs`, agents
+//! in `agent.rs`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
-use super::peer::Peer;
-use super::roster::Roster;
+use crate::origin::balance::Dice;
+use crate::origin::peer::Peer;
+use crate::origin::roster::Roster;
 
 /// The tasks; they end with it.
 #[derive(Debug, Default)]
@@ -69,5 +72,25 @@ impl Attendants {
 impl Drop for Attendants {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// The interval, longer or shorter by its jitter: many proxies shall not ask in step.
+pub(super) fn pause(interval: Duration, jitter: f64, dice: &Dice) -> Duration {
+    let longer = jitter * (2.0 * dice.part() - 1.0);
+    interval.mul_f64(1.0 + longer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_keep_to_their_jitter() {
+        let (interval, dice) = (Duration::from_secs(10), Dice::new());
+        let pauses: Vec<_> = (0..1000).map(|_| pause(interval, 0.1, &dice)).collect();
+        let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
+        assert!(*least >= Duration::from_secs(9) && *least < Duration::from_millis(9200));
+        assert!(*most <= Duration::from_secs(11) && *most > Duration::from_millis(10_800));
     }
 }

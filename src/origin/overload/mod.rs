@@ -1,9 +1,16 @@
 //! What keeps an origin from more requests than it can bear: who goes on, who waits, and who is
 //! turned away.
 //!
-//! First the breaker, then the queue, then a server's gate. Each is a file of its own; here is the
-//! way through them, what is counted, and what is told. Which server it is to be is the balance's
-//! business, and what a client gets that is turned away is the pipeline's.
+//! First the breaker, then the queue, then a server's gate, whose width `adaptive.rs` may find out.
+//! Each is a file of its own; here is the way through them, what is counted, and what is told. Which
+//! server it is to be is the balance's business, and what a client gets that is turned away is the
+//! pipeline's.
+
+mod adaptive;
+mod bell;
+mod breaker;
+mod gate;
+mod queue;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,18 +19,21 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
+pub(super) use adaptive::Adaptive;
+pub(super) use bell::Bell;
+pub use breaker::BreakerState;
+pub(super) use gate::Gate;
+
+use super::Pool;
 use super::balance::Choice;
-use super::bell::Bell;
-use super::breaker::{Breaker, BreakerState, Change, Epoch};
 use super::error::{Error, Kind, Phase, Retry};
+use super::health::is_servers_fault;
 use super::load::Flight;
-use super::queue::{Patience, Queue, TurnedAway};
 use super::roster::{Entry, Roster};
-use super::send::no_server;
-use super::triage::{is_failure, is_servers_fault};
-use super::{Answer, Pool};
 use crate::clock;
 use crate::config;
+use breaker::{Breaker, Change, Epoch};
+use queue::{Patience, Queue, TurnedAway};
 
 /// What is known of one origin as a whole, which outlives the pools that ask it.
 #[derive(Debug)]
@@ -150,7 +160,7 @@ impl From<TurnedAway> for Shed {
 
 impl Passage<'_> {
     /// The request has ended, as the breaker sees it: `None` says nothing of the origin.
-    pub(super) fn end(mut self, is_good: Option<bool>) {
+    fn end(mut self, is_good: Option<bool>) {
         self.settle(is_good);
     }
 
@@ -214,6 +224,27 @@ impl Pool {
         })
     }
 
+    /// What a request's end says of its origin: whether it can be reached, and for its breaker. The
+    /// failures that a server is ejected for count, and those that are the client's or ours do not.
+    pub(super) fn conclude<T>(
+        &self,
+        passage: Passage<'_>,
+        ended: &Result<T, Error>,
+        is_good: impl FnOnce(&T) -> bool,
+    ) {
+        let is_good = match ended {
+            Ok(answer) => {
+                self.sickness.recover();
+                Some(is_good(answer))
+            }
+            Err(error) => {
+                self.sickness.note(error);
+                is_servers_fault(error.kind).then_some(false)
+            }
+        };
+        passage.end(is_good);
+    }
+
     /// A server that has room for a request, at which it is in flight from now on; `belongs` is the
     /// seat of the one that is wanted most. It waits its turn while all are full. The roster is that
     /// of the moment it is let in.
@@ -227,7 +258,7 @@ impl Pool {
             match roster.enter(choice, belongs) {
                 Entry::In(index, flight) => Some(Ok((roster, index, flight))),
                 Entry::Full => None,
-                Entry::Nobody => Some(Err(no_server())),
+                Entry::Nobody => Some(Err(Error::no_server())),
             }
         };
         let entered = self.overload.queue.enter(self.bounds.patience, look).await;
@@ -263,14 +294,5 @@ impl Pool {
             Some(Change::HalfOpened) => info!(origin, "breaker half-open: requests are trials"),
             Some(Change::Shut) => info!(origin, "breaker shut: the trials went well"),
         }
-    }
-}
-
-/// What a request's end says of its origin: the failures that a server is ejected for count, and
-/// those that are the client's or ours do not.
-pub(super) fn verdict(answer: &Result<Answer, Error>) -> Option<bool> {
-    match answer {
-        Ok(answer) => Some(!is_failure(answer.response.status())),
-        Err(error) => is_servers_fault(error.kind).then_some(false),
     }
 }

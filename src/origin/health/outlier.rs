@@ -11,9 +11,9 @@ const DEVIATIONS: f64 = 1.9;
 
 /// How a server's requests ended within a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Record {
-    pub(super) good: u32,
-    pub(super) all: u32,
+pub(in crate::origin) struct Record {
+    pub(in crate::origin) good: u32,
+    pub(in crate::origin) all: u32,
 }
 
 /// The indices of those that fail more often.

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::adaptive::Adaptive;
-use super::load::{Flight, Load};
-use super::vitals::Vitals;
 use crate::clock;
 use crate::config::{self, HttpVersion, RequestsMax};
+use crate::origin::load::{Flight, Load};
+use crate::origin::vitals::Vitals;
 
 /// What stands before one server.
 #[derive(Clone, Debug)]
-pub(super) struct Gate {
+pub(in crate::origin) struct Gate {
     load: Arc<Load>,
     requests_max: u32,
     /// Whether the operator has set a bound on requests, beside that on connections.
@@ -25,7 +25,7 @@ pub(super) struct Gate {
 // === impl Gate ===
 
 impl Gate {
-    pub(super) fn new(config: &config::Origin, vitals: &Vitals) -> Self {
+    pub(in crate::origin) fn new(config: &config::Origin, vitals: &Vitals) -> Self {
         let requests_max = match config.requests_max {
             RequestsMax::Fixed(requests) => requests.min(capacity(config)),
             RequestsMax::Unlimited | RequestsMax::Adaptive => capacity(config),
@@ -41,7 +41,7 @@ impl Gate {
 
     /// A gate that lets so many in.
     #[cfg(test)]
-    pub(super) fn of_width(load: Arc<Load>, requests_max: u32) -> Self {
+    pub(in crate::origin) fn of_width(load: Arc<Load>, requests_max: u32) -> Self {
         Self {
             load,
             requests_max,
@@ -51,22 +51,22 @@ impl Gate {
     }
 
     /// How busy the server is.
-    pub(super) fn load(&self) -> &Arc<Load> {
+    pub(in crate::origin) fn load(&self) -> &Arc<Load> {
         &self.load
     }
 
     /// Whether one more request may be sent.
-    pub(super) fn has_room(&self) -> bool {
+    pub(in crate::origin) fn has_room(&self) -> bool {
         self.load.active() < self.bound()
     }
 
     /// Counts a request as in flight from now on, if there is room for it.
-    pub(super) fn enter(&self) -> Option<Flight> {
+    pub(in crate::origin) fn enter(&self) -> Option<Flight> {
         self.load.begin_below(self.bound())
     }
 
     /// An answer took so long, or did not come for so long.
-    pub(super) fn observe(&self, latency: Duration) {
+    pub(in crate::origin) fn observe(&self, latency: Duration) {
         let Some(adaptive) = &self.adaptive else {
             return;
         };
@@ -76,9 +76,8 @@ impl Gate {
         }
     }
 
-    /// How many requests may be in flight, where that is limited by configuration
-    /// or by its agent.
-    pub(super) fn limit(&self) -> Option<u32> {
+    /// How many requests may be in flight, where that is limited by configuration or by its agent.
+    pub(in crate::origin) fn limit(&self) -> Option<u32> {
         let is_limited = self.is_limited || self.load.allowed() < u32::MAX;
         is_limited.then(|| self.bound())
     }

@@ -30,7 +30,7 @@ const SESSIONS_MAX: usize = 256;
 
 /// Which protocol is to be spoken after the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub(in crate::origin) enum Protocol {
     Http1,
     Http2,
     /// HTTP/2 if the server agrees to it, else HTTP/1.1.
@@ -39,7 +39,7 @@ pub(super) enum Protocol {
 
 /// What all servers of one origin have in common.
 #[derive(Clone, Debug)]
-pub(super) struct Terms {
+pub(in crate::origin) struct Terms {
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
     either: Arc<ClientConfig>,
@@ -48,7 +48,7 @@ pub(super) struct Terms {
 
 /// The handshake with one server.
 #[derive(Clone, Debug)]
-pub(super) struct Tls {
+pub(in crate::origin) struct Tls {
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
     either: Arc<ClientConfig>,
@@ -84,7 +84,7 @@ impl From<config::HttpVersion> for Protocol {
 
 impl Terms {
     /// `None` for an origin without `https` servers.
-    pub(super) fn of(origin: &config::Origin) -> Result<Option<Self>, BadTls> {
+    pub(in crate::origin) fn of(origin: &config::Origin) -> Result<Option<Self>, BadTls> {
         let build = |tls: &config::Tls| {
             if !tls.verify {
                 let origin = &*origin.name;
@@ -191,7 +191,7 @@ impl Tls {
 
 /// Whether what broke a connection was TLS. A server that wants to know who we are says only after
 /// our side of the handshake that it is not content (RFC 8446 §4.4.2.4 and appendix E.1.2).
-pub(super) fn is_at_fault(error: &(dyn StdError + 'static)) -> bool {
+pub(in crate::origin) fn is_at_fault(error: &(dyn StdError + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let of_io = error.downcast_ref::<io::Error>();

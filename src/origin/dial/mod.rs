@@ -1,8 +1,11 @@
 //! The way to a server: its addresses one after the other, then TLS where it speaks that, or the
 //! socket in its file system.
 //!
-//! Not what is said on the connection, which is `connect/`'s for requests and `probe.rs`'s for
-//! probes.
+//! Here are the addresses, in `tls.rs` the handshake, in `introduce.rs` what a server is told before
+//! all else. What is said after that is `connect/`'s business for requests, `health/`'s for probes.
+
+pub(super) mod introduce;
+pub(super) mod tls;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -13,10 +16,10 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-use super::error::{Error, Kind, Phase, Retry};
+use super::error::{Error, Kind};
 use super::resolve::{Name, Names, Question};
-use super::tls::{BadTls, Protocol, Terms, Tls};
 use crate::config;
+use tls::{BadTls, Protocol, Terms, Tls};
 
 /// As many addresses of one name as are tried.
 const ADDRESSES_MAX: usize = 8;
@@ -172,9 +175,8 @@ impl Dial {
         matches!(self, Self::Tcp { tls: Some(_), .. })
     }
 
-    /// Connects, and shakes hands if the server speaks TLS, within `patience` for both.
-    /// Before that it writes `header`. Gives as well which protocol is to be spoken, and
-    /// [`Protocol::Either`] is none that could be.
+    /// Connects, writes `header`, and shakes hands if the server speaks TLS, within `patience` for
+    /// all. Tells which protocol is to be spoken as well, which never is [`Protocol::Either`].
     pub(super) async fn open(
         &self,
         patience: Duration,
@@ -182,7 +184,9 @@ impl Dial {
         header: &[u8],
     ) -> Result<(Stream, Protocol), Error> {
         let opened = timeout(patience, self.open_unbounded(patience, protocol, header));
-        opened.await.unwrap_or_else(|_| Err(failed(Kind::Timeout)))
+        opened
+            .await
+            .unwrap_or_else(|_| Err(Error::connecting(Kind::Timeout)))
     }
 
     /// Connects for bytes that are not ours to read, so without TLS of ours. The configuration's
@@ -192,10 +196,12 @@ impl Dial {
             whereabouts, port, ..
         } = self
         else {
-            return Err(failed(Kind::Resolve));
+            return Err(Error::connecting(Kind::Resolve));
         };
         let opened = timeout(patience, connect(whereabouts, *port, patience));
-        opened.await.unwrap_or_else(|_| Err(failed(Kind::Timeout)))
+        opened
+            .await
+            .unwrap_or_else(|_| Err(Error::connecting(Kind::Timeout)))
     }
 
     async fn open_unbounded(
@@ -229,7 +235,7 @@ impl Dial {
         };
         match tls.shake_hands(stream, protocol).await {
             Ok((stream, agreed)) => Ok((Box::new(stream), agreed)),
-            Err(error) => Err(failed(Kind::Tls).because(error)),
+            Err(error) => Err(Error::connecting(Kind::Tls).because(error)),
         }
     }
 }
@@ -263,7 +269,7 @@ impl Whereabouts {
 async fn connect(to: &Whereabouts, port: u16, patience: Duration) -> Result<TcpStream, Error> {
     let addresses = to.addresses().await;
     let share = patience / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
-    let mut last = failed(Kind::Resolve);
+    let mut last = Error::connecting(Kind::Resolve);
     for address in addresses {
         let address = SocketAddr::new(address, port);
         match timeout(share, TcpStream::connect(address)).await {
@@ -272,8 +278,8 @@ async fn connect(to: &Whereabouts, port: u16, patience: Duration) -> Result<TcpS
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
-            Ok(Err(error)) => last = failed(Kind::Refused).because(error),
-            Err(_) => last = failed(Kind::Timeout),
+            Ok(Err(error)) => last = Error::connecting(Kind::Refused).because(error),
+            Err(_) => last = Error::connecting(Kind::Timeout),
         }
     }
     Err(last)
@@ -283,7 +289,7 @@ async fn connect_unix(path: &str) -> Result<Stream, Error> {
     match UnixStream::connect(path).await {
         Ok(stream) => Ok(Box::new(stream)),
         // There is nobody who could have been asked.
-        Err(error) => Err(failed(Kind::Refused).because(error)),
+        Err(error) => Err(Error::connecting(Kind::Refused).because(error)),
     }
 }
 
@@ -292,9 +298,5 @@ async fn write(stream: &mut (impl AsyncWrite + Unpin), header: &[u8]) -> Result<
         return Ok(());
     }
     let written = stream.write_all(header).await;
-    written.map_err(|error| failed(Kind::Closed).because(error))
-}
-
-fn failed(kind: Kind) -> Error {
-    Error::new(kind, Phase::Connecting, Retry::Safe)
+    written.map_err(|error| Error::connecting(Kind::Closed).because(error))
 }

@@ -1,13 +1,13 @@
 //! Which servers an origin should have by what DNS says of their names, and what that changes.
 //!
 //! Pure: answers and those who are on the roster come in, and who should be on it comes out. Who is
-//! made of it, and when, is in `follow.rs`.
+//! made of it, and when, is in `mod.rs`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::peer::Share;
-use super::resolve::{Endpoint, Record};
+use crate::origin::peer::Share;
+use crate::origin::resolve::{Endpoint, Record};
 
 /// SRV weights have 16 bits, ours go to 256.
 const WEIGHT_MAX: u16 = 256;

@@ -3,27 +3,26 @@
 //! What is asked is in `probe.rs`, what follows in `standing.rs` and `triage.rs`.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use tracing::debug;
 
-use super::Pool;
-use super::attend::Attendants;
-use super::balance::Dice;
-use super::introduce;
-use super::peer::Peer;
+use super::attend::{self, Attendants};
 use super::probe::{self, Fault, Target};
 use super::standing::Threshold;
-use super::tls::Protocol;
 use crate::clock;
 use crate::config;
+use crate::origin::Pool;
+use crate::origin::balance::Dice;
+use crate::origin::dial::introduce;
+use crate::origin::dial::tls::Protocol;
+use crate::origin::peer::Peer;
 
 /// The probes of a pool's servers; they end with it.
 #[derive(Debug)]
-pub(super) struct Probes {
+pub(in crate::origin) struct Probes {
     health: Option<Arc<config::Health>>,
     /// What probes by HTTP are spoken in, as requests are.
     protocol: Protocol,
@@ -35,7 +34,7 @@ pub(super) struct Probes {
 // === impl Probes ===
 
 impl Probes {
-    pub(super) fn new(config: &config::Origin) -> Self {
+    pub(in crate::origin) fn new(config: &config::Origin) -> Self {
         Self {
             health: config.health.clone().map(Arc::new),
             protocol: config.wire.version.into(),
@@ -58,7 +57,7 @@ impl Pool {
     }
 
     /// Attends to those who are its servers now.
-    pub(super) fn attend(self: &Arc<Self>) {
+    pub(in crate::origin) fn attend(self: &Arc<Self>) {
         self.probe_all();
         self.ask_agents();
     }
@@ -136,7 +135,7 @@ impl Pool {
 async fn watch(pool: Weak<Pool>, peer: Arc<Peer>, target: Target, health: Arc<config::Health>) {
     let dice = Dice::new();
     // Not all at once, but soon.
-    sleep(health.interval.mul_f64(health.jitter * part(&dice))).await;
+    sleep(health.interval.mul_f64(health.jitter * dice.part())).await;
     loop {
         let result = probe::ask(&target, &health).await;
         let Some(pool) = pool.upgrade() else {
@@ -144,32 +143,6 @@ async fn watch(pool: Weak<Pool>, peer: Arc<Peer>, target: Target, health: Arc<co
         };
         pool.probed(&peer, &health, result);
         drop(pool);
-        sleep(pause(health.interval, health.jitter, &dice)).await;
-    }
-}
-
-/// The interval, longer or shorter by its jitter: many proxies shall not ask in step.
-pub(super) fn pause(interval: Duration, jitter: f64, dice: &Dice) -> Duration {
-    let longer = jitter * (2.0 * part(dice) - 1.0);
-    interval.mul_f64(1.0 + longer)
-}
-
-/// A number from 0 to 1.
-fn part(dice: &Dice) -> f64 {
-    const STEPS: u32 = 1000;
-    dice.below(STEPS.into()) as f64 / f64::from(STEPS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_keep_to_their_jitter() {
-        let (interval, dice) = (Duration::from_secs(10), Dice::new());
-        let pauses: Vec<_> = (0..1000).map(|_| pause(interval, 0.1, &dice)).collect();
-        let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
-        assert!(*least >= Duration::from_secs(9) && *least < Duration::from_millis(9200));
-        assert!(*most <= Duration::from_secs(11) && *most > Duration::from_millis(10_800));
+        sleep(attend::pause(health.interval, health.jitter, &dice)).await;
     }
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::Pool;
-use super::peer::Peer;
+use super::Peer;
 use crate::clock::{self, Instant};
+use crate::origin::Pool;
 
 /// So long after connections were opened ahead the next are, whatever has become of those: a server
 /// that closes them at once, or takes none, must not be beset.
@@ -54,9 +54,9 @@ impl Warmth {
 
 impl Pool {
     /// Has connections ready to servers that may be asked; to be called several times a second.
-    pub(super) fn warm(&self) {
+    pub(in crate::origin) fn warm(&self) {
         for peer in self.roster().peers() {
-            if peer.warmth.idle_min > 0 && self.verdict(peer).0.is_usable() {
+            if peer.warmth.idle_min > 0 && self.report(peer).verdict.is_usable() {
                 peer.warm();
             }
         }

@@ -1,7 +1,7 @@
 //! What is kept of a request while it is on its way, so that it can be sent again.
 //!
 //! Nothing is kept of a request that must not be sent twice, whatever is configured. Which
-//! failures are worth another try is in `retry.rs`.
+//! failures are worth another try is in `mod.rs`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use http::{Method, Request};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use parking_lot::Mutex;
 
-use super::connect::Unsent;
-use super::error::Retry;
 use crate::body::{self, Body};
+use crate::origin::connect::Unsent;
+use crate::origin::error::Retry;
 use crate::semantics::headers;
 
 /// The content of a request, as far as it can be had again.
-pub(super) enum Content {
+pub(in crate::origin) enum Content {
     /// The request is its head.
     Nothing,
     /// Bytes that are all here.
@@ -30,14 +30,14 @@ pub(super) enum Content {
 }
 
 /// A request's head, from which it is made anew.
-pub(super) struct Spare {
+pub(in crate::origin) struct Spare {
     head: Option<Request<()>>,
     is_idempotent: bool,
     has_content: bool,
 }
 
 /// A body on its way, and its beginning.
-pub(super) struct Tape {
+pub(in crate::origin) struct Tape {
     source: Body,
     /// What came of it; `None` once that is more than may be kept.
     kept: Option<Vec<u8>>,
@@ -61,7 +61,7 @@ impl Content {
     /// `bytes_max`.
     ///
     /// "A proxy MUST NOT automatically retry non-idempotent requests." (RFC 9110 §9.2.2)
-    pub(super) fn of(request: &mut Request<Body>, bytes_max: u64) -> Self {
+    pub(in crate::origin) fn of(request: &mut Request<Body>, bytes_max: u64) -> Self {
         if request.body().is_empty() {
             return Self::Nothing;
         }
@@ -122,7 +122,7 @@ fn read(tape: &Arc<Mutex<Tape>>, turn: u32) -> Body {
 
 impl Spare {
     /// A copy of the head, unless the request cannot be sent again anyway.
-    pub(super) fn of(request: &Request<Body>, content: &Content) -> Self {
+    pub(in crate::origin) fn of(request: &Request<Body>, content: &Content) -> Self {
         let is_lost = matches!(content, Content::Lost);
         Self {
             head: (!is_lost).then(|| copy(request)),
@@ -143,7 +143,7 @@ impl Spare {
     }
 
     /// The request to try again with after an answer that is not to be had.
-    pub(super) fn after_answer(self, content: &Content) -> Option<Request<Body>> {
+    pub(in crate::origin) fn after_answer(self, content: &Content) -> Option<Request<Body>> {
         self.is_idempotent.then(|| self.anew(content))?
     }
 
@@ -154,7 +154,7 @@ impl Spare {
 
     /// The request to try again with after a failure, if that is safe. A request of which nothing
     /// was sent is itself good for another try, and one that was not acted upon has not been made.
-    pub(super) fn after_failure(
+    pub(in crate::origin) fn after_failure(
         self,
         unsent: &mut Unsent,
         content: &Content,
@@ -256,8 +256,8 @@ mod tests {
     use http_body_util::BodyExt;
     use proptest::prelude::*;
 
-    use super::super::error::{Error, Kind, Phase};
     use super::*;
+    use crate::origin::error::{Error, Kind, Phase};
 
     /// A body that comes in these pieces, of which the length is known or not.
     struct Pieces {

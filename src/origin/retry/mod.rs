@@ -1,12 +1,23 @@
-//! Which failures are worth another try, where it goes, and how many there are.
+//! A request that is sent more than once: which failures are worth another try, where it goes, and
+//! how many there are.
 //!
 //! Whether a request may be sent twice at all is in `replay.rs`: nothing here makes a request safe
-//! that is not. How many retries a pool has is in `budget.rs`.
+//! that is not. How many retries a pool has is in `budget.rs`. In `hedge.rs` a slow request is tried
+//! at two servers at once, and `latencies.rs` knows what slow is.
+
+mod budget;
+mod hedge;
+mod latencies;
+mod replay;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+
+pub(super) use budget::Budget;
+pub(super) use hedge::{Hedging, Races};
+pub(super) use replay::{Content, Spare};
 
 use super::Pool;
 use super::balance::{Choice, Dice};
@@ -147,13 +158,9 @@ impl Retries {
     /// server is tried twice. Between half of the wait and all of it, so that those whose tries
     /// failed together do not come back together.
     fn pause(&self, round: u32) -> Option<Duration> {
-        const STEPS: u32 = 1000;
         let times = 1u32.checked_shl(round).unwrap_or(BACKOFF_TIMES_MAX);
         let whole = self.backoff.saturating_mul(times.min(BACKOFF_TIMES_MAX));
-        // A number below STEPS fits.
-        let part = u32::try_from(self.dice.below(STEPS.into())).unwrap_or(0);
-        let half = whole / 2;
-        (!whole.is_zero()).then(|| half + half / STEPS * part)
+        (!whole.is_zero()).then(|| whole / 2 + (whole / 2).mul_f64(self.dice.part()))
     }
 }
 

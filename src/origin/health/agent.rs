@@ -13,16 +13,15 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use super::Pool;
 use super::agent_word::{self, Downed, Health, Said};
-use super::attend::Attendants;
-use super::balance::Dice;
-use super::dial::Dial;
-use super::health;
-use super::peer::Peer;
+use super::attend::{self, Attendants};
 use super::standing::State;
 use crate::clock;
 use crate::config;
+use crate::origin::Pool;
+use crate::origin::balance::Dice;
+use crate::origin::dial::Dial;
+use crate::origin::peer::Peer;
 
 /// A longer line is cut.
 const LINE_BYTES_MAX: usize = 1024;
@@ -32,7 +31,7 @@ const JITTER: f64 = 0.1;
 
 /// The agents of a pool's servers; they are asked no more when it ends.
 #[derive(Debug)]
-pub(super) struct Agents {
+pub(in crate::origin) struct Agents {
     agent: Option<Arc<config::Agent>>,
     tasks: Attendants,
 }
@@ -40,7 +39,7 @@ pub(super) struct Agents {
 /// All that an agent has said which holds at this moment. "Only the agent may revert its own
 /// actions" (HAProxy).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Advice {
+pub(in crate::origin) struct Advice {
     /// The share of its weight that the server should have, in per cent.
     pub(super) percent: Option<u32>,
     pub(super) requests_max: Option<u32>,
@@ -64,7 +63,7 @@ enum Mute {
 // === impl Agents ===
 
 impl Agents {
-    pub(super) fn new(agent: Option<&config::Agent>) -> Self {
+    pub(in crate::origin) fn new(agent: Option<&config::Agent>) -> Self {
         Self {
             agent: agent.cloned().map(Arc::new),
             tasks: Attendants::default(),
@@ -149,7 +148,7 @@ impl Pool {
         if before == after {
             return;
         }
-        vitals.load.limit(after.requests_max.unwrap_or(0));
+        vitals.load.allow(after.requests_max.unwrap_or(0));
         let (origin, server) = (&*self.name, &*vitals.authority);
         match (before.down, after.down) {
             (None, Some(downed)) => {
@@ -185,7 +184,7 @@ async fn follow(pool: Weak<Pool>, peer: Arc<Peer>, dial: Dial, agent: Arc<config
         }
         is_heard = mute.is_none();
         drop(pool);
-        sleep(health::pause(agent.interval, JITTER, &dice)).await;
+        sleep(attend::pause(agent.interval, JITTER, &dice)).await;
     }
 }
 

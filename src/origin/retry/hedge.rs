@@ -13,31 +13,31 @@ use std::time::Duration;
 use http::Request;
 use tokio::time::timeout;
 
+use super::Course;
 use super::budget::Budget;
-use super::connect;
-use super::interim::Interim;
 use super::latencies::Latencies;
-use super::load::Flight;
-use super::peer::Peer;
 use super::replay::Spare;
-use super::retry::Course;
-use super::roster::{Entry, Roster};
-use super::send::Failed;
-use super::{Answer, Pool};
 use crate::body::Body;
 use crate::clock;
 use crate::config::{self, HedgeAfter};
+use crate::origin::connect;
+use crate::origin::interim::Interim;
+use crate::origin::load::Flight;
+use crate::origin::peer::Peer;
+use crate::origin::roster::{Entry, Roster};
+use crate::origin::send::Failed;
+use crate::origin::{Answer, Pool};
 
 /// When a pool's requests are sent to another server as well, and how many still may be.
 #[derive(Debug)]
-pub(super) struct Hedging {
+pub(in crate::origin) struct Hedging {
     after: After,
     budget: Budget,
 }
 
 /// A server's part in races, since the start.
 #[derive(Debug, Default)]
-pub(super) struct Races {
+pub(in crate::origin) struct Races {
     /// Requests that were sent to another server as well, because this one was slow.
     hedged: AtomicU64,
     /// Those in which this server was the other one, and won.
@@ -51,7 +51,7 @@ enum After {
 }
 
 /// A request that may be sent to two servers.
-pub(super) struct Race<'a, 'r> {
+pub(in crate::origin) struct Race<'a, 'r> {
     pool: &'a Pool,
     hedging: &'a Hedging,
     after: Duration,
@@ -73,7 +73,7 @@ type Tried<'r> = (Lane<'r>, Result<Answer, Failed>);
 // === impl Hedging ===
 
 impl Hedging {
-    pub(super) fn new(config: &config::Hedge) -> Self {
+    pub(in crate::origin) fn new(config: &config::Hedge) -> Self {
         let after = match config.after {
             HedgeAfter::Time(time) => After::Time(time),
             HedgeAfter::Percentile(percentile) => {
@@ -87,19 +87,19 @@ impl Hedging {
     }
 
     /// A client's request is on its way.
-    pub(super) fn deposit(&self) {
+    pub(in crate::origin) fn deposit(&self) {
         self.budget.deposit();
     }
 
     /// An answer's head came after so long, or has not come for so long.
-    pub(super) fn observe(&self, latency: Duration) {
+    pub(in crate::origin) fn observe(&self, latency: Duration) {
         if let After::Percentile(latencies) = &self.after {
             latencies.observe(latency);
         }
     }
 
     /// Time passes; to be called several times a second, by one at a time.
-    pub(super) fn tick(&self) {
+    pub(in crate::origin) fn tick(&self) {
         if let After::Percentile(latencies) = &self.after {
             latencies.tick();
         }
@@ -118,12 +118,12 @@ impl Hedging {
 
 impl Races {
     /// Requests that were sent to another server as well, because this one was slow.
-    pub(super) fn hedged(&self) -> u64 {
+    pub(in crate::origin) fn hedged(&self) -> u64 {
         self.hedged.load(Ordering::Relaxed)
     }
 
     /// Those in which this server was the other one, and won.
-    pub(super) fn won(&self) -> u64 {
+    pub(in crate::origin) fn won(&self) -> u64 {
         self.won.load(Ordering::Relaxed)
     }
 }
@@ -138,7 +138,7 @@ impl Pool {
     }
 
     /// A race for a request on its first try, if it may be sent twice and slow ones are.
-    pub(super) fn race<'a, 'r>(
+    pub(in crate::origin) fn race<'a, 'r>(
         &'a self,
         course: &Course,
         roster: &'r Roster,
@@ -165,7 +165,7 @@ impl<'r> Race<'_, 'r> {
     /// as well. The first good answer wins; the other try is dropped, and its connection with it.
     /// Without one, what is left is a try like any other, at the server where the course stands
     /// afterwards.
-    pub(super) async fn run(
+    pub(in crate::origin) async fn run(
         self,
         course: &mut Course,
         peer: &'r Arc<Peer>,

@@ -39,7 +39,7 @@ const CONFIRMED_FOR: Duration = Duration::from_secs(60);
 
 /// A server's bound, and what it is made of.
 #[derive(Debug)]
-pub(super) struct Adaptive {
+pub(in crate::origin) struct Adaptive {
     limit: AtomicU32,
     /// Taken for each answer, for a few additions; with each window for the sorting of 64 numbers.
     gradient: Mutex<Gradient>,
@@ -249,9 +249,9 @@ mod tests {
     use std::cmp::Reverse;
     use std::collections::BinaryHeap;
 
-    use super::super::balance::Dice;
     use super::*;
     use crate::clock;
+    use crate::origin::balance::Dice;
 
     /// A server with so many workers and a queue before them, and clients of whom each has its next
     /// request ready: as many are in flight as the bound allows.

@@ -7,16 +7,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::error::{Error, Phase};
 use super::triage::is_servers_fault;
 use crate::clock;
+use crate::origin::error::{Error, Phase};
 
 /// How long one failure counts, unless an answer comes before.
 const LASTS: Duration = Duration::from_secs(5);
 
 /// Until when an origin counts as sick.
 #[derive(Debug, Default)]
-pub(super) struct Sickness {
+pub(in crate::origin) struct Sickness {
     /// Milliseconds after the process's start; zero while all is well.
     until_ms: AtomicU64,
 }
@@ -24,7 +24,7 @@ pub(super) struct Sickness {
 // === impl Sickness ===
 
 impl Sickness {
-    pub(super) fn is_sick(&self) -> bool {
+    pub(in crate::origin) fn is_sick(&self) -> bool {
         let until_ms = self.until_ms.load(Ordering::Relaxed);
         until_ms > 0 && now_ms() < until_ms
     }
@@ -32,7 +32,7 @@ impl Sickness {
     /// A request was given up after all servers that could be tried. That there are more requests
     /// than the servers have room for says nothing of them, and that none may be asked is known
     /// without a request.
-    pub(super) fn note(&self, error: &Error) {
+    pub(in crate::origin) fn note(&self, error: &Error) {
         if error.phase == Phase::Connecting && is_servers_fault(error.kind) {
             let until_ms = now_ms().saturating_add(millis(LASTS));
             self.until_ms.store(until_ms, Ordering::Relaxed);
@@ -40,7 +40,7 @@ impl Sickness {
     }
 
     /// An answer came.
-    pub(super) fn recover(&self) {
+    pub(in crate::origin) fn recover(&self) {
         // Read first: a store would take the cache line from all other requests.
         if self.until_ms.load(Ordering::Relaxed) > 0 {
             self.until_ms.store(0, Ordering::Relaxed);
@@ -58,8 +58,8 @@ fn millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::{Kind, Retry};
     use super::*;
+    use crate::origin::error::{Kind, Retry};
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_counts_for_a_while_or_until_an_answer_comes() {
