@@ -115,8 +115,9 @@ impl Pool {
                 Some(next) => next,
                 None => return setback.result,
             };
-            // An answer that is not wanted gives its connection up before the next try begins.
-            drop(setback.result);
+            // What has failed gives its place up before the next try begins, and an answer that is
+            // not wanted its connection.
+            drop((setback.result, setback.flight));
             flight = match next {
                 Next::At(flight) => flight,
                 Next::After(pause) => {

@@ -299,6 +299,24 @@ async fn a_dead_connection_is_replaced_where_there_may_be_one() {
     }
 }
 
+/// What has failed has no place while it waits to be tried again: neither it nor others wait for it.
+#[tokio::test]
+async fn what_is_tried_again_later_leaves_its_place_meanwhile() {
+    let origin = Origin::start(async |request, connection| {
+        if request.nth == 1 {
+            return connection.reset();
+        }
+        connection.respond(200, PRIVATE, "a").await;
+    });
+    let lines = "requests_max = 1\npending_timeout = \"10s\"\n\
+                 retry = { backoff = \"100ms\" }\nejection = { enabled = false }";
+    let proxy = uncached(&[&origin], lines).start().await;
+    let asked = Instant::now();
+    assert!(proxy.get("/a").await.is_good("a"));
+    assert!(asked.elapsed() < Duration::from_secs(5));
+    assert_eq!(origin.count("/a"), 2);
+}
+
 #[tokio::test]
 async fn what_is_stored_stands_in_for_a_server_without_room() {
     let gate = Gate::new();
