@@ -226,12 +226,14 @@ impl Peer {
         if from_pool && let Some(connection) = self.take_idle(client).await {
             return Some(Found::Idle(connection));
         }
-        let permit = self.permits.take();
-        if permit.is_none() && !from_pool {
+        if let Some(permit) = self.permits.take() {
+            return Some(Found::New(permit));
+        }
+        if !from_pool || self.introduction.is_some() {
             // The oldest of those that must not be used makes room.
             drop(self.idle.lock().pop_front());
         }
-        permit.map(Found::New)
+        self.permits.take().map(Found::New)
     }
 
     pub(super) fn count_connect(&self) {
