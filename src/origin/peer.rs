@@ -95,9 +95,10 @@ impl Peer {
         origin: &config::Origin,
         vitals: Arc<Vitals>,
     ) -> Arc<Self> {
+        let streams = Streams::new(&origin.wire).map(Arc::new);
         Arc::new(Self {
             dial,
-            gate: Gate::new(origin, &vitals),
+            gate: Gate::new(origin, &vitals, streams.clone()),
             vitals,
             share: Mutex::new(share),
             nickname,
@@ -107,7 +108,7 @@ impl Peer {
                 idle_timeout: origin.idle_timeout,
                 idle_max: origin.idle_max,
             },
-            streams: Streams::new(&origin.wire).map(Arc::new),
+            streams,
             idle: Mutex::default(),
             retired: AtomicBool::new(false),
             permits: Permits::new(origin.connections_max),
@@ -219,7 +220,38 @@ impl Peer {
             }
         };
         let found = timeout(self.limits.connect_timeout, look).await;
+        // Of several rings that nobody was there to hear one is kept.
+        freed.ring();
         found.map_err(|_| full())
+    }
+
+    /// Leave to open one connection more, as soon as there is any; `None` where that has become
+    /// needless meanwhile.
+    pub(super) async fn permit_unless(
+        &self,
+        is_needless: impl Fn() -> bool,
+    ) -> Result<Option<Permit>, Error> {
+        if let Some(permit) = self.permits.take() {
+            return Ok(Some(permit));
+        }
+        let freed = self.permits.freed();
+        let listener = freed.listen(self.limits.connections_max).ok_or_else(full)?;
+        let look = async {
+            loop {
+                match self.permits.take() {
+                    None if !is_needless() => listener.heard().await,
+                    permit => return permit,
+                }
+            }
+        };
+        let permit = timeout(self.limits.connect_timeout, look).await;
+        freed.ring();
+        permit.map_err(|_| full())
+    }
+
+    /// Has those look again who wait for a connection.
+    pub(super) fn ring(&self) {
+        self.permits.freed().ring();
     }
 
     async fn look(&self, from_pool: bool, client: Option<Ends>) -> Option<Found> {
@@ -285,7 +317,7 @@ impl Peer {
             });
         }
         drop(idle);
-        self.permits.freed().ring();
+        self.ring();
     }
 
     /// Closes connections that have been idle for too long, are too old, or were closed by the

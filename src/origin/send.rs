@@ -291,6 +291,16 @@ impl Pool {
     }
 }
 
+// === impl Setback ===
+
+impl Setback {
+    /// Whether there was no connection to be had at a server that let the request in.
+    pub(super) fn has_found_no_room(&self) -> bool {
+        let error = self.result.as_ref().err();
+        error.is_some_and(|it| it.kind == Kind::Full)
+    }
+}
+
 // === impl Failed ===
 
 impl Failed {
