@@ -17,7 +17,7 @@ use super::error::{Error, Kind, Phase, Retry};
 use super::hint::Hint;
 use super::interim::Interim;
 use super::load::Flight;
-use super::overload;
+use super::overload::{self, Passage};
 use super::peer::Peer;
 use super::replay::{Content, Spare};
 use super::retry::{self, Course, Next, Why};
@@ -67,7 +67,7 @@ impl Pool {
         if let Some(hedging) = &self.hedging {
             hedging.deposit();
         }
-        let answer = self.try_servers(request, upload, interim).await;
+        let answer = self.try_servers(&passage, request, upload, interim).await;
         match &answer {
             Ok(_) => self.sickness.recover(),
             Err(error) => self.sickness.note(error),
@@ -78,6 +78,7 @@ impl Pool {
 
     async fn try_servers(
         &self,
+        passage: &Passage<'_>,
         mut request: Request<Body>,
         upload: Option<&Progress>,
         interim: Option<&Interim>,
@@ -85,7 +86,7 @@ impl Pool {
         let hint: Hint = request.extensions_mut().remove().unwrap_or_default();
         self.staffed().await;
         let choice = Choice::by(hint.key);
-        let (mut roster, index, mut flight) = self.let_in(&choice, hint.belongs).await?;
+        let (mut roster, index, mut flight) = self.let_in(passage, &choice, hint.belongs).await?;
         let mut course = Course::new(index, choice, &self.retries);
         course.belongs = hint.belongs.is_some_and(|id| roster.is_at(index, id));
         course.client = request.extensions_mut().remove();
@@ -123,7 +124,8 @@ impl Pool {
                 Next::After(pause) => {
                     sleep(pause).await;
                     let entered;
-                    (roster, course.index, entered) = self.let_in(&course.choice, None).await?;
+                    (roster, course.index, entered) =
+                        self.let_in(passage, &course.choice, None).await?;
                     entered
                 }
             };

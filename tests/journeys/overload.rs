@@ -491,6 +491,33 @@ async fn what_is_stored_stands_in_while_a_breaker_is_open() {
     assert_eq!(server.asked(), asked);
 }
 
+/// They were let through, but have not been sent: an origin that fails is not asked for them either.
+#[tokio::test]
+async fn who_waits_when_a_breaker_opens_is_not_sent_any_more() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(async move |_, connection| {
+        held.pass().await;
+        connection.respond(503, PRIVATE, "").await;
+    });
+    let lines = "requests_max = 1\nbreaker = { requests_min = 1, open_for = \"60s\" }";
+    let proxy = uncached(&[&origin], lines).start().await;
+    let mut failing = proxy.herd(1, "/fails").await;
+    gate.arrived(1).await;
+    let mut waiting = queue_up(&proxy, &["/0", "/1", "/2", "/3", "/4", "/5"]).await;
+    gate.open();
+    assert_eq!(failing[0].response().await.status, 503);
+    for client in &mut waiting {
+        let response = client.response().await;
+        assert_eq!(response.status, 503, "{response:?}");
+    }
+    // The next in the queue may have been quicker than the breaker.
+    let sent = origin.requests().len();
+    assert!(sent <= 3, "{sent}");
+    assert!(shed(&proxy, "breaker").await >= 4.0);
+    assert_eq!(pending(&proxy).await, 0.0);
+}
+
 /// Many come at once when it is half-open: one is the trial.
 #[tokio::test]
 async fn trials_are_one_at_a_time() {
