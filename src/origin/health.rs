@@ -98,10 +98,13 @@ impl Pool {
     }
 
     /// Follows, probes and asks agents no more: another pool is in force, and asks the same servers.
+    /// Its idle connections are closed: nobody looks after them any more, and a response that is
+    /// under way may keep its server, with all that belongs to it, for hours.
     pub fn end(&self) {
         self.stop_following();
         self.probes.tasks.end();
         self.agents.end();
+        self.roster().peers().iter().for_each(|peer| peer.retire());
     }
 
     /// What is configured, or the server's own name; a socket has none, so it is `localhost`.

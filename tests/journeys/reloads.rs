@@ -1,0 +1,111 @@
+//! Reloads in the midst of everything: servers come, go and change while requests wait, flow and
+//! fail, and nothing of the configuration before stays behind.
+
+use crate::harness::{Client, Fields, Gate, Http2Origin, Load, Origin, Proxy, Setup, eventually};
+
+const PRIVATE: Fields<'static> = &[("cache-control", "no-store")];
+
+/// A proxy whose origin has these servers, and nothing is shared between clients.
+fn before(servers: &[&str], lines: &str) -> Setup {
+    let servers: Vec<_> = servers.iter().map(|it| (*it).to_owned()).collect();
+    Proxy::before_all(&servers, lines).table("cache", "enabled = false")
+}
+
+/// Puts a configuration in force; when this returns it is.
+async fn reload(proxy: &Proxy, setup: &Setup) {
+    proxy.configure(setup);
+    let mut admin = proxy.admin().await;
+    let answer = admin.send_body("POST", "/api/v1/reload", "").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+async fn get(proxy: &Proxy, path: &str) -> Client {
+    let mut client = proxy.client().await;
+    client.request("GET", path, &[]).await;
+    client
+}
+
+// --- connections ---------------------------------------------------------------------------------
+
+/// Nobody would use them again, and a download may take hours.
+#[tokio::test]
+async fn idle_connections_are_closed_whatever_is_still_under_way() {
+    let (held, download) = (Gate::new(), Gate::new());
+    let (herd, rest) = (held.clone(), download.clone());
+    let origin = Origin::start(async move |request, connection| {
+        if request.path == "/download" {
+            connection
+                .send("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf")
+                .await;
+            rest.pass().await;
+            connection.send("half").await;
+        } else {
+            herd.pass().await;
+            connection.respond(200, PRIVATE, "page").await;
+        }
+    });
+    let url = origin.url();
+    let setup = before(&[&url], "");
+    let proxy = setup.start().await;
+    let mut long = get(&proxy, "/download").await;
+    download.arrived(1).await;
+    let mut clients = proxy.herd(5, "/page").await;
+    held.arrived(5).await;
+    held.open();
+    for client in &mut clients {
+        assert!(client.response().await.is_good("page"));
+    }
+    assert_eq!(origin.open_connections(), 6);
+    reload(&proxy, &before(&[&url], "")).await;
+    let closed = async || origin.open_connections() == 1;
+    eventually("the idle connections to be closed", closed).await;
+    download.open();
+    assert!(long.response().await.is_good("halfhalf"));
+}
+
+// --- under load ----------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn configurations_of_all_kinds_follow_each_other_and_no_client_notices() {
+    let answering = || Origin::answering(200, PRIVATE, "page");
+    let [a, b, c] = [answering(), answering(), answering()];
+    let h2c = Http2Origin::start(async |_, exchange| {
+        exchange.respond(200, PRIVATE, "page").await;
+    })
+    .await;
+    let (a, b, c) = (a.url(), b.url(), c.url());
+    let health = "health = { interval = \"20ms\" }\n";
+    let breaker = "breaker = { requests_min = 5 }\n";
+    let h2 = h2c.url();
+    let setups = || {
+        [
+            before(&[&a, &b], ""),
+            before(&[&b, &c], health),
+            before(&[&c], "requests_max = 2"),
+            before(&[&h2], "http_version = \"2\"\nidle_min = 2"),
+            before(&[&a, &c], "requests_max = \"adaptive\""),
+            before(
+                &[&h2],
+                "http_version = \"2\"\nstreams_max = 1\nrequests_max = 1",
+            ),
+            before(
+                &[&c, &b, &a],
+                &format!("{health}{breaker}hedge = {{ after = \"1ms\" }}"),
+            ),
+            before(&[&a], "proxy_protocol = \"off\"\nconnections_max = 1"),
+            before(&[&b], "age_max = \"1s\"\nidle_min = 3"),
+        ]
+    };
+    let [first, ..] = setups();
+    let proxy = first.start().await;
+    let load = Load::start(&proxy, 12);
+    for _ in 0..3 {
+        for setup in setups() {
+            reload(&proxy, &setup).await;
+            load.answered(60).await;
+        }
+    }
+    let tally = load.end().await;
+    assert!(tally.bad.is_empty(), "{:?}", tally.bad);
+    assert!(tally.good > 27 * 60, "{}", tally.good);
+}
