@@ -236,7 +236,7 @@ impl Pool {
             if let Entry::In(index, flight) = roster.enter(choice, None) {
                 return Some((index, flight));
             }
-            let now = self.roster();
+            let now = self.roster_in_force();
             // It ends here at the latest: servers do not come and go as fast as this.
             if Arc::ptr_eq(&now, roster) {
                 return None;

@@ -55,6 +55,7 @@ impl Pool {
         self.begin_agents();
         self.attend();
         self.begin_to_follow();
+        self.succeed();
     }
 
     /// Attends to those who are its servers now.
@@ -101,6 +102,7 @@ impl Pool {
     /// Its idle connections are closed: nobody looks after them any more, and a response that is
     /// under way may keep its server, with all that belongs to it, for hours.
     pub fn end(&self) {
+        self.step_down();
         self.stop_following();
         self.probes.tasks.end();
         self.agents.end();

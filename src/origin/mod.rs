@@ -44,6 +44,7 @@ mod standing;
 mod stats;
 mod sticky;
 mod streams;
+mod succession;
 mod tls;
 mod triage;
 mod vitals;
@@ -85,6 +86,7 @@ use retry::Retries;
 use roster::Roster;
 use sickness::Sickness;
 use sticky::Sticky;
+use succession::Over;
 use triage::Triage;
 
 /// One origin: servers that answer the same requests.
@@ -115,6 +117,7 @@ pub struct Pool {
     sickness: Sickness,
     bounds: Bounds,
     overload: Arc<Overload>,
+    over: Over,
     refreshes: Arc<Semaphore>,
 }
 
@@ -162,6 +165,7 @@ impl Pool {
             sickness: Sickness::default(),
             bounds: Bounds::new(config),
             overload,
+            over: Over::default(),
             refreshes: Arc::new(Semaphore::new(refreshes_max(config))),
         };
         pool.learn(|| ());

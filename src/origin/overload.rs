@@ -20,6 +20,7 @@ use super::load::Flight;
 use super::queue::{Patience, Queue, TurnedAway};
 use super::roster::{Entry, Roster};
 use super::send::no_server;
+use super::succession::Succession;
 use super::triage::{is_failure, is_servers_fault};
 use super::{Answer, Pool};
 use crate::clock;
@@ -34,6 +35,7 @@ pub(super) struct Overload {
     /// Never held across an await, and not taken where no breaker is configured.
     breaker: Mutex<Breaker>,
     shed: [AtomicU64; Shed::ALL.len()],
+    pub(super) succession: Succession,
 }
 
 /// Within which bounds a pool's requests are kept.
@@ -95,6 +97,7 @@ impl Default for Overload {
             moved,
             breaker: Mutex::default(),
             shed: Default::default(),
+            succession: Succession::default(),
         }
     }
 }
@@ -216,14 +219,14 @@ impl Pool {
 
     /// A server that has room for a request, at which it is in flight from now on; `belongs` is the
     /// seat of the one that is wanted most. It waits its turn while all are full. The roster is that
-    /// of the moment it is let in.
+    /// of the moment it is let in, after a reload that of the pool in force.
     pub(super) async fn let_in(
         &self,
         choice: &Choice,
         belongs: Option<u64>,
     ) -> Result<(Arc<Roster>, usize, Flight), Error> {
         let look = || {
-            let roster = self.roster();
+            let roster = self.roster_in_force();
             match roster.enter(choice, belongs) {
                 Entry::In(index, flight) => Some(Ok((roster, index, flight))),
                 Entry::Full => None,

@@ -25,6 +25,12 @@ async fn get(proxy: &Proxy, path: &str) -> Client {
     client
 }
 
+async fn until_pending(proxy: &Proxy, count: usize) {
+    let pending = async || proxy.metric("copal_origin_pending", "pool").await;
+    let what = format!("{count} requests to wait");
+    eventually(&what, async || pending().await == count as f64).await;
+}
+
 // --- connections ---------------------------------------------------------------------------------
 
 /// Nobody would use them again, and a download may take hours.
@@ -61,6 +67,56 @@ async fn idle_connections_are_closed_whatever_is_still_under_way() {
     eventually("the idle connections to be closed", closed).await;
     download.open();
     assert!(long.response().await.is_good("halfhalf"));
+}
+
+// --- those who wait ------------------------------------------------------------------------------
+
+/// The server they waited for is not among those in force, and may never have room again.
+#[tokio::test]
+async fn who_waits_goes_on_to_the_servers_of_a_reload() {
+    let gate = Gate::new();
+    let stuck = gate.clone();
+    let old = Origin::start(async move |_, connection| {
+        stuck.pass().await;
+        connection.respond(200, PRIVATE, "old").await;
+    });
+    let new = Origin::answering(200, PRIVATE, "new");
+    let lines = "requests_max = 1\npending_timeout = \"1h\"";
+    let (old_url, new_url) = (old.url(), new.url());
+    let proxy = before(&[&old_url], lines).start().await;
+    let mut first = get(&proxy, "/0").await;
+    gate.arrived(1).await;
+    let mut waiting = vec![get(&proxy, "/1").await];
+    until_pending(&proxy, 1).await;
+    waiting.push(get(&proxy, "/2").await);
+    until_pending(&proxy, 2).await;
+    reload(&proxy, &before(&[&new_url], lines)).await;
+    // Who comes now is not held up by them.
+    assert!(proxy.get("/3").await.is_good("new"));
+    for client in &mut waiting {
+        assert!(client.response().await.is_good("new"));
+    }
+    gate.open();
+    assert!(first.response().await.is_good("old"));
+    assert_eq!(old.requests().len(), 1, "who has left takes no more");
+}
+
+/// The last servers of the old configuration die while it is being replaced.
+#[tokio::test]
+async fn who_has_failed_goes_on_to_the_servers_of_a_reload() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let old = Origin::start(async move |_, connection| {
+        held.pass().await;
+        connection.reset();
+    });
+    let new = Origin::answering(200, PRIVATE, "new");
+    let proxy = before(&[&old.url()], "").start().await;
+    let mut client = get(&proxy, "/").await;
+    gate.arrived(1).await;
+    reload(&proxy, &before(&[&new.url()], "")).await;
+    gate.open();
+    assert!(client.response().await.is_good("new"));
 }
 
 // --- under load ----------------------------------------------------------------------------------
