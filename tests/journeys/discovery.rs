@@ -476,6 +476,31 @@ async fn the_first_request_waits_for_the_first_answer() {
 }
 
 #[tokio::test]
+async fn a_name_that_nobody_answers_for_holds_up_no_other() {
+    let dns = Dns::start().await;
+    let (port, [_a]) = neighbours(["a"]);
+    dns.addresses(APP, 60, &["127.0.0.2"]);
+    dns.addresses("silent.test", 60, &["127.0.0.3"]);
+    dns.mood("silent.test", Mood::Silent);
+    let silent = app(port, "each").replace(APP, "silent.test");
+    let proxy = Proxy::before_url("http://127.0.0.1:1")
+        .table("resolver", &dns.table().replace("300ms", "30s"))
+        .table(
+            "origins.pool",
+            &format!(
+                "servers = [{silent}, {}]\nconnect_timeout = \"1m\"",
+                app(port, "each")
+            ),
+        )
+        .sites("[[site]]\nhosts = [\"*\"]\norigin = \"pool\"\n")
+        .start()
+        .await;
+    for mut client in proxy.herd(20, "/").await {
+        assert!(client.response().await.is_good("a"));
+    }
+}
+
+#[tokio::test]
 async fn what_does_not_fit_into_a_datagram_comes_by_tcp() {
     let dns = Dns::start().await;
     let (port, [_a]) = neighbours(["a"]);
