@@ -282,6 +282,28 @@ async fn probes_follow_the_servers() {
     assert_eq!(probes(&a) as u64, rest);
 }
 
+/// Some DNS servers give other addresses each time. A probe must get to its end all the same.
+#[tokio::test]
+async fn probes_go_on_while_a_server_changes_its_addresses() {
+    let dns = Dns::start().await;
+    let (reserved, gate) = (Reserved::neighbours::<2>(), Gate::new());
+    let port = reserved[0].address().port();
+    let _silent = reserved.map(|it| {
+        let never = gate.clone();
+        it.start(async move |_, _| never.pass().await)
+    });
+    dns.addresses(APP, 0, &["127.0.0.2"]);
+    let health = "health = { interval = \"100ms\", timeout = \"1s\" }";
+    let proxy = before(&dns, &app(port, "one"), health).start().await;
+    let mut last = 0;
+    eventually("the first probe to fail", async || {
+        last = 1 - last;
+        dns.addresses(APP, 0, &[["127.0.0.2", "127.0.0.3"][last]]);
+        told(&proxy).await["servers"][0]["up"] == false
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn who_comes_while_others_are_at_work_starts_slowly() {
     let dns = Dns::start().await;
