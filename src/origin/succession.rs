@@ -34,12 +34,11 @@ impl Pool {
     }
 
     /// The servers to be asked at this moment: those of the pool in force, if the origin still has
-    /// one.
+    /// one, and once their names have led to any.
     pub(super) fn roster_in_force(&self) -> Arc<Roster> {
-        match self.successor() {
-            Some(pool) => pool.roster(),
-            None => self.roster(),
-        }
+        let roster = self.successor().map(|pool| pool.roster());
+        let is_staffed = |it: &Arc<Roster>| !it.peers().is_empty();
+        roster.filter(is_staffed).unwrap_or_else(|| self.roster())
     }
 
     /// `None` while it is in force itself, which costs no lock.

@@ -1,7 +1,9 @@
 //! Reloads in the midst of everything: servers come, go and change while requests wait, flow and
 //! fail, and nothing of the configuration before stays behind.
 
-use crate::harness::{Client, Fields, Gate, Http2Origin, Load, Origin, Proxy, Setup, eventually};
+use crate::harness::{
+    Client, Dns, Fields, Gate, Http2Origin, Load, Mood, Origin, Proxy, Setup, eventually,
+};
 
 const PRIVATE: Fields<'static> = &[("cache-control", "no-store")];
 
@@ -99,6 +101,36 @@ async fn who_waits_goes_on_to_the_servers_of_a_reload() {
     gate.open();
     assert!(first.response().await.is_good("old"));
     assert_eq!(old.requests().len(), 1, "who has left takes no more");
+}
+
+/// There is nobody to go on to as yet: their servers are names that have not been looked up.
+#[tokio::test]
+async fn who_waits_stays_until_the_servers_of_a_reload_are_known() {
+    let (dns, gate) = (Dns::start().await, Gate::new());
+    dns.addresses("app.test", 60, &["127.0.0.2"]);
+    dns.mood("app.test", Mood::Silent);
+    let held = gate.clone();
+    let origin = Origin::start(async move |_, connection| {
+        held.pass().await;
+        connection.respond(200, PRIVATE, "old").await;
+    });
+    let named = Proxy::before_url("http://127.0.0.1:1")
+        .table("resolver", &dns.table())
+        .table(
+            "origins.pool",
+            "servers = [{ url = \"http://app.test\", resolve = \"each\" }]",
+        )
+        .sites("[[site]]\nhosts = [\"*\"]\norigin = \"pool\"\n");
+    let proxy = before(&[&origin.url()], "requests_max = 1").start().await;
+    let mut clients = vec![get(&proxy, "/0").await];
+    gate.arrived(1).await;
+    clients.push(get(&proxy, "/1").await);
+    until_pending(&proxy, 1).await;
+    reload(&proxy, &named).await;
+    gate.open();
+    for client in &mut clients {
+        assert!(client.response().await.is_good("old"));
+    }
 }
 
 /// The last servers of the old configuration die while it is being replaced.
