@@ -16,6 +16,7 @@ use super::load::Flight;
 use super::overload::Passage;
 use super::peer::Peer;
 use super::peer::Permit;
+use super::roster::Entry;
 use crate::clock;
 
 /// An open connection to a server, in flight for as long as this lives.
@@ -69,8 +70,15 @@ impl Pool {
             self.note_failure(peer, &error);
             choice.has_tried(index);
             (index, flight) = match self.enter_another(&mut roster, &mut choice) {
-                Some(another) if tries_left > 0 => another,
-                _ => return Err(error),
+                _ if tries_left == 0 => return Err(error),
+                Entry::In(index, flight) => (index, flight),
+                // A dead server has room for everybody: see `retry/`.
+                Entry::Full => {
+                    let entered;
+                    (roster, index, entered) = self.let_in(passage, &choice, None).await?;
+                    (index, entered)
+                }
+                Entry::Nobody => return Err(error),
             };
         }
     }

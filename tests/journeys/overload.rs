@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::harness::{
-    Client, End, Fields, Gate, Origin, Proxy, Response, Setup, eventually, within,
+    Client, End, Fields, Gate, Origin, Proxy, Reserved, Response, Setup, eventually, within,
 };
 
 const PRIVATE: Fields<'static> = &[("cache-control", "no-store")];
@@ -197,6 +197,21 @@ async fn a_full_server_is_passed_over_while_another_has_room() {
     full.gate.open();
     assert!(held[0].response().await.is_good("full"));
     assert!(proxy.get("/free").await.is_good("full"));
+}
+
+/// A dead server is never full: who is sent there while the others are waits for them all the same.
+#[tokio::test]
+async fn who_was_sent_to_a_dead_server_waits_for_a_full_one() {
+    let (dead, alive) = (Reserved::new(), Held::named("alive"));
+    let servers = [format!("http://{}", dead.address()), alive.origin.url()];
+    let lines = "requests_max = 1\nejection = { enabled = false }";
+    let proxy = Proxy::before_all(&servers, lines).start().await;
+    let mut clients = proxy.herd(8, "/a").await;
+    alive.gate.arrived(1).await;
+    alive.gate.open();
+    for client in &mut clients {
+        assert_eq!(client.response().await.text(), "alive");
+    }
 }
 
 #[tokio::test]

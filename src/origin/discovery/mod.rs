@@ -19,7 +19,6 @@ use super::Pool;
 use super::balance::Choice;
 use super::dial::Dial;
 use super::dial::tls::{BadTls, Terms};
-use super::load::Flight;
 use super::peer::{Peer, Share};
 use super::registry::Registry;
 use super::resolve::{Known, LookupStats, Name, Resolver};
@@ -235,19 +234,13 @@ impl Pool {
     /// Another server that has room for a request which has tried some. Where none is left on the
     /// roster it began with, it moves on to those who have come since, and passes over those whom it
     /// has tried.
-    pub(super) fn enter_another(
-        &self,
-        roster: &mut Arc<Roster>,
-        choice: &mut Choice,
-    ) -> Option<(usize, Flight)> {
+    pub(super) fn enter_another(&self, roster: &mut Arc<Roster>, choice: &mut Choice) -> Entry {
         loop {
-            if let Entry::In(index, flight) = roster.enter(choice, None) {
-                return Some((index, flight));
-            }
+            let entry = roster.enter(choice, None);
             let now = self.roster_in_force();
             // It ends here at the latest: servers do not come and go as fast as this.
-            if Arc::ptr_eq(&now, roster) {
-                return None;
+            if matches!(entry, Entry::In(..)) || Arc::ptr_eq(&now, roster) {
+                return entry;
             }
             let authority = |index: usize| roster.peers().get(index).map(|it| it.authority());
             *choice = choice.translated(|tried| {

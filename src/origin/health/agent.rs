@@ -229,8 +229,8 @@ mod tests {
 
     use tokio::net::TcpListener;
 
-    use crate::origin::resolve::Names;
     use super::*;
+    use crate::origin::resolve::Names;
 
     #[test]
     fn advice_is_what_was_said_last_of_each_thing() {

@@ -23,7 +23,7 @@ use super::Pool;
 use super::balance::{Choice, Dice};
 use super::error::{Error, Kind, Phase};
 use super::load::Flight;
-use super::roster::Roster;
+use super::roster::{Entry, Roster};
 use super::send::Setback;
 use crate::config;
 use crate::semantics::ends::Ends;
@@ -239,13 +239,15 @@ impl Pool {
         }
         course.tries_left = course.tries_left.checked_sub(1)?;
         course.choice.has_tried(course.index);
-        // Nobody waits for a server here: who has failed already is no reason for a queue.
         let next = match self.enter_another(roster, &mut course.choice) {
-            Some((index, flight)) => {
+            Entry::In(index, flight) => {
                 course.index = index;
                 Next::At(flight)
             }
-            None => self.begin_anew(course)?,
+            // A dead server has room for everybody. Who was sent to it instead of waiting for one that
+            // is full waits now.
+            Entry::Full if setback.is_free => Next::After(Duration::ZERO),
+            Entry::Full | Entry::Nobody => self.begin_anew(course)?,
         };
         course.is_paid_for = !setback.is_free;
         (setback.is_free || self.budget.withdraw()).then_some(next)
