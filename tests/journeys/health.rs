@@ -532,6 +532,23 @@ async fn states_and_weights_are_set_at_run_time_and_survive_a_reload() {
 }
 
 #[tokio::test]
+async fn what_the_operator_does_is_logged() {
+    let one = Server::new();
+    let a = one.start("a");
+    let proxy = pool(&[&a], &[]).start().await;
+    for (json, said) in [
+        ("{\"state\":\"drain\"}", "state=\"drain\""),
+        ("{\"state\":null}", "state=\"its agent's\""),
+        ("{\"weight\":5}", "weight=\"5\""),
+        ("{\"weight\":null}", "weight=\"configured\""),
+    ] {
+        assert_eq!(put(&proxy, &a, json).await, 200, "{json}");
+        let said = format!("server=\"{}\" {said}\n", a.address());
+        eventually(&said, async || proxy.stderr().contains(&said)).await;
+    }
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_refused() {
     let one = Server::new();
     let a = one.start("a");

@@ -299,13 +299,12 @@ impl Pool {
             standing.adjust(state, weight, clock::instant());
         });
         let origin = &*self.name;
-        let state = state.map(|it| it.map(State::as_str));
+        let state = state.map(|it| it.map_or("its agent's", State::as_str));
+        let weight =
+            weight.map(|it| it.map_or_else(|| "configured".to_owned(), |it| it.to_string()));
         info!(
             origin,
-            server,
-            ?state,
-            ?weight,
-            "server adjusted by its operator"
+            server, state, weight, "server adjusted by its operator"
         );
         true
     }
