@@ -13,6 +13,7 @@ use super::balance::Choice;
 use super::error::Error;
 use super::hint::key_of;
 use super::load::Flight;
+use super::overload::Passage;
 use super::peer::Peer;
 use super::peer::Permit;
 use crate::clock;
@@ -38,14 +39,19 @@ impl Pool {
     /// The last try's [`Error`], counted with the server it happened at.
     pub async fn connect(&self, client: IpAddr) -> Result<RawConnection, Error> {
         let passage = self.pass_breaker()?;
-        let connected = self.try_to_connect(Choice::by(key_of(client))).await;
+        let connected = self.try_to_connect(&passage, key_of(client)).await;
         self.conclude(passage, &connected, |_| true);
         connected
     }
 
-    async fn try_to_connect(&self, mut choice: Choice) -> Result<RawConnection, Error> {
+    async fn try_to_connect(
+        &self,
+        passage: &Passage<'_>,
+        key: u64,
+    ) -> Result<RawConnection, Error> {
         self.staffed().await;
-        let (mut roster, mut index, mut flight) = self.let_in(&choice, None).await?;
+        let mut choice = Choice::by(key);
+        let (mut roster, mut index, mut flight) = self.let_in(passage, &choice, None).await?;
         let mut tries_left = self.retries.tries();
         loop {
             tries_left -= 1;

@@ -18,6 +18,7 @@ use super::health::is_failure;
 use super::hint::Hint;
 use super::interim::Interim;
 use super::load::Flight;
+use super::overload::Passage;
 use super::peer::Peer;
 use super::retry::{self, Course, Next, Why};
 use super::retry::{Content, Spare};
@@ -66,7 +67,7 @@ impl Pool {
         if let Some(hedging) = &self.hedging {
             hedging.deposit();
         }
-        let answer = self.try_servers(request, upload, interim).await;
+        let answer = self.try_servers(&passage, request, upload, interim).await;
         let is_good = |answer: &Answer| !is_failure(answer.response.status());
         self.conclude(passage, &answer, is_good);
         answer
@@ -74,6 +75,7 @@ impl Pool {
 
     async fn try_servers(
         &self,
+        passage: &Passage<'_>,
         mut request: Request<Body>,
         upload: Option<&Progress>,
         interim: Option<&Interim>,
@@ -81,7 +83,7 @@ impl Pool {
         let hint: Hint = request.extensions_mut().remove().unwrap_or_default();
         self.staffed().await;
         let choice = Choice::by(hint.key);
-        let (mut roster, index, mut flight) = self.let_in(&choice, hint.belongs).await?;
+        let (mut roster, index, mut flight) = self.let_in(passage, &choice, hint.belongs).await?;
         let mut course = Course::new(index, choice, &self.retries);
         course.belongs = hint.belongs.is_some_and(|id| roster.is_at(index, id));
         course.client = request.extensions_mut().remove();
@@ -111,14 +113,16 @@ impl Pool {
                 Some(next) => next,
                 None => return setback.result,
             };
-            // An answer that is not wanted gives its connection up before the next try begins.
-            drop(setback.result);
+            // What has failed gives its place up before the next try begins, and an answer that is
+            // not wanted its connection.
+            drop((setback.result, setback.flight));
             flight = match next {
                 Next::At(flight) => flight,
                 Next::After(pause) => {
                     sleep(pause).await;
                     let entered;
-                    (roster, course.index, entered) = self.let_in(&course.choice, None).await?;
+                    (roster, course.index, entered) =
+                        self.let_in(passage, &course.choice, None).await?;
                     entered
                 }
             };
@@ -283,6 +287,16 @@ impl Pool {
             }
             deadline = next;
         }
+    }
+}
+
+// === impl Setback ===
+
+impl Setback {
+    /// Whether there was no connection to be had at a server that let the request in.
+    pub(super) fn has_found_no_room(&self) -> bool {
+        let error = self.result.as_ref().err();
+        error.is_some_and(|it| it.kind == Kind::Full)
     }
 }
 

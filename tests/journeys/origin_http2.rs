@@ -49,6 +49,10 @@ async fn ask_all(proxy: &Proxy, count: usize) -> Vec<Client> {
     clients
 }
 
+async fn pending(proxy: &Proxy) -> f64 {
+    proxy.metric("copal_origin_pending", "main").await
+}
+
 async fn all_are_answered(clients: Vec<Client>) {
     for (number, mut client) in clients.into_iter().enumerate() {
         let response = client.response().await;
@@ -96,20 +100,53 @@ async fn a_further_connection_is_opened_when_all_streams_are_taken() {
     }
 }
 
-/// Beyond the last stream of the last connection there is no room.
+/// Beyond the last stream of the last connection there is no room, and requests wait for some. How
+/// many streams the server allows is not known before it has said so.
 #[tokio::test]
 async fn connections_are_bounded() {
     let gate = Gate::new();
     let origin = holding(&gate, 2).await;
-    let proxy = before(&origin, "connections_max = 1").start().await;
-    let clients = ask_all(&proxy, 2).await;
+    let lines = "connections_max = 1\npending_timeout = \"30s\"";
+    let proxy = before(&origin, lines).start().await;
+    let clients = ask_all(&proxy, 20).await;
     gate.arrived(2).await;
-    let refused = proxy.get("/more").await;
-    assert_eq!(refused.status, 503, "{refused:?}");
-    assert!(refused.says("detail=origin-full"), "{refused:?}");
+    // Two more had been let in before it was known, and are next.
+    eventually("the others to wait", async || pending(&proxy).await >= 16.0).await;
     gate.open();
     all_are_answered(clients).await;
-    assert!(proxy.get("/more").await.is_good("/more"));
+    assert_eq!((origin.connections(), pending(&proxy).await), (1, 0.0));
+    assert_eq!(proxy.metric("copal_origin_active", "main").await, 0.0);
+}
+
+/// However few streams a connection has, there may be many connections.
+#[tokio::test]
+async fn many_who_come_at_once_find_as_many_connections_as_they_need() {
+    let gate = Gate::new();
+    let origin = holding(&gate, 4).await;
+    let proxy = before(&origin, "").start().await;
+    let clients = ask_all(&proxy, 100).await;
+    gate.arrived(100).await;
+    gate.open();
+    all_are_answered(clients).await;
+}
+
+/// Who comes while the only connection is opened ahead waits for that.
+#[tokio::test]
+async fn a_connection_that_is_opened_ahead_is_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let lines = "http_version = \"2\"\nidle_min = 1\nconnections_max = 1";
+    let proxy = Proxy::before_url(&url).table("origins.main", lines);
+    let proxy = proxy.start().await;
+    let (stream, _) = within("a connection", listener.accept()).await.unwrap();
+    let mut client = proxy.client().await;
+    client.request("GET", "/a", &[]).await;
+    let active = async || proxy.metric("copal_origin_active", "main").await == 1.0;
+    eventually("the request to be let in", active).await;
+    let mut server = Frames::greet(stream).await;
+    let stream = server.request().await;
+    server.answer(stream).await;
+    assert_eq!(client.response().await.status, 204);
 }
 
 #[tokio::test]
@@ -148,6 +185,10 @@ impl Frames {
         let (stream, _) = within("a connection", listener.accept())
             .await
             .expect("a client");
+        Self::greet(stream).await
+    }
+
+    async fn greet(stream: TcpStream) -> Self {
         let mut frames = Self(stream);
         let mut preface = [0; 24];
         within("a preface", frames.0.read_exact(&mut preface))
@@ -480,10 +521,15 @@ async fn probes_speak_http2_as_well() {
 
 /// A server of this machine behind TLS, and a proxy that trusts it.
 async fn behind_tls(door: &TlsDoor, authority: &Authority, version: &str) -> Proxy {
+    let lines = format!("http_version = \"{version}\"");
+    behind_tls_with(door, authority, &lines).await
+}
+
+async fn behind_tls_with(door: &TlsDoor, authority: &Authority, lines: &str) -> Proxy {
     let folder = TempDir::new();
     let ca = authority.write(&folder, "ca.pem");
     Proxy::before_url(&format!("https://localhost:{}", door.port()))
-        .table("origins.main", &format!("http_version = \"{version}\""))
+        .table("origins.main", lines)
         .table("origins.main.tls", &format!("roots = {ca:?}"))
         .start()
         .await
@@ -528,6 +574,28 @@ async fn a_server_that_speaks_http1_only_gets_that_where_it_may() {
         assert_eq!(response.status, 502, "{response:?}");
         assert!(response.says("detail=origin-tls"), "{response:?}");
     }
+}
+
+/// A connection of HTTP/1.1 has one request at a time, whatever was hoped for: others wait.
+#[tokio::test]
+async fn connections_are_bounded_where_a_server_speaks_http1_only() {
+    let (authority, gate) = (Authority::new(), Gate::new());
+    let issued = authority.issue(&["localhost"]);
+    let held = gate.clone();
+    let origin = Origin::start(async move |request, connection| {
+        held.pass().await;
+        connection.respond(200, NO_STORE, &*request.path).await;
+    });
+    let door = TlsDoor::before_address(origin.address(), &issued, &["http/1.1"]).await;
+    let lines = "http_version = \"auto\"\nconnections_max = 2\npending_timeout = \"30s\"";
+    let proxy = behind_tls_with(&door, &authority, lines).await;
+    let clients = ask_all(&proxy, 40).await;
+    gate.arrived(2).await;
+    // Two more had been let in before it was known, and are next.
+    eventually("the others to wait", async || pending(&proxy).await >= 36.0).await;
+    gate.open();
+    all_are_answered(clients).await;
+    assert_eq!((origin.connections(), pending(&proxy).await), (2, 0.0));
 }
 
 #[tokio::test]

@@ -117,6 +117,29 @@ async fn a_connection_is_its_clients_alone() {
     );
 }
 
+/// Connections that wait for clients who may never come back are no reason to refuse others.
+#[tokio::test]
+async fn idle_connections_of_some_make_room_for_others() {
+    let server = Introduced::start().await;
+    let lines = "proxy_protocol = \"v1\"\nconnections_max = 2";
+    let proxy = server.before(lines).start().await;
+    let mut clients = Vec::new();
+    for last in 1..=5 {
+        let mut client = Client::connect_from([127, 0, 0, last], proxy.address()).await;
+        let response = client.get("/a").await;
+        assert!(response.text().ends_with(" #0"), "{response:?}");
+        clients.push(client);
+    }
+    // The freshest two are kept.
+    for (client, served) in clients.iter_mut().zip([0, 0, 0, 1, 1]).rev() {
+        let response = client.get("/a").await;
+        assert!(
+            response.text().ends_with(&format!(" #{served}")),
+            "{response:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn what_is_told_to_us_is_told_on() {
     let server = Introduced::start().await;

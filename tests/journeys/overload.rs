@@ -299,6 +299,24 @@ async fn a_dead_connection_is_replaced_where_there_may_be_one() {
     }
 }
 
+/// What has failed has no place while it waits to be tried again: neither it nor others wait for it.
+#[tokio::test]
+async fn what_is_tried_again_later_leaves_its_place_meanwhile() {
+    let origin = Origin::start(async |request, connection| {
+        if request.nth == 1 {
+            return connection.reset();
+        }
+        connection.respond(200, PRIVATE, "a").await;
+    });
+    let lines = "requests_max = 1\npending_timeout = \"10s\"\n\
+                 retry = { backoff = \"100ms\" }\nejection = { enabled = false }";
+    let proxy = uncached(&[&origin], lines).start().await;
+    let asked = Instant::now();
+    assert!(proxy.get("/a").await.is_good("a"));
+    assert!(asked.elapsed() < Duration::from_secs(5));
+    assert_eq!(origin.count("/a"), 2);
+}
+
 #[tokio::test]
 async fn what_is_stored_stands_in_for_a_server_without_room() {
     let gate = Gate::new();
@@ -471,6 +489,33 @@ async fn what_is_stored_stands_in_while_a_breaker_is_open() {
         );
     }
     assert_eq!(server.asked(), asked);
+}
+
+/// They were let through, but have not been sent: an origin that fails is not asked for them either.
+#[tokio::test]
+async fn who_waits_when_a_breaker_opens_is_not_sent_any_more() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(async move |_, connection| {
+        held.pass().await;
+        connection.respond(503, PRIVATE, "").await;
+    });
+    let lines = "requests_max = 1\nbreaker = { requests_min = 1, open_for = \"60s\" }";
+    let proxy = uncached(&[&origin], lines).start().await;
+    let mut failing = proxy.herd(1, "/fails").await;
+    gate.arrived(1).await;
+    let mut waiting = queue_up(&proxy, &["/0", "/1", "/2", "/3", "/4", "/5"]).await;
+    gate.open();
+    assert_eq!(failing[0].response().await.status, 503);
+    for client in &mut waiting {
+        let response = client.response().await;
+        assert_eq!(response.status, 503, "{response:?}");
+    }
+    // The next in the queue may have been quicker than the breaker.
+    let sent = origin.requests().len();
+    assert!(sent <= 3, "{sent}");
+    assert!(shed(&proxy, "breaker").await >= 4.0);
+    assert_eq!(pending(&proxy).await, 0.0);
 }
 
 /// Many come at once when it is half-open: one is the trial.

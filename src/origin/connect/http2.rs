@@ -27,6 +27,7 @@ use crate::body::{self, Body};
 use crate::clock::{self, Instant};
 use crate::origin::dial;
 use crate::origin::error::{Error, Kind, Phase, Retry};
+use crate::origin::overload::Bell;
 use crate::origin::peer::Permit;
 use crate::origin::peer::age;
 
@@ -62,6 +63,8 @@ pub(in crate::origin) struct Connection {
     answered: AtomicBool,
     /// Whether an exchange has found that it has ended, which hyper tells a moment later.
     has_ended: AtomicBool,
+    /// Rung when a stream has ended: there may be room for another.
+    freed: Arc<Bell>,
 }
 
 /// What runs the connection; empty when that has ended.
@@ -117,7 +120,7 @@ impl Connection {
         let tasks = Tasks::default();
         let handshake = builder(&tasks, streams_max).handshake(TokioIo::new(stream));
         let (sender, engine) = handshake.await.map_err(|error| closed().because(error))?;
-        let engine = Arc::new(Mutex::new(Some(engine)));
+        let (engine, freed) = (Arc::new(Mutex::new(Some(engine))), permit.freed());
         tasks.execute(drive(Arc::clone(&engine), permit));
         let connection = Self {
             sender,
@@ -132,6 +135,7 @@ impl Connection {
             carried: AtomicBool::new(false),
             answered: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
+            freed,
         };
         connection.settle(&tasks.0).await?;
         Ok(connection)
@@ -191,8 +195,12 @@ impl Connection {
 
     /// Whether there is room for a stream.
     pub(in crate::origin) fn has_room(&self) -> bool {
-        let room = self.streams_max.min(self.allowed());
-        self.open.load(Ordering::Relaxed) < room
+        self.open.load(Ordering::Relaxed) < self.width()
+    }
+
+    /// How many streams it may have at once.
+    pub(in crate::origin) fn width(&self) -> usize {
+        self.streams_max.min(self.allowed())
     }
 
     /// For how long it has had no stream; `None` while it has any.
@@ -206,6 +214,7 @@ impl Connection {
         let age_ms = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.idle_since_ms.store(age_ms, Ordering::Relaxed);
         self.open.fetch_sub(1, Ordering::Relaxed);
+        self.freed.ring();
     }
 }
 

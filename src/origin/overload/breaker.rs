@@ -98,6 +98,19 @@ impl Breaker {
         }
     }
 
+    /// Whether what was let through may still be sent: since then it may have opened.
+    ///
+    /// # Errors
+    /// It may not; when another may be.
+    pub(super) fn confirm(&self, Epoch(epoch): Epoch, now: Instant) -> Result<(), Duration> {
+        match self.state {
+            State::Shut(_) => Ok(()),
+            _ if epoch == self.epoch => Ok(()),
+            State::HalfOpen { .. } => Err(Duration::ZERO),
+            State::Open { until } => Err(until.saturating_duration_since(now)),
+        }
+    }
+
     /// A request that was let through has ended: well, badly, or in a way that says nothing.
     pub(super) fn settle(
         &mut self,

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::adaptive::Adaptive;
 use crate::clock;
-use crate::config::{self, HttpVersion, RequestsMax};
+use crate::config::{self, RequestsMax};
 use crate::origin::load::{Flight, Load};
+use crate::origin::peer::Streams;
 use crate::origin::vitals::Vitals;
 
 /// What stands before one server.
@@ -17,6 +18,9 @@ use crate::origin::vitals::Vitals;
 pub(in crate::origin) struct Gate {
     load: Arc<Load>,
     requests_max: u32,
+    connections_max: u32,
+    /// What its connections carry, where that may be more than one request each.
+    streams: Option<Arc<Streams>>,
     /// Whether the operator has set a bound on requests, beside that on connections.
     is_limited: bool,
     adaptive: Option<Arc<Adaptive>>,
@@ -25,15 +29,21 @@ pub(in crate::origin) struct Gate {
 // === impl Gate ===
 
 impl Gate {
-    pub(in crate::origin) fn new(config: &config::Origin, vitals: &Vitals) -> Self {
+    pub(in crate::origin) fn new(
+        config: &config::Origin,
+        vitals: &Vitals,
+        streams: Option<Arc<Streams>>,
+    ) -> Self {
         let requests_max = match config.requests_max {
-            RequestsMax::Fixed(requests) => requests.min(capacity(config)),
-            RequestsMax::Unlimited | RequestsMax::Adaptive => capacity(config),
+            RequestsMax::Fixed(requests) => requests,
+            RequestsMax::Unlimited | RequestsMax::Adaptive => u32::MAX,
         };
         let is_adaptive = config.requests_max == RequestsMax::Adaptive;
         Self {
             load: Arc::clone(&vitals.load),
             requests_max,
+            connections_max: u32::try_from(config.connections_max).unwrap_or(u32::MAX),
+            streams,
             is_limited: config.requests_max != RequestsMax::Unlimited,
             adaptive: is_adaptive.then(|| Arc::clone(&vitals.adaptive)),
         }
@@ -45,6 +55,8 @@ impl Gate {
         Self {
             load,
             requests_max,
+            connections_max: u32::MAX,
+            streams: None,
             is_limited: true,
             adaptive: None,
         }
@@ -84,19 +96,19 @@ impl Gate {
 
     fn bound(&self) -> u32 {
         let allowed = self.requests_max.min(self.load.allowed());
+        let bound = allowed.min(self.capacity());
         let adaptive = self.adaptive.as_ref();
-        adaptive.map_or(allowed, |it| it.limit().min(allowed))
+        adaptive.map_or(bound, |it| it.limit().min(bound))
     }
-}
 
-/// As many requests as there may be connections, where each has one to itself, or streams.
-fn capacity(config: &config::Origin) -> u32 {
-    let each = match config.wire.version {
-        HttpVersion::Http1 => 1,
-        HttpVersion::Http2 | HttpVersion::Auto => config.wire.streams_max,
-    };
-    let requests = config.connections_max.saturating_mul(each);
-    u32::try_from(requests).unwrap_or(u32::MAX)
+    /// As many requests as there may be connections, where each has one to itself, or streams.
+    fn capacity(&self) -> u32 {
+        let Some(streams) = &self.streams else {
+            return self.connections_max;
+        };
+        let each = u32::try_from(streams.each()).unwrap_or(u32::MAX);
+        self.connections_max.saturating_mul(each)
+    }
 }
 
 #[cfg(test)]

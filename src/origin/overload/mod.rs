@@ -159,6 +159,17 @@ impl From<TurnedAway> for Shed {
 // === impl Passage ===
 
 impl Passage<'_> {
+    /// Whether the breaker has not opened meanwhile.
+    fn confirm(&self) -> Result<(), Error> {
+        let Some(epoch) = self.epoch else {
+            return Ok(());
+        };
+        let breaker = self.pool.overload.breaker.lock();
+        let confirmed = breaker.confirm(epoch, clock::instant());
+        drop(breaker);
+        confirmed.map_err(|left| self.pool.shed(Shed::Breaker, left))
+    }
+
     /// The request has ended, as the breaker sees it: `None` says nothing of the origin.
     fn end(mut self, is_good: Option<bool>) {
         self.settle(is_good);
@@ -246,14 +257,18 @@ impl Pool {
     }
 
     /// A server that has room for a request, at which it is in flight from now on; `belongs` is the
-    /// seat of the one that is wanted most. It waits its turn while all are full. The roster is that
-    /// of the moment it is let in.
+    /// seat of the one that is wanted most. It waits its turn while all are full, unless the breaker
+    /// opens meanwhile. The roster is that of the moment it is let in.
     pub(super) async fn let_in(
         &self,
+        passage: &Passage<'_>,
         choice: &Choice,
         belongs: Option<u64>,
     ) -> Result<(Arc<Roster>, usize, Flight), Error> {
         let look = || {
+            if let Err(error) = passage.confirm() {
+                return Some(Err(error));
+            }
             let roster = self.roster();
             match roster.enter(choice, belongs) {
                 Entry::In(index, flight) => Some(Ok((roster, index, flight))),
@@ -289,6 +304,8 @@ impl Pool {
             None => {}
             Some(Change::Opened { failed, requests }) => {
                 warn!(origin, failed, requests, "breaker open");
+                // None of those who wait is sent any more.
+                self.overload.queue.nudge();
             }
             Some(Change::OpenedAgain) => warn!(origin, "breaker open again: a trial failed"),
             Some(Change::HalfOpened) => info!(origin, "breaker half-open: requests are trials"),

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 pub(super) use permit::{Permit, Permits};
+pub(super) use streams::Streams;
 
 use super::connect::http1::Connection;
 use super::connect::{Lease, Way};
@@ -33,7 +34,6 @@ use crate::clock::{self, Instant};
 use crate::config;
 use crate::semantics::ends::Ends;
 use age::Age;
-use streams::Streams;
 use warm::Warmth;
 
 /// One server.
@@ -102,9 +102,10 @@ impl Peer {
         origin: &config::Origin,
         vitals: Arc<Vitals>,
     ) -> Arc<Self> {
+        let streams = Streams::new(&origin.wire).map(Arc::new);
         Arc::new(Self {
             dial,
-            gate: Gate::new(origin, &vitals),
+            gate: Gate::new(origin, &vitals, streams.clone()),
             vitals,
             share: Mutex::new(share),
             nickname,
@@ -114,7 +115,7 @@ impl Peer {
                 idle_timeout: origin.idle_timeout,
                 idle_max: origin.idle_max,
             },
-            streams: Streams::new(&origin.wire).map(Arc::new),
+            streams,
             idle: Mutex::default(),
             retired: AtomicBool::new(false),
             permits: Permits::new(origin.connections_max),
@@ -226,19 +227,49 @@ impl Peer {
             }
         };
         let found = timeout(self.limits.connect_timeout, look).await;
+        // Of several rings that nobody was there to hear one is kept.
+        freed.ring();
         found.map_err(|_| full())
+    }
+
+    /// Leave to open one connection more, as soon as there is any; `None` where that has become
+    /// needless meanwhile.
+    async fn permit_unless(&self, is_needless: impl Fn() -> bool) -> Result<Option<Permit>, Error> {
+        if let Some(permit) = self.permits.take() {
+            return Ok(Some(permit));
+        }
+        let freed = self.permits.freed();
+        let listener = freed.listen(self.limits.connections_max).ok_or_else(full)?;
+        let look = async {
+            loop {
+                match self.permits.take() {
+                    None if !is_needless() => listener.heard().await,
+                    permit => return permit,
+                }
+            }
+        };
+        let permit = timeout(self.limits.connect_timeout, look).await;
+        freed.ring();
+        permit.map_err(|_| full())
+    }
+
+    /// Has those look again who wait for a connection.
+    fn ring(&self) {
+        self.permits.freed().ring();
     }
 
     async fn look(&self, from_pool: bool, client: Option<Ends>) -> Option<Found> {
         if from_pool && let Some(connection) = self.take_idle(client).await {
             return Some(Found::Idle(connection));
         }
-        let permit = self.permits.take();
-        if permit.is_none() && !from_pool {
+        if let Some(permit) = self.permits.take() {
+            return Some(Found::New(permit));
+        }
+        if !from_pool || self.introduction.is_some() {
             // The oldest of those that must not be used makes room.
             drop(self.idle.lock().pop_front());
         }
-        permit.map(Found::New)
+        self.permits.take().map(Found::New)
     }
 
     fn count_connect(&self) {
@@ -290,7 +321,7 @@ impl Peer {
             });
         }
         drop(idle);
-        self.permits.freed().ring();
+        self.ring();
     }
 
     /// Closes connections that have been idle for too long, are too old, or were closed by the

@@ -21,7 +21,7 @@ pub(in crate::origin) struct Permits {
 pub(in crate::origin) struct Permit {
     // Fields are dropped in their order: what is told has happened.
     _held: OwnedSemaphorePermit,
-    _told: Told,
+    told: Told,
 }
 
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Permits {
         let held = Arc::clone(&self.free).try_acquire_owned().ok()?;
         Some(Permit {
             _held: held,
-            _told: Told(Arc::clone(&self.freed)),
+            told: Told(Arc::clone(&self.freed)),
         })
     }
 
@@ -51,9 +51,18 @@ impl Permits {
         self.free.available_permits()
     }
 
-    /// Rung when a connection has been closed, and by whoever gives one back.
+    /// Rung when a connection has been closed, and by whoever gives one back, or a part of it.
     pub(super) fn freed(&self) -> &Bell {
         &self.freed
+    }
+}
+
+// === impl Permit ===
+
+impl Permit {
+    /// What is rung when it is free again: also for those who give back a part of its connection.
+    pub(in crate::origin) fn freed(&self) -> Arc<Bell> {
+        Arc::clone(&self.told.0)
     }
 }
 

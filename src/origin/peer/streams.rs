@@ -4,7 +4,7 @@
 //! its connections are pooled in `mod.rs` as ever, once that is known.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::uri::Scheme;
@@ -26,10 +26,12 @@ const ROUNDS_MAX: usize = 8;
 
 /// The HTTP/2 connections of one server.
 #[derive(Debug)]
-pub(super) struct Streams {
+pub(in crate::origin) struct Streams {
     /// What is offered to the server: HTTP/2 or either.
     offer: Protocol,
     streams_max: usize,
+    /// How many streams the newest connection may have; as many as configured before there is one.
+    width: AtomicUsize,
     /// Whether the server, given the choice, took HTTP/1.1 last.
     declined: AtomicBool,
     /// Never held across an await.
@@ -76,9 +78,18 @@ impl Streams {
         (offer != Protocol::Http1).then(|| Self {
             offer,
             streams_max: config.streams_max,
+            width: AtomicUsize::new(config.streams_max),
             declined: AtomicBool::new(false),
             shared: Mutex::default(),
         })
+    }
+
+    /// How many requests one connection carries at once, as far as is known.
+    pub(in crate::origin) fn each(&self) -> usize {
+        match self.declined.load(Ordering::Relaxed) {
+            true => 1,
+            false => self.width.load(Ordering::Relaxed),
+        }
     }
 
     /// A stream on a connection with room, or else on one that is opened. Many who come at once open
@@ -124,7 +135,7 @@ impl Streams {
             }
             Opened::Http2(connection) => {
                 let stream = connection.enter();
-                self.add(connection);
+                self.add(peer, connection);
                 let stream = stream.ok_or_else(|| Error::connecting(Kind::Full))?;
                 Ok(on(peer, stream, from_pool))
             }
@@ -138,9 +149,8 @@ impl Streams {
         if let Some(stream) = shared.connections.iter().find_map(Connection::enter) {
             return Entry::Stream(stream);
         }
-        let streams_max = self.streams_max;
         if let Some(opening) = &mut shared.opening
-            && opening.waiting < streams_max
+            && opening.waiting < self.each()
         {
             opening.waiting += 1;
             return Entry::Wait(opening.outcome.clone());
@@ -159,7 +169,7 @@ impl Streams {
         let (tell, outcome) = watch::channel(None);
         let (streams, peer, mine) = (Arc::clone(self), Arc::clone(peer), outcome.clone());
         tokio::spawn(async move {
-            let opened = streams.open_ahead(&peer).await;
+            let opened = streams.open_in_turn(&peer).await;
             streams.forget(&mine);
             let shared = |error: Error| (error.kind, error.retry, text(&error).into());
             tell.send_replace(Some(opened.map_err(shared)));
@@ -176,21 +186,41 @@ impl Streams {
         }
     }
 
+    /// Opens a connection as soon as there may be one more, unless there is room without it.
+    async fn open_in_turn(&self, peer: &Arc<Peer>) -> Result<(), Error> {
+        let is_needless = || self.declined.load(Ordering::Relaxed) || self.ready() > 0;
+        match peer.permit_unless(is_needless).await? {
+            Some(permit) => self.open_for_all(peer, permit).await,
+            None => Ok(()),
+        }
+    }
+
     /// Opens a connection for whoever needs one.
     pub(super) async fn open_ahead(&self, peer: &Arc<Peer>) -> Result<(), Error> {
-        match self.open(peer, peer.permit()?).await? {
+        self.open_for_all(peer, peer.permit()?).await
+    }
+
+    async fn open_for_all(&self, peer: &Arc<Peer>, permit: Permit) -> Result<(), Error> {
+        match self.open(peer, permit).await? {
             Opened::Http1(connection) => {
                 self.declined.store(true, Ordering::Relaxed);
                 peer.give_back(connection, None);
             }
-            Opened::Http2(connection) => self.add(connection),
+            Opened::Http2(connection) => self.add(peer, connection),
         }
         Ok(())
     }
 
-    fn add(&self, connection: Arc<Connection>) {
+    fn add(&self, peer: &Peer, connection: Arc<Connection>) {
         self.declined.store(false, Ordering::Relaxed);
+        self.learn_width(&connection);
         self.shared.lock().connections.push(connection);
+        peer.ring();
+    }
+
+    /// A server that allows no stream at this moment will allow one.
+    fn learn_width(&self, newest: &Connection) {
+        self.width.store(newest.width().max(1), Ordering::Relaxed);
     }
 
     async fn open(&self, peer: &Peer, permit: Permit) -> Result<Opened, Error> {
@@ -217,7 +247,11 @@ impl Streams {
     /// idle beyond so many.
     pub(super) fn tidy(&self, idle_timeout: Duration, idle_max: usize) {
         let (now, mut idle) = (clock::instant(), 0);
-        self.shared.lock().connections.retain(|connection| {
+        let connections = &mut self.shared.lock().connections;
+        if let Some(newest) = connections.last() {
+            self.learn_width(newest);
+        }
+        connections.retain(|connection| {
             if connection.is_closed() || connection.is_over(now) {
                 return false;
             }

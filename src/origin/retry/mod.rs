@@ -71,6 +71,8 @@ pub(super) struct Course {
     tries_left: usize,
     /// How often all servers were tried.
     rounds: u32,
+    /// Whether it was sent back to the queue.
+    is_back: bool,
     /// Whether its client belongs to the server where it begins.
     pub(super) belongs: bool,
     /// Whose request it is, where servers are told.
@@ -173,6 +175,7 @@ impl Course {
             from_pool: true,
             tries_left: retries.tries.saturating_sub(1),
             rounds: 0,
+            is_back: false,
             belongs: false,
             client: None,
         }
@@ -181,6 +184,17 @@ impl Course {
     /// Whether nothing has been tried yet.
     pub(super) fn is_at_start(&self) -> bool {
         self.from_pool && self.rounds == 0 && self.choice.is_first()
+    }
+
+    /// Who was let in to find that there is less room than there seemed, which only a connection
+    /// can tell, waits its turn with the others. Once, for then that is known.
+    fn go_back(&mut self, setback: &Setback) -> Option<Next> {
+        let may_go_back = setback.has_found_no_room() && !self.is_back;
+        self.is_back |= may_go_back;
+        may_go_back.then(|| {
+            self.choice.forget_tried();
+            Next::After(Duration::ZERO)
+        })
     }
 }
 
@@ -196,7 +210,8 @@ impl Pool {
         setback: &mut Setback,
     ) -> Option<Next> {
         let failed = roster.peers().get(course.index).map(Arc::clone)?;
-        let next = self.find_next(course, roster, setback)?;
+        let next = self.find_next(course, roster, setback);
+        let next = next.or_else(|| course.go_back(setback))?;
         failed.vitals.counters.count_retry(setback.why);
         Some(next)
     }
