@@ -57,6 +57,7 @@ mod journeys {
     mod origin_unix;
     mod origin_warm;
     mod overload;
+    mod reloads;
     mod requests;
     mod retries;
     mod tcp;

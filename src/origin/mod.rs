@@ -23,6 +23,7 @@ mod roster;
 mod send;
 mod stats;
 mod sticky;
+mod succession;
 mod vitals;
 
 use std::sync::Arc;
@@ -54,6 +55,7 @@ use overload::{Bounds, Overload};
 use retry::{Budget, Hedging, Retries};
 use roster::Roster;
 use sticky::Sticky;
+use succession::Over;
 
 /// One origin: servers that answer the same requests.
 pub struct Pool {
@@ -83,6 +85,7 @@ pub struct Pool {
     sickness: Sickness,
     bounds: Bounds,
     overload: Arc<Overload>,
+    over: Over,
     refreshes: Arc<Semaphore>,
 }
 
@@ -130,6 +133,7 @@ impl Pool {
             sickness: Sickness::default(),
             bounds: Bounds::new(config),
             overload,
+            over: Over::default(),
             refreshes: Arc::new(Semaphore::new(refreshes_max(config))),
         };
         pool.learn(|| ());

@@ -282,6 +282,28 @@ async fn probes_follow_the_servers() {
     assert_eq!(probes(&a) as u64, rest);
 }
 
+/// Some DNS servers give other addresses each time. A probe must get to its end all the same.
+#[tokio::test]
+async fn probes_go_on_while_a_server_changes_its_addresses() {
+    let dns = Dns::start().await;
+    let (reserved, gate) = (Reserved::neighbours::<2>(), Gate::new());
+    let port = reserved[0].address().port();
+    let _silent = reserved.map(|it| {
+        let never = gate.clone();
+        it.start(async move |_, _| never.pass().await)
+    });
+    dns.addresses(APP, 0, &["127.0.0.2"]);
+    let health = "health = { interval = \"100ms\", timeout = \"1s\" }";
+    let proxy = before(&dns, &app(port, "one"), health).start().await;
+    let mut last = 0;
+    eventually("the first probe to fail", async || {
+        last = 1 - last;
+        dns.addresses(APP, 0, &[["127.0.0.2", "127.0.0.3"][last]]);
+        told(&proxy).await["servers"][0]["up"] == false
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn who_comes_while_others_are_at_work_starts_slowly() {
     let dns = Dns::start().await;
@@ -472,6 +494,31 @@ async fn the_first_request_waits_for_the_first_answer() {
             assert!(client.response().await.is_good("a"), "{resolve}");
         }
         assert_eq!(dns.asked(APP), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_answers_for_holds_up_no_other() {
+    let dns = Dns::start().await;
+    let (port, [_a]) = neighbours(["a"]);
+    dns.addresses(APP, 60, &["127.0.0.2"]);
+    dns.addresses("silent.test", 60, &["127.0.0.3"]);
+    dns.mood("silent.test", Mood::Silent);
+    let silent = app(port, "each").replace(APP, "silent.test");
+    let proxy = Proxy::before_url("http://127.0.0.1:1")
+        .table("resolver", &dns.table().replace("300ms", "30s"))
+        .table(
+            "origins.pool",
+            &format!(
+                "servers = [{silent}, {}]\nconnect_timeout = \"1m\"",
+                app(port, "each")
+            ),
+        )
+        .sites("[[site]]\nhosts = [\"*\"]\norigin = \"pool\"\n")
+        .start()
+        .await;
+    for mut client in proxy.herd(20, "/").await {
+        assert!(client.response().await.is_good("a"));
     }
 }
 

@@ -167,19 +167,25 @@ impl Discovery {
         dial
     }
 
-    /// Waits until the first lookups have ended, or for as long as a connection may take. Whether
-    /// there are servers now.
+    /// Waits until one of the first lookups has brought something or all have ended, or for as long
+    /// as a connection may take. Whether there are servers now.
     async fn has_found_any(&self) -> bool {
-        let answers = async {
-            for name in &self.names {
-                name.first_endpoints().await;
+        let mut answers = JoinSet::new();
+        for name in &self.names {
+            let name = Arc::clone(name);
+            answers.spawn(async move { name.first_endpoints().await.is_some() });
+        }
+        let found = async {
+            while let Some(answer) = answers.join_next().await {
+                if answer.is_ok_and(|is_good| is_good) {
+                    return true;
+                }
             }
+            false
         };
+        let found = timeout(self.origin.connect_timeout, found).await;
         // Who waits in vain finds no server.
-        let _ = timeout(self.origin.connect_timeout, answers).await;
-        self.names
-            .iter()
-            .any(|name| name.known().endpoints.is_some())
+        found.unwrap_or(false)
     }
 }
 
@@ -238,7 +244,7 @@ impl Pool {
             if let Entry::In(index, flight) = roster.enter(choice, None) {
                 return Some((index, flight));
             }
-            let now = self.roster();
+            let now = self.roster_in_force();
             // It ends here at the latest: servers do not come and go as fast as this.
             if Arc::ptr_eq(&now, roster) {
                 return None;

@@ -23,7 +23,7 @@ use crate::origin::balance::Dice;
 use crate::origin::dial::Dial;
 use crate::origin::peer::Peer;
 
-/// A longer line is cut.
+/// A longer line is cut behind a whole word.
 const LINE_BYTES_MAX: usize = 1024;
 /// The part of the interval by which it may be longer or shorter: many proxies shall not ask in
 /// step.
@@ -205,16 +205,32 @@ async fn ask(dial: &Dial, agent: &config::Agent) -> Result<Said, Mute> {
             break;
         }
     }
-    let said = agent_word::parse(line.get(..len).unwrap_or_default());
+    let line = line.get(..len).unwrap_or_default();
+    let said = agent_word::parse(match len {
+        LINE_BYTES_MAX => whole_words(line),
+        _ => line,
+    });
     match said.is_nothing() {
         true => Err(Mute::Silent),
         false => Ok(said),
     }
 }
 
+/// The last word of a line that was cut may be a part of one: `maxconn:3` of `maxconn:30`.
+fn whole_words(line: &[u8]) -> &[u8] {
+    let ends_word = |it: &u8| matches!(it, b' ' | b'\t' | b',' | b'\r' | b'\n');
+    let end = line.iter().rposition(ends_word);
+    line.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::origin::resolve::Names;
 
     #[test]
     fn advice_is_what_was_said_last_of_each_thing() {
@@ -229,6 +245,55 @@ mod tests {
         ] {
             advice.heed(&agent_word::parse(line.as_bytes()));
             assert_eq!(advice.to_string(), words, "{line}");
+        }
+    }
+
+    /// Asks an agent that sends these pieces and closes.
+    async fn heard(pieces: Vec<String>) -> Option<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let agent = config::Agent {
+            port,
+            host: None,
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(60),
+            send: "".into(),
+        };
+        let saying = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            for piece in pieces {
+                // Who has heard enough does not wait for the rest.
+                let _ = stream.write_all(piece.as_bytes()).await;
+            }
+        };
+        let dial = Dial::plain(&"127.0.0.1".into(), port, &Names::default());
+        let (asked, ()) = tokio::join!(ask(&dial, &agent), saying);
+        let mut advice = Advice::default();
+        advice.heed(&asked.ok()?);
+        Some(advice.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_line_is_heard_however_it_comes() {
+        let padded = |words: &str, upto: usize| format!("{}{words}", " ".repeat(upto));
+        type Row<'a> = (&'a [&'a str], Option<&'a str>);
+        let (fits, is_cut) = (padded("up 30%\n", 1000), padded("up maxconn:30\n", 1012));
+        let nonsense = "x".repeat(1_000_000);
+        let rows: [Row<'_>; 8] = [
+            (&["75%\n"], Some("75%")),
+            (&["75%"], Some("75%")),
+            (&["7", "5", "%", "\n"], Some("75%")),
+            (&["drain\r\n50%\n"], Some("drain")),
+            (&[], None),
+            (&[&nonsense], None),
+            (&[&fits], Some("30%")),
+            // 1024 bytes end in the midst of a number.
+            (&[&is_cut], Some("")),
+        ];
+        for (pieces, expected) in rows {
+            let pieces = pieces.iter().map(ToString::to_string).collect();
+            assert_eq!(heard(pieces).await.as_deref(), expected);
         }
     }
 }

@@ -45,17 +45,14 @@ impl Attendants {
         };
         let roster = roster();
         tasks.retain(|(peer, task)| {
-            let stays = roster.peers().iter().any(|it| Arc::ptr_eq(it, peer));
+            let stays = roster.peers().iter().any(|it| is_same(it, peer));
             if !stays {
                 task.abort();
             }
             stays
         });
         for peer in roster.peers() {
-            if !tasks
-                .iter()
-                .any(|(attended, _)| Arc::ptr_eq(attended, peer))
-            {
+            if !tasks.iter().any(|(attended, _)| is_same(attended, peer)) {
                 tasks.push((Arc::clone(peer), attend(peer)));
             }
         }
@@ -73,6 +70,12 @@ impl Drop for Attendants {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Whether both are one server, reached by the same name. Its addresses may have changed between
+/// the two, which is no reason to begin anew: where they change often, nothing would ever end.
+fn is_same(one: &Arc<Peer>, other: &Arc<Peer>) -> bool {
+    Arc::ptr_eq(&one.vitals, &other.vitals) && one.dial.found_by() == other.dial.found_by()
 }
 
 /// The interval, longer or shorter by its jitter: many proxies shall not ask in step.

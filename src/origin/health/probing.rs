@@ -54,6 +54,7 @@ impl Pool {
         self.begin_agents();
         self.attend();
         self.begin_to_follow();
+        self.succeed();
     }
 
     /// Attends to those who are its servers now.
@@ -97,10 +98,14 @@ impl Pool {
     }
 
     /// Follows, probes and asks agents no more: another pool is in force, and asks the same servers.
+    /// Its idle connections are closed: nobody looks after them any more, and a response that is
+    /// under way may keep its server, with all that belongs to it, for hours.
     pub fn end(&self) {
+        self.step_down();
         self.stop_following();
         self.probes.tasks.end();
         self.agents.end();
+        self.roster().peers().iter().for_each(|peer| peer.retire());
     }
 
     /// What is configured, or the server's own name; a socket has none, so it is `localhost`.

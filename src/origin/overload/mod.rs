@@ -30,6 +30,7 @@ use super::error::{Error, Kind, Phase, Retry};
 use super::health::is_servers_fault;
 use super::load::Flight;
 use super::roster::{Entry, Roster};
+use super::succession::Succession;
 use crate::clock;
 use crate::config;
 use breaker::{Breaker, Change, Epoch};
@@ -44,6 +45,7 @@ pub(super) struct Overload {
     /// Never held across an await, and not taken where no breaker is configured.
     breaker: Mutex<Breaker>,
     shed: [AtomicU64; Shed::ALL.len()],
+    pub(super) succession: Succession,
 }
 
 /// Within which bounds a pool's requests are kept.
@@ -105,6 +107,7 @@ impl Default for Overload {
             moved,
             breaker: Mutex::default(),
             shed: Default::default(),
+            succession: Succession::default(),
         }
     }
 }
@@ -258,7 +261,8 @@ impl Pool {
 
     /// A server that has room for a request, at which it is in flight from now on; `belongs` is the
     /// seat of the one that is wanted most. It waits its turn while all are full, unless the breaker
-    /// opens meanwhile. The roster is that of the moment it is let in.
+    /// opens meanwhile. The roster is that of the moment it is let in, after a reload that of the pool in
+    /// force.
     pub(super) async fn let_in(
         &self,
         passage: &Passage<'_>,
@@ -269,7 +273,7 @@ impl Pool {
             if let Err(error) = passage.confirm() {
                 return Some(Err(error));
             }
-            let roster = self.roster();
+            let roster = self.roster_in_force();
             match roster.enter(choice, belongs) {
                 Entry::In(index, flight) => Some(Ok((roster, index, flight))),
                 Entry::Full => None,
