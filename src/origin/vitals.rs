@@ -4,7 +4,7 @@
 //! not unlearnt by it. Connections are in `peer/`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -25,6 +25,8 @@ pub(super) struct Vitals {
     pub(super) load: Arc<Load>,
     /// What its latency says of how many requests it can bear.
     pub(super) adaptive: Arc<Adaptive>,
+    /// How many connections are open to it.
+    pub(super) connections: Arc<AtomicUsize>,
     pub(super) counters: Counters,
     pub(super) conduct: Conduct,
     pub(super) races: Races,
@@ -64,6 +66,7 @@ impl Vitals {
             authority,
             load: Arc::new(Load::ringing(moved)),
             adaptive: Arc::default(),
+            connections: Arc::default(),
             counters: Counters::default(),
             conduct: Conduct::default(),
             races: Races::default(),

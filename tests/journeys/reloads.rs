@@ -67,6 +67,8 @@ async fn idle_connections_are_closed_whatever_is_still_under_way() {
     reload(&proxy, &before(&[&url], "")).await;
     let closed = async || origin.open_connections() == 1;
     eventually("the idle connections to be closed", closed).await;
+    let counted = proxy.metric("copal_origin_connections", "pool").await;
+    assert_eq!(counted, 1.0, "what is open is counted, whoever opened it");
     download.open();
     assert!(long.response().await.is_good("halfhalf"));
 }

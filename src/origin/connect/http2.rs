@@ -420,7 +420,7 @@ mod tests {
     use crate::origin::peer::Permits;
 
     async fn open(stream: impl dial::Io + 'static) -> Result<Arc<Connection>, Error> {
-        let permit = Permits::new(1).take().unwrap();
+        let permit = Permits::new(1, &Arc::default()).take().unwrap();
         let opened = Connection::open(Box::new(stream), permit, Scheme::HTTP, 10, None);
         opened.await.map(Arc::new)
     }

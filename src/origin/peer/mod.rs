@@ -106,6 +106,7 @@ impl Peer {
         Arc::new(Self {
             dial,
             gate: Gate::new(origin, &vitals, streams.clone()),
+            permits: Permits::new(origin.connections_max, &vitals.connections),
             vitals,
             share: Mutex::new(share),
             nickname,
@@ -118,7 +119,6 @@ impl Peer {
             streams,
             idle: Mutex::default(),
             retired: AtomicBool::new(false),
-            permits: Permits::new(origin.connections_max),
             introduction: origin.wire.proxy_protocol,
             age: Age::new(origin.wire.age_max),
             warmth: Warmth::new(origin.wire.idle_min),
@@ -348,10 +348,9 @@ impl Peer {
         self.idle.lock().len() + streams
     }
 
-    /// How many connections are open, or being opened.
+    /// How many connections are open, or being opened, those from before a reload included.
     pub(super) fn opened(&self) -> usize {
-        let free = self.permits.left();
-        self.limits.connections_max.saturating_sub(free)
+        self.vitals.connections.load(Ordering::Relaxed)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Not what goes over it, nor how many requests a server gets: that is in `overload/gate.rs`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -14,6 +15,8 @@ pub(in crate::origin) struct Permits {
     free: Arc<Semaphore>,
     /// Rung when one has become free.
     freed: Arc<Bell>,
+    /// How many are open, those of the pools before this one included.
+    open: Arc<AtomicUsize>,
 }
 
 /// One connection's leave to be open, for as long as this lives.
@@ -21,8 +24,12 @@ pub(in crate::origin) struct Permits {
 pub(in crate::origin) struct Permit {
     // Fields are dropped in their order: what is told has happened.
     _held: OwnedSemaphorePermit,
+    _counted: Counted,
     told: Told,
 }
+
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
 
 #[derive(Debug)]
 struct Told(Arc<Bell>);
@@ -30,10 +37,12 @@ struct Told(Arc<Bell>);
 // === impl Permits ===
 
 impl Permits {
-    pub(in crate::origin) fn new(connections_max: usize) -> Self {
+    /// Leave for so many, which `open` counts.
+    pub(in crate::origin) fn new(connections_max: usize, open: &Arc<AtomicUsize>) -> Self {
         Self {
             free: Arc::new(Semaphore::new(connections_max)),
             freed: Arc::default(),
+            open: Arc::clone(open),
         }
     }
 
@@ -42,13 +51,9 @@ impl Permits {
         let held = Arc::clone(&self.free).try_acquire_owned().ok()?;
         Some(Permit {
             _held: held,
+            _counted: Counted::new(&self.open),
             told: Told(Arc::clone(&self.freed)),
         })
-    }
-
-    /// How many more connections may be open.
-    pub(super) fn left(&self) -> usize {
-        self.free.available_permits()
     }
 
     /// Rung when a connection has been closed, and by whoever gives one back, or a part of it.
@@ -66,6 +71,21 @@ impl Permit {
     }
 }
 
+// === impl Counted ===
+
+impl Counted {
+    fn new(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 // === impl Told ===
 
 impl Drop for Told {
@@ -80,7 +100,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_is_told_when_a_permit_is_free() {
-        let permits = Permits::new(1);
+        let permits = Permits::new(1, &Arc::default());
         let permit = permits.take().unwrap();
         assert!(permits.take().is_none());
         let listener = permits.freed().listen(1).unwrap();
