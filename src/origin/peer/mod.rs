@@ -234,10 +234,7 @@ impl Peer {
 
     /// Leave to open one connection more, as soon as there is any; `None` where that has become
     /// needless meanwhile.
-    pub(super) async fn permit_unless(
-        &self,
-        is_needless: impl Fn() -> bool,
-    ) -> Result<Option<Permit>, Error> {
+    async fn permit_unless(&self, is_needless: impl Fn() -> bool) -> Result<Option<Permit>, Error> {
         if let Some(permit) = self.permits.take() {
             return Ok(Some(permit));
         }
@@ -257,7 +254,7 @@ impl Peer {
     }
 
     /// Has those look again who wait for a connection.
-    pub(super) fn ring(&self) {
+    fn ring(&self) {
         self.permits.freed().ring();
     }
 
