@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
 use crate::config::{self, Config};
@@ -25,6 +26,9 @@ pub(super) struct Reload {
     store: Arc<Store>,
     telemetry: Arc<Telemetry>,
     servers: Registry,
+    /// Of two that come at once, the later one has to read the file later. Never held across an
+    /// await.
+    turn: Mutex<()>,
 }
 
 // === impl Reload ===
@@ -45,12 +49,14 @@ impl Reload {
             store: Arc::clone(store),
             telemetry: Arc::clone(telemetry),
             servers,
+            turn: Mutex::default(),
         })
     }
 
     /// Reads the file again and puts it in force; the complaints if it was refused.
     pub(super) fn run(&self) -> Result<(), String> {
         self.telemetry.reopen();
+        let _turn = self.turn.lock();
         let Some(file) = &self.file else {
             return Err("started from flags: there is no file to read again".to_owned());
         };
