@@ -37,6 +37,8 @@ pub enum Mood {
     /// SERVFAIL.
     Fails,
     Silent,
+    /// No answer to questions for AAAA.
+    KnowsNoIpv6,
 }
 
 /// Who serves: priority, weight, port, target.
@@ -225,7 +227,8 @@ fn answer(message: &[u8], by_tcp: bool, script: &Mutex<Script>) -> Option<Vec<u8
     let its: Vec<_> = its.map(|it| it.1.clone()).collect();
     match entry.mood {
         Mood::Helpful if script.truncates && !by_tcp => Some(question.reply(0, true, 0, &[])),
-        Mood::Helpful => Some(question.reply(0, false, entry.ttl, &its)),
+        Mood::KnowsNoIpv6 if question.kind == AAAA => None,
+        Mood::Helpful | Mood::KnowsNoIpv6 => Some(question.reply(0, false, entry.ttl, &its)),
         Mood::Denies => Some(question.reply(NXDOMAIN, false, 0, &[])),
         Mood::Fails => Some(question.reply(SERVFAIL, false, 0, &[])),
         Mood::Silent => None,

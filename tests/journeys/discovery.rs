@@ -522,6 +522,24 @@ async fn a_name_that_nobody_answers_for_holds_up_no_other() {
     }
 }
 
+/// As some servers do. The first request waits for the first lookup, but not for all of it.
+#[tokio::test]
+async fn who_never_answers_for_ipv6_holds_up_nobody() {
+    let dns = Dns::start().await;
+    let (port, [_a]) = neighbours(["a"]);
+    dns.addresses(APP, 60, &["127.0.0.2"]);
+    dns.mood(APP, Mood::KnowsNoIpv6);
+    for how in ["one", "each"] {
+        let proxy = Proxy::before_url("http://127.0.0.1:1")
+            .table("resolver", &dns.table().replace("300ms", "30s"))
+            .table("origins.pool", &format!("servers = [{}]", app(port, how)))
+            .sites("[[site]]\nhosts = [\"*\"]\norigin = \"pool\"\n")
+            .start()
+            .await;
+        assert!(proxy.get("/").await.is_good("a"), "{how}");
+    }
+}
+
 #[tokio::test]
 async fn what_does_not_fit_into_a_datagram_comes_by_tcp() {
     let dns = Dns::start().await;

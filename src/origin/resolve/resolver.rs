@@ -4,6 +4,7 @@
 //! nor later. When that is, and what is done with an answer, is in `watch.rs`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ use crate::config;
 
 /// A lookup takes no longer, however many DNS servers, search domains and targets there are.
 const LOOKUP_TAKES_MAX: Duration = Duration::from_secs(60);
+/// How long the first lookup of a name waits for one family of addresses once it has the other.
+const SECOND_FAMILY_TAKES_MAX: Duration = Duration::from_millis(250);
 /// As many SRV records of one name as are looked at.
 const RECORDS_MAX: usize = 256;
 
@@ -124,8 +127,13 @@ impl Sources {
         if let Some(addresses) = listed(&self.hosts, name) {
             return Ok((addresses, Duration::MAX));
         }
-        let (v4, v6) = tokio::join!(self.dns.ipv4_lookup(name), self.dns.ipv6_lookup(name));
-        unite(read(v4, RData::ip_addr), read(v6, RData::ip_addr), before)
+        let v4 = async { read(self.dns.ipv4_lookup(name).await, RData::ip_addr) };
+        let v6 = async { read(self.dns.ipv6_lookup(name).await, RData::ip_addr) };
+        if before.is_empty() {
+            return first(v4, v6).await;
+        }
+        let (v4, v6) = tokio::join!(v4, v6);
+        unite(v4, v6, before)
     }
 
     /// The targets are looked up one after the other: DNS is not asked for all at once.
@@ -147,6 +155,44 @@ impl Sources {
         }
         answer::endpoints(found, ttl, before)
     }
+}
+
+/// A lookup of a name of which nothing is known yet. Requests wait for it, and some DNS servers never
+/// answer for AAAA: so who has one family does not wait long for the other ("Resolution Delay",
+/// RFC 8305 §3), and asks for both again soon.
+async fn first(
+    v4: impl Future<Output = Found<IpAddr>>,
+    v6: impl Future<Output = Found<IpAddr>>,
+) -> Found<IpAddr> {
+    let (mut v4, mut v6) = (pin!(v4), pin!(v6));
+    let (v4, v6) = tokio::select! {
+        v4 = &mut v4 => {
+            let v6 = second(&v4, v6).await;
+            (v4, v6)
+        }
+        v6 = &mut v6 => {
+            let v4 = second(&v6, v4).await;
+            (v4, v6)
+        }
+    };
+    let has_failed = [&v4, &v6].map(|it| matches!(it, Err(Miss::Failed(_))));
+    let (addresses, ttl) = unite(v4, v6, &[])?;
+    Ok(match has_failed.contains(&true) {
+        true => (addresses, Duration::ZERO),
+        false => (addresses, ttl),
+    })
+}
+
+async fn second(
+    first: &Found<IpAddr>,
+    other: impl Future<Output = Found<IpAddr>>,
+) -> Found<IpAddr> {
+    if first.is_err() {
+        return other.await;
+    }
+    let late = || Err(Miss::Failed("no answer soon enough".to_owned()));
+    let other = timeout(SECOND_FAMILY_TAKES_MAX, other).await;
+    other.unwrap_or_else(|_| late())
 }
 
 fn build(config: &config::Resolver) -> Result<TokioResolver, NetError> {
