@@ -74,9 +74,8 @@ impl Pool {
                 Entry::In(index, flight) => (index, flight),
                 // A dead server has room for everybody: see `retry/`.
                 Entry::Full => {
-                    let entered;
-                    (roster, index, entered) = self.let_in(passage, &choice, None).await?;
-                    (index, entered)
+                    let again = self.let_in_again(passage, &mut roster, &mut choice);
+                    again.await?
                 }
                 Entry::Nobody => return Err(error),
             };

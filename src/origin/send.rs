@@ -124,9 +124,9 @@ impl Pool {
                 Next::At(flight) => flight,
                 Next::After(pause) => {
                     sleep(pause).await;
-                    let entered;
-                    (roster, course.index, entered) =
-                        self.let_in(passage, &course.choice, None).await?;
+                    let again = self.let_in_again(passage, &mut roster, &mut course.choice);
+                    let (index, entered) = again.await?;
+                    course.index = index;
                     entered
                 }
             };

@@ -270,15 +270,42 @@ impl Pool {
         belongs: Option<u64>,
     ) -> Result<(Arc<Roster>, usize, Flight), Error> {
         let look = || {
-            if let Err(error) = passage.confirm() {
-                return Some(Err(error));
-            }
             let roster = self.roster_in_force();
             match roster.enter(choice, belongs) {
                 Entry::In(index, flight) => Some(Ok((roster, index, flight))),
                 Entry::Full => None,
                 Entry::Nobody => Some(Err(Error::no_server())),
             }
+        };
+        self.wait_for(passage, look).await
+    }
+
+    /// The same for a request that has tried some of `roster`, which it passes over. It moves on to
+    /// servers that have come since.
+    pub(super) async fn let_in_again(
+        &self,
+        passage: &Passage<'_>,
+        roster: &mut Arc<Roster>,
+        choice: &mut Choice,
+    ) -> Result<(usize, Flight), Error> {
+        let look = || match self.enter_another(roster, choice) {
+            Entry::In(index, flight) => Some(Ok((index, flight))),
+            Entry::Full => None,
+            Entry::Nobody => Some(Err(Error::no_server())),
+        };
+        self.wait_for(passage, look).await
+    }
+
+    /// What `look` finds when it is this one's turn, unless the breaker opens meanwhile.
+    async fn wait_for<T>(
+        &self,
+        passage: &Passage<'_>,
+        mut look: impl FnMut() -> Option<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let look = || {
+            passage
+                .confirm()
+                .map_or_else(|error| Some(Err(error)), |()| look())
         };
         let entered = self.overload.queue.enter(self.bounds.patience, look).await;
         entered.unwrap_or_else(|turned_away| Err(self.shed(turned_away.into(), Duration::ZERO)))
