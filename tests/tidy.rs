@@ -5,6 +5,8 @@
 // A test binary exports nothing: `pub` here only means "beyond this file".
 #![allow(unreachable_pub)]
 
+#[path = "tidy/rooms.rs"]
+mod rooms;
 #[path = "tidy/scanner.rs"]
 mod scanner;
 #[path = "tidy/source.rs"]
@@ -15,6 +17,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use rooms::Imports;
 use source::Source;
 
 /// Which floors a floor may import. Imports point down; who is not listed may import all.
@@ -121,6 +124,45 @@ fn imports_point_down() {
             }
         }
     });
+}
+
+#[test]
+fn rooms_import_only_those_before_them() {
+    let imports = Imports::of(&sources());
+    let unknown = imports.unknown_rooms();
+    assert!(unknown.is_empty(), "in no table: {unknown:?}");
+    let found = imports.against_order();
+    let excused = |(file, _, room): &&(String, usize, String)| {
+        let row = (file.as_str(), room.as_str());
+        rooms::AGAINST_ORDER.contains(&row)
+    };
+    let bad: Vec<_> = found.iter().filter(|it| !excused(it)).collect();
+    assert!(
+        bad.is_empty(),
+        "imports against the order of rooms: {bad:#?}"
+    );
+    for (file, room) in rooms::AGAINST_ORDER {
+        let is_used = found.iter().any(|it| it.0 == *file && it.2 == *room);
+        assert!(is_used, "{file} needs no excuse for {room} any more");
+    }
+}
+
+#[test]
+fn no_files_stand_in_a_circle_but_the_request_machine() {
+    let circles = Imports::of(&sources()).circles();
+    for circle in &circles {
+        let is_machine = circle.iter().all(|it| rooms::is_machine(it));
+        let mut knots = rooms::KNOTS.iter();
+        let is_known = knots.any(|knot| circle.iter().all(|it| knot.contains(&it.as_str())));
+        assert!(
+            is_machine || is_known,
+            "these import one another: {circle:#?}"
+        );
+    }
+    for file in rooms::KNOTS.iter().copied().flatten() {
+        let is_tied = circles.iter().any(|it| it.contains(*file));
+        assert!(is_tied, "{file} is in no circle any more");
+    }
 }
 
 #[test]

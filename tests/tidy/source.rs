@@ -66,6 +66,13 @@ impl Source {
             .map(|(folder, _)| format!("{folder}/"))
     }
 
+    /// The path of its module below the root: `["store", "shelf"]`; a `mod.rs` is its folder's.
+    pub fn module(&self) -> Vec<String> {
+        let path = self.path.trim_end_matches(".rs");
+        let path = path.strip_suffix("/mod").unwrap_or(path);
+        path.split('/').map(str::to_owned).collect()
+    }
+
     /// How many modules deep the file is: 0 for lib.rs, 1 for clock.rs and store/mod.rs.
     pub fn depth(&self) -> usize {
         let parts = self.path.split('/').count();

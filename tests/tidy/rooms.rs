@@ -1,0 +1,364 @@
+//! Rooms inside the floors: which files import which, in what order they may, and which stand in a
+//! circle.
+//!
+//! A room is a file or folder right below a floor. A `mod.rs` is wiring: it may name all its files,
+//! and they may name what it defines; what it only hands on counts as an import of the file it is
+//! from.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::source::Source;
+
+/// The rooms of a floor from the ground up: each may import those that stand before it.
+pub const ROOMS: &[(&str, &str)] = &[
+    (
+        "origin",
+        "error interim roster hint resolve connect dial load vitals overload balance peer retry \
+         sticky succession health discovery registry admit raw send stats",
+    ),
+    (
+        "store",
+        "budget head memory shelf joined slices growing object content equivalents hit_for_miss \
+         flight fill slot invalidate inspect",
+    ),
+    (
+        "pipeline",
+        "room buckets caching route limit exchange provenance told page outbound synth deliver \
+         partial next filing errand slices refresh flow receive query lookup wait fetch pass purge \
+         explain",
+    ),
+    (
+        "server",
+        "drain crowd proxy_protocol listener interim watch framing io park http tcp",
+    ),
+    ("admin", "note explain origins metrics api"),
+];
+
+/// Imports against that order, by file and room. Each is a knot to open: rows are only taken out.
+pub const AGAINST_ORDER: &[(&str, &str)] = &[
+    ("admin/explain", "api"),
+    ("admin/note", "explain"),
+    ("admin/origins", "api"),
+    ("origin/balance", "retry"),
+    ("origin/connect", "load"),
+    ("origin/connect", "peer"),
+    ("origin/connect/http1", "dial"),
+    ("origin/connect/http1", "peer"),
+    ("origin/connect/http2", "dial"),
+    ("origin/connect/http2", "overload"),
+    ("origin/connect/http2", "peer"),
+    ("origin/discovery", "registry"),
+    ("origin/hint", "balance"),
+    ("origin/hint", "sticky"),
+    ("origin/load", "overload"),
+    ("origin/overload", "balance"),
+    ("origin/overload", "health"),
+    ("origin/overload", "succession"),
+    ("origin/overload/gate", "peer"),
+    ("origin/retry", "send"),
+    ("origin/retry/hedge", "send"),
+    ("origin/roster", "balance"),
+    ("origin/roster", "load"),
+    ("origin/roster", "peer"),
+    ("origin/vitals", "health"),
+    ("origin/vitals", "overload"),
+    ("origin/vitals", "retry"),
+    ("pipeline/deliver", "flow"),
+    ("pipeline/deliver", "partial"),
+    ("pipeline/deliver", "slices"),
+    ("pipeline/errand", "lookup"),
+    ("pipeline/errand", "slices"),
+    ("pipeline/exchange", "provenance"),
+    ("pipeline/filing", "lookup"),
+    ("pipeline/flow", "fetch"),
+    ("pipeline/flow", "lookup"),
+    ("pipeline/flow", "pass"),
+    ("pipeline/flow", "purge"),
+    ("pipeline/flow", "query"),
+    ("pipeline/flow", "receive"),
+    ("pipeline/flow", "wait"),
+    ("pipeline/limit", "exchange"),
+    ("pipeline/lookup", "fetch"),
+    ("pipeline/lookup", "pass"),
+    ("pipeline/lookup", "wait"),
+    ("pipeline/next", "pass"),
+    ("pipeline/query", "lookup"),
+    ("pipeline/query", "pass"),
+    ("pipeline/receive", "lookup"),
+    ("pipeline/receive", "pass"),
+    ("pipeline/receive", "purge"),
+    ("pipeline/receive", "query"),
+    ("pipeline/refresh", "lookup"),
+    ("pipeline/route", "limit"),
+    ("pipeline/slices", "lookup"),
+    ("pipeline/synth", "flow"),
+    ("server/watch", "framing"),
+    ("store/flight", "fill"),
+    ("store/growing", "object"),
+    ("store/joined", "slices"),
+    ("store/memory", "object"),
+    ("store/memory", "shelf"),
+    ("store/shelf", "object"),
+    ("store/slices", "flight"),
+    ("store/slices", "growing"),
+    ("store/slices", "object"),
+    ("store/slices", "slot"),
+];
+
+/// The request machine: its loop, and the steps that hand a request on to one another.
+pub const MACHINE: &[&str] = &["pipeline/flow"];
+
+/// Other circles of files, each a knot to open: names are only taken out.
+pub const KNOTS: &[&[&str]] = &[
+    &["admin/api", "admin/explain", "admin/note", "admin/origins"],
+    &["config/limit", "config/listen"],
+    &["config/origin", "config/wire"],
+    &[
+        "origin/balance",
+        "origin/connect",
+        "origin/health/agent",
+        "origin/health/agent_word",
+        "origin/health/attend",
+        "origin/health/standing",
+        "origin/health/triage",
+        "origin/hint",
+        "origin/overload",
+        "origin/overload/gate",
+        "origin/peer",
+        "origin/peer/streams",
+        "origin/retry",
+        "origin/retry/hedge",
+        "origin/retry/replay",
+        "origin/roster",
+        "origin/send",
+        "origin/sticky",
+        "origin/succession",
+        "origin/vitals",
+    ],
+    &["origin/discovery", "origin/registry"],
+    &[
+        "pipeline/deliver",
+        "pipeline/errand",
+        "pipeline/fetch",
+        "pipeline/filing",
+        "pipeline/flow",
+        "pipeline/lookup",
+        "pipeline/next",
+        "pipeline/partial",
+        "pipeline/pass",
+        "pipeline/purge",
+        "pipeline/query",
+        "pipeline/receive",
+        "pipeline/refresh",
+        "pipeline/slices",
+        "pipeline/synth",
+        "pipeline/wait",
+    ],
+    &["pipeline/exchange", "pipeline/provenance"],
+    &["semantics/facet", "semantics/vary"],
+    &["semantics/freshness", "semantics/stale"],
+    &[
+        "store/fill",
+        "store/flight",
+        "store/growing",
+        "store/joined",
+        "store/memory",
+        "store/object",
+        "store/shelf",
+        "store/slices",
+        "store/slot",
+    ],
+];
+
+/// Which file imports which, by module path such as `store/shelf`; a `mod.rs` is its folder.
+pub struct Imports(BTreeMap<String, BTreeMap<String, usize>>);
+
+/// The modules of `src` by their paths.
+struct Modules<'a>(BTreeMap<Vec<String>, &'a Source>);
+
+// === impl Imports ===
+
+impl Imports {
+    pub fn of(files: &[Source]) -> Self {
+        let modules = Modules(files.iter().map(|it| (it.module(), it)).collect());
+        let imports = files
+            .iter()
+            .map(|file| (file.module().join("/"), modules.imports(file)));
+        Self(imports.collect())
+    }
+
+    /// File, line, room and imported room of all imports within a floor that are against its order.
+    pub fn against_order(&self) -> Vec<(String, usize, String)> {
+        let mut found = Vec::new();
+        for (floor, rooms) in ROOMS {
+            let place = |room: &str| rooms.split_whitespace().position(|it| it == room);
+            for (file, imported, line) in self.within(floor) {
+                let (Some(own), Some(other)) = (room(file), room(imported)) else {
+                    continue;
+                };
+                let is_below = place(other).is_some() && place(other) < place(own);
+                let are_machine = is_machine(file) && is_machine(imported);
+                if own != other && !is_below && !are_machine {
+                    found.push((file.to_owned(), line, other.to_owned()));
+                }
+            }
+        }
+        found
+    }
+
+    /// Rooms that the tables do not name.
+    pub fn unknown_rooms(&self) -> Vec<String> {
+        let files = self.0.keys().map(String::as_str);
+        let rooms = files.filter_map(|file| Some((file.split('/').next()?, room(file)?)));
+        let unknown = rooms.filter(|(floor, room)| {
+            let table = ROOMS.iter().find(|it| it.0 == *floor);
+            table.is_some_and(|it| !it.1.split_whitespace().any(|it| it == *room))
+        });
+        unknown
+            .map(|(floor, room)| format!("{floor}/{room}"))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
+    }
+
+    fn within(&self, floor: &str) -> impl Iterator<Item = (&str, &str, usize)> {
+        let prefix = format!("{floor}/");
+        self.0.iter().flat_map(move |(file, imports)| {
+            let own = file.starts_with(&prefix);
+            let prefix = prefix.clone();
+            let inner = imports
+                .iter()
+                .filter(move |(imported, _)| own && imported.starts_with(&prefix));
+            inner.map(|(imported, line)| (file.as_str(), imported.as_str(), *line))
+        })
+    }
+
+    /// Groups of files that all lead to one another.
+    pub fn circles(&self) -> Vec<BTreeSet<String>> {
+        let reach: BTreeMap<_, _> = self.0.keys().map(|it| (it, self.reachable(it))).collect();
+        let mut circles = BTreeSet::new();
+        for (file, reached) in &reach {
+            let back = |it: &&String| reach.get(it).is_some_and(|back| back.contains(*file));
+            let circle: BTreeSet<_> = reached.iter().filter(back).cloned().collect();
+            if circle.len() > 1 {
+                circles.insert(circle);
+            }
+        }
+        circles.into_iter().collect()
+    }
+
+    fn reachable(&self, from: &str) -> BTreeSet<String> {
+        let mut reached = BTreeSet::new();
+        let mut open = vec![from.to_owned()];
+        while let Some(file) = open.pop() {
+            for next in self.0.get(&file).into_iter().flat_map(|it| it.keys()) {
+                if reached.insert(next.clone()) {
+                    open.push(next.clone());
+                }
+            }
+        }
+        reached
+    }
+}
+
+// === impl Modules ===
+
+impl Modules<'_> {
+    fn imports(&self, file: &Source) -> BTreeMap<String, usize> {
+        let own = file.module();
+        let mut imports = BTreeMap::new();
+        for path in file.shipped_paths() {
+            let Some(module) = self.resolve(file, &path.segments) else {
+                continue;
+            };
+            if !module.starts_with(&own) && !own.starts_with(&module) {
+                imports.entry(module.join("/")).or_insert(path.line);
+            }
+        }
+        imports
+    }
+
+    /// The module that a path in `file` leads to, if it is one of ours.
+    fn resolve(&self, file: &Source, path: &[String]) -> Option<Vec<String>> {
+        let own = file.module();
+        let full = match path.first()?.as_str() {
+            "crate" => path[1..].to_vec(),
+            "self" | "super" => {
+                let is_step = |it: &&String| matches!(it.as_str(), "self" | "super");
+                let steps = path.iter().take_while(is_step).count();
+                let up = path[..steps].iter().filter(|it| *it == "super").count();
+                let here = own.get(..own.len().checked_sub(up)?)?;
+                [here, &path[steps..]].concat()
+            }
+            _ => {
+                let child = [own.as_slice(), &path[..1]].concat();
+                self.0.get(&child)?;
+                [own.as_slice(), path].concat()
+            }
+        };
+        let depth = (1..=full.len()).rfind(|it| self.0.contains_key(&full[..*it]))?;
+        let handed_on = full
+            .get(depth)
+            .and_then(|name| self.handed_on(&full[..depth], name));
+        Some(handed_on.unwrap_or_else(|| full[..depth].to_vec()))
+    }
+
+    /// Where a `mod.rs` has a name from that it hands on.
+    fn handed_on(&self, module: &[String], name: &str) -> Option<Vec<String>> {
+        let file = self
+            .0
+            .get(module)
+            .filter(|it| it.path.ends_with("/mod.rs"))?;
+        let mut paths = file.shipped_paths().map(|it| it.segments);
+        let path = paths.find(|it| it.len() > 1 && it.last().is_some_and(|last| last == name))?;
+        let is_child = self.0.contains_key(&[module, &path[..1]].concat());
+        is_child.then(|| self.resolve(file, &path)).flatten()
+    }
+}
+
+/// The file or folder right below its floor.
+fn room(file: &str) -> Option<&str> {
+    file.split('/').nth(1)
+}
+
+pub fn is_machine(file: &str) -> bool {
+    MACHINE.iter().any(|it| {
+        let inside = it.strip_suffix('*').map(|folder| file.starts_with(folder));
+        inside.unwrap_or(file == *it)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn imports(files: &[(&str, &str)]) -> Imports {
+        let source =
+            |(path, text): &(&str, &str)| Source::new((*path).to_owned(), (*text).to_owned());
+        Imports::of(&files.iter().map(source).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_circle_is_seen_through_what_a_mod_hands_on() {
+        let files = imports(&[
+            ("store/mod.rs", "mod a; mod b; pub use a::A;"),
+            ("store/a.rs", "use super::b::B;"),
+            ("store/b.rs", "use super::A;"),
+        ]);
+        let circle = ["store/a", "store/b"].map(str::to_owned);
+        assert_eq!(files.circles(), [BTreeSet::from(circle)]);
+    }
+
+    #[test]
+    fn wiring_and_tests_are_no_imports() {
+        let files = imports(&[
+            ("store/mod.rs", "mod a; use a::A; pub struct Store;"),
+            (
+                "store/a.rs",
+                "use super::Store;\n#[cfg(test)]\nmod tests { use crate::body::B; }",
+            ),
+            ("body/mod.rs", "use crate::store::Store;"),
+        ]);
+        assert!(files.circles().is_empty());
+    }
+}
