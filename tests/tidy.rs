@@ -71,8 +71,11 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["*/tls.rs"]),
     ("toml", &["config/"]),
     ("serde_json", &["admin/", "cli/servers.rs"]),
-    ("arc_swap", &["pipeline/mod.rs", "origin/mod.rs"]),
-    ("governor", &["pipeline/limit.rs", "pipeline/buckets.rs"]),
+    ("arc_swap", &["pipeline/site.rs", "origin/mod.rs"]),
+    (
+        "governor",
+        &["pipeline/route/limit.rs", "pipeline/route/buckets.rs"],
+    ),
     ("SystemTime::now", &["clock.rs"]),
     ("Instant::now", &["clock.rs"]),
     ("std::time::Instant", &["clock.rs"]),

@@ -12,7 +12,7 @@ use http::request::Parts;
 use http::{Request, Response};
 
 use super::Site;
-use super::provenance::Relayed;
+use super::client::Relayed;
 use crate::body::{Body, Meter, Progress};
 use crate::clock::{self, Instant};
 use crate::origin::{Belongs, Interim};

@@ -14,18 +14,18 @@ use http::{Request, Response};
 use tracing::trace;
 
 use super::Site;
-use super::deliver::Deliver;
 use super::exchange::{Client, Exchange};
-use super::fetch::Fetch;
-use super::lookup::Lookup;
-use super::pass::Pass;
-use super::purge::Purge;
-use super::query::Query;
-use super::receive::Receive;
-use super::synth::{self, Refusal, Synth};
-use super::wait::Wait;
 use crate::body::Body;
 use crate::origin::Interim;
+use crate::pipeline::step::deliver::Deliver;
+use crate::pipeline::step::fetch::Fetch;
+use crate::pipeline::step::lookup::Lookup;
+use crate::pipeline::step::pass::Pass;
+use crate::pipeline::step::purge::Purge;
+use crate::pipeline::step::query::Query;
+use crate::pipeline::step::receive::Receive;
+use crate::pipeline::step::synth::{self, Refusal, Synth};
+use crate::pipeline::step::wait::Wait;
 
 /// More steps than any journey takes: one may look up anew only after a leader has vanished or
 /// another variant has come, and this bounds how often.

@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, RANGE};
 use http::{HeaderMap, Method};
 
-use super::caching::{Caching, OnRange};
-use super::deliver::Excuse;
-use super::pass::Bypass;
+use crate::pipeline::route::caching::{Caching, OnRange};
+use crate::pipeline::step::deliver::Excuse;
+use crate::pipeline::step::pass::Bypass;
 use crate::semantics::cache_status::Fwd;
 use crate::semantics::directives::Directives;
 use crate::semantics::freshness::{Freshness, Term};

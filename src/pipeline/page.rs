@@ -6,8 +6,8 @@
 use http::Uri;
 
 use super::Site;
-use super::route::Route;
 use crate::clock;
+use crate::pipeline::route::Route;
 use crate::semantics::key::{KeyBuf, Scheme, normal_authority};
 use crate::store::Purge;
 

@@ -14,13 +14,13 @@ use http::header::{
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Body as _;
 
-use super::exchange::{Exchange, Scheme};
-use super::flow::Step;
-use super::partial;
-use super::route::{Action, Route};
-use super::slices;
 use crate::body::Body;
 use crate::clock;
+use crate::pipeline::answer::partial;
+use crate::pipeline::exchange::{Exchange, Scheme};
+use crate::pipeline::fetch::slices;
+use crate::pipeline::flow::Step;
+use crate::pipeline::route::{Action, Route};
 use crate::semantics::cache_status::{self, CacheStatus, Fwd};
 use crate::semantics::conditional::{Precondition, evaluate, not_modified_fields};
 use crate::semantics::{headers, trailers};
@@ -30,7 +30,7 @@ use crate::telemetry::Outcome;
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// A response to be handed to the client.
-pub(super) struct Deliver {
+pub(in crate::pipeline) struct Deliver {
     exchange: Box<Exchange>,
     route: Arc<Route>,
     what: What,
@@ -48,7 +48,7 @@ enum What {
 }
 
 /// How the client came to its object.
-pub(super) enum How {
+pub(in crate::pipeline) enum How {
     /// It was there, fresh.
     Hit,
     /// It was there, fresh; but not all slices of it that are wanted were.
@@ -71,7 +71,7 @@ pub(super) enum How {
 
 /// Why a stale response is served.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Excuse {
+pub(in crate::pipeline) enum Excuse {
     /// It is being refreshed (Varnish: grace).
     Grace,
     /// The client has said that it takes such a one.
@@ -88,7 +88,7 @@ pub(super) enum Excuse {
 // === impl Deliver ===
 
 impl Deliver {
-    pub(super) fn stored(
+    pub(in crate::pipeline) fn stored(
         exchange: Box<Exchange>,
         route: Arc<Route>,
         object: Arc<Object>,
@@ -101,7 +101,7 @@ impl Deliver {
         }
     }
 
-    pub(super) fn passed(
+    pub(in crate::pipeline) fn passed(
         exchange: Box<Exchange>,
         route: Arc<Route>,
         response: Response<Body>,
@@ -114,7 +114,7 @@ impl Deliver {
         }
     }
 
-    pub(super) fn run(self) -> Step {
+    pub(in crate::pipeline) fn run(self) -> Step {
         let Self {
             mut exchange,
             route,
@@ -197,7 +197,7 @@ fn is_conditional(fields: &HeaderMap) -> bool {
 
 /// Makes a 412 or a 416 of it, without the page's own fields: they would let a cache on the way
 /// take this for the page.
-pub(super) fn refused(response: &mut Response<Body>, status: StatusCode) {
+pub(in crate::pipeline) fn refused(response: &mut Response<Body>, status: StatusCode) {
     *response.status_mut() = status;
     let fields = response.headers_mut();
     let page = std::mem::take(fields);
@@ -268,7 +268,7 @@ fn stick(exchange: &Exchange, route: &Route, fields: &mut HeaderMap) {
 }
 
 /// What was asked past the cache is a pass; what the cache did not have is a miss.
-pub(super) fn outcome_of(fwd: Fwd) -> Outcome {
+pub(in crate::pipeline) fn outcome_of(fwd: Fwd) -> Outcome {
     match fwd {
         Fwd::Bypass | Fwd::Method | Fwd::Request => Outcome::Pass,
         _ => Outcome::Miss,
@@ -371,7 +371,7 @@ impl How {
 // === impl Excuse ===
 
 impl Excuse {
-    pub(super) fn over(self, status: CacheStatus) -> CacheStatus {
+    pub(in crate::pipeline) fn over(self, status: CacheStatus) -> CacheStatus {
         match self {
             Self::Grace | Self::Accepted | Self::Sick => status,
             Self::Failed {
@@ -386,12 +386,12 @@ impl Excuse {
     }
 
     /// Whether the client is served before its origin is asked.
-    pub(super) fn refreshes(self) -> bool {
+    pub(in crate::pipeline) fn refreshes(self) -> bool {
         matches!(self, Self::Grace | Self::Sick)
     }
 
     /// The directive that is acted upon, stated or not.
-    pub(super) fn detail(self) -> &'static str {
+    pub(in crate::pipeline) fn detail(self) -> &'static str {
         match self {
             Self::Grace => "stale-while-revalidate",
             Self::Accepted => "max-stale",

@@ -10,28 +10,28 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::deliver::How;
-use super::errand::{Brought, Errand};
-use super::filing::Arrived;
-use super::flow::Step;
 use super::lookup::Lookup;
 use super::synth::Synth;
+use crate::pipeline::fetch::errand::{Brought, Errand};
+use crate::pipeline::fetch::settle::Arrived;
+use crate::pipeline::flow::Step;
 use crate::semantics::cache_status::{CacheStatus, Fwd};
 use crate::store::{Leader, Object};
 
 /// A request with the permit to ask.
-pub(super) struct Fetch {
-    pub(super) lookup: Lookup,
-    pub(super) leader: Leader,
-    pub(super) fwd: Fwd,
-    pub(super) stale: Option<Arc<Object>>,
+pub(in crate::pipeline) struct Fetch {
+    pub(in crate::pipeline) lookup: Lookup,
+    pub(in crate::pipeline) leader: Leader,
+    pub(in crate::pipeline) fwd: Fwd,
+    pub(in crate::pipeline) stale: Option<Arc<Object>>,
     /// Whether others may wait for the answer.
-    pub(super) in_company: bool,
+    pub(in crate::pipeline) in_company: bool,
 }
 
 // === impl Fetch ===
 
 impl Fetch {
-    pub(super) async fn run(self) -> Step {
+    pub(in crate::pipeline) async fn run(self) -> Step {
         let Self {
             mut lookup,
             leader,
@@ -57,7 +57,7 @@ impl Fetch {
 
 impl Lookup {
     /// Hands out what has come of the origin's answer.
-    pub(super) fn arrived(self, arrived: Arrived, fwd: Fwd) -> Step {
+    pub(in crate::pipeline) fn arrived(self, arrived: Arrived, fwd: Fwd) -> Step {
         match arrived {
             Arrived::Stored { object, body, aged } => {
                 self.deliver(object, How::Miss { fwd, body, aged })

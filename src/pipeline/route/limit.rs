@@ -2,7 +2,7 @@
 //!
 //! Receive asks before anything is looked up, so a hit is limited like any other request. Where no
 //! limit holds, nothing is done. The buckets themselves are in `buckets.rs`, the limit on what is
-//! under way at once in `room.rs`. What a reload leaves as it was keeps its buckets.
+//! under way at once in `concurrency.rs`. What a reload leaves as it was keeps its buckets.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
@@ -21,10 +21,10 @@ use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
 use super::buckets::{Buckets, Key};
-use super::exchange::Exchange;
-use super::room::{Place, Room};
+use super::concurrency::{Place, Room};
 use crate::clock;
 use crate::config::{self, Config, LimitKey};
+use crate::pipeline::exchange::Exchange;
 use crate::telemetry::Family;
 
 // draft-ietf-httpapi-ratelimit-headers-10.
@@ -33,7 +33,7 @@ const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// All limits of a site, and the places of its routes.
 #[derive(Default)]
-pub(super) struct Bounds {
+pub(in crate::pipeline) struct Bounds {
     limits: BTreeMap<Arc<str>, Arc<Limit>>,
     rooms: HashMap<Key, Room>,
     /// The limits that hold for every request.
@@ -41,7 +41,7 @@ pub(super) struct Bounds {
 }
 
 /// What holds on one route.
-pub(super) struct RouteBounds {
+pub(in crate::pipeline) struct RouteBounds {
     /// The route itself, the same after a reload.
     key: Key,
     limits: Limits,
@@ -78,7 +78,7 @@ enum Who {
 }
 
 /// A request that came too soon.
-pub(super) struct Limited {
+pub(in crate::pipeline) struct Limited {
     limit: Arc<Limit>,
     wait: Duration,
 }
@@ -89,7 +89,10 @@ struct Since(clock::Instant);
 
 /// Takes a request out of the buckets of all limits that hold for it. The first that has none left
 /// refuses it; those before have counted it.
-pub(super) fn check(exchange: &Exchange, route: Option<&RouteBounds>) -> Result<(), Limited> {
+pub(in crate::pipeline) fn check(
+    exchange: &Exchange,
+    route: Option<&RouteBounds>,
+) -> Result<(), Limited> {
     let limits = match route {
         Some(route) => &route.limits,
         None => &exchange.site().bounds.everywhere,
@@ -114,7 +117,7 @@ pub(super) fn check(exchange: &Exchange, route: Option<&RouteBounds>) -> Result<
 
 impl Bounds {
     /// Builds what the configuration says, and keeps what is the same as before.
-    pub(super) fn new(config: &Config, before: Option<&Self>) -> Self {
+    pub(in crate::pipeline) fn new(config: &Config, before: Option<&Self>) -> Self {
         let limits = config.limits.iter().map(|limit| {
             let before = before.and_then(|it| it.limits.get(&limit.name));
             (Arc::clone(&limit.name), Limit::new(limit, before))
@@ -128,7 +131,11 @@ impl Bounds {
     }
 
     /// What holds on a route of a site: the server's limits, then the site's, then its own.
-    pub(super) fn of_route(&self, site: &config::Site, route: &config::Route) -> RouteBounds {
+    pub(in crate::pipeline) fn of_route(
+        &self,
+        site: &config::Site,
+        route: &config::Route,
+    ) -> RouteBounds {
         let everywhere = self.everywhere.iter().map(|it| &it.name);
         let names = everywhere.chain(&site.limits).chain(&route.limits);
         let key = route_key(site, route);
@@ -140,7 +147,7 @@ impl Bounds {
     }
 
     /// What the limits have counted and hold, for a scrape.
-    pub(super) fn families(&self) -> Vec<Family> {
+    pub(in crate::pipeline) fn families(&self) -> Vec<Family> {
         let help = "Requests refused by a rate limit.";
         let mut refused = Family::counter("copal_limited_total", help);
         let help = "Keys of a rate limit whose bucket is not full.";
@@ -203,7 +210,7 @@ fn digest(value: &[u8]) -> Key {
 
 impl RouteBounds {
     /// A place among the requests that are under way to the origin, if one is free.
-    pub(super) fn enter(&self) -> Option<Place> {
+    pub(in crate::pipeline) fn enter(&self) -> Option<Place> {
         Place::take(self.room.as_ref())
     }
 }
@@ -293,12 +300,12 @@ fn field(text: String) -> HeaderValue {
 // === impl Limited ===
 
 impl Limited {
-    pub(super) fn status(&self) -> StatusCode {
+    pub(in crate::pipeline) fn status(&self) -> StatusCode {
         self.limit.status
     }
 
     /// Says by which policy, and when to come again.
-    pub(super) fn stamp(&self, fields: &mut HeaderMap) {
+    pub(in crate::pipeline) fn stamp(&self, fields: &mut HeaderMap) {
         // RFC 9110 §10.2.3: delay-seconds; rounded up, or who heeds it would come too soon.
         let secs = self.wait.as_nanos().div_ceil(1_000_000_000).max(1);
         fields.insert(RETRY_AFTER, field(secs.to_string()));

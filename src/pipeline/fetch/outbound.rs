@@ -7,10 +7,10 @@ use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Uri, Version};
 
-use super::exchange::Exchange;
-use super::route::Route;
 use crate::body::Body;
 use crate::origin::{self, Pool};
+use crate::pipeline::exchange::Exchange;
+use crate::pipeline::route::Route;
 use crate::semantics::ends::Ends;
 use crate::semantics::forwarded::{FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::semantics::{conditional, headers};
@@ -18,7 +18,7 @@ use crate::semantics::{conditional, headers};
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The request's head for the origin, with an empty body.
-pub(super) fn request(
+pub(in crate::pipeline) fn request(
     exchange: &Exchange,
     authority: &str,
     route: &Route,
@@ -90,7 +90,7 @@ fn origin_form(target: &str) -> Uri {
 }
 
 /// Tells the origin who asks and how. What the client says of itself here is not believed; what
-/// trusted proxies say goes on by way of `provenance.rs`.
+/// trusted proxies say goes on by way of `client.rs`.
 fn name_client(fields: &mut HeaderMap, exchange: &Exchange, authority: &str) {
     let claims: Vec<HeaderName> = fields
         .keys()
@@ -109,7 +109,7 @@ fn is_claim(name: &HeaderName) -> bool {
 }
 
 /// Makes a request ask for what its key says, wholly and unconditionally.
-pub(super) fn for_storing(fields: &mut HeaderMap) {
+pub(in crate::pipeline) fn for_storing(fields: &mut HeaderMap) {
     conditional::strip(fields);
     for name in &headers::STEERING {
         fields.remove(name);
@@ -117,7 +117,7 @@ pub(super) fn for_storing(fields: &mut HeaderMap) {
 }
 
 /// Whether a request asks for something else than its key says, as far as that can be told.
-pub(super) fn is_steered(fields: &HeaderMap) -> bool {
+pub(in crate::pipeline) fn is_steered(fields: &HeaderMap) -> bool {
     headers::STEERING
         .iter()
         .any(|name| fields.contains_key(name))
@@ -125,7 +125,7 @@ pub(super) fn is_steered(fields: &HeaderMap) -> bool {
 
 /// Whether the origin chose by something that we wrote and that the key does not hold: then the
 /// answer is this client's, although the client itself sent no such field.
-pub(super) fn is_written_by_us(name: &HeaderName) -> bool {
+pub(in crate::pipeline) fn is_written_by_us(name: &HeaderName) -> bool {
     let by_key = name == X_FORWARDED_HOST || name == X_FORWARDED_PROTO;
     (is_claim(name) && !by_key) || name == VIA
 }

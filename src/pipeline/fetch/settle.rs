@@ -14,13 +14,13 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::caching::Caching;
-use super::lookup::Lookup;
 use super::outbound;
-use super::room;
 use crate::body::Body;
 use crate::clock;
 use crate::origin::{self, Phase};
+use crate::pipeline::route::caching::Caching;
+use crate::pipeline::route::concurrency;
+use crate::pipeline::step::lookup::Lookup;
 use crate::semantics::facet::Facet;
 use crate::semantics::freshness::{Freshness, Term};
 use crate::semantics::key::KeyBuf;
@@ -37,28 +37,28 @@ const DISCARD_BYTES_MAX: usize = 64 * 1024;
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The permit to file an answer, and what it is judged by.
-pub(super) struct Filing {
+pub(in crate::pipeline) struct Filing {
     leader: Leader,
     /// The client's own fields, which `Vary` and storability are about.
     asked: HeaderMap,
     facet: Facet,
-    pub(super) rules: Arc<Rules>,
+    pub(in crate::pipeline) rules: Arc<Rules>,
     /// The URI's own key, where a response may say which URIs are one with it.
     own: Option<Box<KeyBuf>>,
-    pub(super) stale: Option<Arc<Object>>,
+    pub(in crate::pipeline) stale: Option<Arc<Object>>,
     /// The client has asked that nothing of this be stored, and is obeyed.
-    pub(super) refused: bool,
+    pub(in crate::pipeline) refused: bool,
 }
 
 /// A response with the times that its age hangs on.
-pub(super) struct Arrival {
-    pub(super) response: Response<Body>,
-    pub(super) requested_at: SystemTime,
-    pub(super) received_at: SystemTime,
+pub(in crate::pipeline) struct Arrival {
+    pub(in crate::pipeline) response: Response<Body>,
+    pub(in crate::pipeline) requested_at: SystemTime,
+    pub(in crate::pipeline) received_at: SystemTime,
 }
 
 /// The answer, as far as the store is concerned.
-pub(super) enum Arrived {
+pub(in crate::pipeline) enum Arrived {
     /// An object whose body is arriving; `body` reads it from the first byte.
     /// `aged`: it came with an `Age`, so it was in a cache before.
     Stored {
@@ -88,7 +88,11 @@ struct Kept {
 
 impl Filing {
     /// For the answer to a request that was looked up.
-    pub(super) fn new(lookup: &Lookup, leader: Leader, stale: Option<Arc<Object>>) -> Self {
+    pub(in crate::pipeline) fn new(
+        lookup: &Lookup,
+        leader: Leader,
+        stale: Option<Arc<Object>>,
+    ) -> Self {
         let caching = lookup.caching();
         Self {
             leader,
@@ -104,7 +108,7 @@ impl Filing {
     }
 
     /// For the answer to a POST, to which nothing but its own word gives a lifetime.
-    pub(super) fn of_post(
+    pub(in crate::pipeline) fn of_post(
         leader: Leader,
         asked: HeaderMap,
         facet: Facet,
@@ -129,7 +133,7 @@ impl Filing {
 
     /// Judges the answer and acts on the verdict. A 304 has only come this far if it is about the
     /// stale object.
-    pub(super) fn settle(self, arrival: Arrival) -> Arrived {
+    pub(in crate::pipeline) fn settle(self, arrival: Arrival) -> Arrived {
         let (status, now) = (arrival.response.status(), arrival.received_at);
         if let (StatusCode::NOT_MODIFIED, Some(stale)) = (status, self.stale.clone()) {
             return self.confirm(&stale, &arrival);
@@ -149,7 +153,7 @@ impl Filing {
         }
     }
 
-    pub(super) fn judge(
+    pub(in crate::pipeline) fn judge(
         &self,
         status: StatusCode,
         fields: &HeaderMap,
@@ -198,7 +202,7 @@ impl Filing {
     }
 
     /// The head as it is stored, and the requests that it is for.
-    pub(super) fn describe(
+    pub(in crate::pipeline) fn describe(
         &self,
         response: &Response<Body>,
         now: SystemTime,
@@ -228,7 +232,7 @@ impl Filing {
 
     /// The permit for the key that the response belongs under: that of its own URI, or, if it says
     /// the same of its queries as what is stored for an equivalent one, that URI's.
-    pub(super) fn leader_for(self, fields: &HeaderMap) -> Leader {
+    pub(in crate::pipeline) fn leader_for(self, fields: &HeaderMap) -> Leader {
         let Some(own) = &self.own else {
             return self.leader;
         };
@@ -322,13 +326,13 @@ impl Filing {
     }
 
     /// Nobody asked, for too many others are under way; who waits would find no place either.
-    pub(super) fn full(self) -> Arrived {
-        self.leader.fail(room::FULL, true);
-        Arrived::Failed(room::FULL)
+    pub(in crate::pipeline) fn full(self) -> Arrived {
+        self.leader.fail(concurrency::FULL, true);
+        Arrived::Failed(concurrency::FULL)
     }
 
     /// No answer came.
-    pub(super) fn fail(self, error: &origin::Error) -> Arrived {
+    pub(in crate::pipeline) fn fail(self, error: &origin::Error) -> Arrived {
         // RFC 9111 §5.2.2.2: "if a cache that has been disconnected from the origin server […] is
         // to generate an error response […], it SHOULD be a 504 (Gateway Timeout)".
         let must_revalidate = self
@@ -357,7 +361,7 @@ impl Filing {
 // === impl Arrival ===
 
 impl Arrival {
-    pub(super) fn is_not_modified(&self) -> bool {
+    pub(in crate::pipeline) fn is_not_modified(&self) -> bool {
         self.response.status() == StatusCode::NOT_MODIFIED
     }
 }
@@ -376,18 +380,18 @@ fn speaks_of_resource(status: StatusCode) -> bool {
 ///
 /// RFC 5861 §4: "an error is any situation that would result in a 500, 502, 503, or 504 HTTP
 /// response status code being returned."
-pub(super) fn is_outage(status: StatusCode) -> bool {
+pub(in crate::pipeline) fn is_outage(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502..=504)
 }
 
 /// Whether those who waited may have this answer too: what must be confirmed for every request
 /// is nobody else's (RFC 9111 §5.2.2.4).
-pub(super) fn is_shareable(term: &Term, now: SystemTime) -> bool {
+pub(in crate::pipeline) fn is_shareable(term: &Term, now: SystemTime) -> bool {
     !term.always_validate() && is_servable(term, now)
 }
 
 /// Whether an object that has just come may be served without another look at its origin.
-pub(super) fn is_servable(term: &Term, now: SystemTime) -> bool {
+pub(in crate::pipeline) fn is_servable(term: &Term, now: SystemTime) -> bool {
     matches!(term.freshness(now), Freshness::Fresh { .. })
         || term.stale(now) == Stale::WhileRevalidate
 }

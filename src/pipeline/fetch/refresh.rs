@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::Site;
 use super::errand::Errand;
-use super::filing::Arrived;
-use super::lookup::Lookup;
+use super::settle::Arrived;
+use crate::pipeline::Site;
+use crate::pipeline::step::lookup::Lookup;
 use crate::store::{Leader, Object};
 use crate::telemetry::Refreshed;
 
 /// A refresh under way.
-pub(super) struct Refresh {
+pub(in crate::pipeline) struct Refresh {
     site: Arc<Site>,
     errand: Errand,
     _leave: OwnedSemaphorePermit,
@@ -27,7 +27,7 @@ pub(super) struct Refresh {
 impl Refresh {
     /// It carries the fields of the request that found the object stale: what the origin varies by
     /// must be there.
-    pub(super) fn new(
+    pub(in crate::pipeline) fn new(
         lookup: &Lookup,
         leader: Leader,
         stale: Arc<Object>,
@@ -40,7 +40,7 @@ impl Refresh {
         }
     }
 
-    pub(super) async fn run(self) {
+    pub(in crate::pipeline) async fn run(self) {
         let brought = self.errand.run().await;
         let end = match brought.arrived {
             Arrived::Stored { .. } => Refreshed::Replaced,

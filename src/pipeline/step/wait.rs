@@ -8,9 +8,9 @@
 use std::sync::Arc;
 
 use super::deliver::How;
-use super::flow::Step;
 use super::lookup::Lookup;
 use crate::clock;
+use crate::pipeline::flow::Step;
 use crate::semantics::cache_status::Fwd;
 use crate::store::{Follower, Object, Outcome};
 
@@ -18,17 +18,17 @@ use crate::store::{Follower, Object, Outcome};
 const WAITS_MAX: u8 = 4;
 
 /// A request with the permit to wait.
-pub(super) struct Wait {
-    pub(super) lookup: Lookup,
-    pub(super) fwd: Fwd,
-    pub(super) stale: Option<Arc<Object>>,
-    pub(super) follower: Follower,
+pub(in crate::pipeline) struct Wait {
+    pub(in crate::pipeline) lookup: Lookup,
+    pub(in crate::pipeline) fwd: Fwd,
+    pub(in crate::pipeline) stale: Option<Arc<Object>>,
+    pub(in crate::pipeline) follower: Follower,
 }
 
 // === impl Wait ===
 
 impl Wait {
-    pub(super) async fn run(self) -> Step {
+    pub(in crate::pipeline) async fn run(self) -> Step {
         let Self {
             mut lookup,
             fwd,

@@ -2,23 +2,23 @@
 //!
 //! Comes from Receive, which has checked the network. Goes to Synth with the count.
 
-use super::exchange::Exchange;
-use super::flow::Step;
 use super::synth::Synth;
+use crate::pipeline::exchange::Exchange;
+use crate::pipeline::flow::Step;
 use crate::semantics::key::KeyBuf;
 use crate::store;
 
 /// The right to invalidate one key.
-pub(super) struct Purge {
-    pub(super) exchange: Box<Exchange>,
-    pub(super) key: KeyBuf,
-    pub(super) how: store::Purge,
+pub(in crate::pipeline) struct Purge {
+    pub(in crate::pipeline) exchange: Box<Exchange>,
+    pub(in crate::pipeline) key: KeyBuf,
+    pub(in crate::pipeline) how: store::Purge,
 }
 
 // === impl Purge ===
 
 impl Purge {
-    pub(super) fn run(self) -> Step {
+    pub(in crate::pipeline) fn run(self) -> Step {
         let Self { exchange, key, how } = self;
         let site = exchange.site();
         let count = site.purge_page(key.authority(), &exchange.target(), how);

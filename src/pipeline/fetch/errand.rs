@@ -1,7 +1,7 @@
 //! One errand to the origin: prepare, send, and hand the answer to its filing. A straight line.
 //!
 //! It needs nothing of the client but a copy of what it asked, so it can outlive it. Retries are
-//! in [`Pool::send`]; what becomes of the answer is in `filing.rs`, and what the client gets to see
+//! in [`Pool::send`]; what becomes of the answer is in `settle.rs`, and what the client gets to see
 //! is made in `deliver.rs`.
 
 use std::sync::Arc;
@@ -10,26 +10,26 @@ use bytes::Bytes;
 use http::{Method, Request};
 use tracing::debug;
 
-use super::filing::{Arrival, Arrived, Filing};
-use super::lookup::Lookup;
 use super::outbound;
-use super::room::Place;
+use super::settle::{Arrival, Arrived, Filing};
 use super::slices::Slicing;
-use super::synth;
 use crate::body::Body;
 use crate::clock;
 use crate::origin::{self, Answer, Interim, Pool};
+use crate::pipeline::route::concurrency::Place;
+use crate::pipeline::step::lookup::Lookup;
+use crate::pipeline::step::synth;
 use crate::semantics::conditional;
 use crate::store::{Leader, Object};
 use crate::telemetry::Fetched;
 
 /// A request to be made, and what is needed to file its answer.
-pub(super) struct Errand {
-    pub(super) pool: Arc<Pool>,
-    pub(super) request: Request<Bytes>,
-    pub(super) filing: Filing,
+pub(in crate::pipeline) struct Errand {
+    pub(in crate::pipeline) pool: Arc<Pool>,
+    pub(in crate::pipeline) request: Request<Bytes>,
+    pub(in crate::pipeline) filing: Filing,
     /// Where the answer is to be kept in slices.
-    pub(super) slicing: Option<Box<Slicing>>,
+    pub(in crate::pipeline) slicing: Option<Box<Slicing>>,
     /// Among the route's requests that are under way, if one was free.
     place: Option<Place>,
     /// To the client that leads. Those who follow, and later hits, get no interim responses.
@@ -37,10 +37,10 @@ pub(super) struct Errand {
 }
 
 /// What an errand brought home.
-pub(super) struct Brought {
-    pub(super) arrived: Arrived,
+pub(in crate::pipeline) struct Brought {
+    pub(in crate::pipeline) arrived: Arrived,
     /// `None` when nobody was asked.
-    pub(super) fetched: Option<Fetched>,
+    pub(in crate::pipeline) fetched: Option<Fetched>,
 }
 
 // === impl Errand ===
@@ -48,7 +48,11 @@ pub(super) struct Brought {
 impl Errand {
     /// The client's request as a miss: without its conditions and ranges, so that the answer is
     /// whole; for a stale object with that object's validators instead.
-    pub(super) fn new(lookup: &Lookup, leader: Leader, stale: Option<Arc<Object>>) -> Self {
+    pub(in crate::pipeline) fn new(
+        lookup: &Lookup,
+        leader: Leader,
+        stale: Option<Arc<Object>>,
+    ) -> Self {
         let Lookup {
             exchange,
             key,
@@ -82,12 +86,12 @@ impl Errand {
 
     /// The same without interim responses to anybody.
     #[must_use]
-    pub(super) fn in_silence(mut self) -> Self {
+    pub(in crate::pipeline) fn in_silence(mut self) -> Self {
         self.interim = None;
         self
     }
 
-    pub(super) async fn run(mut self) -> Brought {
+    pub(in crate::pipeline) async fn run(mut self) -> Brought {
         let Some(place) = self.place.take() else {
             return Brought {
                 arrived: self.filing.full(),
@@ -121,7 +125,7 @@ impl Errand {
 
     /// Sends the request. A 304 about some other response than ours is no answer: then asks
     /// again, without conditions.
-    pub(super) async fn ask(
+    pub(in crate::pipeline) async fn ask(
         &mut self,
         server: &mut Option<Arc<str>>,
     ) -> Result<Arrival, origin::Error> {

@@ -12,16 +12,16 @@ use http::{Method, Response, StatusCode};
 use tracing::debug;
 
 use super::deliver::{Deliver, Excuse, How};
-use super::exchange::Exchange;
-use super::filing::{Arrival, Arrived, Filing, is_outage};
-use super::flow::Step;
-use super::outbound;
-use super::room;
-use super::route::Route;
 use super::synth::{self, Synth};
 use crate::body::Body;
 use crate::clock;
 use crate::origin::{self, Answer, Pool};
+use crate::pipeline::exchange::Exchange;
+use crate::pipeline::fetch::outbound;
+use crate::pipeline::fetch::settle::{Arrival, Arrived, Filing, is_outage};
+use crate::pipeline::flow::Step;
+use crate::pipeline::route::Route;
+use crate::pipeline::route::concurrency;
 use crate::semantics::cache_status::{CacheStatus, Fwd};
 use crate::semantics::conditional::head_disagrees;
 use crate::semantics::headers;
@@ -33,19 +33,19 @@ use crate::store::{self, Failure, Object};
 use crate::telemetry::Fetched;
 
 /// A request that the cache has no part in.
-pub(super) struct Pass {
-    pub(super) exchange: Box<Exchange>,
-    pub(super) key: KeyBuf,
-    pub(super) route: Arc<Route>,
-    pub(super) pool: Arc<Pool>,
-    pub(super) why: Bypass,
+pub(in crate::pipeline) struct Pass {
+    pub(in crate::pipeline) exchange: Box<Exchange>,
+    pub(in crate::pipeline) key: KeyBuf,
+    pub(in crate::pipeline) route: Arc<Route>,
+    pub(in crate::pipeline) pool: Arc<Pool>,
+    pub(in crate::pipeline) why: Bypass,
     /// What is stored, but not to be used as it is, of what a HEAD asks about.
-    pub(super) stored: Option<Arc<Object>>,
+    pub(in crate::pipeline) stored: Option<Arc<Object>>,
 }
 
 /// Why a request goes past the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bypass {
+pub(in crate::pipeline) enum Bypass {
     /// The route does not cache.
     Disabled,
     /// Neither GET nor HEAD.
@@ -65,7 +65,7 @@ pub(super) enum Bypass {
 // === impl Pass ===
 
 impl Pass {
-    pub(super) async fn run(mut self) -> Step {
+    pub(in crate::pipeline) async fn run(mut self) -> Step {
         let Some(place) = self.route.bounds.enter() else {
             return self.full();
         };
@@ -114,10 +114,14 @@ impl Pass {
 
     /// Too many others are under way on this route.
     fn full(self) -> Step {
-        if self.can_be_stood_in_for(room::FULL.status) {
+        if self.can_be_stood_in_for(concurrency::FULL.status) {
             return self.stand_in(None);
         }
-        Step::Synth(Synth::failure(self.exchange, room::FULL, self.why.fwd()))
+        Step::Synth(Synth::failure(
+            self.exchange,
+            concurrency::FULL,
+            self.why.fwd(),
+        ))
     }
 
     fn failed(self, error: &origin::Error) -> Step {
@@ -271,7 +275,7 @@ fn is_error(status: StatusCode) -> bool {
 // === impl Bypass ===
 
 impl Bypass {
-    pub(super) fn cache_status(self) -> CacheStatus {
+    pub(in crate::pipeline) fn cache_status(self) -> CacheStatus {
         CacheStatus {
             fwd: Some(self.fwd()),
             detail: self.detail(),
@@ -279,7 +283,7 @@ impl Bypass {
         }
     }
 
-    pub(super) fn fwd(self) -> Fwd {
+    pub(in crate::pipeline) fn fwd(self) -> Fwd {
         match self {
             Self::Disabled | Self::RequestBody | Self::Cookie | Self::Range => Fwd::Bypass,
             Self::Method => Fwd::Method,

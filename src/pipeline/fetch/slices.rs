@@ -14,17 +14,17 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 use tracing::debug;
 
-use super::Site;
-use super::caching::OnRange;
 use super::errand::Errand;
-use super::filing::{Arrival, Arrived, Filing, is_shareable};
-use super::lookup::Lookup;
+use super::settle::{Arrival, Arrived, Filing, is_shareable};
+use crate::pipeline::Site;
+use crate::pipeline::route::caching::OnRange;
+use crate::pipeline::step::lookup::Lookup;
 
-use super::route::Route;
-use super::synth;
 use crate::body::Body;
 use crate::clock;
 use crate::origin::{self, Answer, Pool};
+use crate::pipeline::route::Route;
+use crate::pipeline::step::synth;
 use crate::semantics::combine::{self, Brought};
 use crate::semantics::conditional;
 use crate::semantics::forwarded::{FORWARDED, X_FORWARDED_FOR};
@@ -39,7 +39,7 @@ use crate::store::{Head, Object, Sliced, Slot, Source, TooLong};
 const SLICE_BYTES_MIN: u64 = 64 * 1024;
 
 /// The slice that an errand asks for.
-pub(super) struct Slicing {
+pub(in crate::pipeline) struct Slicing {
     slice_bytes: u64,
     index: u64,
     /// The client's own Range and If-Range.
@@ -50,7 +50,7 @@ pub(super) struct Slicing {
 }
 
 /// A slice that has come and will be stored, and the object of which it is the first.
-pub(super) struct First {
+pub(in crate::pipeline) struct First {
     index: u64,
     term: Term,
     head: Head,
@@ -83,7 +83,7 @@ impl Slicing {
     /// Makes `request`, which is without conditions of the client's own, one for a slice, if its
     /// route slices. The stale object that it is to revalidate, if any, tells whether that is of
     /// use: one that is stored whole came whole.
-    pub(super) fn begin(
+    pub(in crate::pipeline) fn begin(
         lookup: &Lookup,
         stale: Option<&Object>,
         request: &mut HeaderMap,
@@ -113,7 +113,7 @@ impl Slicing {
     }
 
     /// What of an answer is the first slice, if it is one.
-    pub(super) fn into_first(self) -> Option<First> {
+    pub(in crate::pipeline) fn into_first(self) -> Option<First> {
         self.first
     }
 
@@ -138,7 +138,7 @@ impl Errand {
     /// A slice beyond the end is followed by the first, which tells how long the whole is. What
     /// cannot be joined or must not be stored is asked for as the client did. So these are at most
     /// three requests.
-    pub(super) async fn ask_in_slices(
+    pub(in crate::pipeline) async fn ask_in_slices(
         &mut self,
         server: &mut Option<Arc<str>>,
     ) -> Result<Arrival, origin::Error> {
@@ -229,7 +229,7 @@ impl Errand {
 
 impl Filing {
     /// The object is stored, and its first slice flows into it and to the client.
-    pub(super) fn keep_slice(self, first: First, arrival: Arrival) -> Arrived {
+    pub(in crate::pipeline) fn keep_slice(self, first: First, arrival: Arrival) -> Arrived {
         let First {
             index,
             term,
@@ -344,7 +344,7 @@ impl Fetch {
 }
 
 /// Whether the client gets bytes of a stored response that are not all here: then its hit is none.
-pub(super) fn are_missing(request: &request::Parts, object: &Object) -> bool {
+pub(in crate::pipeline) fn are_missing(request: &request::Parts, object: &Object) -> bool {
     if !object.is_sliced() || request.method != Method::GET {
         return false;
     }

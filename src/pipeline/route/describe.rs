@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::caching::{Caching, OnRange};
-use super::route::{Action, Route};
+use super::{Action, Route};
 use crate::semantics::policy::{Rules, Statuses};
 use crate::telemetry::Handler;
 
@@ -13,7 +13,7 @@ use crate::telemetry::Handler;
 
 impl Route {
     /// The route as the configuration has it.
-    pub(super) fn told(&self) -> Handler {
+    pub(in crate::pipeline) fn told(&self) -> Handler {
         let (action, target) = match &self.action {
             Action::Origin(pool) => ("origin", pool.name().to_string()),
             Action::Redirect(it) => ("redirect", format!("{} {}", it.status.as_str(), it.to)),

@@ -13,12 +13,12 @@ use http::header::{
 };
 use http::{HeaderMap, Method, Response, StatusCode};
 
-use super::exchange::Exchange;
-use super::flow::Step;
-use super::limit::Limited;
-use super::route::{Action, Route};
 use crate::body::{self, Body};
 use crate::config;
+use crate::pipeline::exchange::Exchange;
+use crate::pipeline::flow::Step;
+use crate::pipeline::route::limit::Limited;
+use crate::pipeline::route::{Action, Route};
 use crate::semantics::cache_status::{self, CacheStatus, Fwd};
 use crate::semantics::headers;
 use crate::store::Failure;
@@ -27,7 +27,7 @@ use crate::telemetry::Outcome;
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// An answer of our own, ready to go.
-pub(super) struct Synth {
+pub(in crate::pipeline) struct Synth {
     exchange: Box<Exchange>,
     answer: Answer,
     outcome: Outcome,
@@ -67,7 +67,7 @@ pub enum Refusal {
 
 impl Synth {
     /// The redirect or the fixed answer of a route.
-    pub(super) fn of_route(exchange: Box<Exchange>, route: &Route) -> Self {
+    pub(in crate::pipeline) fn of_route(exchange: Box<Exchange>, route: &Route) -> Self {
         let mut answer = match &route.action {
             Action::Redirect(redirect) => redirected(&exchange, redirect),
             Action::Answer(config) => Answer {
@@ -83,7 +83,7 @@ impl Synth {
     }
 
     /// No site or route is for this request.
-    pub(super) fn no_route(exchange: Box<Exchange>) -> Self {
+    pub(in crate::pipeline) fn no_route(exchange: Box<Exchange>) -> Self {
         let answer = Answer::text(
             StatusCode::NOT_FOUND,
             "no site here is for this host and path",
@@ -92,7 +92,7 @@ impl Synth {
     }
 
     /// How many objects were purged.
-    pub(super) fn purged(exchange: Box<Exchange>, count: u64) -> Self {
+    pub(in crate::pipeline) fn purged(exchange: Box<Exchange>, count: u64) -> Self {
         let mut answer = Answer::text(StatusCode::OK, "");
         answer.body = Bytes::from(format!("{{\"purged\":{count}}}\n"));
         answer
@@ -102,7 +102,7 @@ impl Synth {
     }
 
     /// A request that we do not act upon.
-    pub(super) fn refusal(exchange: Box<Exchange>, refusal: Refusal) -> Self {
+    pub(in crate::pipeline) fn refusal(exchange: Box<Exchange>, refusal: Refusal) -> Self {
         let mut answer = Answer::text(refusal.status(), refusal.text());
         let is_sound = matches!(
             refusal,
@@ -126,14 +126,18 @@ impl Synth {
 
     /// Its client has asked too often. RFC 6585 §4: "Responses with the 429 status code MUST NOT be
     /// stored by a cache."
-    pub(super) fn limited(exchange: Box<Exchange>, limited: &Limited) -> Self {
+    pub(in crate::pipeline) fn limited(exchange: Box<Exchange>, limited: &Limited) -> Self {
         let mut answer = Answer::text(limited.status(), "too many requests, come again later");
         limited.stamp(&mut answer.fields);
         Self::own(exchange, answer, Outcome::Synth, "rate-limited")
     }
 
     /// The origin gave no answer.
-    pub(super) fn failure(exchange: Box<Exchange>, failure: Failure, fwd: Fwd) -> Self {
+    pub(in crate::pipeline) fn failure(
+        exchange: Box<Exchange>,
+        failure: Failure,
+        fwd: Fwd,
+    ) -> Self {
         let text = match failure.status {
             StatusCode::GATEWAY_TIMEOUT => "the origin did not answer in time",
             StatusCode::SERVICE_UNAVAILABLE => "the origin takes no more requests at the moment",
@@ -166,13 +170,13 @@ impl Synth {
     }
 
     /// The client wants nothing that is not stored, and nothing is (RFC 9111 §5.2.1.7).
-    pub(super) fn only_if_cached(exchange: Box<Exchange>) -> Self {
+    pub(in crate::pipeline) fn only_if_cached(exchange: Box<Exchange>) -> Self {
         let answer = Answer::text(StatusCode::GATEWAY_TIMEOUT, "nothing usable is stored");
         Self::own(exchange, answer, Outcome::Synth, "only-if-cached")
     }
 
     /// An OPTIONS that may go no further than here (RFC 9110 §7.6.2).
-    pub(super) fn final_recipient(exchange: Box<Exchange>) -> Self {
+    pub(in crate::pipeline) fn final_recipient(exchange: Box<Exchange>) -> Self {
         let answer = Answer {
             status: StatusCode::NO_CONTENT,
             fields: HeaderMap::new(),
@@ -182,7 +186,7 @@ impl Synth {
     }
 
     /// The content that was needed to look for an answer did not come whole.
-    pub(super) fn upload_failed(exchange: Box<Exchange>, error: &body::Error) -> Self {
+    pub(in crate::pipeline) fn upload_failed(exchange: Box<Exchange>, error: &body::Error) -> Self {
         let (status, detail) = match error {
             body::Error::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "upload-too-large"),
             body::Error::Stalled => (StatusCode::REQUEST_TIMEOUT, "upload-stalled"),
@@ -198,7 +202,7 @@ impl Synth {
     }
 
     /// Something of ours broke; it is logged where it happened.
-    pub(super) fn internal(exchange: Box<Exchange>, fwd: Fwd) -> Self {
+    pub(in crate::pipeline) fn internal(exchange: Box<Exchange>, fwd: Fwd) -> Self {
         let failure = Failure {
             status: StatusCode::BAD_GATEWAY,
             detail: "internal",
@@ -223,7 +227,7 @@ impl Synth {
         }
     }
 
-    pub(super) fn run(self) -> Step {
+    pub(in crate::pipeline) fn run(self) -> Step {
         Step::Done(self.response())
     }
 
@@ -264,19 +268,19 @@ impl Synth {
 }
 
 /// The response to a request that the server could not let in.
-pub(super) fn refuse(exchange: Box<Exchange>, refusal: Refusal) -> Response<Body> {
+pub(in crate::pipeline) fn refuse(exchange: Box<Exchange>, refusal: Refusal) -> Response<Body> {
     Synth::refusal(exchange, refusal).response()
 }
 
 /// More steps than a journey has: rather an error than a request that never ends.
-pub(super) fn gone_in_circles() -> Response<Body> {
+pub(in crate::pipeline) fn gone_in_circles() -> Response<Body> {
     let mut response = Response::new(Body::full(Bytes::from_static(b"gone in circles\n")));
     *response.status_mut() = StatusCode::LOOP_DETECTED;
     response
 }
 
 /// An error with what lies beneath it, on one line.
-pub(super) fn causes(error: &dyn Error) -> String {
+pub(in crate::pipeline) fn causes(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -20,11 +20,11 @@ const WAYS: usize = 16;
 
 /// Whose bucket: an address, or a digest of what else tells clients apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Key([u64; 2]);
+pub(in crate::pipeline) struct Key([u64; 2]);
 
 /// The buckets of all keys. A clone shows the same ones.
 #[derive(Clone, Debug)]
-pub(super) struct Buckets {
+pub(in crate::pipeline) struct Buckets {
     sets: Arc<[Mutex<[Bucket; WAYS]>]>,
     /// Seeded, so that nobody outside can aim at a set.
     hasher: RandomState,
@@ -51,7 +51,7 @@ impl From<u128> for Key {
 
 impl Buckets {
     /// Places for at most `keys_max` keys, and for sixteen at least.
-    pub(super) fn new(keys_max: usize) -> Self {
+    pub(in crate::pipeline) fn new(keys_max: usize) -> Self {
         let sets = (keys_max / WAYS).max(1);
         Self {
             sets: (0..sets).map(|_| Mutex::default()).collect(),
@@ -60,7 +60,7 @@ impl Buckets {
     }
 
     /// How many buckets are not full at `now`.
-    pub(super) fn in_use(&self, now: Nanos) -> u64 {
+    pub(in crate::pipeline) fn in_use(&self, now: Nanos) -> u64 {
         let lacking = |set: &Mutex<[Bucket; WAYS]>| {
             let set = set.lock();
             set.iter().filter(|it| it.full_at > now.as_u64()).count() as u64

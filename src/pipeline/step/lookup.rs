@@ -9,21 +9,21 @@ use std::time::SystemTime;
 
 use http::Response;
 
-use super::caching::Caching;
 use super::deliver::{Deliver, Excuse, How};
-use super::exchange::Exchange;
 use super::fetch::Fetch;
-use super::filing::is_servable;
-use super::flow::Step;
-use super::next::{Asker, Next, wants_stored_only};
 use super::pass::{Bypass, Pass};
-use super::refresh::Refresh;
-use super::route::Route;
 use super::synth::Synth;
 use super::wait::Wait;
 use crate::body::Body;
 use crate::clock;
 use crate::origin::Pool;
+use crate::pipeline::exchange::Exchange;
+use crate::pipeline::fetch::refresh::Refresh;
+use crate::pipeline::fetch::settle::is_servable;
+use crate::pipeline::flow::Step;
+use crate::pipeline::next::{Asker, Next, wants_stored_only};
+use crate::pipeline::route::Route;
+use crate::pipeline::route::caching::Caching;
 use crate::semantics::cache_status::{CacheStatus, Fwd};
 use crate::semantics::facet::Facet;
 use crate::semantics::freshness::Freshness;
@@ -33,24 +33,24 @@ use crate::semantics::vary::Selecting;
 use crate::store::{Claim, Failure, Found, Leader, Object};
 
 /// A cacheable request with its route and key.
-pub(super) struct Lookup {
-    pub(super) exchange: Box<Exchange>,
+pub(in crate::pipeline) struct Lookup {
+    pub(in crate::pipeline) exchange: Box<Exchange>,
     /// Of the URI, or of an equivalent one whose response is used.
-    pub(super) key: KeyBuf,
+    pub(in crate::pipeline) key: KeyBuf,
     /// The URI's own key, where `key` is an equivalent one's, and by which word it is.
-    pub(super) own: Option<Box<(KeyBuf, Arc<NoVarySearch>)>>,
+    pub(in crate::pipeline) own: Option<Box<(KeyBuf, Arc<NoVarySearch>)>>,
     /// What else is part of the key.
-    pub(super) facet: Facet,
-    pub(super) route: Arc<Route>,
-    pub(super) pool: Arc<Pool>,
+    pub(in crate::pipeline) facet: Facet,
+    pub(in crate::pipeline) route: Arc<Route>,
+    pub(in crate::pipeline) pool: Arc<Pool>,
     /// How often it has waited in vain.
-    pub(super) waited: u8,
+    pub(in crate::pipeline) waited: u8,
 }
 
 // === impl Lookup ===
 
 impl Lookup {
-    pub(super) fn run(mut self) -> Step {
+    pub(in crate::pipeline) fn run(mut self) -> Step {
         let found = match self.find(self.exchange.now) {
             Found::Absent { others } if self.own.is_none() => self.find_equivalent(others),
             found => found,
@@ -83,7 +83,7 @@ impl Lookup {
 
     /// Whether an object under our key is a response for our URI: under another URI's key, it must
     /// say so itself.
-    pub(super) fn suits(&self, object: &Object) -> bool {
+    pub(in crate::pipeline) fn suits(&self, object: &Object) -> bool {
         self.own.as_ref().is_none_or(|own| object.says(&own.1))
     }
 
@@ -104,11 +104,11 @@ impl Lookup {
     }
 
     /// The key of the URI itself.
-    pub(super) fn own_key(&self) -> &KeyBuf {
+    pub(in crate::pipeline) fn own_key(&self) -> &KeyBuf {
         self.own.as_ref().map_or(&self.key, |own| &own.0)
     }
 
-    pub(super) fn asker(&self) -> Asker<'_> {
+    pub(in crate::pipeline) fn asker(&self) -> Asker<'_> {
         let request = &self.exchange.request;
         Asker {
             method: &request.method,
@@ -118,19 +118,19 @@ impl Lookup {
         }
     }
 
-    pub(super) fn caching(&self) -> &Caching {
+    pub(in crate::pipeline) fn caching(&self) -> &Caching {
         &self.route.caching
     }
 
     /// What chooses among the responses for the URI.
-    pub(super) fn selecting(&self) -> Selecting<'_> {
+    pub(in crate::pipeline) fn selecting(&self) -> Selecting<'_> {
         Selecting {
             headers: &self.exchange.request.headers,
             facet: &self.facet,
         }
     }
 
-    pub(super) fn deliver(self, object: Arc<Object>, how: How) -> Step {
+    pub(in crate::pipeline) fn deliver(self, object: Arc<Object>, how: How) -> Step {
         let Self {
             exchange, route, ..
         } = self;
@@ -138,7 +138,11 @@ impl Lookup {
     }
 
     /// The origin's answer, for this client alone.
-    pub(super) fn deliver_passed(self, response: Response<Body>, status: CacheStatus) -> Step {
+    pub(in crate::pipeline) fn deliver_passed(
+        self,
+        response: Response<Body>,
+        status: CacheStatus,
+    ) -> Step {
         let Self {
             exchange, route, ..
         } = self;
@@ -163,7 +167,7 @@ impl Lookup {
     ///
     /// RFC 5861 §4: "when an error is encountered, a cached stale response MAY be used to satisfy
     /// the request, regardless of other freshness information."
-    pub(super) fn fail(self, failure: Failure, fwd: Fwd) -> Step {
+    pub(in crate::pipeline) fn fail(self, failure: Failure, fwd: Fwd) -> Step {
         let now = clock::now();
         let Found::Object(object) = self.find(now) else {
             return Step::Synth(Synth::failure(self.exchange, failure, fwd));
@@ -199,7 +203,7 @@ impl Lookup {
     }
 
     /// Asks the origin without company.
-    pub(super) fn ask_alone(self, fwd: Fwd, stale: Option<Arc<Object>>) -> Step {
+    pub(in crate::pipeline) fn ask_alone(self, fwd: Fwd, stale: Option<Arc<Object>>) -> Step {
         if self.asker().is_head() {
             return self.pass(Bypass::Head, stale);
         }

@@ -10,22 +10,22 @@ use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
-use super::exchange::Exchange;
-use super::flow::Step;
 use super::lookup::Lookup;
 use super::pass::{Bypass, Pass};
-use super::route::Route;
 use super::synth::Synth;
 use crate::body::{Body, Error};
 use crate::origin::Pool;
+use crate::pipeline::exchange::Exchange;
+use crate::pipeline::flow::Step;
+use crate::pipeline::route::Route;
 use crate::semantics::key::KeyBuf;
 
 /// A question that may have been answered before.
-pub(super) struct Query {
-    pub(super) exchange: Box<Exchange>,
-    pub(super) key: KeyBuf,
-    pub(super) route: Arc<Route>,
-    pub(super) pool: Arc<Pool>,
+pub(in crate::pipeline) struct Query {
+    pub(in crate::pipeline) exchange: Box<Exchange>,
+    pub(in crate::pipeline) key: KeyBuf,
+    pub(in crate::pipeline) route: Arc<Route>,
+    pub(in crate::pipeline) pool: Arc<Pool>,
 }
 
 /// What was read of a content.
@@ -38,7 +38,7 @@ enum Read {
 // === impl Query ===
 
 impl Query {
-    pub(super) async fn run(self) -> Step {
+    pub(in crate::pipeline) async fn run(self) -> Step {
         let Self {
             mut exchange,
             key,

@@ -14,7 +14,7 @@ use crate::body::Body;
 use crate::store::Failure;
 
 /// What becomes of a request that finds no place.
-pub(super) const FULL: Failure = Failure {
+pub(in crate::pipeline) const FULL: Failure = Failure {
     status: StatusCode::SERVICE_UNAVAILABLE,
     detail: "route-full",
     origin_status: None,
@@ -23,25 +23,25 @@ pub(super) const FULL: Failure = Failure {
 
 /// The places of a route.
 #[derive(Clone, Debug)]
-pub(super) struct Room {
+pub(in crate::pipeline) struct Room {
     places: Arc<Semaphore>,
     places_max: usize,
 }
 
 /// A place that is held, where they are counted.
 #[derive(Debug)]
-pub(super) struct Place(Option<OwnedSemaphorePermit>);
+pub(in crate::pipeline) struct Place(Option<OwnedSemaphorePermit>);
 
 // === impl Room ===
 
 impl Room {
-    pub(super) fn new(places_max: usize) -> Self {
+    pub(in crate::pipeline) fn new(places_max: usize) -> Self {
         let places = Arc::new(Semaphore::new(places_max));
         Self { places, places_max }
     }
 
     /// How many there are, taken or not.
-    pub(super) fn places_max(&self) -> usize {
+    pub(in crate::pipeline) fn places_max(&self) -> usize {
         self.places_max
     }
 
@@ -55,7 +55,7 @@ impl Room {
 
 impl Place {
     /// A place in `room`, if one is free; where there are no bounds, one always is.
-    pub(super) fn take(room: Option<&Room>) -> Option<Self> {
+    pub(in crate::pipeline) fn take(room: Option<&Room>) -> Option<Self> {
         match room {
             Some(room) => room.enter(),
             None => Some(Self(None)),
@@ -63,7 +63,7 @@ impl Place {
     }
 
     /// The same response, which keeps the place until its end.
-    pub(super) fn hold(self, response: Response<Body>) -> Response<Body> {
+    pub(in crate::pipeline) fn hold(self, response: Response<Body>) -> Response<Body> {
         match self.0 {
             Some(permit) => response.map(|body| body.holding(permit)),
             None => response,

@@ -10,8 +10,8 @@ use http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderName, He
 use http::request;
 use http::{HeaderMap, Response, StatusCode};
 
-use super::deliver::refused;
 use crate::body::Body;
+use crate::pipeline::step::deliver::refused;
 use crate::semantics::range::{self, ByteRange, Length, Parts, RangePlan};
 use crate::store::Object;
 
@@ -27,7 +27,7 @@ const OF_THE_WHOLE: [HeaderName; 2] = [
 
 /// Gives `response`, which has the object's status and fields, its body: the whole `body`, or what
 /// of it the request asks for.
-pub(super) fn answer(
+pub(in crate::pipeline) fn answer(
     response: &mut Response<Body>,
     request: &request::Parts,
     object: &Object,

@@ -9,34 +9,34 @@ use std::sync::Arc;
 use http::header::HOST;
 use http::{Method, Version};
 
-use super::caching::Caching;
-use super::exchange::Exchange;
-use super::flow::Step;
-use super::limit;
 use super::lookup::Lookup;
-use super::next::wants_stored_only;
 use super::pass::{Bypass, Pass};
 use super::purge::Purge;
 use super::query::Query;
-use super::route::{Action, Route};
 use super::synth::{Refusal, Synth};
+use crate::pipeline::exchange::Exchange;
+use crate::pipeline::flow::Step;
+use crate::pipeline::next::wants_stored_only;
+use crate::pipeline::route::caching::Caching;
+use crate::pipeline::route::limit;
+use crate::pipeline::route::{Action, Route};
 use crate::semantics::headers;
 use crate::semantics::key::{KeyBuf, normal_authority};
 use crate::store;
 
 /// A request as it came in.
-pub(super) struct Receive {
+pub(in crate::pipeline) struct Receive {
     exchange: Box<Exchange>,
 }
 
 // === impl Receive ===
 
 impl Receive {
-    pub(super) fn new(exchange: Box<Exchange>) -> Self {
+    pub(in crate::pipeline) fn new(exchange: Box<Exchange>) -> Self {
         Self { exchange }
     }
 
-    pub(super) fn run(self) -> Step {
+    pub(in crate::pipeline) fn run(self) -> Step {
         let exchange = self.exchange;
         let found = check(&exchange).and_then(|()| find(&exchange));
         let (key, route) = match found {

@@ -3,31 +3,37 @@
 //! An exact host stands before a wildcard, the longest wildcard before a shorter one, and `*`
 //! last. Within a site the most specific path wins. What is done on a route is for the steps.
 
+pub(super) mod buckets;
+pub(super) mod caching;
+pub(super) mod concurrency;
+mod describe;
+pub(super) mod limit;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::caching::Caching;
-use super::limit::{Bounds, RouteBounds};
 use crate::config;
 use crate::origin::Pool;
+use caching::Caching;
+use limit::{Bounds, RouteBounds};
 
 /// What to do with a request.
-pub(super) struct Route {
+pub(in crate::pipeline) struct Route {
     /// Whose requests it is for, as the configuration has them: for people to read.
-    pub(super) hosts: Arc<str>,
-    pub(super) path: Box<str>,
-    pub(super) action: Action,
-    pub(super) strip_prefix: Option<Box<str>>,
-    pub(super) request_fields: Edits,
-    pub(super) response_fields: Edits,
-    pub(super) bounds: RouteBounds,
-    pub(super) caching: Caching,
+    pub(in crate::pipeline) hosts: Arc<str>,
+    pub(in crate::pipeline) path: Box<str>,
+    pub(in crate::pipeline) action: Action,
+    pub(in crate::pipeline) strip_prefix: Option<Box<str>>,
+    pub(in crate::pipeline) request_fields: Edits,
+    pub(in crate::pipeline) response_fields: Edits,
+    pub(in crate::pipeline) bounds: RouteBounds,
+    pub(in crate::pipeline) caching: Caching,
 }
 
 /// Who answers.
-pub(super) enum Action {
+pub(in crate::pipeline) enum Action {
     Origin(Arc<Pool>),
     Redirect(config::Redirect),
     Answer(config::Answer),
@@ -35,13 +41,13 @@ pub(super) enum Action {
 
 /// Fields to set and to remove.
 #[derive(Debug)]
-pub(super) struct Edits {
+pub(in crate::pipeline) struct Edits {
     set: Box<[(HeaderName, HeaderValue)]>,
     remove: Box<[HeaderName]>,
 }
 
 /// All sites' routes.
-pub(super) struct Routes {
+pub(in crate::pipeline) struct Routes {
     exact: HashMap<Box<str>, Arc<Paths>, foldhash::quality::RandomState>,
     /// Suffixes with their dot, longest first.
     suffixes: Vec<(Box<str>, Arc<Paths>)>,
@@ -67,7 +73,7 @@ pub struct BadPath {
 
 impl Routes {
     /// Compiles the sites; `pool` finds an origin's pool by name.
-    pub(super) fn build(
+    pub(in crate::pipeline) fn build(
         sites: &[config::Site],
         bounds: &Bounds,
         pool: impl Fn(&str) -> Option<Arc<Pool>>,
@@ -104,7 +110,7 @@ impl Routes {
 
     /// The route for a normal authority (see [`crate::semantics::key::normal_authority`]) and a
     /// path without query.
-    pub(super) fn find(&self, authority: &str, path: &str) -> Option<&Arc<Route>> {
+    pub(in crate::pipeline) fn find(&self, authority: &str, path: &str) -> Option<&Arc<Route>> {
         self.paths(without_port(authority))?.find(path)
     }
 
@@ -245,7 +251,7 @@ impl Edits {
     }
 
     /// Removes, then sets.
-    pub(super) fn apply(&self, fields: &mut HeaderMap) {
+    pub(in crate::pipeline) fn apply(&self, fields: &mut HeaderMap) {
         for name in &self.remove {
             fields.remove(name);
         }

@@ -17,28 +17,28 @@ use crate::semantics::query::QueryRule;
 
 /// How responses are cached.
 #[derive(Debug)]
-pub(super) struct Caching {
+pub(in crate::pipeline) struct Caching {
     /// Whether it is done at all.
-    pub(super) enabled: bool,
-    pub(super) rules: Arc<Rules>,
+    pub(in crate::pipeline) enabled: bool,
+    pub(in crate::pipeline) rules: Arc<Rules>,
     /// Whether Cache-Control of requests is obeyed.
-    pub(super) obeys_requests: bool,
-    pub(super) on_range: OnRange,
-    pub(super) no_vary_search: bool,
+    pub(in crate::pipeline) obeys_requests: bool,
+    pub(in crate::pipeline) on_range: OnRange,
+    pub(in crate::pipeline) no_vary_search: bool,
     /// The longest content of a QUERY whose response is stored; zero for none.
-    pub(super) query_content_bytes_max: usize,
+    pub(in crate::pipeline) query_content_bytes_max: usize,
     /// Which parameters of the URI are part of the key.
-    pub(super) query: QueryRule,
+    pub(in crate::pipeline) query: QueryRule,
     /// Which fields and cookies are.
     facet: FacetRule,
     fold: Fold,
     /// Whether other cookies than those of the key are ignored.
-    pub(super) ignores_cookies: bool,
+    pub(in crate::pipeline) ignores_cookies: bool,
 }
 
 /// What a miss with Range asks the origin for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OnRange {
+pub(in crate::pipeline) enum OnRange {
     /// The whole response.
     Whole,
     /// The same range, which is not stored.
@@ -50,7 +50,7 @@ pub(super) enum OnRange {
 // === impl Caching ===
 
 impl Caching {
-    pub(super) fn new(config: &config::CacheRules) -> Self {
+    pub(in crate::pipeline) fn new(config: &config::CacheRules) -> Self {
         let (key, fold) = (&config.key, &config.fold);
         let fold = Fold::new(
             &fold.accept_encoding,
@@ -78,7 +78,7 @@ impl Caching {
     }
 
     /// Whether a request has cookies that might make its answer somebody's own.
-    pub(super) fn is_personal(&self, fields: &HeaderMap) -> bool {
+    pub(in crate::pipeline) fn is_personal(&self, fields: &HeaderMap) -> bool {
         !self.ignores_cookies
             && fields.contains_key(COOKIE)
             && cookies::has_other_than(fields, self.facet.cookies())
@@ -86,7 +86,7 @@ impl Caching {
 
     /// Takes off a request what must not shape a stored answer, folds what says one thing in many
     /// ways, and tells what beside the URI is part of the key.
-    pub(super) fn reduce(&self, fields: &mut HeaderMap) -> Facet {
+    pub(in crate::pipeline) fn reduce(&self, fields: &mut HeaderMap) -> Facet {
         if fields.contains_key(COOKIE) {
             // Ignored is ignored: an answer made for one client's cookies must not be stored.
             cookies::keep_only(fields, self.facet.cookies());

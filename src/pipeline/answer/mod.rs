@@ -1,0 +1,3 @@
+//! Responses made of stored objects.
+
+pub(super) mod partial;

@@ -1,0 +1,129 @@
+//! All that requests are served with, built once from a configuration, and the handle by which a
+//! reload swaps it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+
+use super::client::Provenance;
+use super::route::limit::Bounds;
+use super::route::{BadPath, Routes};
+use crate::config::Config;
+use crate::origin::{BadTls, Pool, Registry, Resolver};
+use crate::store::Store;
+use crate::telemetry::{Family, Telemetry};
+
+/// Routes, origins, store and telemetry: all that the steps work with.
+pub struct Site {
+    pub(super) routes: Routes,
+    pub(super) bounds: Bounds,
+    pools: BTreeMap<Arc<str>, Arc<Pool>>,
+    pub(super) store: Arc<Store>,
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) provenance: Provenance,
+    pub(super) purge_from: Vec<IpNet>,
+    pub(super) target_bytes_max: usize,
+}
+
+/// A configuration that cannot become a site.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum BadSite {
+    /// A path of a route.
+    Path(#[from] BadPath),
+    /// The TLS of an origin.
+    Tls(#[from] BadTls),
+}
+
+/// The site in force. Requests under way keep the one they began with.
+pub struct Current(ArcSwap<Site>);
+
+// === impl Site ===
+
+impl Site {
+    /// Compiles the configuration's sites over a store, telemetry and knowledge of servers that
+    /// outlive them. What limits remember of their clients is taken over from the site before.
+    ///
+    /// # Errors
+    /// What was not taken, although the configuration was checked.
+    pub fn build(
+        config: &Config,
+        store: Arc<Store>,
+        telemetry: Arc<Telemetry>,
+        servers: &Registry,
+        before: Option<&Self>,
+    ) -> Result<Self, BadSite> {
+        let resolver = Resolver::new(&config.resolver);
+        let pools: BTreeMap<_, _> = config
+            .origins
+            .iter()
+            .map(|(name, origin)| Ok((Arc::clone(name), servers.pool(origin, &resolver)?)))
+            .collect::<Result<_, BadTls>>()?;
+        let bounds = Bounds::new(config, before.map(|it| &it.bounds));
+        let routes = Routes::build(&config.sites, &bounds, |name| pools.get(name).cloned())?;
+        let provenance = Provenance::new(&config.server);
+        let purge_from = config.server.purge_from.clone();
+        let target_bytes_max = config.server.target_bytes_max;
+        Ok(Self {
+            routes,
+            bounds,
+            pools,
+            store,
+            telemetry,
+            provenance,
+            purge_from,
+            target_bytes_max,
+        })
+    }
+
+    /// The origins, by name.
+    pub fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        self.pools.values()
+    }
+
+    /// What the limits have counted, for a scrape.
+    pub fn families(&self) -> Vec<Family> {
+        self.bounds.families()
+    }
+
+    /// The origin of this name.
+    pub fn pool(&self, name: &str) -> Option<&Arc<Pool>> {
+        self.pools.get(name)
+    }
+
+    /// Where facts go.
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
+    }
+
+    /// Gives back what connections and memory nobody needs; to be called now and then.
+    pub fn tidy(&self) {
+        self.store.tidy();
+        self.pools.values().for_each(|pool| pool.tidy());
+    }
+}
+
+// === impl Current ===
+
+impl Current {
+    /// The first site.
+    pub fn new(site: Site) -> Arc<Self> {
+        site.pools().for_each(Pool::begin);
+        Arc::new(Self(ArcSwap::from_pointee(site)))
+    }
+
+    /// The site in force at this moment.
+    pub fn load(&self) -> Arc<Site> {
+        self.0.load_full()
+    }
+
+    /// Puts another site in force. Requests under way end on the old one.
+    pub fn swap(&self, site: Site) {
+        let site = Arc::new(site);
+        let old = self.0.swap(Arc::clone(&site));
+        old.pools().for_each(|pool| pool.end());
+        site.pools().for_each(Pool::begin);
+    }
+}
