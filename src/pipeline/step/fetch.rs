@@ -9,18 +9,22 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::deliver::How;
-use super::lookup::Lookup;
+use super::deliver::Deliver;
 use super::synth::Synth;
+use crate::clock;
+use crate::pipeline::answer::How;
 use crate::pipeline::fetch::errand::{Brought, Errand};
 use crate::pipeline::fetch::settle::Arrived;
 use crate::pipeline::flow::Step;
+use crate::pipeline::next::StandIn;
+use crate::pipeline::reasons::Excuse;
+use crate::pipeline::wanted::Wanted;
 use crate::semantics::cache_status::{CacheStatus, Fwd};
-use crate::store::{Leader, Object};
+use crate::store::{Failure, Leader, Object};
 
 /// A request with the permit to ask.
 pub(in crate::pipeline) struct Fetch {
-    pub(in crate::pipeline) lookup: Lookup,
+    pub(in crate::pipeline) wanted: Wanted,
     pub(in crate::pipeline) leader: Leader,
     pub(in crate::pipeline) fwd: Fwd,
     pub(in crate::pipeline) stale: Option<Arc<Object>>,
@@ -33,49 +37,65 @@ pub(in crate::pipeline) struct Fetch {
 impl Fetch {
     pub(in crate::pipeline) async fn run(self) -> Step {
         let Self {
-            mut lookup,
+            mut wanted,
             leader,
             fwd,
             stale,
             in_company,
         } = self;
-        let errand = Errand::new(&lookup, leader, stale);
+        let errand = Errand::new(&wanted, leader, stale);
         let brought = if in_company {
             detached(errand).await
         } else {
             Some(errand.run().await)
         };
         let Some(Brought { arrived, fetched }) = brought else {
-            return Step::Synth(Synth::internal(lookup.exchange, fwd));
+            return Step::Synth(Synth::internal(wanted.exchange, fwd));
         };
-        lookup.exchange.entry.record.fetched = fetched;
-        lookup.arrived(arrived, fwd)
+        wanted.exchange.entry.record.fetched = fetched;
+        deliver(wanted, arrived, fwd)
     }
 }
 
-// === impl Lookup: what it was for ===
-
-impl Lookup {
-    /// Hands out what has come of the origin's answer.
-    pub(in crate::pipeline) fn arrived(self, arrived: Arrived, fwd: Fwd) -> Step {
-        match arrived {
-            Arrived::Stored { object, body, aged } => {
-                self.deliver(object, How::Miss { fwd, body, aged })
-            }
-            Arrived::Confirmed { object, stored } => {
-                self.deliver(object, How::Revalidated { fwd, stored })
-            }
-            Arrived::Private { response, why } => {
-                let status = CacheStatus {
-                    fwd: Some(fwd),
-                    fwd_status: Some(response.status()),
-                    detail: Some(why.as_str()),
-                    ..CacheStatus::default()
-                };
-                self.deliver_passed(response, status)
-            }
-            Arrived::Failed(failure) => self.fail(failure, fwd),
+/// Hands out what has come of the origin's answer.
+fn deliver(wanted: Wanted, arrived: Arrived, fwd: Fwd) -> Step {
+    match arrived {
+        Arrived::Stored { object, body, aged } => Step::Deliver(Deliver::stored(
+            wanted,
+            object,
+            How::Miss { fwd, body, aged },
+        )),
+        Arrived::Confirmed { object, stored } => Step::Deliver(Deliver::stored(
+            wanted,
+            object,
+            How::Revalidated { fwd, stored },
+        )),
+        Arrived::Private { response, why } => {
+            let status = CacheStatus {
+                fwd: Some(fwd),
+                fwd_status: Some(response.status()),
+                detail: Some(why.as_str()),
+                ..CacheStatus::default()
+            };
+            Step::Deliver(Deliver::passed(wanted, response, status))
         }
+        Arrived::Failed(failure) => failed(wanted, failure, fwd),
+    }
+}
+
+/// The origin failed: what is stored at this moment may stand in for its answer.
+pub(super) fn failed(wanted: Wanted, failure: Failure, fwd: Fwd) -> Step {
+    let (now, status) = (clock::now(), failure.origin_status);
+    match StandIn::of(&wanted.asker(), wanted.find_at(now), failure.status, now) {
+        // What came meanwhile, by another request. Not for one that wants to hear its origin.
+        StandIn::Fresh(object) if fwd != Fwd::Request => {
+            Step::Deliver(Deliver::stored(wanted, object, How::Collapsed { fwd }))
+        }
+        StandIn::Fresh(object) | StandIn::Stale(object) => {
+            let how = How::Stale(Excuse::Failed { fwd, status });
+            Step::Deliver(Deliver::stored(wanted, object, how))
+        }
+        StandIn::Nothing => Step::Synth(Synth::failure(wanted.exchange, failure, fwd)),
     }
 }
 
