@@ -29,7 +29,9 @@ pub(super) enum Next {
         fwd: Fwd,
         stale: Option<Arc<Object>>,
     },
-    /// Ask it for this request alone: nobody waits for the answer, and it waits for nobody.
+    /// Ask it for this request alone: nobody waits for the answer, and it waits for nobody. Where
+    /// nothing stale is to be confirmed, it asks as the client does, under its conditions and for its
+    /// range, for the answer is likely to be nobody else's.
     AskAlone {
         fwd: Fwd,
         stale: Option<Arc<Object>>,
@@ -115,7 +117,6 @@ impl Asker<'_> {
                 Next::alone(Fwd::Request, None)
             }
             Found::Object(object) => self.decide_on(object, sick),
-            Found::Uncacheable if self.has_range() => Next::pass(Bypass::HitForMiss),
             Found::Uncacheable => Next::alone(Fwd::UriMiss, None),
             Found::Absent { others: true } => self.decide_on_miss(Fwd::VaryMiss),
             Found::Absent { others: false } => self.decide_on_miss(Fwd::UriMiss),

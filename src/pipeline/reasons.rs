@@ -7,6 +7,7 @@
 use http::StatusCode;
 
 use crate::semantics::cache_status::{CacheStatus, Fwd};
+use crate::semantics::storable::WhyNot;
 use crate::telemetry::Outcome;
 
 /// Why a request goes past the cache.
@@ -24,8 +25,8 @@ pub(super) enum Bypass {
     Head,
     /// A part that is not stored, nor shall be.
     Range,
-    /// The URL's answers could not be shared lately.
-    HitForMiss,
+    /// The answer that was to be stored is not, and this request wants but a part of it.
+    NotStored(WhyNot),
 }
 
 /// Why a stale response is served.
@@ -67,7 +68,7 @@ impl Bypass {
         match self {
             Self::Disabled | Self::RequestBody | Self::Cookie | Self::Range => Fwd::Bypass,
             Self::Method => Fwd::Method,
-            Self::Head | Self::HitForMiss => Fwd::UriMiss,
+            Self::Head | Self::NotStored(_) => Fwd::UriMiss,
         }
     }
 
@@ -79,7 +80,7 @@ impl Bypass {
             Self::Cookie => Some("cookie"),
             Self::Head => Some("head"),
             Self::Range => Some("range"),
-            Self::HitForMiss => Some("hit-for-miss"),
+            Self::NotStored(why) => Some(why.as_str()),
         }
     }
 }

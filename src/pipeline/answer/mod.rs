@@ -4,6 +4,8 @@
 mod how;
 mod partial;
 mod stored;
+mod unstored;
 
 pub(super) use how::{CACHE_STATUS, How};
 pub(super) use stored::respond;
+pub(super) use unstored::{is_for_a_part, under_conditions};

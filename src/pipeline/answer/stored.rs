@@ -77,7 +77,7 @@ fn declare_length(response: &mut Response<Body>, body: &Body) {
     }
 }
 
-fn is_conditional(fields: &HeaderMap) -> bool {
+pub(super) fn is_conditional(fields: &HeaderMap) -> bool {
     [
         IF_MATCH,
         IF_NONE_MATCH,
@@ -88,7 +88,7 @@ fn is_conditional(fields: &HeaderMap) -> bool {
     .any(|name| fields.contains_key(name))
 }
 
-fn not_modified(response: &mut Response<Body>) {
+pub(super) fn not_modified(response: &mut Response<Body>) {
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     let all = std::mem::take(response.headers_mut());
     let mut name = None;

@@ -110,12 +110,10 @@ fn why_passed(why: Bypass) -> &'static str {
             "The request has cookies that are no part of the key, so its answer may be somebody's \
              own."
         }
-        Bypass::HitForMiss => {
-            "Lately no answer could be shared, so the range is passed on to the origin."
-        }
         Bypass::Method => "The method is neither GET nor HEAD.",
         Bypass::RequestBody => "The request has content.",
         Bypass::Range => "The route passes ranges on as long as nothing is stored.",
+        Bypass::NotStored(_) => "The answer is not stored.",
         Bypass::Head => "Nothing is stored that answers a HEAD.",
     }
 }

@@ -38,6 +38,16 @@ pub(in crate::pipeline) struct Errand {
     interim: Option<Interim>,
 }
 
+/// For what the origin is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pipeline) enum Asks {
+    /// For the whole, without the client's conditions and ranges; for a stale object with that
+    /// object's validators instead.
+    ForStore,
+    /// For what the client asks for, under its conditions.
+    AsClient,
+}
+
 /// What an errand brought home.
 pub(in crate::pipeline) struct Brought {
     pub(in crate::pipeline) arrived: Arrived,
@@ -48,12 +58,12 @@ pub(in crate::pipeline) struct Brought {
 // === impl Errand ===
 
 impl Errand {
-    /// The client's request as a miss: without its conditions and ranges, so that the answer is
-    /// whole; for a stale object with that object's validators instead.
+    /// The client's request, so that its answer can be stored, or as the client asks.
     pub(in crate::pipeline) fn new(
         wanted: &Wanted,
         leader: Leader,
         stale: Option<Arc<Object>>,
+        asks: Asks,
     ) -> Self {
         // Only a QUERY comes here with content, and that is all here.
         let content = wanted.exchange.body.whole().unwrap_or_default();
@@ -62,11 +72,18 @@ impl Errand {
         if *request.method() == Method::HEAD {
             *request.method_mut() = Method::GET;
         }
-        outbound::for_storing(request.headers_mut());
-        if let Some(stale) = &stale {
-            conditional::ask(request.headers_mut(), &stale.validators());
-        }
-        let slicing = Slicing::begin(wanted, stale.as_deref(), request.headers_mut());
+        let fields = request.headers_mut();
+        outbound::unsteer(fields);
+        let slicing = match asks {
+            Asks::AsClient => None,
+            Asks::ForStore => {
+                conditional::strip(fields);
+                if let Some(stale) = &stale {
+                    conditional::ask(fields, &stale.validators());
+                }
+                Slicing::begin(wanted, stale.as_deref(), fields)
+            }
+        };
         let route = wanted.route();
         route.request_fields.apply(request.headers_mut());
         Self {
@@ -197,7 +214,7 @@ impl Errand {
             conditional::strip(self.request.headers_mut());
             arrival = self.send(server).await?;
         }
-        if arrival.is_not_modified() && !self.has_asked() {
+        if arrival.is_not_modified() && !conditional::may_bring_304(self.request.headers()) {
             return Err(origin::Error::malformed("304 to no condition"));
         }
         Ok(arrival)

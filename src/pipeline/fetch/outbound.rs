@@ -14,7 +14,7 @@ use crate::pipeline::route::Route;
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::ends::Ends;
 use crate::semantics::forwarded::{FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PROTO};
-use crate::semantics::{conditional, headers};
+use crate::semantics::headers;
 
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
@@ -109,9 +109,8 @@ fn is_claim(name: &HeaderName) -> bool {
     name.as_str().starts_with("x-forwarded-") || name == FORWARDED || name == X_REAL_IP
 }
 
-/// Makes a request ask for what its key says, wholly and unconditionally.
-pub(in crate::pipeline) fn for_storing(fields: &mut HeaderMap) {
-    conditional::strip(fields);
+/// Makes a request ask for what its key says.
+pub(in crate::pipeline) fn unsteer(fields: &mut HeaderMap) {
     for name in &headers::STEERING {
         fields.remove(name);
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::errand::Errand;
+use super::errand::{Asks, Errand};
 use super::settle::Arrived;
 use crate::pipeline::site::Site;
 use crate::pipeline::wanted::Wanted;
@@ -35,7 +35,8 @@ impl Refresh {
     ) -> Self {
         Self {
             site: Arc::clone(&wanted.exchange.entry.site),
-            errand: Errand::new(wanted, leader.unattended(), Some(stale)).in_silence(),
+            errand: Errand::new(wanted, leader.unattended(), Some(stale), Asks::ForStore)
+                .in_silence(),
             _leave: leave,
         }
     }

@@ -11,7 +11,6 @@ use http::header::{AGE, CONTENT_LENGTH, DATE, VIA};
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
-use tokio::time::timeout;
 use tracing::debug;
 
 use super::outbound;
@@ -30,10 +29,6 @@ use crate::semantics::storable::{Storable, WhyNot, speaks_of_resource};
 use crate::semantics::vary::{Selecting, Variant, Vary};
 use crate::semantics::{conditional, date, headers};
 use crate::store::{Admission, Failure, Filler, Head, Leader, Object, TooLong};
-
-/// Rather than read a longer body to no end, its connection is given up.
-const DISCARD_BYTES_MAX: usize = 64 * 1024;
-const DISCARD_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The permit to settle an answer, and what it is judged by.
 pub(in crate::pipeline) struct Settlement {
@@ -329,7 +324,7 @@ impl Settlement {
             origin_status: Some(response.status()),
             ..Failure::new(response.status(), "origin-error")
         };
-        tokio::spawn(discard(response.into_body()));
+        response.into_body().discard();
         self.leader.fail(failure, true);
         Arrived::Failed(failure)
     }
@@ -388,23 +383,6 @@ fn to_store(mut fields: HeaderMap, now: SystemTime) -> HeaderMap {
     // message's header section if it is cached or forwarded downstream." (RFC 9110 §6.6.1)
     fields.entry(DATE).or_insert_with(|| date::format(now));
     fields
-}
-
-/// Reads an error's body that nobody wants, so that its connection can be used again; not if it is
-/// a long one or a slow one.
-async fn discard(body: Body) {
-    let _ = timeout(DISCARD_TIME_MAX, read_to_end(body)).await;
-}
-
-async fn read_to_end(mut body: Body) {
-    let mut left_bytes = DISCARD_BYTES_MAX;
-    while let Some(Ok(frame)) = body.frame().await {
-        let bytes = frame.data_ref().map_or(0, |data| data.len());
-        match left_bytes.checked_sub(bytes) {
-            Some(left) => left_bytes = left,
-            None => return,
-        }
-    }
 }
 
 /// Writes the object until the origin's body ends. Dropping the filler on the way fails it.

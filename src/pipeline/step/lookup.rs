@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::deliver::Deliver;
-use super::fetch::Fetch;
+use super::fetch::{Audience, Fetch};
 use super::pass::Pass;
 use super::synth::Synth;
 use super::wait::Wait;
@@ -75,8 +75,8 @@ impl Lookup {
                 stale,
                 follower,
             }),
-            Claim::Leader(leader) => fetch(self.wanted, leader, fwd, stale, true),
-            Claim::Crowded(leader) => fetch(self.wanted, leader, fwd, stale, false),
+            Claim::Leader(leader) => fetch(self.wanted, leader, fwd, stale, Audience::All),
+            Claim::Crowded(leader) => fetch(self.wanted, leader, fwd, stale, Audience::Crowd),
         }
     }
 }
@@ -87,7 +87,7 @@ pub(super) fn ask_alone(wanted: Wanted, fwd: Fwd, stale: Option<Arc<Object>>) ->
         return pass(wanted, Bypass::Head, stale);
     }
     let leader = wanted.store().alone(&wanted.key().to_key());
-    fetch(wanted, leader, fwd, stale, false)
+    fetch(wanted, leader, fwd, stale, Audience::Client)
 }
 
 fn claim(wanted: &Wanted, usable: impl Fn(&Object, SystemTime) -> bool) -> Claim {
@@ -103,14 +103,14 @@ fn fetch(
     leader: Leader,
     fwd: Fwd,
     stale: Option<Arc<Object>>,
-    in_company: bool,
+    audience: Audience,
 ) -> Step {
     Step::Fetch(Fetch {
         wanted,
         leader,
         fwd,
         stale,
-        in_company,
+        audience,
     })
 }
 
