@@ -97,8 +97,8 @@ class Copal:
         command = [COPAL, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
         self.start([*command, "--origin", f"http://127.0.0.1:{origin.port}", *flags])
 
-    def start(self, command):
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    def start(self, command, **options):
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
         self.port, self.admin = (self._port() for _ in range(2))
 
     def _port(self):
