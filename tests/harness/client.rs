@@ -264,6 +264,13 @@ pub async fn responses(clients: &mut [Client]) -> Vec<Response> {
     all
 }
 
+/// Asserts that none of these clients hears anything, as those who follow before their leader does.
+pub async fn all_wait(clients: &mut [Client]) {
+    for client in clients {
+        assert!(client.is_silent_for(Duration::from_millis(50)).await);
+    }
+}
+
 fn request(method: &str, path: &str, fields: Fields<'_>) -> String {
     let mut head = format!("{method} {path} HTTP/1.1\r\n");
     if !fields

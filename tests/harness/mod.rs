@@ -2,6 +2,7 @@
 //! client that sees bytes, and the tools that let a test wait for a fact instead of a while.
 //! Expectations of Copal are not here: they belong to the journeys.
 
+mod answers;
 mod client;
 mod dns;
 mod http2;
@@ -23,13 +24,17 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time;
 
-pub use client::{Client, HOST, Response, responses};
+pub use answers::{
+    CHUNKED, FRESH, IN_GRACE, NO_STORE, PRIVATE, STALE, TAGGED, answer_old, by_number, holding,
+    named, seen,
+};
+pub use client::{Client, HOST, Response, all_wait, responses};
 pub use dns::{Dns, Mood};
 pub use http2::Http2;
 pub use http2_origin::{Exchange, Http2Origin};
 pub use load::Load;
 pub use origin::{Connection, Hole, Origin, Request, Reserved};
-pub use proxy::{Proxy, Setup, command};
+pub use proxy::{Proxy, Setup, command, with_cache};
 pub use tls::{Authority, Handshake, Issued, TlsDoor};
 pub use unix::UnixDoor;
 pub use wire::End;

@@ -81,6 +81,20 @@ impl Proxy {
             .sites("[[site]]\nhosts = [\"*\"]\norigin = \"pool\"\n")
     }
 
+    /// As [`Self::before_all`], for servers that are there.
+    pub fn before_each(servers: &[&Origin], lines: &str) -> Setup {
+        let urls: Vec<_> = servers.iter().map(|it| it.url()).collect();
+        Self::before_all(&urls, lines)
+    }
+
+    /// A TCP listener before these servers, with more lines of its table and of the origin's.
+    pub fn before_tcp(servers: &[String], listen: &str, origin: &str) -> Setup {
+        let listen = format!("protocol = \"tcp\"\norigin = \"pool\"\n{listen}");
+        Self::before_all(servers, origin)
+            .table("[listen]", &listen)
+            .sites("")
+    }
+
     /// The defaults before one origin.
     pub async fn start(origin: &Origin) -> Self {
         Self::before(origin).start().await
@@ -164,6 +178,13 @@ impl Proxy {
         self.client().await.get_with(path, fields).await
     }
 
+    /// A request without a body on a connection of its own.
+    pub async fn send(&self, method: &str, path: &str, fields: Fields<'_>) -> Response {
+        let mut client = self.client().await;
+        client.request(method, path, fields).await;
+        client.response().await
+    }
+
     /// So many clients that have all sent the same GET.
     pub async fn herd(&self, count: usize, path: &str) -> Vec<Client> {
         let mut herd = Vec::new();
@@ -222,6 +243,21 @@ impl Proxy {
     /// Puts another configuration in the place of its file; it is not told to read it.
     pub fn configure(&self, setup: &Setup) {
         self.folder.write(CONFIG, &setup.text());
+    }
+
+    /// Puts another configuration in force; when this returns it is.
+    pub async fn reload(&self, setup: &Setup) {
+        self.configure(setup);
+        let mut admin = self.admin().await;
+        let answer = admin.send_body("POST", "/api/v1/reload", "").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
+    /// Waits until so many requests wait for a server of the origin `pool`.
+    pub async fn until_pending(&self, count: usize) {
+        let pending = async || self.metric("copal_origin_pending", "pool").await;
+        let what = format!("{count} requests to wait");
+        eventually(&what, async || pending().await == count as f64).await;
     }
 
     /// Asks the proxy to drain.
@@ -334,6 +370,12 @@ impl Setup {
         proxy.admin = proxy.listener(&["admin"]).await;
         proxy
     }
+}
+
+/// A setup before one origin, with these lines under `[cache]`.
+pub fn with_cache(lines: impl Into<String>) -> impl Fn(&Origin) -> Setup {
+    let lines = lines.into();
+    move |origin| Proxy::before(origin).table("cache", &lines)
 }
 
 /// Runs the binary to its end, off this thread so that an origin's gates can still be worked.

@@ -1,8 +1,6 @@
 //! The operator's door: health, status, metrics, token. Purging has a theme of its own.
 
-use crate::harness::{Fields, Origin, Proxy, eventually};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
+use crate::harness::{FRESH, Fields, Origin, Proxy, eventually};
 
 #[tokio::test]
 async fn it_is_alive_ready_and_says_how_it_is() {

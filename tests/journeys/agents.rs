@@ -10,9 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
-use crate::harness::{Gate, Origin, Proxy, Setup, eventually};
-
-const NO_STORE: &[(&str, &str)] = &[("cache-control", "no-store")];
+use crate::harness::{Gate, NO_STORE, Origin, Proxy, Setup, eventually};
 
 /// An agent that answers each connection with its line, and notes what it was sent.
 struct Agent {

@@ -2,12 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Gate, Origin, Proxy, Reserved, Response, Setup};
-
-/// A server that says its name, and closes nothing.
-fn named(name: &'static str) -> Origin {
-    Origin::answering(200, &[("cache-control", "no-store")], name)
-}
+use crate::harness::{Client, Gate, Origin, Proxy, Reserved, Response, Setup, named, seen};
 
 /// A server that takes requests and resets the connection before any answer.
 fn resetting() -> Origin {
@@ -42,11 +37,6 @@ async fn ask(proxy: &Proxy, count: usize) {
         let response = client.get(&format!("/{number}")).await;
         assert_eq!(response.status, 200, "{response:?}");
     }
-}
-
-/// How many requests all of these have seen.
-fn seen(origins: &[&Origin]) -> usize {
-    origins.iter().map(|it| it.requests().len()).sum()
 }
 
 // --- shares --------------------------------------------------------------------------------------

@@ -5,9 +5,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use crate::harness::{Fields, Origin, Proxy, TempDir, command, http_date};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
+use crate::harness::{FRESH, Origin, Proxy, TempDir, command, http_date};
 
 // --- a hit ---------------------------------------------------------------------------------------
 

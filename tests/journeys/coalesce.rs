@@ -3,31 +3,16 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{DEADLINE, End, Fields, Gate, Origin, Proxy, eventually, responses};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
-const PRIVATE: Fields<'static> = &[("cache-control", "private")];
-const CHUNKED: Fields<'static> = &[
-    ("cache-control", "max-age=60"),
-    ("transfer-encoding", "chunked"),
-];
-
-/// An origin that holds its first answer until the gate opens; all answers are alike.
-fn held(gate: &Gate, fields: Fields<'static>) -> Origin {
-    let gate = gate.clone();
-    Origin::start(async move |request, connection| {
-        if request.nth == 1 {
-            gate.pass().await;
-        }
-        connection.respond(200, fields, "hello").await;
-    })
-}
+use crate::harness::{
+    CHUNKED, DEADLINE, End, FRESH, Fields, Gate, Origin, PRIVATE, Proxy, eventually, holding,
+    responses,
+};
 
 /// Row 36, c00013.
 #[tokio::test]
 async fn two_hundred_clients_on_a_cold_object_are_one_request() {
     let gate = Gate::new();
-    let origin = held(&gate, FRESH);
+    let origin = holding(&gate, FRESH);
     let proxy = Proxy::start(&origin).await;
     let mut herd = proxy.herd(200, "/a").await;
     gate.arrived(1).await;
@@ -41,7 +26,7 @@ async fn two_hundred_clients_on_a_cold_object_are_one_request() {
 #[tokio::test]
 async fn a_follower_says_that_it_was_collapsed() {
     let gate = Gate::new();
-    let origin = held(&gate, FRESH);
+    let origin = holding(&gate, FRESH);
     let proxy = Proxy::start(&origin).await;
     let mut leader = proxy.herd(1, "/a").await;
     gate.arrived(1).await;
@@ -163,7 +148,7 @@ async fn nobody_hangs_on_an_answer_that_is_stale_at_once() {
     ];
     for fields in tables {
         let gate = Gate::new();
-        let origin = held(&gate, fields);
+        let origin = holding(&gate, fields);
         let proxy = Proxy::start(&origin).await;
         let mut herd = proxy.herd(10, "/a").await;
         gate.arrived(1).await;
@@ -349,7 +334,7 @@ async fn a_slow_reader_does_not_hold_up_a_fast_one() {
 #[tokio::test]
 async fn a_followers_patience_ends() {
     let gate = Gate::new();
-    let origin = held(&gate, FRESH);
+    let origin = holding(&gate, FRESH);
     let setup = Proxy::before(&origin).table("store", "follower_timeout = \"200ms\"");
     let proxy = setup.start().await;
     let mut leader = proxy.herd(1, "/a").await;
@@ -368,7 +353,7 @@ async fn a_followers_patience_ends() {
 #[tokio::test]
 async fn followers_are_bounded_in_number() {
     let gate = Gate::new();
-    let origin = held(&gate, FRESH);
+    let origin = holding(&gate, FRESH);
     let proxy = Proxy::before(&origin)
         .table("store", "followers_max = 3")
         .start()

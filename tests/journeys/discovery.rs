@@ -9,11 +9,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::harness::{
-    Authority, Dns, Gate, Mood, Origin, Proxy, Reserved, Setup, TempDir, TlsDoor, eventually,
-    settled, within,
+    Authority, Dns, Gate, Mood, NO_STORE, Origin, Proxy, Reserved, Setup, TempDir, TlsDoor,
+    eventually, settled, within,
 };
 
-const NO_STORE: &[(&str, &str)] = &[("cache-control", "no-store")];
 const APP: &str = "app.test";
 const SERVICE: &str = "_http._tcp.app.test";
 

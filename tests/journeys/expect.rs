@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use crate::harness::{Fields, Gate, Origin, Proxy};
+use crate::harness::{FRESH, Fields, Gate, Origin, Proxy};
 
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
 const EXPECTS: Fields<'static> = &[("expect", "100-continue"), ("content-length", "4")];
 
 /// RFC 9110 §10.1.1: the client is told to go on when somebody takes the body, and not before.

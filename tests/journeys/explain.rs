@@ -5,9 +5,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Fields, Gate, Origin, Proxy, Response, TempDir, command, eventually};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60"), ("etag", "\"1\"")];
+use crate::harness::{Fields, Gate, Origin, Proxy, Response, TAGGED, TempDir, command, eventually};
 
 /// The answer for a path of the usual host, with these fields.
 async fn explain_with(proxy: &Proxy, path: &str, fields: Fields<'_>) -> Value {
@@ -52,7 +50,7 @@ fn why(told: &Value) -> &str {
 
 #[tokio::test]
 async fn of_an_unknown_url_nothing_is_known_and_asking_changes_nothing() {
-    let origin = Origin::answering(200, FRESH, "hello");
+    let origin = Origin::answering(200, TAGGED, "hello");
     let proxy = Proxy::start(&origin).await;
     for _ in 0..3 {
         let told = explain(&proxy, "/a?b").await;
@@ -119,7 +117,7 @@ async fn hits_are_counted_on_through_a_revalidation_and_a_soft_purge_is_told() {
             Some(_) => 304,
             None => 200,
         };
-        connection.respond(status, FRESH, "hello").await;
+        connection.respond(status, TAGGED, "hello").await;
     });
     let proxy = Proxy::start(&origin).await;
     prime(&proxy, "/a", &[]).await;
@@ -184,7 +182,7 @@ async fn what_is_being_fetched_is_told() {
     let held = (head.clone(), body.clone());
     let origin = Origin::start(async move |_, connection| {
         held.0.pass().await;
-        let fields = [FRESH[0], ("transfer-encoding", "chunked")];
+        let fields = [TAGGED[0], ("transfer-encoding", "chunked")];
         connection.begin(200, &fields).await;
         connection.chunk("one").await;
         held.1.pass().await;
@@ -232,7 +230,7 @@ struct Case {
 #[rustfmt::skip]
 const CASES: [Case; 9] = [
     Case {
-        stored: FRESH, asked: &[], outcome: "hit", cache_status: "copal; hit", word: "fresh",
+        stored: TAGGED, asked: &[], outcome: "hit", cache_status: "copal; hit", word: "fresh",
     },
     Case {
         stored: &[("cache-control", "max-age=1, stale-while-revalidate=900"), ("age", "5"), ("etag", "\"1\"")],
@@ -255,11 +253,11 @@ const CASES: [Case; 9] = [
         outcome: "miss", cache_status: "copal; fwd=uri-miss", word: "could not be shared",
     },
     Case {
-        stored: FRESH, asked: &[("authorization", "Basic eA==")],
+        stored: TAGGED, asked: &[("authorization", "Basic eA==")],
         outcome: "pass", cache_status: "copal; fwd=request", word: "Authorization",
     },
     Case {
-        stored: FRESH, asked: &[("cookie", "a=b")],
+        stored: TAGGED, asked: &[("cookie", "a=b")],
         outcome: "pass", cache_status: "copal; fwd=bypass; detail=cookie", word: "cookies",
     },
     Case {
@@ -314,7 +312,7 @@ async fn a_mark_is_told_with_the_time_it_has_left() {
 
 #[tokio::test]
 async fn each_route_is_named_with_what_it_does() {
-    let origin = Origin::answering(200, FRESH, "hello");
+    let origin = Origin::answering(200, TAGGED, "hello");
     let proxy = Proxy::before(&origin)
         .sites(
             r#"
@@ -384,7 +382,7 @@ async fn each_route_is_named_with_what_it_does() {
 
 #[tokio::test]
 async fn the_key_is_told_as_the_rules_shape_it() {
-    let origin = Origin::answering(200, FRESH, "hello");
+    let origin = Origin::answering(200, TAGGED, "hello");
     let proxy = Proxy::before(&origin)
         .table(
             "cache",
@@ -405,7 +403,7 @@ async fn the_key_is_told_as_the_rules_shape_it() {
 
 #[tokio::test]
 async fn a_question_that_makes_no_sense_is_a_400_that_says_why() {
-    let origin = Origin::answering(200, FRESH, "hello");
+    let origin = Origin::answering(200, TAGGED, "hello");
     let proxy = Proxy::start(&origin).await;
     let table = [
         ("", "url"),
@@ -434,7 +432,7 @@ async fn a_question_that_makes_no_sense_is_a_400_that_says_why() {
 #[tokio::test]
 async fn the_command_shows_a_note_or_json_and_says_how_it_went() {
     let origin = Origin::start(async |_, connection| {
-        let fields = [FRESH[0], FRESH[1], ("vary", "x-steer")];
+        let fields = [TAGGED[0], TAGGED[1], ("vary", "x-steer")];
         connection.respond(200, &fields, "hello").await;
     });
     let proxy = Proxy::before(&origin)

@@ -1,20 +1,14 @@
 //! Herds before several servers, one of which fails the first of the herd. Herds before one server
 //! are in `coalesce.rs`, and what becomes of clients that leave in `leaving.rs`.
 
-use crate::harness::{Client, End, Fields, Gate, Origin, Proxy, Setup, eventually, responses};
+use crate::harness::{
+    Client, End, FRESH, Gate, Origin, PRIVATE, Proxy, Setup, eventually, responses, seen,
+};
 
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
-const PRIVATE: Fields<'static> = &[("cache-control", "private")];
 const HERD: usize = 30;
 
 fn before(servers: &[&Origin], balance: &str) -> Setup {
-    let urls: Vec<_> = servers.iter().map(|it| it.url()).collect();
-    Proxy::before_all(&urls, &format!("balance = \"{balance}\""))
-}
-
-/// Requests that all of these have seen.
-fn seen(servers: &[&Origin]) -> usize {
-    servers.iter().map(|it| it.requests().len()).sum()
+    Proxy::before_each(servers, &format!("balance = \"{balance}\""))
 }
 
 /// Row 39 before the head: another server answers the one that asked, so that all who wait are

@@ -73,14 +73,6 @@ async fn before_all(servers: &[Mortal; 3]) -> Proxy {
     before(&servers.each_ref()).start().await
 }
 
-/// Puts another configuration in force.
-async fn reload(proxy: &Proxy, setup: &Setup) {
-    proxy.configure(setup);
-    let mut admin = proxy.admin().await;
-    let answer = admin.send_body("POST", "/api/v1/reload", "").await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-}
-
 // --- dying ---------------------------------------------------------------------------------------
 
 /// Row 27 under load, with one of three servers and with two of them at the same time.
@@ -207,11 +199,11 @@ async fn reloads_that_take_servers_off_the_list_fail_nobody() {
     load.answered(100).await;
     for _ in 0..5 {
         for listed in [&[one, two][..], &[three], &[two, three], &[one, two, three]] {
-            reload(&proxy, &before(listed)).await;
+            proxy.reload(&before(listed)).await;
             load.answered(30).await;
         }
     }
-    reload(&proxy, &before(&[one, two])).await;
+    proxy.reload(&before(&[one, two])).await;
     load.answered(100).await;
     let open = || three.origin.as_ref().map(Origin::open_connections);
     eventually("its connections to be closed", async || open() == Some(0)).await;
@@ -232,11 +224,13 @@ async fn a_server_that_is_taken_off_the_list_and_killed_fails_nobody() {
     load.answered(200).await;
     for leaving in 0..3 {
         let stay: Vec<_> = (0..3).filter(|it| *it != leaving).collect();
-        reload(&proxy, &before(&[&servers[stay[0]], &servers[stay[1]]])).await;
+        proxy
+            .reload(&before(&[&servers[stay[0]], &servers[stay[1]]]))
+            .await;
         servers[leaving].die();
         load.answered(100).await;
         servers[leaving].revive();
-        reload(&proxy, &before(&servers.each_ref())).await;
+        proxy.reload(&before(&servers.each_ref())).await;
         load.answered(100).await;
         assert!(!servers[leaving].seen().is_empty(), "it is asked again");
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Connection, Gate, Hole, Load, Origin, Proxy, Reserved, Setup, responses};
+use crate::harness::{
+    Connection, Gate, Hole, Load, Origin, Proxy, Reserved, Setup, responses, seen,
+};
 
 /// By turns, so that shares are known; and nobody comes back within a story.
 const TERMS: &str = "balance = \"round-robin\"\nejection = { base = \"5m\" }";
@@ -32,11 +34,6 @@ async fn ask(proxy: &Proxy, count: usize) -> usize {
         good += usize::from(proxy.get(&path).await.is_good(&path));
     }
     good
-}
-
-/// How many requests all of these have seen.
-fn seen(origins: &[&Origin]) -> usize {
-    origins.iter().map(|it| it.requests().len()).sum()
 }
 
 // --- nobody notices ------------------------------------------------------------------------------

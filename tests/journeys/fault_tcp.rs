@@ -4,27 +4,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Connection, Hole, Origin, Proxy, Reserved, Setup, eventually};
+use crate::harness::{Client, Connection, Hole, Proxy, Reserved, eventually, named};
 
 const ROUND_ROBIN: &str = "balance = \"round-robin\"";
 /// The same, where who is ejected is soon asked again.
 const SOON: &str = "balance = \"round-robin\"\nejection = { base = \"500ms\" }";
 
-/// A TCP listener before these servers, with more lines of its table and of the origin's.
-fn before(servers: &[String], listen: &str, origin: &str) -> Setup {
-    let listen = format!("protocol = \"tcp\"\norigin = \"pool\"\n{listen}");
-    Proxy::before_all(servers, origin)
-        .table("[listen]", &listen)
-        .sites("")
-}
-
 fn tcp(address: impl std::fmt::Display) -> String {
     format!("tcp://{address}")
-}
-
-/// A server that says its name.
-fn named(name: &'static str) -> Origin {
-    Origin::answering(200, &[], name)
 }
 
 /// Who answers on a new connection; nothing if it is reset.
@@ -41,7 +28,7 @@ async fn a_host_that_is_gone_is_passed_over() {
     let (hole, alive) = (Hole::new(), named("alive"));
     let servers = [tcp(hole.address()), tcp(alive.address())];
     let lines = format!("{ROUND_ROBIN}\nconnect_timeout = \"200ms\"");
-    let proxy = before(&servers, "", &lines).start().await;
+    let proxy = Proxy::before_tcp(&servers, "", &lines).start().await;
     for _ in 0..20 {
         assert_eq!(asked(&proxy).await.as_deref(), Some("alive"));
     }
@@ -81,7 +68,7 @@ async fn a_server_that_dies_takes_only_its_own_connections() {
     };
     let first = port.visit(one);
     let servers = [tcp(first.address()), tcp(two.address())];
-    let proxy = before(&servers, "", SOON).start().await;
+    let proxy = Proxy::before_tcp(&servers, "", SOON).start().await;
     let (mut ones, mut twos) = (Vec::new(), Vec::new());
     for _ in 0..2 * EACH {
         let mut client = proxy.client().await;
@@ -114,7 +101,7 @@ async fn a_server_that_dies_takes_only_its_own_connections() {
 async fn a_server_that_flaps_refuses_nobody() {
     let (port, two) = (Reserved::new(), named("two"));
     let servers = [tcp(port.address()), tcp(two.address())];
-    let proxy = before(&servers, "", ROUND_ROBIN).start().await;
+    let proxy = Proxy::before_tcp(&servers, "", ROUND_ROBIN).start().await;
     for round in 0..8 {
         let one = async |_: &_, connection: &mut Connection| {
             connection.respond(200, &[], "one").await;
@@ -135,7 +122,7 @@ async fn a_server_that_flaps_refuses_nobody() {
 async fn with_all_servers_gone_connections_are_reset_soon() {
     let ports = [Reserved::new(), Reserved::new(), Reserved::new()];
     let servers = ports.each_ref().map(|it| tcp(it.address()));
-    let proxy = before(&servers, "", SOON).start().await;
+    let proxy = Proxy::before_tcp(&servers, "", SOON).start().await;
     let began = Instant::now();
     for _ in 0..20 {
         assert_eq!(asked(&proxy).await, None);
@@ -154,7 +141,7 @@ async fn the_header_goes_to_the_server_that_accepts() {
     let (dead, alive) = (Reserved::new(), named("alive"));
     let servers = [tcp(dead.address()), tcp(alive.address())];
     let first = "balance = \"first\"";
-    let proxy = before(&servers, "proxy_protocol = \"v1\"", first)
+    let proxy = Proxy::before_tcp(&servers, "proxy_protocol = \"v1\"", first)
         .start()
         .await;
     let mut client = Client::connect(proxy.address()).await;

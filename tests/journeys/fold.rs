@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::harness::{Fields, Origin, Proxy, Setup};
+use crate::harness::{Fields, Origin, Proxy, with_cache};
 
 /// Answers with the value of a field, and says that it matters.
 fn echoing_field(name: &'static str) -> Origin {
@@ -12,11 +12,6 @@ fn echoing_field(name: &'static str) -> Origin {
         let fields = [("cache-control", "max-age=60"), ("vary", name)];
         connection.respond(200, &fields, value).await;
     })
-}
-
-/// A setup with these lines under `[cache]`.
-fn with_cache(lines: &'static str) -> impl Fn(&Origin) -> Setup {
-    move |origin| Proxy::before(origin).table("cache", lines)
 }
 
 /// A list of what stands between commas.

@@ -1,32 +1,14 @@
 //! What may be reused, and for how long (RFC 9111 §3 and §4.2), under both profiles. The verdicts
 //! are tested beside `semantics`; here each rule is seen to reach the wire.
 
-use crate::harness::{Fields, Origin, Proxy, Response, eventually, http_date};
+use crate::harness::{Fields, Origin, Proxy, Response, by_number, eventually, http_date};
 
 /// A row: what it shows, the origin's status and fields, whether a second GET is a hit.
 type Row<'a> = (&'a str, u16, Fields<'a>, bool);
 
-/// Answers `/N` with the fields of the Nth row.
-fn table_origin(rows: &[Row]) -> Origin {
-    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    let answers: Vec<(u16, Vec<(String, String)>)> = rows
-        .iter()
-        .map(|(_, status, fields, _)| (*status, fields.iter().map(own).collect()))
-        .collect();
-    Origin::start(async move |request, connection| {
-        let index: usize = request.path[1..].parse().expect("a row's number");
-        let (status, fields) = &answers[index];
-        let fields: Vec<_> = fields
-            .iter()
-            .map(|(name, value)| (&**name, &**value))
-            .collect();
-        connection.respond(*status, &fields, "hello").await;
-    })
-}
-
 /// Asks for every row twice and complains of all that were reused wrongly.
 async fn assert_reuse(profile: &'static str, rows: &[Row<'_>]) {
-    let origin = table_origin(rows);
+    let origin = by_number(rows.iter().map(|it| (it.1, it.2)));
     let proxy = Proxy::before(&origin).profile(profile).start().await;
     let mut client = proxy.client().await;
     let mut wrong = Vec::new();

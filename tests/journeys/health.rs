@@ -17,9 +17,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use crate::harness::{Gate, Origin, Proxy, Reserved, Setup, eventually};
+use crate::harness::{Gate, NO_STORE, Origin, Proxy, Reserved, Setup, eventually};
 
-const NO_STORE: &[(&str, &str)] = &[("cache-control", "no-store")];
 const PROBES: &str = "health = { path = \"/health\", interval = \"50ms\", timeout = \"500ms\" }";
 const NO_EJECTION: &str = "ejection = { enabled = false }";
 
@@ -83,14 +82,7 @@ impl Server {
 }
 
 fn pool(servers: &[&Origin], lines: &[&str]) -> Setup {
-    let urls: Vec<_> = servers
-        .iter()
-        .map(|it| format!("\"{}\"", it.url()))
-        .collect();
-    let table = format!("servers = [{}]\n{}", urls.join(", "), lines.join("\n"));
-    Proxy::before_url("http://127.0.0.1:1")
-        .table("origins.pool", &table)
-        .sites("[[site]]\nhosts = [\"*\"]\norigin = \"pool\"\n")
+    Proxy::before_each(servers, &lines.join("\n"))
 }
 
 /// What the admin endpoint says of a server.

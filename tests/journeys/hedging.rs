@@ -5,29 +5,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Gate, Origin, Proxy, Setup, eventually};
+use crate::harness::{Gate, NO_STORE, Origin, Proxy, Setup, eventually, named};
 
-const NO_STORE: &[(&str, &str)] = &[("cache-control", "no-store")];
 /// Every request may be hedged.
 const SOON: &str = "hedge = { after = \"50ms\", share_max = 1 }";
 
 /// A pool of these servers, asked in this order.
 fn pool(servers: &[&Origin], lines: &str) -> Setup {
-    let servers: Vec<_> = servers
-        .iter()
-        .map(|it| format!("\"{}\"", it.url()))
-        .collect();
-    let table = format!(
-        "servers = [{}]\nbalance = \"first\"\n{lines}",
-        servers.join(", ")
-    );
-    Proxy::before_url("http://127.0.0.1:1")
-        .table("origins.pool", &table)
-        .sites("[[site]]\nhosts = [\"*\"]\norigin = \"pool\"\n")
-}
-
-fn named(name: &'static str) -> Origin {
-    Origin::answering(200, NO_STORE, name)
+    Proxy::before_each(servers, &format!("balance = \"first\"\n{lines}"))
 }
 
 /// A server that never answers, and closes when it is given up.

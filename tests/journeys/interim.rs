@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use crate::harness::{Client, End, Fields, Gate, Http2, Origin, Proxy, responses};
+use crate::harness::{Client, End, FRESH, Fields, Gate, Http2, Origin, PRIVATE, Proxy, responses};
 
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
-const PRIVATE: Fields<'static> = &[("cache-control", "private")];
 const HINT: &str = "</a.css>; rel=preload; as=style";
 const HINTS: Fields<'static> = &[("link", HINT), ("x-early", "yes")];
 

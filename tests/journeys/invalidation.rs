@@ -1,14 +1,6 @@
 //! What the answers to unsafe methods take out of the cache (RFC 9111 §4.4).
 
-use crate::harness::{Fields, Origin, Proxy, Response};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60"), ("etag", "\"1\"")];
-
-async fn send(proxy: &Proxy, method: &str, path: &str, fields: Fields<'_>) -> Response {
-    let mut client = proxy.client().await;
-    client.request(method, path, fields).await;
-    client.response().await
-}
+use crate::harness::{Origin, Proxy, TAGGED};
 
 /// RFC 9111 §4.4: "A cache MUST invalidate the target URI when it receives a non-error status code
 /// in response to an unsafe request method (including methods whose safety is unknown)", and "a
@@ -20,7 +12,7 @@ async fn an_unsafe_method_that_succeeds_invalidates_its_url() {
             Some(status) => status.parse().expect("a status"),
             None => 200,
         };
-        connection.respond(status, FRESH, "hello").await;
+        connection.respond(status, TAGGED, "hello").await;
     });
     let proxy = Proxy::start(&origin).await;
     let statuses = [
@@ -38,7 +30,7 @@ async fn an_unsafe_method_that_succeeds_invalidates_its_url() {
         for (status, kept) in statuses {
             proxy.get("/a").await;
             assert!(proxy.get("/a").await.is_hit());
-            send(&proxy, method, "/a", &[("x-status", status)]).await;
+            proxy.send(method, "/a", &[("x-status", status)]).await;
             let next = proxy.get("/a").await;
             assert_eq!(next.is_hit(), kept, "{method} {status}: {next:?}");
         }
@@ -49,7 +41,7 @@ async fn an_unsafe_method_that_succeeds_invalidates_its_url() {
 #[tokio::test]
 async fn a_safe_method_invalidates_nothing() {
     let origin = Origin::start(async |request, connection| match &*request.method {
-        "GET" => connection.respond(200, FRESH, "hello").await,
+        "GET" => connection.respond(200, TAGGED, "hello").await,
         _ => {
             let fields = [("location", "/a"), ("content-location", "/a")];
             connection.respond(200, &fields, "done").await;
@@ -59,7 +51,7 @@ async fn a_safe_method_invalidates_nothing() {
     proxy.get("/a").await;
     for method in ["HEAD", "OPTIONS", "TRACE"] {
         for path in ["/a", "/b"] {
-            send(&proxy, method, path, &[]).await;
+            proxy.send(method, path, &[]).await;
             assert!(proxy.get("/a").await.is_hit(), "{method} {path}");
         }
     }
@@ -258,7 +250,7 @@ const CANDIDATES: &[Row] = &[
 async fn an_unsafe_method_invalidates_what_its_answer_points_to() {
     let origin = Origin::start(async |request, connection| {
         let Some(row) = request.field("x-row") else {
-            return connection.respond(200, FRESH, "hello").await;
+            return connection.respond(200, TAGGED, "hello").await;
         };
         let row: usize = row.parse().expect("a row's number");
         let (_, _, status, field, _, _) = CANDIDATES[row];
@@ -270,7 +262,9 @@ async fn an_unsafe_method_invalidates_what_its_answer_points_to() {
         let host = [("host", *host)];
         proxy.get_with(path, &host).await;
         assert!(proxy.get_with(path, &host).await.is_hit(), "{name}");
-        send(&proxy, "POST", target, &[("x-row", &index.to_string())]).await;
+        proxy
+            .send("POST", target, &[("x-row", &index.to_string())])
+            .await;
         let next = proxy.get_with(path, &host).await;
         if next.is_hit() != *kept {
             wrong.push(format!("{name}: {field:?}, {}", next.cache_status()));

@@ -3,7 +3,7 @@
 //! here answers with what it was asked. What is folded before the key is made is in `fold.rs`, and
 //! what a response says of its own query in `no_vary_search.rs`.
 
-use crate::harness::{Fields, Origin, Proxy, Response, Setup};
+use crate::harness::{Fields, Origin, Proxy, Response, Setup, with_cache};
 
 /// A row: what it shows, the first request's target, the second's, whether they share.
 type Pair = (&'static str, &'static str, &'static str, bool);
@@ -43,11 +43,6 @@ async fn assert_pairs(setup: impl FnOnce(&Origin) -> Setup, rows: &[Pair]) {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-/// A setup with these lines under `[cache]`.
-fn with_cache(lines: &'static str) -> impl Fn(&Origin) -> Setup {
-    move |origin| Proxy::before(origin).table("cache", lines)
 }
 
 // --- the query -----------------------------------------------------------------------------------

@@ -1,31 +1,15 @@
 //! Clients that leave before they have been served: rows 40 to 44 of the faults to survive. What
 //! they caused goes on where somebody may want it, and ends where nobody will.
 
-use crate::harness::{Client, Fields, Gate, Origin, Proxy, eventually, responses};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
-const PRIVATE: Fields<'static> = &[("cache-control", "private")];
-const CHUNKED: Fields<'static> = &[
-    ("cache-control", "max-age=60"),
-    ("transfer-encoding", "chunked"),
-];
-
-/// An origin that holds its first answer until the gate opens; all answers are alike.
-fn held(gate: &Gate, fields: Fields<'static>) -> Origin {
-    let gate = gate.clone();
-    Origin::start(async move |request, connection| {
-        if request.nth == 1 {
-            gate.pass().await;
-        }
-        connection.respond(200, fields, "hello").await;
-    })
-}
+use crate::harness::{
+    CHUNKED, Client, FRESH, Gate, Origin, PRIVATE, Proxy, eventually, holding, responses,
+};
 
 /// Row 40: who caused the miss may leave; the others are served, and the object is kept.
 #[tokio::test]
 async fn a_leader_may_leave() {
     let gate = Gate::new();
-    let origin = held(&gate, FRESH);
+    let origin = holding(&gate, FRESH);
     let proxy = Proxy::start(&origin).await;
     let mut leader = proxy.client().await;
     leader.request("GET", "/a", &[]).await;
@@ -44,7 +28,7 @@ async fn a_leader_may_leave() {
 #[tokio::test]
 async fn a_fill_goes_on_when_all_have_left() {
     let gate = Gate::new();
-    let origin = held(&gate, FRESH);
+    let origin = holding(&gate, FRESH);
     let proxy = Proxy::start(&origin).await;
     let first = proxy.herd(1, "/a").await;
     gate.arrived(1).await;

@@ -5,9 +5,9 @@
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
-use crate::harness::{Client, End, Fields, Gate, Origin, Proxy, Response, eventually, responses};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
+use crate::harness::{
+    Client, End, FRESH, Fields, Gate, Origin, Proxy, Response, eventually, responses,
+};
 
 /// Stale from the start, and good for as long as its origin cannot be asked.
 const OLD: Fields<'static> = &[

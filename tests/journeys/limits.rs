@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, End, Fields, Gate, Origin, Proxy, eventually, responses, settled};
+use crate::harness::{
+    Client, End, FRESH, Gate, Origin, PRIVATE, Proxy, eventually, responses, settled,
+};
 
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
-const PRIVATE: Fields<'static> = &[("cache-control", "private")];
 const MIB: usize = 1 << 20;
 
 // --- clients that say nothing --------------------------------------------------------------------

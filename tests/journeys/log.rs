@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
-use crate::harness::{Fields, Origin, Proxy, Setup, TempDir, eventually};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
+use crate::harness::{FRESH, Origin, Proxy, Setup, TempDir, eventually};
 
 /// A proxy that logs in this format, and where.
 async fn logging(setup: Setup, format: &str) -> (Proxy, PathBuf) {

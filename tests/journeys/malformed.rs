@@ -1,9 +1,7 @@
 //! Requests that are wrong or hostile: answered with 400, their connection closed, and the origin
 //! never hears of them.
 
-use crate::harness::{Client, End, Fields, Origin, Proxy};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
+use crate::harness::{Client, End, FRESH, Origin, Proxy};
 
 /// A row: what is wrong with it, the bytes, the statuses that refuse it.
 type Row<'a> = (&'a str, &'a [u8], &'a [u16]);

@@ -2,15 +2,7 @@
 //! put there. Varnish's scenario 30. What they take out is in `invalidation.rs`; QUERY has a file
 //! of its own.
 
-use crate::harness::{Client, End, Fields, Origin, Proxy, Response};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60"), ("etag", "\"1\"")];
-
-async fn send(proxy: &Proxy, method: &str, path: &str, fields: Fields<'_>) -> Response {
-    let mut client = proxy.client().await;
-    client.request(method, path, fields).await;
-    client.response().await
-}
+use crate::harness::{Client, End, Fields, Origin, Proxy, Response, TAGGED};
 
 // --- POST that fills -----------------------------------------------------------------------------
 
@@ -73,7 +65,7 @@ async fn an_answer_to_post_that_says_it_is_the_page_is_the_page() {
     for &(name, status, fields, page) in POSTED {
         let origin = Origin::start(async move |request, connection| match &*request.method {
             "POST" => connection.respond(status, fields, "posted").await,
-            _ => connection.respond(200, FRESH, "got").await,
+            _ => connection.respond(200, TAGGED, "got").await,
         });
         let proxy = Proxy::start(&origin).await;
         let posted = proxy.client().await.send_body("POST", "/a", "text").await;
@@ -107,10 +99,10 @@ async fn an_answer_to_post_that_the_client_has_shaped_is_not_the_page() {
         for &(asked, answered, page) in rows {
             let origin = Origin::start(async move |request, connection| match &*request.method {
                 "POST" => connection.respond(200, answered, "posted").await,
-                _ => connection.respond(200, FRESH, "got").await,
+                _ => connection.respond(200, TAGGED, "got").await,
             });
             let proxy = Proxy::before(&origin).profile(profile).start().await;
-            send(&proxy, "POST", "/a", asked).await;
+            proxy.send("POST", "/a", asked).await;
             let next = proxy.get("/a").await;
             assert_eq!(
                 next.text() == "posted",
@@ -133,7 +125,7 @@ async fn head(client: &mut Client, path: &str) -> Response {
 /// b00065: the length that the page has, and none of its bytes.
 #[tokio::test]
 async fn a_head_is_answered_from_the_stored_page() {
-    let origin = Origin::answering(200, FRESH, "hello");
+    let origin = Origin::answering(200, TAGGED, "hello");
     let proxy = Proxy::start(&origin).await;
     let mut client = proxy.client().await;
     client.get("/a").await;
@@ -154,7 +146,7 @@ async fn a_head_is_answered_from_the_stored_page() {
 /// r00679, r04245: nothing is stored by it that a GET could find, and its length is the origin's.
 #[tokio::test]
 async fn a_head_that_misses_stores_nothing() {
-    let origin = Origin::answering(200, FRESH, "hello");
+    let origin = Origin::answering(200, TAGGED, "hello");
     let proxy = Proxy::start(&origin).await;
     let mut client = proxy.client().await;
     for _ in 0..2 {
@@ -170,11 +162,11 @@ async fn a_head_that_misses_stores_nothing() {
 fn replaced() -> Origin {
     Origin::start(async |request, connection| match request.nth {
         1 => {
-            let fields = [FRESH[0], FRESH[1], ("age", "62")];
+            let fields = [TAGGED[0], TAGGED[1], ("age", "62")];
             connection.respond(200, &fields, "old").await;
         }
         _ => {
-            let fields = [FRESH[0], ("etag", "\"2\"")];
+            let fields = [TAGGED[0], ("etag", "\"2\"")];
             connection.respond(200, &fields, "newer").await;
         }
     })
@@ -217,7 +209,7 @@ async fn a_page_that_a_head_has_ended_stands_in_for_nothing() {
 async fn a_head_revives_nothing() {
     let origin = Origin::start(async |request, connection| {
         let age = if request.nth == 1 { "62" } else { "0" };
-        let fields = [FRESH[0], ("age", age)];
+        let fields = [TAGGED[0], ("age", age)];
         connection
             .respond(200, &fields, request.nth.to_string())
             .await;
@@ -244,10 +236,10 @@ async fn a_head_revives_nothing() {
 /// RFC 9110 §9.3.7: "Responses to the OPTIONS method are not cacheable."
 #[tokio::test]
 async fn an_answer_to_options_is_never_stored() {
-    let origin = Origin::answering(200, FRESH, "hello");
+    let origin = Origin::answering(200, TAGGED, "hello");
     let proxy = Proxy::start(&origin).await;
     for _ in 0..2 {
-        let response = send(&proxy, "OPTIONS", "/a", &[]).await;
+        let response = proxy.send("OPTIONS", "/a", &[]).await;
         assert!(response.says("fwd=method"), "{response:?}");
     }
     assert!(!proxy.get("/a").await.is_hit());
@@ -258,7 +250,7 @@ async fn an_answer_to_options_is_never_stored() {
 async fn options_may_be_about_the_whole_server() {
     let origin = Origin::answering(200, &[("allow", "GET")], "");
     let proxy = Proxy::start(&origin).await;
-    let response = send(&proxy, "OPTIONS", "*", &[]).await;
+    let response = proxy.send("OPTIONS", "*", &[]).await;
     assert_eq!(response.field("allow"), Some("GET"), "{response:?}");
     assert_eq!(origin.last().path, "*");
 }
@@ -269,10 +261,10 @@ async fn options_may_be_about_the_whole_server() {
 async fn options_that_may_go_no_further_is_answered_here() {
     let origin = Origin::answering(200, &[], "hello");
     let proxy = Proxy::start(&origin).await;
-    let here = send(&proxy, "OPTIONS", "/a", &[("max-forwards", "0")]).await;
+    let here = proxy.send("OPTIONS", "/a", &[("max-forwards", "0")]).await;
     assert!((200..300).contains(&here.status), "{here:?}");
     assert!(origin.requests().is_empty());
-    send(&proxy, "OPTIONS", "/a", &[("max-forwards", "5")]).await;
+    proxy.send("OPTIONS", "/a", &[("max-forwards", "5")]).await;
     assert_eq!(origin.last().field("max-forwards"), Some("4"));
 }
 
@@ -280,11 +272,11 @@ async fn options_that_may_go_no_further_is_answered_here() {
 /// tunnel, which a gateway has no use for.
 #[tokio::test]
 async fn trace_and_connect_are_refused() {
-    let origin = Origin::answering(200, FRESH, "hello");
+    let origin = Origin::answering(200, TAGGED, "hello");
     let proxy = Proxy::start(&origin).await;
-    let trace = send(&proxy, "TRACE", "/a", &[]).await;
+    let trace = proxy.send("TRACE", "/a", &[]).await;
     assert_eq!(trace.status, 405, "{trace:?}");
-    let connect = send(&proxy, "CONNECT", "example.test:80", &[]).await;
+    let connect = proxy.send("CONNECT", "example.test:80", &[]).await;
     assert!((400..500).contains(&connect.status), "{connect:?}");
     assert!(origin.requests().is_empty());
 }

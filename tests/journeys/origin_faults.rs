@@ -3,9 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Connection, End, Fields, Gate, Origin, Proxy, Setup};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
+use crate::harness::{Connection, End, FRESH, Gate, Origin, Proxy, Setup};
 
 /// Sends these bytes and closes for the first request of a path; answers the next ones well.
 fn once(bytes: impl Into<String>) -> Origin {

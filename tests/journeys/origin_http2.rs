@@ -9,11 +9,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{
-    Authority, Client, Exchange, Fields, Gate, Http2, Http2Origin, Origin, Proxy, Setup, TempDir,
+    Authority, Client, Exchange, Gate, Http2, Http2Origin, NO_STORE, Origin, Proxy, Setup, TempDir,
     TlsDoor, eventually, within,
 };
-
-const NO_STORE: Fields<'static> = &[("cache-control", "no-store")];
 
 /// `http_version = "2"`, and more lines of the origin's table.
 fn before(origin: &Http2Origin, lines: &str) -> Setup {

@@ -2,12 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Origin, Proxy, TempDir, UnixDoor, eventually};
-
-/// A server that says its name, and closes nothing.
-fn named(name: &'static str) -> Origin {
-    Origin::answering(200, &[("cache-control", "no-store")], name)
-}
+use crate::harness::{Proxy, TempDir, UnixDoor, eventually, named};
 
 #[tokio::test]
 async fn a_server_behind_a_socket_is_asked_as_any_other() {

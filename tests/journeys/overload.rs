@@ -11,10 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::harness::{
-    Client, End, Fields, Gate, Origin, Proxy, Reserved, Response, Setup, eventually, within,
+    Client, End, Fields, Gate, NO_STORE, Origin, Proxy, Reserved, Response, Setup, eventually,
+    within,
 };
 
-const PRIVATE: Fields<'static> = &[("cache-control", "no-store")];
 /// Stale at once, and good for when its origin fails.
 const STALE: Fields<'static> = &[("cache-control", "max-age=0, stale-if-error=600")];
 const BREAKER: &str = "breaker = { requests_min = 4, window = \"60s\", open_for = \"1s\", trials = 2 }\n\
@@ -38,7 +38,7 @@ impl Held {
                 held.pass().await;
             }
             now.fetch_sub(1, Ordering::Relaxed);
-            connection.respond(200, PRIVATE, name).await;
+            connection.respond(200, NO_STORE, name).await;
         });
         Self { origin, gate, peak }
     }
@@ -74,31 +74,15 @@ impl Moody {
     }
 }
 
-fn before(servers: &[&Origin], lines: &str) -> Setup {
-    let urls: Vec<_> = servers
-        .iter()
-        .map(|it| format!("\"{}\"", it.url()))
-        .collect();
-    let table = format!("servers = [{}]\n{lines}", urls.join(", "));
-    Proxy::before_url("http://127.0.0.1:1")
-        .table("origins.pool", &table)
-        .sites("[[site]]\nhosts = [\"*\"]\norigin = \"pool\"\n")
-}
-
 /// The same, where nothing is shared: each request is its client's alone, and ends with it.
 fn uncached(servers: &[&Origin], lines: &str) -> Setup {
-    before(servers, lines).table("cache", "enabled = false")
+    Proxy::before_each(servers, lines).table("cache", "enabled = false")
 }
 
 async fn pending(proxy: &Proxy) -> f64 {
     proxy
         .metric("copal_origin_pending", "origin=\"pool\"")
         .await
-}
-
-async fn until_pending(proxy: &Proxy, count: usize) {
-    let what = format!("{count} requests to wait");
-    eventually(&what, async || pending(proxy).await == count as f64).await;
 }
 
 async fn shed(proxy: &Proxy, reason: &str) -> f64 {
@@ -139,7 +123,9 @@ async fn told(proxy: &Proxy) -> Value {
 #[tokio::test]
 async fn what_a_server_has_no_room_for_waits_its_turn() {
     let server = Held::named("a");
-    let proxy = before(&[&server.origin], "requests_max = 1").start().await;
+    let proxy = Proxy::before_each(&[&server.origin], "requests_max = 1")
+        .start()
+        .await;
     let mut first = proxy.herd(1, "/first").await;
     server.gate.arrived(1).await;
     let paths = ["/0", "/1", "/2", "/3", "/4"];
@@ -174,7 +160,7 @@ async fn no_server_ever_has_more_than_its_share() {
     for server in &servers {
         server.gate.arrived(3).await;
     }
-    until_pending(&proxy, 54).await;
+    proxy.until_pending(54).await;
     servers.iter().for_each(|it| it.gate.open());
     for client in &mut herd {
         assert_eq!(client.response().await.status, 200);
@@ -186,7 +172,7 @@ async fn no_server_ever_has_more_than_its_share() {
 async fn a_full_server_is_passed_over_while_another_has_room() {
     let (full, other) = (Held::named("full"), Held::named("other"));
     let origins = [&full.origin, &other.origin];
-    let proxy = before(&origins, "requests_max = 1\nbalance = \"first\"")
+    let proxy = Proxy::before_each(&origins, "requests_max = 1\nbalance = \"first\"")
         .start()
         .await;
     let mut held = proxy.herd(1, "/a").await;
@@ -218,7 +204,7 @@ async fn who_was_sent_to_a_dead_server_waits_for_a_full_one() {
 async fn beyond_the_queue_requests_are_turned_away_at_once() {
     let server = Held::named("a");
     let lines = "requests_max = 1\npending_max = 2";
-    let proxy = before(&[&server.origin], lines).start().await;
+    let proxy = Proxy::before_each(&[&server.origin], lines).start().await;
     let mut clients = proxy.herd(1, "/a").await;
     server.gate.arrived(1).await;
     clients.extend(queue_up(&proxy, &["/b", "/c"]).await);
@@ -235,7 +221,7 @@ async fn beyond_the_queue_requests_are_turned_away_at_once() {
 async fn nobody_waits_longer_than_configured() {
     let server = Held::named("a");
     let lines = "requests_max = 1\npending_timeout = \"200ms\"";
-    let proxy = before(&[&server.origin], lines).start().await;
+    let proxy = Proxy::before_each(&[&server.origin], lines).start().await;
     let mut held = proxy.herd(1, "/a").await;
     server.gate.arrived(1).await;
     let asked = Instant::now();
@@ -257,7 +243,7 @@ async fn who_leaves_the_queue_is_not_served() {
     let paths = ["/stays", "/leaves", "/stays-too"];
     let mut waiting = queue_up(&proxy, &paths).await;
     waiting.remove(1).reset();
-    until_pending(&proxy, 2).await;
+    proxy.until_pending(2).await;
     server.gate.open();
     for client in held.iter_mut().chain(&mut waiting) {
         assert!(client.response().await.is_good("a"));
@@ -269,7 +255,7 @@ async fn who_leaves_the_queue_is_not_served() {
 #[tokio::test]
 async fn requests_wait_for_a_connection_too() {
     let server = Held::named("a");
-    let proxy = before(&[&server.origin], "connections_max = 1")
+    let proxy = Proxy::before_each(&[&server.origin], "connections_max = 1")
         .start()
         .await;
     let mut clients = proxy.herd(1, "/a").await;
@@ -286,7 +272,7 @@ async fn requests_wait_for_a_connection_too() {
 #[tokio::test]
 async fn a_connection_that_closes_makes_room_for_the_next() {
     let origin = Origin::start(async |_, connection| {
-        let fields = [PRIVATE[0], ("connection", "close")];
+        let fields = [NO_STORE[0], ("connection", "close")];
         connection.respond(200, &fields, "a").await;
         connection.close();
     });
@@ -305,10 +291,10 @@ async fn a_dead_connection_is_replaced_where_there_may_be_one() {
         if connection.served == 1 {
             return connection.reset();
         }
-        connection.respond(200, PRIVATE, "a").await;
+        connection.respond(200, NO_STORE, "a").await;
     });
     let lines = "connections_max = 1\nrequests_max = 1";
-    let proxy = before(&[&origin], lines).start().await;
+    let proxy = Proxy::before_each(&[&origin], lines).start().await;
     for _ in 0..5 {
         assert!(proxy.get("/a").await.is_good("a"));
     }
@@ -321,7 +307,7 @@ async fn what_is_tried_again_later_leaves_its_place_meanwhile() {
         if request.nth == 1 {
             return connection.reset();
         }
-        connection.respond(200, PRIVATE, "a").await;
+        connection.respond(200, NO_STORE, "a").await;
     });
     let lines = "requests_max = 1\npending_timeout = \"10s\"\n\
                  retry = { backoff = \"100ms\" }\nejection = { enabled = false }";
@@ -343,7 +329,7 @@ async fn what_is_stored_stands_in_for_a_server_without_room() {
         connection.respond(200, STALE, "page").await;
     });
     let lines = "requests_max = 1\npending_max = 0";
-    let proxy = before(&[&origin], lines).start().await;
+    let proxy = Proxy::before_each(&[&origin], lines).start().await;
     assert!(proxy.get("/page").await.is_good("page"));
     let mut busy = proxy.herd(1, "/held").await;
     gate.arrived(1).await;
@@ -374,7 +360,7 @@ async fn connections_of_a_tcp_listener_wait_too() {
     let first = connect().await.expect("a listener");
     let (carried, _) = within("the first", server.accept()).await.expect("one");
     let _second = connect().await.expect("a listener");
-    until_pending(&proxy, 1).await;
+    proxy.until_pending(1).await;
     // It may be reset before it has heard that it is connected.
     let third = async { connect().await?.read(&mut [0]).await };
     let end = within("the end of the third", third).await;
@@ -388,17 +374,19 @@ async fn connections_of_a_tcp_listener_wait_too() {
 #[tokio::test]
 async fn who_waits_keeps_its_place_over_a_reload() {
     let server = Held::named("a");
-    let proxy = before(&[&server.origin], "requests_max = 1").start().await;
+    let proxy = Proxy::before_each(&[&server.origin], "requests_max = 1")
+        .start()
+        .await;
     let mut clients = proxy.herd(1, "/a").await;
     server.gate.arrived(1).await;
     clients.extend(queue_up(&proxy, &["/b", "/c"]).await);
-    proxy.configure(&before(&[&server.origin], "requests_max = 2"));
+    proxy.configure(&Proxy::before_each(&[&server.origin], "requests_max = 2"));
     proxy.sighup();
     server.gate.arrived(2).await;
     assert_eq!(server.origin.last().path, "/b");
     assert_eq!(pending(&proxy).await, 1.0);
     clients.extend(proxy.herd(1, "/d").await);
-    until_pending(&proxy, 2).await;
+    proxy.until_pending(2).await;
     server.gate.open();
     for client in &mut clients {
         assert!(client.response().await.is_good("a"));
@@ -419,8 +407,8 @@ async fn until_breaker(proxy: &Proxy, level: f64) {
 
 #[tokio::test]
 async fn an_origin_that_fails_is_left_alone_and_tried_before_it_is_trusted() {
-    let server = Moody::new(PRIVATE);
-    let proxy = before(&[&server.origin], BREAKER).start().await;
+    let server = Moody::new(NO_STORE);
+    let proxy = Proxy::before_each(&[&server.origin], BREAKER).start().await;
     assert_eq!(proxy.get("/a").await.status, 200);
     assert_eq!(proxy.get("/a").await.status, 200);
     assert_eq!((breaker(&proxy).await, server.asked()), (0.0, 2));
@@ -458,9 +446,9 @@ async fn an_origin_that_fails_is_left_alone_and_tried_before_it_is_trusted() {
 
 #[tokio::test]
 async fn an_open_breaker_says_how_long_and_survives_a_reload() {
-    let server = Moody::new(PRIVATE);
+    let server = Moody::new(NO_STORE);
     let lines = "breaker = { requests_min = 1, open_for = \"60s\" }";
-    let setup = || before(&[&server.origin], lines);
+    let setup = || Proxy::before_each(&[&server.origin], lines);
     let proxy = setup().start().await;
     server.answers(502);
     proxy.get("/a").await;
@@ -492,7 +480,7 @@ async fn an_open_breaker_says_how_long_and_survives_a_reload() {
 async fn what_is_stored_stands_in_while_a_breaker_is_open() {
     let server = Moody::new(STALE);
     let lines = "breaker = { requests_min = 2, open_for = \"60s\" }";
-    let proxy = before(&[&server.origin], lines).start().await;
+    let proxy = Proxy::before_each(&[&server.origin], lines).start().await;
     assert!(proxy.get("/page").await.is_good("page"));
     server.answers(503);
     proxy.get("/other").await;
@@ -514,7 +502,7 @@ async fn who_waits_when_a_breaker_opens_is_not_sent_any_more() {
     let held = gate.clone();
     let origin = Origin::start(async move |_, connection| {
         held.pass().await;
-        connection.respond(503, PRIVATE, "").await;
+        connection.respond(503, NO_STORE, "").await;
     });
     let lines = "requests_max = 1\nbreaker = { requests_min = 1, open_for = \"60s\" }";
     let proxy = uncached(&[&origin], lines).start().await;
@@ -541,10 +529,10 @@ async fn trials_are_one_at_a_time() {
     let held = gate.clone();
     let origin = Origin::start(async move |request, connection| {
         if request.path == "/fails" {
-            return connection.respond(503, PRIVATE, "").await;
+            return connection.respond(503, NO_STORE, "").await;
         }
         held.pass().await;
-        connection.respond(200, PRIVATE, "a").await;
+        connection.respond(200, NO_STORE, "a").await;
     });
     let lines = "breaker = { requests_min = 1, open_for = \"200ms\" }";
     let proxy = uncached(&[&origin], lines).start().await;
@@ -579,9 +567,9 @@ async fn trials_are_one_at_a_time() {
 async fn an_adaptive_bound_grows_while_answers_are_quick() {
     let origin = Origin::start(async |_, connection| {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        connection.respond(200, PRIVATE, "a").await;
+        connection.respond(200, NO_STORE, "a").await;
     });
-    let proxy = before(&[&origin], "requests_max = \"adaptive\"")
+    let proxy = Proxy::before_each(&[&origin], "requests_max = \"adaptive\"")
         .start()
         .await;
     let bound = async || proxy.metric("copal_origin_requests_max", "").await;

@@ -2,29 +2,11 @@
 //! status, and which fields are meant for caches like this one (RFC 9213). Varnish's scenario 24.
 //! What clients wish is in `request_directives.rs`.
 
-use crate::harness::{Fields, Origin, Proxy, Response, Setup, http_date};
+use crate::harness::{Fields, Origin, Proxy, Response, Setup, by_number, http_date, with_cache};
 
 /// A row: what it shows, the origin's status and fields, the lifetime in seconds of what is reused,
 /// or nothing where nothing is.
 type Row<'a> = (&'a str, u16, Fields<'a>, Option<i64>);
-
-/// Answers `/N` as the Nth row says.
-fn table_origin(rows: &[Row]) -> Origin {
-    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    let answers: Vec<(u16, Vec<(String, String)>)> = rows
-        .iter()
-        .map(|(_, status, fields, _)| (*status, fields.iter().map(own).collect()))
-        .collect();
-    Origin::start(async move |request, connection| {
-        let index: usize = request.path[1..].parse().expect("a row's number");
-        let (status, fields) = &answers[index];
-        let fields: Vec<_> = fields
-            .iter()
-            .map(|(name, value)| (&**name, &**value))
-            .collect();
-        connection.respond(*status, &fields, "hello").await;
-    })
-}
 
 /// Whether a response was stored for so long; a second may have passed, or be rounded up.
 fn is_stored_for(response: &Response, seconds: i64) -> bool {
@@ -34,7 +16,7 @@ fn is_stored_for(response: &Response, seconds: i64) -> bool {
 
 /// Asks for every row twice and complains of all that were kept wrongly or for the wrong time.
 async fn assert_kept(setup: impl FnOnce(&Origin) -> Setup, rows: &[Row<'_>]) {
-    let origin = table_origin(rows);
+    let origin = by_number(rows.iter().map(|it| (it.1, it.2)));
     let proxy = setup(&origin).start().await;
     let mut client = proxy.client().await;
     let mut wrong = Vec::new();
@@ -53,12 +35,6 @@ async fn assert_kept(setup: impl FnOnce(&Origin) -> Setup, rows: &[Row<'_>]) {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-/// A setup with these lines under `[cache]`.
-fn with_cache(lines: impl Into<String>) -> impl FnOnce(&Origin) -> Setup {
-    let lines = lines.into();
-    move |origin| Proxy::before(origin).table("cache", &lines)
 }
 
 // --- lifetimes -----------------------------------------------------------------------------------

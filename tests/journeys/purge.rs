@@ -3,10 +3,9 @@
 
 use std::process::Output;
 
-use crate::harness::{Fields, Gate, Origin, Proxy, Response, TempDir, command, responses};
+use crate::harness::{Gate, Origin, Proxy, Response, TAGGED, TempDir, command, responses};
 
 const URL: &str = "http://example.test/a";
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60"), ("etag", "\"1\"")];
 
 /// Always fresh, with a body that counts requests, and 304 for those who know the tag.
 fn counting() -> Origin {
@@ -17,7 +16,7 @@ fn counting() -> Origin {
             200
         };
         connection
-            .respond(status, FRESH, request.nth.to_string())
+            .respond(status, TAGGED, request.nth.to_string())
             .await;
     })
 }
@@ -177,12 +176,6 @@ async fn the_command_fails_where_nobody_answers() {
 
 // --- PURGE ---------------------------------------------------------------------------------------
 
-async fn send(proxy: &Proxy, method: &str, path: &str) -> Response {
-    let mut client = proxy.client().await;
-    client.request(method, path, &[]).await;
-    client.response().await
-}
-
 #[tokio::test]
 async fn purge_is_for_clients_in_the_configured_networks() {
     let origin = counting();
@@ -192,9 +185,9 @@ async fn purge_is_for_clients_in_the_configured_networks() {
         .start()
         .await;
     proxy.get("/a").await;
-    assert_eq!(send(&proxy, "PURGE", "/a").await.status, 200);
+    assert_eq!(proxy.send("PURGE", "/a", &[]).await.status, 200);
     assert!(proxy.get("/a").await.is_good("2"));
-    assert_eq!(send(&proxy, "SOFTPURGE", "/a").await.status, 200);
+    assert_eq!(proxy.send("SOFTPURGE", "/a", &[]).await.status, 200);
     assert!(proxy.get("/a").await.says("fwd=stale"));
     assert!(origin.requests().iter().all(|it| it.method == "GET"));
 }
@@ -209,7 +202,7 @@ async fn purge_from_elsewhere_is_a_403() {
         .await;
     proxy.get("/a").await;
     for method in ["PURGE", "SOFTPURGE"] {
-        assert_eq!(send(&proxy, method, "/a").await.status, 403, "{method}");
+        assert_eq!(proxy.send(method, "/a", &[]).await.status, 403, "{method}");
     }
     assert!(proxy.get("/a").await.is_hit());
     assert!(origin.requests().iter().all(|it| it.method == "GET"));
@@ -219,7 +212,7 @@ async fn purge_from_elsewhere_is_a_403() {
 async fn purge_is_an_ordinary_method_where_no_network_is_configured() {
     let origin = counting();
     let proxy = Proxy::start(&origin).await;
-    assert_eq!(send(&proxy, "PURGE", "/a").await.status, 200);
+    assert_eq!(proxy.send("PURGE", "/a", &[]).await.status, 200);
     assert_eq!(origin.last().method, "PURGE");
 }
 
@@ -237,7 +230,7 @@ async fn a_fetch_in_progress_does_not_outlive_a_purge() {
         let origin = Origin::start(async move |request, connection| {
             let body = request.nth.to_string();
             connection
-                .begin(200, &[FRESH[0], ("transfer-encoding", "chunked")])
+                .begin(200, &[TAGGED[0], ("transfer-encoding", "chunked")])
                 .await;
             if request.nth == 1 {
                 held.pass().await;
@@ -267,7 +260,7 @@ async fn a_fetch_without_a_head_does_not_outlive_a_purge_either() {
             held.pass().await;
         }
         connection
-            .respond(200, FRESH, request.nth.to_string())
+            .respond(200, TAGGED, request.nth.to_string())
             .await;
     });
     let proxy = Proxy::start(&origin).await;
@@ -293,7 +286,7 @@ async fn a_revalidation_in_progress_does_not_revive_what_was_purged() {
             }
             if request.field("if-none-match").is_some() {
                 held.pass().await;
-                return connection.respond(304, FRESH, "").await;
+                return connection.respond(304, TAGGED, "").await;
             }
             let control = if request.nth == 1 {
                 "max-age=0"
@@ -334,7 +327,7 @@ async fn a_revalidation_in_progress_does_not_revive_what_was_purged() {
 #[tokio::test]
 async fn an_unsafe_method_invalidates_its_url_unless_it_failed() {
     let origin = Origin::start(async |request, connection| match &*request.method {
-        "GET" | "HEAD" | "OPTIONS" => connection.respond(200, FRESH, "hello").await,
+        "GET" | "HEAD" | "OPTIONS" => connection.respond(200, TAGGED, "hello").await,
         "BREAK" => connection.respond(500, &[], "").await,
         "REFUSE" => connection.respond(404, &[], "").await,
         "MOVE" => connection.respond(302, &[("location", "/b")], "").await,
@@ -354,7 +347,7 @@ async fn an_unsafe_method_invalidates_its_url_unless_it_failed() {
     for (method, kept) in table {
         proxy.get("/a").await;
         assert!(proxy.get("/a").await.is_hit());
-        send(&proxy, method, "/a").await;
+        proxy.send(method, "/a", &[]).await;
         let next = proxy.get("/a").await;
         assert_eq!(next.is_hit(), kept, "{method}: {next:?}");
     }

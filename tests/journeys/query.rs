@@ -1,9 +1,7 @@
 //! QUERY: a safe question whose body is part of what is asked, so it is part of the key. The origin
 //! answers with the body that it got.
 
-use crate::harness::{Client, Fields, Origin, Proxy, Response};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
+use crate::harness::{Client, FRESH, Origin, Proxy, Response};
 
 /// Answers a question with itself, and a GET with a word.
 fn echoing() -> Origin {

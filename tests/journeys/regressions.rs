@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use crate::harness::{Client, Fields, Gate, Origin, Proxy, Response, Setup, eventually, responses};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
-const STALE: Fields<'static> = &[("cache-control", "max-age=0"), ("etag", "\"1\"")];
+use crate::harness::{
+    Client, FRESH, Gate, Origin, Proxy, Response, STALE, Setup, all_wait, eventually, responses,
+};
 
 /// Answers a GET of a [`STALE`] object: 304 for those who have it.
 fn revalidated(request_tag: Option<&str>) -> u16 {
@@ -14,13 +13,6 @@ fn revalidated(request_tag: Option<&str>) -> u16 {
         304
     } else {
         200
-    }
-}
-
-/// Whoever follows hears nothing before its leader does.
-async fn all_wait(followers: &mut [Client]) {
-    for client in followers {
-        assert!(client.is_silent_for(Duration::from_millis(50)).await);
     }
 }
 

@@ -4,18 +4,10 @@
 
 use std::time::Duration;
 
-use crate::harness::{Client, End, Fields, Gate, Origin, Proxy, Response, eventually, responses};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
-
-/// Stale at once, but good to be asked about.
-const STALE: Fields<'static> = &[("cache-control", "max-age=0"), ("etag", "\"1\"")];
-
-/// Two seconds past its minute, with half a minute of grace.
-const IN_GRACE: Fields<'static> = &[
-    ("cache-control", "max-age=60, stale-while-revalidate=30"),
-    ("age", "62"),
-];
+use crate::harness::{
+    Client, End, FRESH, Gate, IN_GRACE, Origin, Proxy, Response, STALE, all_wait, eventually,
+    responses,
+};
 
 /// The word that the parameter `a` plays no part.
 const WORD: (&str, &str) = ("no-vary-search", "params=(\"a\")");
@@ -25,17 +17,6 @@ const OBEY: &str = "request_directives = \"obey\"";
 /// Stale at once, with the word.
 fn stale_alike() -> [(&'static str, &'static str); 3] {
     [STALE[0], STALE[1], WORD]
-}
-
-/// Whoever follows hears nothing before its leader does.
-async fn is_waiting(client: &mut Client) -> bool {
-    client.is_silent_for(Duration::from_millis(50)).await
-}
-
-async fn send(proxy: &Proxy, method: &str, path: &str, fields: Fields<'_>) -> Response {
-    let mut client = proxy.client().await;
-    client.request(method, path, fields).await;
-    client.response().await
 }
 
 // --- No-Vary-Search ------------------------------------------------------------------------------
@@ -77,11 +58,11 @@ async fn who_waits_for_an_equivalent_query_gets_no_page_that_is_not_equivalent()
     proxy.get("/p?a=0").await;
     let mut anna = proxy.herd(1, "/p?a=anna").await.remove(0);
     gate.arrived(1).await;
-    let mut bert = proxy.herd(1, "/p?a=bert").await.remove(0);
-    assert!(is_waiting(&mut bert).await);
+    let mut bert = proxy.herd(1, "/p?a=bert").await;
+    all_wait(&mut bert).await;
     gate.open();
     assert!(anna.response().await.is_good("/p?a=anna"));
-    let response = bert.response().await;
+    let response = bert.remove(0).response().await;
     assert!(response.is_good("/p?a=bert"), "{response:?}");
 }
 
@@ -285,9 +266,7 @@ async fn a_client_that_is_turned_away_keeps_no_others_apart() {
     let mut leader = proxy.herd(1, "/a").await.remove(0);
     gate.arrived(1).await;
     let mut others = proxy.herd(5, "/a").await;
-    for client in &mut others {
-        assert!(is_waiting(client).await);
-    }
+    all_wait(&mut others).await;
     assert_eq!(origin.count("/a"), 2);
     gate.open();
     assert!(leader.response().await.is_good("hello"));
@@ -497,9 +476,7 @@ async fn many_who_see_their_leaders_vanish_do_not_go_in_circles() {
     let mut herd = proxy.herd(1, "/a").await;
     gate.arrived(1).await;
     herd.append(&mut proxy.herd(39, "/a").await);
-    for client in &mut herd {
-        assert!(is_waiting(client).await);
-    }
+    all_wait(&mut herd).await;
     gate.open();
     for response in responses(&mut herd).await {
         assert_eq!(response.status, 502, "{response:?}");
@@ -518,7 +495,7 @@ async fn a_post_is_not_measured_by_its_own_result() {
     });
     let proxy = Proxy::start(&origin).await;
     let fields = [("if-match", "\"1\""), ("content-length", "0")];
-    let response = send(&proxy, "POST", "/a", &fields).await;
+    let response = proxy.send("POST", "/a", &fields).await;
     assert!(response.is_good("done"), "{response:?}");
 }
 
@@ -534,7 +511,7 @@ async fn a_head_that_was_steered_ends_no_page() {
     });
     let proxy = Proxy::start(&origin).await;
     assert!(proxy.get("/a").await.is_good("page"));
-    send(&proxy, "HEAD", "/a", &[("x-original-url", "/b")]).await;
+    proxy.send("HEAD", "/a", &[("x-original-url", "/b")]).await;
     let next = proxy.get("/a").await;
     assert!(next.is_good("page"), "{next:?}");
 }
@@ -546,7 +523,7 @@ async fn a_head_of_a_204_has_no_content_length() {
     let origin = Origin::answering(204, FRESH, "");
     let proxy = Proxy::start(&origin).await;
     proxy.get("/a").await;
-    let head = send(&proxy, "HEAD", "/a", &[]).await;
+    let head = proxy.send("HEAD", "/a", &[]).await;
     assert_eq!((head.status, head.is_hit()), (204, true), "{head:?}");
     assert_eq!(head.field("content-length"), None, "{head:?}");
 }
@@ -578,7 +555,9 @@ async fn a_max_forwards_beyond_all_numbers_is_counted_down() {
     let origin = Origin::answering(200, &[], "");
     let proxy = Proxy::start(&origin).await;
     let huge = "9".repeat(25);
-    send(&proxy, "OPTIONS", "/a", &[("max-forwards", &huge)]).await;
+    proxy
+        .send("OPTIONS", "/a", &[("max-forwards", &huge)])
+        .await;
     let last = origin.last();
     let forwarded = last.field("max-forwards").map(str::parse::<u64>);
     assert!(matches!(forwarded, Some(Ok(_))), "{last:?}");

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use http_body_util::BodyExt;
 use tokio::time;
 
-use crate::harness::{Client, Fields, Gate, Http2, Origin, Proxy, Setup, eventually, within};
+use crate::harness::{
+    Client, FRESH, Fields, Gate, Http2, Origin, Proxy, Setup, eventually, within,
+};
 
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
 const MIB: usize = 1 << 20;
 const LONG: usize = 3_000_000;
 

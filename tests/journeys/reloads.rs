@@ -2,10 +2,8 @@
 //! fail, and nothing of the configuration before stays behind.
 
 use crate::harness::{
-    Client, Dns, Fields, Gate, Http2Origin, Load, Mood, Origin, Proxy, Setup, eventually,
+    Client, Dns, Gate, Http2Origin, Load, Mood, NO_STORE, Origin, Proxy, Setup, eventually,
 };
-
-const PRIVATE: Fields<'static> = &[("cache-control", "no-store")];
 
 /// A proxy whose origin has these servers, and nothing is shared between clients.
 fn before(servers: &[&str], lines: &str) -> Setup {
@@ -13,24 +11,10 @@ fn before(servers: &[&str], lines: &str) -> Setup {
     Proxy::before_all(&servers, lines).table("cache", "enabled = false")
 }
 
-/// Puts a configuration in force; when this returns it is.
-async fn reload(proxy: &Proxy, setup: &Setup) {
-    proxy.configure(setup);
-    let mut admin = proxy.admin().await;
-    let answer = admin.send_body("POST", "/api/v1/reload", "").await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-}
-
 async fn get(proxy: &Proxy, path: &str) -> Client {
     let mut client = proxy.client().await;
     client.request("GET", path, &[]).await;
     client
-}
-
-async fn until_pending(proxy: &Proxy, count: usize) {
-    let pending = async || proxy.metric("copal_origin_pending", "pool").await;
-    let what = format!("{count} requests to wait");
-    eventually(&what, async || pending().await == count as f64).await;
 }
 
 // --- connections ---------------------------------------------------------------------------------
@@ -49,7 +33,7 @@ async fn idle_connections_are_closed_whatever_is_still_under_way() {
             connection.send("half").await;
         } else {
             herd.pass().await;
-            connection.respond(200, PRIVATE, "page").await;
+            connection.respond(200, NO_STORE, "page").await;
         }
     });
     let url = origin.url();
@@ -64,7 +48,7 @@ async fn idle_connections_are_closed_whatever_is_still_under_way() {
         assert!(client.response().await.is_good("page"));
     }
     assert_eq!(origin.open_connections(), 6);
-    reload(&proxy, &before(&[&url], "")).await;
+    proxy.reload(&before(&[&url], "")).await;
     let closed = async || origin.open_connections() == 1;
     eventually("the idle connections to be closed", closed).await;
     let counted = proxy.metric("copal_origin_connections", "pool").await;
@@ -82,19 +66,19 @@ async fn who_waits_goes_on_to_the_servers_of_a_reload() {
     let stuck = gate.clone();
     let old = Origin::start(async move |_, connection| {
         stuck.pass().await;
-        connection.respond(200, PRIVATE, "old").await;
+        connection.respond(200, NO_STORE, "old").await;
     });
-    let new = Origin::answering(200, PRIVATE, "new");
+    let new = Origin::answering(200, NO_STORE, "new");
     let lines = "requests_max = 1\npending_timeout = \"1h\"";
     let (old_url, new_url) = (old.url(), new.url());
     let proxy = before(&[&old_url], lines).start().await;
     let mut first = get(&proxy, "/0").await;
     gate.arrived(1).await;
     let mut waiting = vec![get(&proxy, "/1").await];
-    until_pending(&proxy, 1).await;
+    proxy.until_pending(1).await;
     waiting.push(get(&proxy, "/2").await);
-    until_pending(&proxy, 2).await;
-    reload(&proxy, &before(&[&new_url], lines)).await;
+    proxy.until_pending(2).await;
+    proxy.reload(&before(&[&new_url], lines)).await;
     // Who comes now is not held up by them.
     assert!(proxy.get("/3").await.is_good("new"));
     for client in &mut waiting {
@@ -114,7 +98,7 @@ async fn who_waits_stays_until_the_servers_of_a_reload_are_known() {
     let held = gate.clone();
     let origin = Origin::start(async move |_, connection| {
         held.pass().await;
-        connection.respond(200, PRIVATE, "old").await;
+        connection.respond(200, NO_STORE, "old").await;
     });
     let named = Proxy::before_url("http://127.0.0.1:1")
         .table("resolver", &dns.table())
@@ -127,8 +111,8 @@ async fn who_waits_stays_until_the_servers_of_a_reload_are_known() {
     let mut clients = vec![get(&proxy, "/0").await];
     gate.arrived(1).await;
     clients.push(get(&proxy, "/1").await);
-    until_pending(&proxy, 1).await;
-    reload(&proxy, &named).await;
+    proxy.until_pending(1).await;
+    proxy.reload(&named).await;
     gate.open();
     for client in &mut clients {
         assert!(client.response().await.is_good("old"));
@@ -144,11 +128,11 @@ async fn who_has_failed_goes_on_to_the_servers_of_a_reload() {
         held.pass().await;
         connection.reset();
     });
-    let new = Origin::answering(200, PRIVATE, "new");
+    let new = Origin::answering(200, NO_STORE, "new");
     let proxy = before(&[&old.url()], "").start().await;
     let mut client = get(&proxy, "/").await;
     gate.arrived(1).await;
-    reload(&proxy, &before(&[&new.url()], "")).await;
+    proxy.reload(&before(&[&new.url()], "")).await;
     gate.open();
     assert!(client.response().await.is_good("new"));
 }
@@ -157,10 +141,10 @@ async fn who_has_failed_goes_on_to_the_servers_of_a_reload() {
 
 #[tokio::test]
 async fn configurations_of_all_kinds_follow_each_other_and_no_client_notices() {
-    let answering = || Origin::answering(200, PRIVATE, "page");
+    let answering = || Origin::answering(200, NO_STORE, "page");
     let [a, b, c] = [answering(), answering(), answering()];
     let h2c = Http2Origin::start(async |_, exchange| {
-        exchange.respond(200, PRIVATE, "page").await;
+        exchange.respond(200, NO_STORE, "page").await;
     })
     .await;
     let (a, b, c) = (a.url(), b.url(), c.url());
@@ -191,7 +175,7 @@ async fn configurations_of_all_kinds_follow_each_other_and_no_client_notices() {
     let load = Load::start(&proxy, 12);
     for _ in 0..3 {
         for setup in setups() {
-            reload(&proxy, &setup).await;
+            proxy.reload(&setup).await;
             load.answered(60).await;
         }
     }

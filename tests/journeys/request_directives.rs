@@ -1,9 +1,7 @@
 //! What clients wish of the cache (RFC 9111 §5.2.1 and §5.4), which it heeds where the operator
 //! says so; `only-if-cached` it heeds always.
 
-use crate::harness::{Fields, Gate, Origin, Proxy};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
+use crate::harness::{FRESH, Fields, Gate, Origin, Proxy};
 
 /// A row: what it shows, the stored response's Cache-Control and Age, the request's fields, whether
 /// it is answered from the cache.

@@ -1,8 +1,6 @@
 //! Requests that are odd but well-formed, understood the one way the RFCs allow; and bodies.
 
-use crate::harness::{End, Fields, Gate, Origin, Proxy};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
+use crate::harness::{End, FRESH, Gate, Origin, Proxy};
 
 /// RFC 9112 §3.2.2: "a proxy MUST ignore the received Host header field (if any) and instead
 /// replace it with the host information of the request-target."

@@ -2,24 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Connection, End, Gate, Origin, Proxy, Request, Reserved, Setup};
+use crate::harness::{
+    Connection, End, Gate, NO_STORE, Origin, Proxy, Request, Reserved, Setup, named,
+};
 
-const NO_STORE: &[(&str, &str)] = &[("cache-control", "no-store")];
 /// Nobody is left alone for having failed: these stories are about single requests.
 const PLAIN: &str = "balance = \"first\"\nejection = { enabled = false }\n\
                      first_byte_timeout = \"300ms\"\n";
 
 /// A pool of these servers, asked in this order, and more lines of its table.
 fn pool(servers: &[String], lines: &str) -> Setup {
-    let servers: Vec<_> = servers.iter().map(|it| format!("\"{it}\"")).collect();
-    let table = format!("servers = [{}]\n{PLAIN}{lines}", servers.join(", "));
-    Proxy::before_url("http://127.0.0.1:1")
-        .table("origins.pool", &table)
-        .sites("[[site]]\nhosts = [\"*\"]\norigin = \"pool\"\n")
-}
-
-fn named(name: &'static str) -> Origin {
-    Origin::answering(200, NO_STORE, name)
+    Proxy::before_all(servers, &format!("{PLAIN}{lines}"))
 }
 
 /// A server that fails each request in the way that its path names.

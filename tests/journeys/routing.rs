@@ -1,11 +1,6 @@
 //! Which origin a request goes to, what is changed on the way, and what we answer ourselves.
 
-use crate::harness::{Origin, Proxy};
-
-/// An origin whose body names it, so that a route can be told from another.
-fn named(name: &'static str) -> Origin {
-    Origin::answering(200, &[], name)
-}
+use crate::harness::{Origin, Proxy, named};
 
 #[tokio::test]
 async fn an_exact_host_comes_before_a_wildcard_and_a_wildcard_before_the_rest() {

@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Fields, Origin, Proxy, eventually};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
+use crate::harness::{FRESH, Origin, Proxy, eventually};
 
 /// Scenario 9, r02135: a head that breaks off on a connection that was alive may be asked for once
 /// more, since a GET is idempotent (RFC 9110 §9.2.2), and no more than once.

@@ -6,8 +6,7 @@ use std::process::Output;
 use crate::harness::{Origin, Proxy, Setup, TempDir, command};
 
 fn pool(origins: &[&Origin]) -> Setup {
-    let urls: Vec<_> = origins.iter().map(|it| it.url()).collect();
-    Proxy::before_all(&urls, "balance = \"round-robin\"")
+    Proxy::before_each(origins, "balance = \"round-robin\"")
 }
 
 fn label(origin: &Origin) -> String {

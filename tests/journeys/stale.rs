@@ -3,7 +3,7 @@
 //! and 22. Pages here are stale from the start, as their Age says, so nothing waits for a clock.
 
 use crate::harness::{
-    Connection, Fields, Gate, Origin, Proxy, Setup, eventually, responses, settled,
+    Fields, Gate, Origin, Proxy, Setup, answer_old, eventually, responses, settled,
 };
 
 const NEW: Fields<'static> = &[("cache-control", "max-age=60"), ("etag", "\"new\"")];
@@ -11,16 +11,6 @@ const WINDOW: &str = "max-age=60, stale-while-revalidate=30";
 
 /// A row: the page's Cache-Control, its Age, whether it is served stale.
 type Row = (&'static str, &'static str, bool);
-
-/// Answers with a page that is so many seconds old already.
-async fn answer_old(connection: &mut Connection, control: &str, age: &str) {
-    let fields = [
-        ("cache-control", control),
-        ("age", age),
-        ("etag", "\"old\""),
-    ];
-    connection.respond(200, &fields, "old").await;
-}
 
 /// The first answer for each path is two seconds past its minute; the others are fresh.
 fn ageing(control: &'static str) -> Origin {

@@ -7,23 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::harness::{
-    Client, Connection, End, Fields, Gate, Origin, Proxy, Setup, eventually, responses,
+    End, Fields, Gate, Origin, Proxy, Setup, all_wait, answer_old, eventually, responses,
 };
 
 const FRESH: Fields<'static> = &[("cache-control", "max-age=60"), ("etag", "\"old\"")];
 
 /// A row: the page's Cache-Control, its Age, whether it is served in place of a 503.
 type Row = (&'static str, &'static str, bool);
-
-/// Answers with a page that is so many seconds old already.
-async fn answer_old(connection: &mut Connection, control: &str, age: &str) {
-    let fields = [
-        ("cache-control", control),
-        ("age", age),
-        ("etag", "\"old\""),
-    ];
-    connection.respond(200, &fields, "old").await;
-}
 
 /// One page, two seconds past its minute, and then this status for ever.
 fn failing_with(status: u16) -> Origin {
@@ -231,13 +221,6 @@ async fn must_revalidate_holds_while_the_origin_is_away() {
 }
 
 // --- many clients --------------------------------------------------------------------------------
-
-/// Whoever follows hears nothing before its leader does.
-async fn all_wait(followers: &mut [Client]) {
-    for client in followers {
-        assert!(client.is_silent_for(Duration::from_millis(50)).await);
-    }
-}
 
 /// c00131 with something to fall back on: one question, and its failure troubles nobody. A reset
 /// may be the fault of one request, so there others may ask for themselves.

@@ -9,9 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::harness::{
-    DEADLINE, Origin, Proxy, Reserved, Setup, TempDir, command, eventually, within,
-};
+use crate::harness::{DEADLINE, Origin, Proxy, Reserved, TempDir, command, eventually, within};
 
 // --- who is there --------------------------------------------------------------------------------
 
@@ -57,21 +55,10 @@ fn address_of(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().expect("a bound socket")
 }
 
-/// A TCP listener before these servers, with more lines of its table and of the origin's.
-fn before(servers: &[String], listen: &str, origin: &str) -> Setup {
-    let servers: Vec<_> = servers.iter().map(|it| format!("\"{it}\"")).collect();
-    let origin = format!("servers = [{}]\n{origin}", servers.join(", "));
-    let listen = format!("protocol = \"tcp\"\norigin = \"pool\"\n{listen}");
-    Proxy::before_url("http://127.0.0.1:1")
-        .table("[listen]", &listen)
-        .table("origins.pool", &origin)
-        .sites("")
-}
-
 /// A TCP listener before one server of the test's own.
 async fn before_one(server: &TcpListener, listen: &str) -> Proxy {
     let url = format!("tcp://{}", address_of(server));
-    before(&[url], listen, "").start().await
+    Proxy::before_tcp(&[url], listen, "").start().await
 }
 
 async fn connect(proxy: &Proxy) -> TcpStream {
@@ -214,7 +201,7 @@ async fn much_goes_both_ways_at_once_and_is_counted() {
 #[tokio::test]
 async fn a_hundred_connections_at_once() {
     let echo = Echo::named("one").await;
-    let proxy = before(&[echo.url()], "", "").start().await;
+    let proxy = Proxy::before_tcp(&[echo.url()], "", "").start().await;
     let mut clients = Vec::new();
     for _ in 0..100 {
         clients.push(connect(&proxy).await);
@@ -242,7 +229,7 @@ async fn a_hundred_connections_at_once() {
 async fn connections_are_balanced() {
     let (one, two) = (Echo::named("one").await, Echo::named("two").await);
     let servers = [one.url(), two.url()];
-    let proxy = before(&servers, "", "balance = \"round-robin\"")
+    let proxy = Proxy::before_tcp(&servers, "", "balance = \"round-robin\"")
         .start()
         .await;
     let mut names = Vec::new();
@@ -265,7 +252,7 @@ async fn connections_are_balanced() {
 async fn open_connections_count_as_load() {
     let (one, two) = (Echo::named("one").await, Echo::named("two").await);
     let servers = [one.url(), two.url()];
-    let proxy = before(&servers, "", "balance = \"least-requests\"")
+    let proxy = Proxy::before_tcp(&servers, "", "balance = \"least-requests\"")
         .start()
         .await;
     let mut held = Vec::new();
@@ -284,7 +271,9 @@ async fn open_connections_count_as_load() {
 async fn a_client_keeps_its_server_by_its_address() {
     let (one, two) = (Echo::named("one").await, Echo::named("two").await);
     let servers = [one.url(), two.url()];
-    let proxy = before(&servers, "", "balance = \"ip-hash\"").start().await;
+    let proxy = Proxy::before_tcp(&servers, "", "balance = \"ip-hash\"")
+        .start()
+        .await;
     let first = name(&proxy).await;
     let mut held = Vec::new();
     for _ in 0..10 {
@@ -298,7 +287,7 @@ async fn a_client_keeps_its_server_by_its_address() {
 async fn a_dead_server_is_passed_over_and_then_ejected() {
     let (dead, alive) = (Reserved::new(), Echo::named("one").await);
     let servers = [format!("tcp://{}", dead.address()), alive.url()];
-    let proxy = before(&servers, "", "balance = \"round-robin\"")
+    let proxy = Proxy::before_tcp(&servers, "", "balance = \"round-robin\"")
         .start()
         .await;
     for _ in 0..20 {
@@ -317,7 +306,7 @@ async fn a_dead_server_is_passed_over_and_then_ejected() {
 async fn without_a_server_the_connection_is_reset() {
     let dead = Reserved::new();
     let url = format!("tcp://{}", dead.address());
-    let proxy = before(&[url], "", "").start().await;
+    let proxy = Proxy::before_tcp(&[url], "", "").start().await;
     // The reset may come before we see that the connection was made.
     let end = match within("a connection", TcpStream::connect(proxy.address())).await {
         Ok(mut client) => until_end(&mut client).await,
@@ -333,7 +322,7 @@ async fn a_server_that_fails_its_probes_gets_none() {
     let (dead, alive) = (Reserved::new(), Echo::named("one").await);
     let servers = [format!("tcp://{}", dead.address()), alive.url()];
     let lines = "balance = \"first\"\nhealth = { kind = \"tcp\", interval = \"50ms\" }";
-    let proxy = before(&servers, "", lines).start().await;
+    let proxy = Proxy::before_tcp(&servers, "", lines).start().await;
     let label = dead.address().to_string();
     let down = async || proxy.metric("copal_origin_up", &label).await == 0.0;
     eventually("the dead server to be known", down).await;
@@ -390,7 +379,7 @@ async fn a_drain_lets_connections_end() {
 async fn what_a_drain_cuts_does_not_look_whole() {
     let server = listener().await;
     let url = format!("tcp://{}", address_of(&server));
-    let setup = before(&[url], "", "").table("server", "drain_timeout = \"200ms\"");
+    let setup = Proxy::before_tcp(&[url], "", "").table("server", "drain_timeout = \"200ms\"");
     let mut proxy = setup.start().await;
     let (mut client, mut far) = pair(&proxy, &server).await;
     send(&mut client, b"half").await;
@@ -404,10 +393,10 @@ async fn what_a_drain_cuts_does_not_look_whole() {
 #[tokio::test]
 async fn a_reload_keeps_open_connections() {
     let (one, two) = (Echo::named("one").await, Echo::named("two").await);
-    let proxy = before(&[one.url()], "", "").start().await;
+    let proxy = Proxy::before_tcp(&[one.url()], "", "").start().await;
     let mut client = connect(&proxy).await;
     assert_eq!(receive(&mut client, 3).await, b"one");
-    proxy.configure(&before(&[two.url()], "", ""));
+    proxy.configure(&Proxy::before_tcp(&[two.url()], "", ""));
     proxy.sighup();
     eventually("new connections to go elsewhere", async || {
         name(&proxy).await == "two"
@@ -464,7 +453,7 @@ async fn what_a_proxy_before_us_tells_is_told_on() {
 async fn a_connection_without_its_header_is_closed() {
     let server = listener().await;
     let url = format!("tcp://{}", address_of(&server));
-    let setup = before(&[url], "accept_proxy = true", "");
+    let setup = Proxy::before_tcp(&[url], "accept_proxy = true", "");
     let proxy = setup
         .table("server", "header_timeout = \"200ms\"")
         .start()

@@ -5,10 +5,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 
-use crate::harness::{Connection, End, Fields, Http2, Http2Origin, Origin, Proxy, within};
-
-const FRESH: Fields<'static> = &[("cache-control", "max-age=60")];
-const PRIVATE: Fields<'static> = &[("cache-control", "private")];
+use crate::harness::{
+    Connection, End, FRESH, Fields, Http2, Http2Origin, Origin, PRIVATE, Proxy, within,
+};
 
 /// Sends a chunked response with trailers in one piece.
 async fn with_trailers(connection: &mut Connection, fields: Fields<'_>) {
