@@ -38,10 +38,9 @@ mod journeys {
     mod balancing;
     mod discovery;
     mod expect;
-    mod fault_herds;
-    mod fault_load;
-    mod fault_servers;
-    mod fault_tcp;
+    mod failover;
+    mod failover_herds;
+    mod failover_under_load;
     mod forwarded;
     mod grpc;
     mod health;
@@ -62,6 +61,7 @@ mod journeys {
     mod requests;
     mod retries;
     mod tcp;
+    mod tcp_failover;
     mod trailers;
 
     mod admin;
