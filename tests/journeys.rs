@@ -12,6 +12,7 @@ mod journeys {
     mod basic;
     mod routing;
 
+    // What is stored, for whom, and for how long.
     mod conditional;
     mod fold;
     mod freshness;
@@ -20,6 +21,7 @@ mod journeys {
     mod methods;
     mod no_vary_search;
     mod overrides;
+    mod poisoning;
     mod purge;
     mod query;
     mod range;
@@ -30,25 +32,23 @@ mod journeys {
     mod unstored;
     mod vary;
 
+    // Many clients for one page, and those that leave.
     mod coalesce;
     mod leaving;
-    mod scenarios;
 
-    mod agents;
-    mod balancing;
-    mod discovery;
+    // Clients, their requests and their connections.
     mod expect;
-    mod failover;
-    mod failover_herds;
-    mod failover_under_load;
     mod forwarded;
     mod grpc;
-    mod health;
-    mod hedging;
+    mod http2;
     mod interim;
     mod limiting;
     mod limits;
     mod malformed;
+    mod requests;
+    mod trailers;
+
+    // One origin, well and ill.
     mod origin_faults;
     mod origin_http2;
     mod origin_introduced;
@@ -56,21 +56,26 @@ mod journeys {
     mod origin_tls;
     mod origin_unix;
     mod origin_warm;
+
+    // Several servers.
+    mod agents;
+    mod balancing;
+    mod discovery;
+    mod failover;
+    mod failover_herds;
+    mod failover_under_load;
+    mod health;
+    mod hedging;
     mod overload;
-    mod reloads;
-    mod requests;
     mod retries;
     mod tcp;
     mod tcp_failover;
-    mod trailers;
 
+    // The operator.
     mod admin;
     mod explain;
     mod log;
+    mod reloads;
     mod servers;
     mod shutdown;
-
-    mod regressions;
-    mod regressions_caching;
-    mod regressions_http;
 }

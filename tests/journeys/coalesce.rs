@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    CHUNKED, DEADLINE, End, FRESH, Fields, Gate, Origin, PRIVATE, Proxy, eventually, holding,
-    responses,
+    CHUNKED, DEADLINE, End, FRESH, Fields, Gate, Origin, PRIVATE, Proxy, all_wait, eventually,
+    holding, responses,
 };
 
 /// Row 36, c00013.
@@ -134,6 +134,32 @@ async fn hit_for_miss_is_forgotten_in_time() {
         .await;
     proxy.get("/a").await;
     eventually("a hit", async || proxy.get("/a").await.is_hit()).await;
+}
+
+/// Scenario 25, c00011 and c00076: the first answer that can be shared ends the memory of those
+/// that could not, with Vary and without.
+#[tokio::test]
+async fn a_page_that_becomes_cacheable_is_cached_at_once() {
+    for vary in ["accept-language", "x-none"] {
+        let origin = Origin::start(async move |request, connection| {
+            let language = request.field("accept-language").unwrap_or("none");
+            let control = match request.nth {
+                1..=2 => "private",
+                _ => "max-age=60",
+            };
+            let fields = [("cache-control", control), ("vary", vary)];
+            connection.respond(200, &fields, language).await;
+        });
+        let proxy = Proxy::start(&origin).await;
+        let english = [("accept-language", "en")];
+        for hit in [false, false, false, true] {
+            let response = proxy.get_with("/a", &english).await;
+            assert!(response.is_good("en"), "{vary}: {response:?}");
+            assert_eq!(response.is_hit(), hit, "{vary}: {response:?}");
+        }
+        let other = proxy.get_with("/a", &[("accept-language", "de")]).await;
+        assert_eq!(other.is_hit(), vary == "x-none", "{vary}: {other:?}");
+    }
 }
 
 /// c00125, r00667: an answer without any lifetime serves those who waited, or they ask themselves;
@@ -306,6 +332,26 @@ async fn a_fetch_that_fails_early_leaves_nobody_waiting() {
         );
     }
     assert!(proxy.get("/a").await.is_good("hello"));
+}
+
+/// Each of them leads in turn; none gives up because others went before.
+#[tokio::test]
+async fn many_who_see_their_leaders_vanish_do_not_go_in_circles() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(async move |_, connection| {
+        held.pass().await;
+        connection.close();
+    });
+    let proxy = Proxy::start(&origin).await;
+    let mut herd = proxy.herd(1, "/a").await;
+    gate.arrived(1).await;
+    herd.append(&mut proxy.herd(39, "/a").await);
+    all_wait(&mut herd).await;
+    gate.open();
+    for response in responses(&mut herd).await {
+        assert_eq!(response.status, 502, "{response:?}");
+    }
 }
 
 /// Row 45: a client that reads nothing does not hold up one that reads.

@@ -1,7 +1,7 @@
 //! Validators (RFC 9110 §13, RFC 9111 §4.3): clients that have a copy, and stored responses that
 //! must be asked about. Row 35 of the faults to survive.
 
-use crate::harness::{Fields, Gate, Origin, Proxy, eventually, http_date, responses};
+use crate::harness::{FRESH, Fields, Gate, Origin, Proxy, STALE, eventually, http_date, responses};
 
 const TAGGED: Fields<'static> = &[("cache-control", "max-age=60"), ("etag", "\"1\"")];
 
@@ -329,4 +329,113 @@ async fn an_object_that_expires_here_is_revalidated() {
     let asked = async || proxy.get("/a").await.is_good("hello") && origin.count("/a") == 2;
     eventually("a revalidation", asked).await;
     assert_eq!(origin.last().field("if-none-match"), Some("\"1\""));
+}
+
+/// Answers a GET of a [`STALE`] object: 304 for those who have it.
+fn revalidated(request_tag: Option<&str>) -> u16 {
+    if request_tag == Some("\"1\"") {
+        304
+    } else {
+        200
+    }
+}
+
+/// Each 304 renews our line in Via, and adds none.
+#[tokio::test]
+async fn many_revalidations_leave_one_via() {
+    for of_origin in [None, Some(("via", "1.0 inner"))] {
+        let origin = Origin::start(async move |request, connection| {
+            let fields: Vec<_> = STALE.iter().copied().chain(of_origin).collect();
+            let status = revalidated(request.field("if-none-match"));
+            connection.respond(status, &fields, "hello").await;
+        });
+        let proxy = Proxy::start(&origin).await;
+        proxy.get("/a").await;
+        for _ in 0..4 {
+            let response = proxy.get("/a").await;
+            assert!(response.is_good("hello"), "{response:?}");
+            let via = response.head.fields("via").join(", ");
+            let wanted = if of_origin.is_some() {
+                "1.0 inner, 1.1 copal"
+            } else {
+                "1.1 copal"
+            };
+            assert_eq!(via, wanted, "{response:?}");
+        }
+        assert_eq!(origin.count("/a"), 5);
+        assert_eq!(origin.last().field("if-none-match"), Some("\"1\""));
+    }
+}
+
+/// A 412 says something about one request. Under the page's fields a cache before us would keep it
+/// as the page.
+#[tokio::test]
+async fn a_412_does_not_pass_for_the_page() {
+    let fields = &[("cache-control", "public, max-age=600"), ("etag", "\"1\"")];
+    let origin = Origin::answering(200, fields, "hello");
+    let proxy = Proxy::start(&origin).await;
+    assert!(proxy.get("/a").await.is_good("hello"));
+    let refused = proxy.get_with("/a", &[("if-match", "\"2\"")]).await;
+    assert_eq!(refused.status, 412, "{refused:?}");
+    assert_eq!(refused.field("etag"), None, "{refused:?}");
+    assert_eq!(
+        refused.head.fields("cache-control"),
+        ["no-store"],
+        "{refused:?}"
+    );
+    assert!(refused.text() != "hello");
+    assert!(proxy.get("/a").await.is_hit(), "the page is still there");
+}
+
+/// Scenario 18, r01879: a 304 that has a field replaces every line of it, and leaves the lines of
+/// the fields that it does not have.
+#[tokio::test]
+async fn a_304_replaces_all_lines_of_a_field_or_none() {
+    let origin = Origin::start(async |request, connection| {
+        if request.nth == 1 {
+            let fields = [
+                ("cache-control", "max-age=0"),
+                ("etag", "\"1\""),
+                ("x-both", "old 1"),
+                ("x-both", "old 2"),
+                ("x-old", "1"),
+                ("x-old", "2"),
+            ];
+            return connection.respond(200, &fields, "hello").await;
+        }
+        let fields = [FRESH[0], ("x-both", "new 1"), ("x-both", "new 2")];
+        connection.respond(304, &fields, "").await;
+    });
+    let proxy = Proxy::start(&origin).await;
+    proxy.get("/a").await;
+    for _ in 0..2 {
+        let response = proxy.get("/a").await;
+        assert!(response.is_good("hello"), "{response:?}");
+        assert_eq!(response.head.fields("x-both"), ["new 1", "new 2"]);
+        assert_eq!(response.head.fields("x-old"), ["1", "2"]);
+        assert_eq!(response.head.fields("cache-control").len(), 1);
+    }
+    assert_eq!(origin.count("/a"), 2);
+}
+
+/// Scenario 24, r01858 and r02763: what was not stored is not asked about, though it had a
+/// validator.
+#[tokio::test]
+async fn what_was_not_stored_is_not_asked_about() {
+    for control in ["private, max-age=60", "no-store"] {
+        let origin = Origin::start(async move |_, connection| {
+            let fields = [("cache-control", control), ("etag", "\"1\"")];
+            connection.respond(200, &fields, "hello").await;
+        });
+        let proxy = Proxy::start(&origin).await;
+        for _ in 0..3 {
+            assert!(proxy.get("/a").await.is_good("hello"));
+        }
+        let conditions = origin
+            .requests()
+            .iter()
+            .filter(|it| it.field("if-none-match").is_some())
+            .count();
+        assert_eq!(conditions, 0, "{control}");
+    }
 }

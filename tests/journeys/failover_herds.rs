@@ -1,9 +1,7 @@
 //! Herds before several servers, one of which fails the first of the herd. Herds before one server
 //! are in `coalesce.rs`, and what becomes of clients that leave in `leaving.rs`.
 
-use crate::harness::{
-    Client, End, FRESH, Gate, Origin, PRIVATE, Proxy, Setup, eventually, responses, seen,
-};
+use crate::harness::{End, FRESH, Gate, Origin, PRIVATE, Proxy, Setup, responses, seen};
 
 const HERD: usize = 30;
 
@@ -92,38 +90,5 @@ async fn a_herd_on_an_uncacheable_object_is_spread_over_all_servers() {
     }
     for server in &servers {
         assert_eq!(seen(&[server]), HERD / 3);
-    }
-}
-
-/// Row 43: clients that abort leave nothing in flight at any server.
-#[tokio::test]
-async fn aborted_clients_leave_nothing_in_flight_at_any_server() {
-    let gate = Gate::new();
-    let server = || {
-        let held = gate.clone();
-        Origin::start(async move |_, connection| {
-            held.pass().await;
-            connection.respond(200, PRIVATE, "hello").await;
-        })
-    };
-    let servers = [server(), server(), server()];
-    let proxy = before(&servers.each_ref(), "least-requests").start().await;
-    let mut clients = Vec::new();
-    for number in 0..HERD {
-        clients.extend(proxy.herd(1, &format!("/{number}")).await);
-    }
-    gate.arrived(HERD).await;
-    for server in &servers {
-        let label = server.address().to_string();
-        let active = proxy.metric("copal_origin_active", &label).await;
-        assert_eq!(active, (HERD / 3) as f64);
-    }
-    clients.into_iter().for_each(Client::reset);
-    gate.open();
-    let idle = async || proxy.metric("copal_origin_active", "pool").await == 0.0;
-    eventually("nothing to be in flight", idle).await;
-    for server in &servers {
-        assert!(proxy.get("/after").await.is_good("hello"));
-        assert!(server.connections() <= HERD / 3 + 1);
     }
 }

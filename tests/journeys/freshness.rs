@@ -1,7 +1,9 @@
 //! What may be reused, and for how long (RFC 9111 §3 and §4.2), under both profiles. The verdicts
 //! are tested beside `semantics`; here each rule is seen to reach the wire.
 
-use crate::harness::{Fields, Origin, Proxy, Response, by_number, eventually, http_date};
+use std::time::Duration;
+
+use crate::harness::{FRESH, Fields, Origin, Proxy, Response, by_number, eventually, http_date};
 
 /// A row: what it shows, the origin's status and fields, whether a second GET is a hit.
 type Row<'a> = (&'a str, u16, Fields<'a>, bool);
@@ -372,6 +374,44 @@ async fn age_is_what_the_origin_said_plus_the_time_here() {
     let older = async || proxy.get("/a").await.age() > age;
     eventually("Age to grow", older).await;
     assert_eq!(origin.count("/a"), 1);
+}
+
+/// Scenario 23, s00006: what says that it is fresh does not look stale to the next cache.
+#[tokio::test]
+async fn the_age_of_a_fresh_page_is_below_its_lifetime() {
+    let origin = Origin::start(async |request, connection| {
+        connection
+            .respond(
+                200,
+                &[("cache-control", "max-age=2")],
+                request.nth.to_string(),
+            )
+            .await;
+    });
+    let proxy = Proxy::start(&origin).await;
+    let mut client = proxy.client().await;
+    let renewed = async || {
+        let response = client.get("/a").await;
+        let age = response.age().unwrap_or_default();
+        assert!(!response.is_hit() || age < 2, "{response:?}");
+        response.is_good("2")
+    };
+    eventually("the page to be renewed", renewed).await;
+}
+
+/// Scenario 23, s00007, as RFC 9111 §4.2.3 has it: "corrected_age_value = age_value +
+/// response_delay": what an origin was slow to say is as old as the question.
+#[tokio::test]
+async fn the_time_an_origin_takes_counts_as_age() {
+    let origin = Origin::start(async |_, connection| {
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        connection.respond(200, FRESH, "hello").await;
+    });
+    let proxy = Proxy::start(&origin).await;
+    proxy.get("/a").await;
+    let hit = proxy.get("/a").await;
+    assert!(hit.is_hit(), "{hit:?}");
+    assert!(hit.age().is_some_and(|it| it >= 1), "{hit:?}");
 }
 
 #[tokio::test]

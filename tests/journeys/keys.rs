@@ -3,7 +3,7 @@
 //! here answers with what it was asked. What is folded before the key is made is in `fold.rs`, and
 //! what a response says of its own query in `no_vary_search.rs`.
 
-use crate::harness::{Fields, Origin, Proxy, Response, Setup, with_cache};
+use crate::harness::{FRESH, Fields, Origin, Proxy, Response, Setup, with_cache};
 
 /// A row: what it shows, the first request's target, the second's, whether they share.
 type Pair = (&'static str, &'static str, &'static str, bool);
@@ -139,6 +139,33 @@ async fn only_allowed_parameters_make_a_page_of_their_own() {
     ];
     let both = "key = { query_allow = [\"id\", \"page\"], query_deny = [\"page\"] }";
     assert_pairs(with_cache(both), rows).await;
+}
+
+/// `[id]` is `id` to Node's qs, `a[b` is `a_b` to PHP, `%u0069d` is `id` to ASP.NET.
+#[tokio::test]
+async fn a_parameter_that_origins_read_variously_is_not_left_out_or_moved() {
+    let allow_id = "key = { query_allow = [\"id\"] }";
+    let allow_ab = "key = { query_allow = [\"a_b\"] }";
+    let rows = [
+        (allow_id, "/a?[id]=x", "/a"),
+        (allow_id, "/a?%5Bid%5D=x&id=1", "/a?id=1"),
+        (allow_id, "/a?%u0069d=x", "/a"),
+        (allow_ab, "/a?a[b=x", "/a"),
+        (
+            "key = { query = \"sort\" }",
+            "/a?a[b=1&a_b=2",
+            "/a?a_b=2&a[b=1",
+        ),
+    ];
+    for (lines, first, second) in rows {
+        let origin = Origin::start(async |request, connection| {
+            connection.respond(200, FRESH, &*request.path).await;
+        });
+        let proxy = Proxy::before(&origin).table("cache", lines).start().await;
+        assert!(proxy.get(first).await.is_good(first), "{first}");
+        let other = proxy.get(second).await;
+        assert!(other.is_good(second), "{first}: {other:?}");
+    }
 }
 
 /// The key is ours, the URL is the client's.

@@ -2,7 +2,7 @@
 //! they caused goes on where somebody may want it, and ends where nobody will.
 
 use crate::harness::{
-    CHUNKED, Client, FRESH, Gate, Origin, PRIVATE, Proxy, eventually, holding, responses,
+    CHUNKED, Client, FRESH, Fields, Gate, Origin, PRIVATE, Proxy, eventually, holding, responses,
 };
 
 /// Row 40: who caused the miss may leave; the others are served, and the object is kept.
@@ -121,6 +121,41 @@ async fn aborted_clients_leave_no_connections_behind() {
     );
 }
 
+/// Row 43: clients that abort leave nothing in flight at any server.
+#[tokio::test]
+async fn aborted_clients_leave_nothing_in_flight_at_any_server() {
+    const HERD: usize = 30;
+    let gate = Gate::new();
+    let server = || {
+        let held = gate.clone();
+        Origin::start(async move |_, connection| {
+            held.pass().await;
+            connection.respond(200, PRIVATE, "hello").await;
+        })
+    };
+    let servers = [server(), server(), server()];
+    let proxy = Proxy::before_each(&servers.each_ref(), "balance = \"least-requests\"");
+    let proxy = proxy.start().await;
+    let mut clients = Vec::new();
+    for number in 0..HERD {
+        clients.extend(proxy.herd(1, &format!("/{number}")).await);
+    }
+    gate.arrived(HERD).await;
+    for server in &servers {
+        let label = server.address().to_string();
+        let active = proxy.metric("copal_origin_active", &label).await;
+        assert_eq!(active, (HERD / 3) as f64);
+    }
+    clients.into_iter().for_each(Client::reset);
+    gate.open();
+    let idle = async || proxy.metric("copal_origin_active", "pool").await == 0.0;
+    eventually("nothing to be in flight", idle).await;
+    for server in &servers {
+        assert!(proxy.get("/after").await.is_good("hello"));
+        assert!(server.connections() <= HERD / 3 + 1);
+    }
+}
+
 /// r01391: an abort on a URL that is remembered as uncacheable leaves nothing stuck.
 #[tokio::test]
 async fn an_abort_on_an_uncacheable_stream_leaves_nothing_stuck() {
@@ -146,4 +181,27 @@ async fn an_abort_on_an_uncacheable_stream_leaves_nothing_stuck() {
     client.reset();
     gate.arrived(1).await;
     assert!(proxy.get("/a").await.is_good("hello"));
+}
+
+/// Whoever leaves before there is a status has asked all the same.
+#[tokio::test]
+async fn a_client_that_leaves_before_the_head_is_counted() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(async move |_, connection| {
+        held.pass().await;
+        connection.respond(200, FRESH, "hello").await;
+    });
+    let proxy = Proxy::start(&origin).await;
+    let table: &[(&str, Fields)] = &[("/miss", &[]), ("/pass", &[("cookie", "a=b")])];
+    for (nth, (path, fields)) in (1..).zip(table) {
+        let mut client = proxy.client().await;
+        client.request("GET", path, fields).await;
+        gate.arrived(nth).await;
+        client.reset();
+        let label = "status=\"other\"";
+        let counted = async || proxy.metric("copal_requests_total", label).await == nth as f64;
+        eventually(&format!("{path} to be counted"), counted).await;
+    }
+    assert_eq!(proxy.metric("copal_requests_total", "").await, 2.0);
 }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Client, End, FRESH, Gate, Origin, PRIVATE, Proxy, eventually, responses, settled,
+    Client, End, FRESH, Gate, IN_GRACE, Origin, PRIVATE, Proxy, eventually, responses, settled,
 };
 
 const MIB: usize = 1 << 20;
@@ -283,6 +283,28 @@ async fn a_herd_on_an_object_that_grows_too_large_is_served() {
         let (body, end) = reader.await.expect("a reader");
         assert_eq!((body.len(), end), (BYTES, End::Clean));
     }
+}
+
+/// It would be served stale, and fetched in vain, for as long as it has grace.
+#[tokio::test]
+async fn a_page_that_has_outgrown_the_store_is_not_served_as_it_was() {
+    const CHUNKS: usize = 40;
+    let origin = Origin::start(async |request, connection| {
+        if request.nth == 1 {
+            return connection.respond(200, IN_GRACE, "small").await;
+        }
+        let fields = [FRESH[0], ("transfer-encoding", "chunked")];
+        connection.begin(200, &fields).await;
+        for _ in 0..CHUNKS {
+            connection.chunk([b'x'; 16 << 10]).await;
+        }
+        connection.chunk("").await;
+    });
+    let limit = "object_max = \"64KiB\"";
+    let proxy = Proxy::before(&origin).table("store", limit).start().await;
+    assert!(proxy.get("/a").await.is_good("small"));
+    let grown = async || proxy.get("/a").await.body.len() == CHUNKS * (16 << 10);
+    eventually("the page as it is now", grown).await;
 }
 
 /// A full cache never fails a response: it streams uncached.

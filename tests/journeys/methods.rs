@@ -2,7 +2,7 @@
 //! put there. Varnish's scenario 30. What they take out is in `invalidation.rs`; QUERY has a file
 //! of its own.
 
-use crate::harness::{Client, End, Fields, Origin, Proxy, Response, TAGGED};
+use crate::harness::{Client, End, FRESH, Fields, Origin, Proxy, Response, TAGGED};
 
 // --- POST that fills -----------------------------------------------------------------------------
 
@@ -279,4 +279,47 @@ async fn trace_and_connect_are_refused() {
     let connect = proxy.send("CONNECT", "example.test:80", &[]).await;
     assert!((400..500).contains(&connect.status), "{connect:?}");
     assert!(origin.requests().is_empty());
+}
+
+// --- what goes through ---------------------------------------------------------------------------
+
+/// The origin has acted upon the condition; measured again, by what it made, it would not hold.
+#[tokio::test]
+async fn a_post_is_not_measured_by_its_own_result() {
+    let origin = Origin::start(async |request, connection| {
+        assert_eq!(request.field("if-match"), Some("\"1\""));
+        let fields = [FRESH[0], ("etag", "\"2\""), ("content-location", "/a")];
+        connection.respond(200, &fields, "done").await;
+    });
+    let proxy = Proxy::start(&origin).await;
+    let fields = [("if-match", "\"1\""), ("content-length", "0")];
+    let response = proxy.send("POST", "/a", &fields).await;
+    assert!(response.is_good("done"), "{response:?}");
+}
+
+/// RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response with a
+/// status code of 1xx (Informational) or 204 (No Content)."
+#[tokio::test]
+async fn a_head_of_a_204_has_no_content_length() {
+    let origin = Origin::answering(204, FRESH, "");
+    let proxy = Proxy::start(&origin).await;
+    proxy.get("/a").await;
+    let head = proxy.send("HEAD", "/a", &[]).await;
+    assert_eq!((head.status, head.is_hit()), (204, true), "{head:?}");
+    assert_eq!(head.field("content-length"), None, "{head:?}");
+}
+
+/// RFC 9110 §7.6.2: what is forwarded is the received value less one, "or the recipient's maximum
+/// supported value for Max-Forwards".
+#[tokio::test]
+async fn a_max_forwards_beyond_all_numbers_is_counted_down() {
+    let origin = Origin::answering(200, &[], "");
+    let proxy = Proxy::start(&origin).await;
+    let huge = "9".repeat(25);
+    proxy
+        .send("OPTIONS", "/a", &[("max-forwards", &huge)])
+        .await;
+    let last = origin.last();
+    let forwarded = last.field("max-forwards").map(str::parse::<u64>);
+    assert!(matches!(forwarded, Some(Ok(_))), "{last:?}");
 }

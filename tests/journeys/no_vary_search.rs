@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::harness::{Origin, Proxy};
+use crate::harness::{End, FRESH, Gate, Origin, Proxy, STALE, all_wait};
 
 /// A row: the response's No-Vary-Search, the first request's target, the second's, whether they
 /// share.
@@ -202,4 +202,170 @@ async fn urls_that_are_alike_still_vary() {
         assert!(response.is_good(language), "{response:?}");
         assert_eq!(response.is_hit(), hit, "{path}: {response:?}");
     }
+}
+
+// --- what is not alike ---------------------------------------------------------------------------
+
+/// The word that the parameter `a` plays no part.
+const WORD: (&str, &str) = ("no-vary-search", "params=(\"a\")");
+
+/// Stale at once, with the word.
+fn stale_alike() -> [(&'static str, &'static str); 3] {
+    [STALE[0], STALE[1], WORD]
+}
+
+/// They do not say that they are for all queries, as the page does.
+#[tokio::test]
+async fn an_error_or_a_redirect_is_served_for_no_other_query() {
+    for status in [301, 404] {
+        let origin = Origin::start(async move |request, connection| {
+            if request.path == "/p?a=bad" {
+                let fields = [FRESH[0], ("location", "/q")];
+                return connection.respond(status, &fields, "bad").await;
+            }
+            connection
+                .respond(200, &stale_alike(), &*request.path)
+                .await;
+        });
+        let proxy = Proxy::start(&origin).await;
+        assert!(proxy.get("/p?a=good").await.is_good("/p?a=good"));
+        assert_eq!(proxy.get("/p?a=bad").await.status, status);
+        let again = proxy.get("/p?a=good").await;
+        assert!(again.is_good("/p?a=good"), "{status}: {again:?}");
+    }
+}
+
+/// Two queries were one by the path's last word; the answer that both wait for says so no more.
+#[tokio::test]
+async fn who_waits_for_an_equivalent_query_gets_no_page_that_is_not_equivalent() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(async move |request, connection| {
+        if request.path == "/p?a=0" {
+            return connection.respond(200, &stale_alike(), "seed").await;
+        }
+        held.pass().await;
+        connection.respond(200, FRESH, &*request.path).await;
+    });
+    let proxy = Proxy::start(&origin).await;
+    proxy.get("/p?a=0").await;
+    let mut anna = proxy.herd(1, "/p?a=anna").await.remove(0);
+    gate.arrived(1).await;
+    let mut bert = proxy.herd(1, "/p?a=bert").await;
+    all_wait(&mut bert).await;
+    gate.open();
+    assert!(anna.response().await.is_good("/p?a=anna"));
+    let response = bert.remove(0).response().await;
+    assert!(response.is_good("/p?a=bert"), "{response:?}");
+}
+
+/// The path's word has changed while the answer was on its way.
+#[tokio::test]
+async fn an_answer_is_filed_under_no_other_url_than_its_own() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(async move |request, connection| {
+        match &*request.path {
+            "/p?a=0" => return connection.respond(200, &stale_alike(), "seed").await,
+            "/p?a=secret" => held.pass().await,
+            _ => {}
+        }
+        connection.respond(200, FRESH, &*request.path).await;
+    });
+    let proxy = Proxy::start(&origin).await;
+    proxy.get("/p?a=0").await;
+    let mut slow = proxy.herd(1, "/p?a=secret").await.remove(0);
+    gate.arrived(1).await;
+    assert!(proxy.get("/p?b=1").await.is_good("/p?b=1"));
+    gate.open();
+    assert!(slow.response().await.is_good("/p?a=secret"));
+    let plain = proxy.get("/p").await;
+    assert!(plain.is_good("/p"), "{plain:?}");
+}
+
+/// Whatever the path has said since: what was purged does not come back.
+#[tokio::test]
+async fn a_purge_finds_a_page_that_was_filed_by_an_older_word() {
+    let origin = Origin::start(async |request, connection| {
+        let body = request.nth.to_string();
+        match &*request.path {
+            "/p?b=1" => connection.respond(200, FRESH, body).await,
+            _ => connection.respond(200, &[FRESH[0], WORD], body).await,
+        }
+    });
+    let proxy = Proxy::start(&origin).await;
+    assert!(proxy.get("/p?a=1").await.is_good("1"));
+    proxy.get("/p?b=1").await;
+    let purged = proxy.purge("{\"url\":\"http://example.test/p?a=1\"}").await;
+    assert_eq!(purged.text().trim(), "{\"purged\":1}");
+    proxy.get("/p?c=1").await;
+    let next = proxy.get("/p?a=1").await;
+    assert!(next.is_good("2"), "{next:?}");
+}
+
+/// The head that brings the word comes after the purge, for a request that was sent before it.
+#[tokio::test]
+async fn a_purge_is_not_outrun_by_an_answer_that_brings_a_word() {
+    let (head, tail) = (Gate::new(), Gate::new());
+    let (held, kept) = (head.clone(), tail.clone());
+    let origin = Origin::start(async move |request, connection| {
+        if request.nth > 1 {
+            return connection.respond(200, &[FRESH[0], WORD], "after").await;
+        }
+        held.pass().await;
+        let fields = [FRESH[0], WORD, ("content-length", "6")];
+        connection.begin(200, &fields).await;
+        connection.send("bef").await;
+        kept.pass().await;
+        connection.send("ore").await;
+    });
+    let proxy = Proxy::start(&origin).await;
+    let mut early = proxy.herd(1, "/p?a=1").await.remove(0);
+    head.arrived(1).await;
+    proxy.purge("{\"url\":\"http://example.test/p?a=1\"}").await;
+    head.open();
+    early.head().await;
+    let late = proxy.get("/p?a=1").await;
+    assert!(late.is_good("after"), "{late:?}");
+    tail.open();
+    assert_eq!(early.rest().await, (b"before".to_vec(), End::Clean));
+    assert!(proxy.get("/p?a=1").await.is_good("after"));
+}
+
+/// The word that is known came with another page.
+#[tokio::test]
+async fn a_page_without_a_word_is_served_for_no_other_query() {
+    let origin = Origin::start(async |request, connection| {
+        if request.path == "/p?a=1" {
+            let fields = [FRESH[0], WORD, ("content-length", "100")];
+            connection.begin(200, &fields).await;
+            connection.send("half").await;
+            return connection.close();
+        }
+        connection.respond(200, FRESH, &*request.path).await;
+    });
+    let proxy = Proxy::start(&origin).await;
+    assert!(proxy.get("/p").await.is_good("/p"));
+    assert_eq!(proxy.get("/p?a=1").await.end, End::Truncated);
+    let other = proxy.get("/p?a=2").await;
+    assert!(other.is_good("/p?a=2"), "{other:?}");
+}
+
+#[tokio::test]
+async fn a_304_may_take_the_word_back() {
+    let origin = Origin::start(async |request, connection| {
+        if request.field("if-none-match").is_some() {
+            let fields = [FRESH[0], STALE[1], ("no-vary-search", "params=()")];
+            return connection.respond(304, &fields, "").await;
+        }
+        connection
+            .respond(200, &stale_alike(), &*request.path)
+            .await;
+    });
+    let proxy = Proxy::start(&origin).await;
+    for _ in 0..2 {
+        assert!(proxy.get("/p?a=1").await.is_good("/p?a=1"));
+    }
+    let other = proxy.get("/p?a=2").await;
+    assert!(other.is_good("/p?a=2"), "{other:?}");
 }

@@ -397,3 +397,30 @@ async fn an_origin_that_dies_during_an_upload_is_a_502_at_once() {
     );
     assert_eq!(origin.count("/a"), 1);
 }
+
+/// RFC 9110 §8.6: a recipient of identical values in a list "MUST either reject the message as
+/// invalid or replace the duplicated field values with a single valid Content-Length".
+#[tokio::test]
+async fn a_repeated_content_length_reaches_the_client_once() {
+    let origin = Origin::start(async |request, connection| {
+        let control = if request.path == "/kept" {
+            "max-age=60"
+        } else {
+            "no-store"
+        };
+        let fields = [("cache-control", control), ("content-length", "5, 5")];
+        connection.begin(200, &fields).await;
+        connection.send("hello").await;
+    });
+    let proxy = Proxy::start(&origin).await;
+    for path in ["/kept", "/passed", "/kept"] {
+        let response = proxy.get(path).await;
+        assert!(response.is_good("hello"), "{path}: {response:?}");
+        assert_eq!(
+            response.head.fields("content-length"),
+            ["5"],
+            "{path}: {response:?}"
+        );
+    }
+    assert_eq!(origin.count("/kept"), 1);
+}

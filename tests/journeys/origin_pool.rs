@@ -119,6 +119,24 @@ async fn a_get_is_not_tried_for_ever() {
     assert!(origin.count("/b") <= 2, "{} times", origin.count("/b"));
 }
 
+/// Scenario 9, r02135: a head that breaks off on a connection that was alive may be asked for once
+/// more, since a GET is idempotent (RFC 9110 §9.2.2), and no more than once.
+#[tokio::test]
+async fn a_head_that_breaks_off_is_asked_for_once_more_at_most() {
+    let origin = Origin::start(async |request, connection| {
+        if request.path == "/a" {
+            return connection.respond(200, &[], "hello").await;
+        }
+        connection.send("HTTP/1.1 200 OK\r\ncontent-le").await;
+        connection.close();
+    });
+    let proxy = Proxy::start(&origin).await;
+    assert!(proxy.get("/a").await.is_good("hello"));
+    assert_eq!(proxy.get("/b").await.status, 502);
+    assert!(origin.count("/b") <= 2, "{} times", origin.count("/b"));
+    assert!(proxy.get("/a").await.is_good("hello"));
+}
+
 /// Row 26. RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests."
 #[tokio::test]
 async fn a_post_is_never_sent_twice() {

@@ -96,7 +96,7 @@ async fn queue_up(proxy: &Proxy, paths: &[&str]) -> Vec<Client> {
     for (index, path) in paths.iter().enumerate() {
         let mut client = proxy.client().await;
         client.request("GET", path, &[]).await;
-        until_pending(proxy, index + 1).await;
+        proxy.until_pending(index + 1).await;
         clients.push(client);
     }
     clients

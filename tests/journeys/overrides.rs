@@ -2,7 +2,9 @@
 //! status, and which fields are meant for caches like this one (RFC 9213). Varnish's scenario 24.
 //! What clients wish is in `request_directives.rs`.
 
-use crate::harness::{Fields, Origin, Proxy, Response, Setup, by_number, http_date, with_cache};
+use crate::harness::{
+    FRESH, Fields, Origin, Proxy, Response, Setup, by_number, http_date, with_cache,
+};
 
 /// A row: what it shows, the origin's status and fields, the lifetime in seconds of what is reused,
 /// or nothing where nothing is.
@@ -162,6 +164,28 @@ async fn an_error_is_not_kept_for_as_long_as_it_says() {
     assert_kept(both, &rows(60)).await;
     let brief: &[Row] = &[("less", 500, &[("cache-control", "max-age=7")], Some(7))];
     assert_kept(Proxy::before, brief).await;
+}
+
+/// `error_ttl_max` bounds for how long an error is served at all, and `grace` is for pages.
+#[tokio::test]
+async fn an_error_is_not_served_long_after_its_time() {
+    let rows = [
+        ("", "max-age=600, stale-while-revalidate=86400"),
+        ("grace = \"1h\"", "max-age=600"),
+    ];
+    for (lines, control) in rows {
+        let origin = Origin::start(async move |request, connection| {
+            let fields = [("cache-control", control), ("age", "62")];
+            match request.nth {
+                1 => connection.respond(503, &fields, "outage").await,
+                _ => connection.respond(200, FRESH, "well").await,
+            }
+        });
+        let proxy = Proxy::before(&origin).table("cache", lines).start().await;
+        assert_eq!(proxy.get("/a").await.status, 503);
+        let next = proxy.get("/a").await;
+        assert!(next.is_good("well"), "{control}: {next:?}");
+    }
 }
 
 #[tokio::test]

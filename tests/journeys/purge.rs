@@ -3,7 +3,7 @@
 
 use std::process::Output;
 
-use crate::harness::{Gate, Origin, Proxy, Response, TAGGED, TempDir, command, responses};
+use crate::harness::{FRESH, Gate, Origin, Proxy, Response, TAGGED, TempDir, command, responses};
 
 const URL: &str = "http://example.test/a";
 
@@ -190,6 +190,37 @@ async fn purge_is_for_clients_in_the_configured_networks() {
     assert_eq!(proxy.send("SOFTPURGE", "/a", &[]).await.status, 200);
     assert!(proxy.get("/a").await.says("fwd=stale"));
     assert!(origin.requests().iter().all(|it| it.method == "GET"));
+}
+
+/// Both doors find the page however its host is spelled, and say how many objects it was.
+#[tokio::test]
+async fn a_purge_finds_the_page_and_counts_it() {
+    let origin = Origin::start(async |request, connection| {
+        connection
+            .respond(200, FRESH, request.nth.to_string())
+            .await;
+    });
+    let networks = "purge_from = [\"127.0.0.0/8\"]";
+    let proxy = Proxy::before(&origin)
+        .table("server", networks)
+        .start()
+        .await;
+    assert!(proxy.get("/a").await.is_good("1"));
+    for (host, count) in [("EXAMPLE.test:80", 1), ("example.test", 0)] {
+        let mut client = proxy.client().await;
+        client.request("PURGE", "/a", &[("host", host)]).await;
+        assert_eq!(purged(&client.response().await), Some(count), "{host}");
+    }
+    assert!(proxy.get("/a").await.is_good("2"));
+    for (url, count) in [
+        ("http://EXAMPLE.test:80/a", 1),
+        ("http://example.test/a", 0),
+    ] {
+        let response = proxy.purge(&format!("{{\"url\":\"{url}\"}}")).await;
+        assert_eq!(purged(&response), Some(count), "{url}");
+    }
+    assert!(proxy.get("/a").await.is_good("3"));
+    assert_eq!(origin.count("/a"), 3, "no PURGE went to the origin");
 }
 
 #[tokio::test]

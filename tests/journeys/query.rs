@@ -1,7 +1,7 @@
 //! QUERY: a safe question whose body is part of what is asked, so it is part of the key. The origin
 //! answers with the body that it got.
 
-use crate::harness::{Client, FRESH, Origin, Proxy, Response};
+use crate::harness::{Client, FRESH, Origin, Proxy, Response, eventually};
 
 /// Answers a question with itself, and a GET with a word.
 fn echoing() -> Origin {
@@ -198,4 +198,48 @@ async fn an_unsafe_method_on_the_url_clears_its_questions() {
     assert!(ask(&mut client, "/q", "[1]").await.is_hit());
     client.send_body("POST", "/q", "text").await;
     assert!(!ask(&mut client, "/q", "[1]").await.is_hit());
+}
+
+async fn question(proxy: &Proxy, body: &str) -> Response {
+    proxy.client().await.send_body("QUERY", "/a", body).await
+}
+
+/// Anybody can ask many.
+#[tokio::test]
+async fn questions_push_no_page_out() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let limit = "variants_max = 4";
+    let proxy = Proxy::before(&origin).table("store", limit).start().await;
+    proxy.get("/a").await;
+    for number in 0..8 {
+        question(&proxy, &number.to_string()).await;
+    }
+    assert!(proxy.get("/a").await.is_hit());
+}
+
+/// What is read of questions takes its room where fills do; who finds none is passed on.
+#[tokio::test]
+async fn questions_that_stall_are_bounded_in_memory() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let sizes = "object_max = \"1MiB\"\nfill_memory = \"1MiB\"";
+    let setup = Proxy::before(&origin).table("store", sizes);
+    let setup = setup.table("cache", "query_body_max = \"1MiB\"");
+    let proxy = setup.start().await;
+    let mut stalling = proxy.client().await;
+    let fields = [("content-length", "4")];
+    stalling.request("QUERY", "/a", &fields).await;
+    stalling.send("[1").await;
+    let counted = async || proxy.metric("copal_fill_bytes", "").await > 0.0;
+    eventually("the question to be counted", counted).await;
+    let passed = question(&proxy, "[2]").await;
+    assert!(
+        passed.is_good("hello") && passed.says("fwd=bypass"),
+        "{passed:?}"
+    );
+    stalling.send("2]").await;
+    let response = stalling.response().await;
+    assert!(
+        response.is_good("hello") && response.says("stored"),
+        "{response:?}"
+    );
 }

@@ -615,3 +615,23 @@ async fn ranges_over_http2() {
         assert!(expected.is_none_or(|it| body == it), "{range}: {body:?}");
     }
 }
+
+/// RFC 9530 §2: Content-Digest is of the content that the message has, here a part.
+#[tokio::test]
+async fn a_part_does_not_have_the_digest_of_the_whole() {
+    let digest = (
+        "content-digest",
+        "sha-256=:uU0nuZNNPgilLlLX2n2r+sSE7+N6U4DukIj3rOLvzek=:",
+    );
+    let origin = Origin::start(async move |_, connection| {
+        connection
+            .respond(200, &[FRESH, digest], "hello world")
+            .await;
+    });
+    let proxy = Proxy::start(&origin).await;
+    assert!(proxy.get("/a").await.field(digest.0).is_some());
+    let part = proxy.get_with("/a", &[("range", "bytes=0-4")]).await;
+    assert_eq!((part.status, &*part.text()), (206, "hello"));
+    assert_eq!(part.field(digest.0), None, "{part:?}");
+    assert!(proxy.get("/a").await.field(digest.0).is_some());
+}

@@ -2,7 +2,7 @@
 //! fail, and nothing of the configuration before stays behind.
 
 use crate::harness::{
-    Client, Dns, Gate, Http2Origin, Load, Mood, NO_STORE, Origin, Proxy, Setup, eventually,
+    Client, Dns, FRESH, Gate, Http2Origin, Load, Mood, NO_STORE, Origin, Proxy, Setup, eventually,
 };
 
 /// A proxy whose origin has these servers, and nothing is shared between clients.
@@ -182,4 +182,63 @@ async fn configurations_of_all_kinds_follow_each_other_and_no_client_notices() {
     let tally = load.end().await;
     assert!(tally.bad.is_empty(), "{:?}", tally.bad);
     assert!(tally.good > 27 * 60, "{}", tally.good);
+}
+
+// --- what is reloaded ----------------------------------------------------------------------------
+
+/// All to the origin but `/answer`, which is the proxy's own.
+fn answering(origin: &Origin, body: &str) -> Setup {
+    let route = format!("{{ path = \"/answer\", answer = {{ status = 200, body = \"{body}\" }} }}");
+    let all = "{ path = \"/*\", origin = \"main\" }";
+    let sites = format!("[[site]]\nhosts = [\"*\"]\nroute = [{all}, {route}]\n");
+    Proxy::before(origin).sites(&sites)
+}
+
+#[tokio::test]
+async fn a_reload_changes_routes_and_keeps_the_store() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let proxy = answering(&origin, "old").start().await;
+    assert!(proxy.get("/a").await.is_good("hello"));
+    assert!(proxy.get("/answer").await.is_good("old"));
+    proxy.configure(&answering(&origin, "new"));
+    assert!(
+        proxy.get("/answer").await.is_good("old"),
+        "nobody has asked yet"
+    );
+    proxy.sighup();
+    let changed = async || proxy.get("/answer").await.is_good("new");
+    eventually("the reload", changed).await;
+    assert!(proxy.get("/a").await.is_hit());
+    proxy.configure(&answering(&origin, "newest"));
+    let reloaded = proxy
+        .admin()
+        .await
+        .send_body("POST", "/api/v1/reload", "")
+        .await;
+    assert_eq!(reloaded.status, 200, "{reloaded:?}");
+    assert!(proxy.get("/answer").await.is_good("newest"));
+    assert!(proxy.get("/a").await.is_hit());
+}
+
+#[tokio::test]
+async fn a_broken_file_is_refused_and_the_old_goes_on() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let proxy = answering(&origin, "old").start().await;
+    assert!(proxy.get("/a").await.is_good("hello"));
+    let site = "[[site]]\nhosts = [\"*\"]\norigin = \"mian\"\nunheard = 1\n";
+    proxy.configure(&Proxy::before(&origin).sites(site));
+    let refused = proxy
+        .admin()
+        .await
+        .send_body("POST", "/api/v1/reload", "")
+        .await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    for complaint in ["mian", "unheard"] {
+        assert!(refused.text().contains(complaint), "{refused:?}");
+    }
+    proxy.sighup();
+    let said = async || proxy.stderr().contains("not reloaded");
+    eventually("a word about the refusal", said).await;
+    assert!(proxy.get("/answer").await.is_good("old"));
+    assert!(proxy.get("/a").await.is_hit());
 }

@@ -1,7 +1,7 @@
 //! What clients wish of the cache (RFC 9111 §5.2.1 and §5.4), which it heeds where the operator
 //! says so; `only-if-cached` it heeds always.
 
-use crate::harness::{FRESH, Fields, Gate, Origin, Proxy};
+use crate::harness::{FRESH, Fields, Gate, IN_GRACE, Origin, Proxy, STALE, eventually};
 
 /// A row: what it shows, the stored response's Cache-Control and Age, the request's fields, whether
 /// it is answered from the cache.
@@ -225,4 +225,98 @@ async fn only_if_cached_waits_for_nobody() {
     assert_eq!(proxy.get_with("/a", &only).await.status, 504);
     gate.open();
     assert!(leader.remove(0).response().await.is_good("hello"));
+}
+
+const OBEY: &str = "request_directives = \"obey\"";
+
+/// RFC 9111 §5.2.1.5: "a cache MUST NOT store any part of either this request or any response to
+/// it", a 304 included.
+#[tokio::test]
+async fn a_304_to_no_store_is_not_stored() {
+    let origin = Origin::start(
+        async |request, connection| match request.field("if-none-match") {
+            Some(_) => connection.respond(304, &[FRESH[0], STALE[1]], "").await,
+            None => connection.respond(200, STALE, "hello").await,
+        },
+    );
+    let proxy = Proxy::before(&origin).table("cache", OBEY).start().await;
+    proxy.get("/a").await;
+    let private = proxy.get_with("/a", &[("cache-control", "no-store")]).await;
+    assert!(
+        private.is_good("hello") && !private.says("stored"),
+        "{private:?}"
+    );
+    let next = proxy.get("/a").await;
+    assert!(next.is_good("hello") && !next.is_hit(), "{next:?}");
+    assert_eq!(origin.last().field("if-none-match"), Some("\"1\""));
+}
+
+/// Nothing of a refresh for it could be stored, and others would take it for theirs.
+#[tokio::test]
+async fn a_no_store_client_starts_no_refresh() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(async move |request, connection| {
+        if request.nth == 1 {
+            return connection.respond(200, IN_GRACE, "old").await;
+        }
+        held.pass().await;
+        connection.respond(200, FRESH, "new").await;
+    });
+    let proxy = Proxy::before(&origin).table("cache", OBEY).start().await;
+    for fields in [&[][..], &[("cache-control", "no-store")], &[]] {
+        assert!(proxy.get_with("/a", fields).await.is_good("old"));
+    }
+    gate.arrived(1).await;
+    gate.open();
+    let refreshed = async || proxy.get("/a").await.is_good("new");
+    eventually("the new page", refreshed).await;
+    assert_eq!(origin.count("/a"), 2);
+}
+
+/// Who insists on another look, and gets none because the origin fails, has followed nobody.
+#[tokio::test]
+async fn a_fresh_page_stands_in_for_a_look_that_failed() {
+    let origin = Origin::start(async |request, connection| match request.nth {
+        1 => connection.respond(200, FRESH, "hello").await,
+        _ => connection.close(),
+    });
+    let proxy = Proxy::before(&origin).table("cache", OBEY).start().await;
+    proxy.get("/a").await;
+    let response = proxy.get_with("/a", &[("cache-control", "no-cache")]).await;
+    assert!(response.is_good("hello"), "{response:?}");
+    assert!(response.says("detail=stale-if-error"), "{response:?}");
+    assert!(!response.says("collapsed"), "{response:?}");
+}
+
+/// RFC 9111 §5.2.1.7, where the cache is not asked at all: it can have nothing either.
+#[tokio::test]
+async fn only_if_cached_asks_no_origin_past_the_cache() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let off = "{ path = \"/off\", origin = \"main\", cache = { enabled = false } }";
+    let all = "{ path = \"/*\", origin = \"main\" }";
+    let sites = format!("[[site]]\nhosts = [\"*\"]\nroute = [{all}, {off}]\n");
+    let proxy = Proxy::before(&origin).sites(&sites).start().await;
+    let only = ("cache-control", "only-if-cached");
+    let with_cookie = proxy.get_with("/a", &[only, ("cookie", "a=1")]).await;
+    assert_eq!(with_cookie.status, 504, "{with_cookie:?}");
+    let disabled = proxy.get_with("/off", &[only]).await;
+    assert_eq!(disabled.status, 504, "{disabled:?}");
+    assert!(origin.requests().is_empty());
+}
+
+/// What was purged softly is not to be had stale by asking for it.
+#[tokio::test]
+async fn max_stale_does_not_revive_what_was_purged() {
+    let origin = Origin::start(async |request, connection| {
+        let body = request.nth.to_string();
+        connection.respond(200, FRESH, body).await;
+    });
+    let proxy = Proxy::before(&origin).table("cache", OBEY).start().await;
+    assert!(proxy.get("/a").await.is_good("1"));
+    proxy.purge("{\"all\":true,\"soft\":true}").await;
+    let next = proxy
+        .get_with("/a", &[("cache-control", "max-stale")])
+        .await;
+    assert!(next.is_good("2"), "{next:?}");
 }

@@ -1,6 +1,11 @@
 //! Requests that are odd but well-formed, understood the one way the RFCs allow; and bodies.
 
-use crate::harness::{End, FRESH, Gate, Origin, Proxy};
+use std::future;
+use std::time::Duration;
+
+use tokio::time;
+
+use crate::harness::{Client, End, FRESH, Gate, Origin, Proxy, eventually};
 
 /// RFC 9112 §3.2.2: "a proxy MUST ignore the received Host header field (if any) and instead
 /// replace it with the host information of the request-target."
@@ -56,6 +61,46 @@ async fn a_request_may_arrive_in_pieces() {
     assert!(client.response().await.is_good("/a text"));
     client.send(rest).await;
     assert!(client.response().await.is_good("/b "));
+}
+
+/// A head behind a request in progress has its time from that request's end.
+#[tokio::test]
+async fn half_a_head_does_not_cut_the_request_before_it() {
+    for rest_comes_early in [true, false] {
+        let gate = Gate::new();
+        let held = gate.clone();
+        let origin = Origin::start(async move |request, connection| {
+            if request.path == "/slow" {
+                held.pass().await;
+            }
+            connection.respond(200, &[], &*request.path).await;
+        });
+        let proxy = Proxy::before(&origin)
+            .table("server", "header_timeout = \"300ms\"")
+            .start()
+            .await;
+        let mut client = proxy.client().await;
+        client
+            .send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHo")
+            .await;
+        gate.arrived(1).await;
+        if rest_comes_early {
+            client.send("st: a\r\n\r\n").await;
+        }
+        assert!(
+            client.is_silent_for(Duration::from_secs(1)).await,
+            "neither an answer nor the end may come before the origin's"
+        );
+        gate.open();
+        assert!(client.response().await.is_good("/slow"));
+        if rest_comes_early {
+            assert!(client.response().await.is_good("/next"));
+        } else {
+            let said = client.until_gone().await;
+            let refused = said.is_empty() || said.starts_with(b"HTTP/1.1 408");
+            assert!(refused, "the head's own deadline still holds: {said:?}");
+        }
+    }
 }
 
 /// Row 51.
@@ -141,4 +186,75 @@ async fn an_unknown_method_is_the_origins_business() {
             "{method}: {response:?}"
         );
     }
+}
+
+const MIB: usize = 1 << 20;
+
+/// Longer than an idle connection keeps its buffers, which is one second.
+const IDLE: Duration = Duration::from_millis(1600);
+
+/// What is left of a body is never read as a request, however long it takes to come.
+#[tokio::test]
+async fn the_rest_of_an_upload_is_never_a_request() {
+    let origin = Origin::start(async |request, connection| {
+        if request.method == "POST" {
+            connection.respond(200, &[], "early").await;
+            // Whatever of the upload gets here is not a request either.
+            return connection.peer_gone().await;
+        }
+        connection.respond(200, FRESH, "smuggled").await;
+    });
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: example.test\r\n\r\n";
+    let whole = smuggled.repeat(900 / smuggled.len() + 1);
+    for rest in [smuggled, &whole[..900]] {
+        let proxy = Proxy::start(&origin).await;
+        let mut client = proxy.client().await;
+        client
+            .request("POST", "/a", &[("content-length", "1000")])
+            .await;
+        client.send("x".repeat(100)).await;
+        assert!(client.response().await.is_good("early"));
+        client.is_silent_for(IDLE).await;
+        client.send(rest).await;
+        let more = client.until_gone().await;
+        assert!(more.is_empty(), "{}", String::from_utf8_lossy(&more));
+        assert_eq!(origin.count("/smuggled"), 0);
+    }
+}
+
+/// An upload that jams holds a connection to the origin no longer than its client stays.
+#[tokio::test]
+async fn jammed_uploads_give_their_connections_back() {
+    const CONNECTIONS: usize = 4;
+    let gate = Gate::new();
+    let reached = gate.clone();
+    let origin = Origin::start(async move |request, connection| {
+        if request.method != "POST" {
+            return connection.respond(200, FRESH, "hello").await;
+        }
+        reached.open();
+        reached.pass().await;
+        future::pending().await
+    });
+    let limits = format!("connections_max = {CONNECTIONS}\nfirst_byte_timeout = \"1s\"");
+    let proxy = Proxy::before(&origin)
+        .table("origins.main", &limits)
+        .start()
+        .await;
+    let body = "x".repeat(30 * MIB);
+    let length = body.len().to_string();
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut client = proxy.client().await;
+        client
+            .request("POST", "/up", &[("content-length", &length)])
+            .await;
+        let sent = time::timeout(Duration::from_millis(200), client.send(&body)).await;
+        assert!(sent.is_err(), "nothing takes in that much");
+        clients.push(client);
+    }
+    gate.arrived(CONNECTIONS).await;
+    clients.into_iter().for_each(Client::reset);
+    let served = async || proxy.get("/a").await.is_good("hello");
+    eventually("a connection to be given back", served).await;
 }

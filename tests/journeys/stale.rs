@@ -3,7 +3,7 @@
 //! and 22. Pages here are stale from the start, as their Age says, so nothing waits for a clock.
 
 use crate::harness::{
-    Fields, Gate, Origin, Proxy, Setup, answer_old, eventually, responses, settled,
+    Fields, Gate, IN_GRACE, Origin, Proxy, Setup, answer_old, eventually, responses, settled,
 };
 
 const NEW: Fields<'static> = &[("cache-control", "max-age=60"), ("etag", "\"new\"")];
@@ -448,4 +448,31 @@ async fn what_is_kept_is_asked_about_and_then_forgotten() {
             "{age} s old, {stale_if_error} for errors"
         );
     }
+}
+
+/// Refreshes take a quarter of an origin's connections; the rest is for those who wait.
+#[tokio::test]
+async fn refreshes_leave_connections_for_misses() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let origin = Origin::start(async move |request, connection| {
+        if request.nth > 1 {
+            held.pass().await;
+        }
+        connection.respond(200, IN_GRACE, "page").await;
+    });
+    let limit = "connections_max = 4";
+    let proxy = Proxy::before(&origin)
+        .table("origins.main", limit)
+        .start()
+        .await;
+    for _ in 0..2 {
+        for number in 0..8 {
+            assert!(proxy.get(&format!("/{number}")).await.is_good("page"));
+        }
+    }
+    gate.arrived(1).await;
+    let miss = proxy.get("/new").await;
+    assert!(miss.is_good("page"), "{miss:?}");
+    gate.open();
 }

@@ -2,13 +2,11 @@
 //! one that is known to be sick: Varnish's scenario 14. Pages here are stale from the start, as
 //! their Age says.
 
+use crate::harness::{
+    End, Fields, Gate, Origin, Proxy, STALE, Setup, all_wait, answer_old, eventually, responses,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-use crate::harness::{
-    End, Fields, Gate, Origin, Proxy, Setup, all_wait, answer_old, eventually, responses,
-};
 
 const FRESH: Fields<'static> = &[("cache-control", "max-age=60"), ("etag", "\"old\"")];
 
@@ -318,4 +316,26 @@ async fn only_a_soft_purge_leaves_a_stand_in() {
         let response = proxy.get("/a").await;
         assert_eq!(response.status, status, "soft {soft}: {response:?}");
     }
+}
+
+/// Nobody wants the error that a stale page stands in for, however slowly it comes.
+#[tokio::test]
+async fn an_error_whose_body_trickles_holds_no_connection() {
+    let gate = Gate::new();
+    let left = gate.clone();
+    let origin = Origin::start(async move |request, connection| {
+        if request.nth == 1 {
+            return connection.respond(200, STALE, "page").await;
+        }
+        connection.begin(503, &[("content-length", "60000")]).await;
+        connection.send("sorry").await;
+        connection.peer_gone().await;
+        left.pass().await;
+    });
+    let proxy = Proxy::start(&origin).await;
+    for _ in 0..2 {
+        assert!(proxy.get("/a").await.is_good("page"));
+    }
+    gate.arrived(1).await;
+    gate.open();
 }
