@@ -1,6 +1,7 @@
 //! Stories about the real binary, told from outside: bytes in, bytes out, signals and metrics.
 //! Each test is named as the fact it checks. What a function does inside is tested beside it in
-//! `src`; here nothing of the library is used.
+//! `src`; here nothing of the library is used. docs/faults.md lists those that survive a fault. Where
+//! a story begins with c00013, r02135 or the like, that is a test of Varnish that shows the same.
 
 // A test binary exports nothing: `pub` here only means "beyond this file".
 #![allow(unreachable_pub)]

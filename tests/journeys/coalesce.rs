@@ -1,5 +1,5 @@
-//! Many clients, one object: Varnish's scenarios 1 to 8, rows 36 to 45 of the faults to survive.
-//! A herd's members may come before, during or after the fetch: each fact here holds for all three.
+//! Request coalescing: many clients, one object. A herd's members may come before, during or after
+//! the fetch: each fact here holds for all three.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::harness::{
     holding, responses,
 };
 
-/// Row 36, c00013.
+/// c00013: a herd before there is anything is one request, and all get its answer.
 #[tokio::test]
 async fn two_hundred_clients_on_a_cold_object_are_one_request() {
     let gate = Gate::new();
@@ -67,8 +67,8 @@ async fn followers_stream_while_the_object_fills() {
     assert!(proxy.get("/a").await.is_good("first second"));
 }
 
-/// c00099, row 37: when the leader's answer turns out to be its own, all others ask at once, and at
-/// the same time: the origin answers none of them before all of them have asked.
+/// c00099: when the leader's answer turns out to be its own, all others ask at once, and at the
+/// same time: the origin answers none of them before all of them have asked.
 #[tokio::test]
 async fn a_herd_on_an_uncacheable_object_goes_on_in_parallel() {
     let (first, crowd) = (Gate::new(), Gate::new());
@@ -136,8 +136,8 @@ async fn hit_for_miss_is_forgotten_in_time() {
     eventually("a hit", async || proxy.get("/a").await.is_hit()).await;
 }
 
-/// Scenario 25, c00011 and c00076: the first answer that can be shared ends the memory of those
-/// that could not, with Vary and without.
+/// c00011, c00076: the first answer that can be shared ends the memory of those that could not,
+/// with Vary and without.
 #[tokio::test]
 async fn a_page_that_becomes_cacheable_is_cached_at_once() {
     for vary in ["accept-language", "x-none"] {
@@ -245,8 +245,8 @@ async fn a_known_other_variant_waits_for_nobody() {
     assert!(slow.response().await.is_good("slow"));
 }
 
-/// Row 38, c00131: failures are shared or fetched side by side, but never one after another. The
-/// origin takes 100 ms for each, so thirty in turn would take 3 s.
+/// c00131: failures are shared or fetched side by side, but never one after another. The origin
+/// takes 100 ms for each, so thirty in turn would take 3 s.
 #[tokio::test]
 async fn nobody_queues_behind_failures() {
     for status in [500, 503] {
@@ -275,7 +275,7 @@ async fn nobody_queues_behind_failures() {
     }
 }
 
-/// Rows 2 and 39, c00062: those who read a body that breaks see it break, and it is not kept.
+/// c00062: those who read a body that breaks see it break, and it is not kept.
 #[tokio::test]
 async fn a_body_that_breaks_is_truncated_for_all_readers_and_not_stored() {
     for framing in [("transfer-encoding", "chunked"), ("content-length", "11")] {
@@ -354,7 +354,7 @@ async fn many_who_see_their_leaders_vanish_do_not_go_in_circles() {
     }
 }
 
-/// Row 45: a client that reads nothing does not hold up one that reads.
+/// A client that reads nothing does not hold up one that reads.
 #[tokio::test]
 async fn a_slow_reader_does_not_hold_up_a_fast_one() {
     const BYTES: usize = 8 << 20;

@@ -1,5 +1,5 @@
 //! Validators (RFC 9110 §13, RFC 9111 §4.3): clients that have a copy, and stored responses that
-//! must be asked about. Row 35 of the faults to survive.
+//! must be asked about.
 
 use crate::harness::{FRESH, Fields, Gate, Origin, Proxy, STALE, eventually, http_date, responses};
 
@@ -201,7 +201,7 @@ async fn a_client_with_a_copy_gets_304_after_a_revalidation() {
     assert_eq!(origin.last().field("if-none-match"), Some("\"1\""));
 }
 
-/// Row 35: a herd on an expired object is one conditional request.
+/// A herd on an expired object is one conditional request.
 #[tokio::test]
 async fn a_herd_on_a_stale_object_asks_once() {
     let gate = Gate::new();
@@ -387,8 +387,8 @@ async fn a_412_does_not_pass_for_the_page() {
     assert!(proxy.get("/a").await.is_hit(), "the page is still there");
 }
 
-/// Scenario 18, r01879: a 304 that has a field replaces every line of it, and leaves the lines of
-/// the fields that it does not have.
+/// r01879: a 304 that has a field replaces every line of it, and leaves the lines of the fields
+/// that it does not have.
 #[tokio::test]
 async fn a_304_replaces_all_lines_of_a_field_or_none() {
     let origin = Origin::start(async |request, connection| {
@@ -418,8 +418,7 @@ async fn a_304_replaces_all_lines_of_a_field_or_none() {
     assert_eq!(origin.count("/a"), 2);
 }
 
-/// Scenario 24, r01858 and r02763: what was not stored is not asked about, though it had a
-/// validator.
+/// r01858, r02763: what was not stored is not asked about, though it had a validator.
 #[tokio::test]
 async fn what_was_not_stored_is_not_asked_about() {
     for control in ["private, max-age=60", "no-store"] {

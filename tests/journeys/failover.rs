@@ -67,8 +67,9 @@ impl Refusal {
     }
 }
 
-/// Rows 10, 14, 25 and 27: until the head is there, another server can answer for one that fails.
-/// The one that has begun to fail is left alone after its share of attempts.
+/// A server that closes or resets before it has sent a whole head: until then another server can
+/// answer for one that fails. The one that has begun to fail is left alone after its share of
+/// attempts.
 #[tokio::test]
 async fn what_a_server_fails_to_begin_another_completes() {
     let table = [
@@ -123,8 +124,8 @@ async fn a_server_that_never_answers_harms_nobody_from_the_start() {
     assert_eq!(load.end().await.bad, [""; 0]);
 }
 
-/// Rows 27 and 28: a port where nobody listens costs nobody anything; a host that is gone costs its
-/// first clients the connect timeout, and then nobody.
+/// A port where nobody listens costs nobody anything; a host that is gone costs its first clients
+/// the connect timeout, and then nobody.
 #[tokio::test]
 async fn a_server_that_cannot_be_connected_to_is_passed_over() {
     let (refuses, hole) = (Reserved::new(), Hole::new());
@@ -145,7 +146,7 @@ connect_timeout = \"200ms\""
     }
 }
 
-/// Row 28 with no other server: the client waits no longer than the connect timeout.
+/// A host that is gone, and no other server: the client waits no longer than the connect timeout.
 #[tokio::test]
 async fn a_host_that_is_gone_is_a_504_at_the_connect_timeout() {
     let hole = Hole::new();
@@ -159,8 +160,8 @@ async fn a_host_that_is_gone_is_a_504_at_the_connect_timeout() {
     assert!(took < Duration::from_secs(3), "{took:?}");
 }
 
-/// Row 25: a server that resets every connection on its second request. It answers, so it is not
-/// ejected; each such request is sent once more, on a new connection.
+/// A server that resets every connection on its second request. It answers, so it is not ejected;
+/// each such request is sent once more, on a new connection.
 #[tokio::test]
 async fn a_server_that_drops_kept_connections_harms_nobody() {
     let refusal = Refusal::ResetsOnReuse;
@@ -179,8 +180,8 @@ async fn a_server_that_drops_kept_connections_harms_nobody() {
     assert_eq!(answered, tally.good, "nothing was answered twice");
 }
 
-/// Rows 22 and 23: what a server says beyond its answers reaches nobody, and its connections are
-/// not used again; those of the others are.
+/// What a server says beyond its answers reaches nobody, and its connections are not used again;
+/// those of the others are.
 #[tokio::test]
 async fn leftovers_of_one_server_reach_nobody() {
     let faulty = Origin::start(async |request, connection| {
@@ -203,8 +204,8 @@ async fn leftovers_of_one_server_reach_nobody() {
 
 // --- a few notice --------------------------------------------------------------------------------
 
-/// Rows 11 and 14: a head that makes no sense may hide anything, so it is not asked for again. It
-/// costs as many clients as it takes to eject the server.
+/// A head that makes no sense may hide anything, so it is not asked for again. It costs as many
+/// clients as it takes to eject the server.
 #[tokio::test]
 async fn a_server_that_talks_nonsense_costs_a_few_clients() {
     let faulty = Origin::start(async |_, connection| {
@@ -217,8 +218,8 @@ async fn a_server_that_talks_nonsense_costs_a_few_clients() {
     assert_eq!(faulty.requests().len(), EJECTED_AFTER);
 }
 
-/// Rows 6 and 7: silence on a connection that was kept is the server's silence as much as on a new
-/// one. Nobody is asked again; what a server is to blame for at a cold start is in `health.rs`.
+/// Silence on a connection that was kept is the server's silence as much as on a new one. Nobody is
+/// asked again; what a server is to blame for at a cold start is in `health.rs`.
 #[tokio::test]
 async fn a_server_that_falls_silent_costs_a_few_clients() {
     const KEPT: usize = 4;
@@ -255,9 +256,9 @@ async fn a_server_that_falls_silent_costs_a_few_clients() {
     assert_eq!(faulty.requests().len() - before, COSTS);
 }
 
-/// Rows 1, 2, 3, 4 and 8: once the head is on its way to the client nobody else can complete the
-/// body. But a server that breaks its bodies off is no better than one that gives no answer, as the
-/// next head that comes from it finds.
+/// Bodies that break off or stall: once the head is on its way to the client nobody else can
+/// complete the body. But a server that breaks its bodies off is no better than one that gives no
+/// answer, as the next head that comes from it finds.
 #[tokio::test]
 async fn a_server_that_breaks_its_bodies_costs_a_few_clients() {
     const COSTS: usize = 3;
@@ -267,25 +268,22 @@ async fn a_server_that_breaks_its_bodies_costs_a_few_clients() {
         COSTS - 1
     );
     let table = [
-        ("row 1, closed", "content-length: 9\r\n\r\nhello"),
+        ("closed", "content-length: 9\r\n\r\nhello"),
+        ("closed", "transfer-encoding: chunked\r\n\r\n5\r\nhel"),
+        ("reset", "transfer-encoding: chunked\r\n\r\n5\r\nhel"),
         (
-            "row 2, closed",
-            "transfer-encoding: chunked\r\n\r\n5\r\nhel",
-        ),
-        ("row 3, reset", "transfer-encoding: chunked\r\n\r\n5\r\nhel"),
-        (
-            "row 4, no chunk",
+            "no chunk",
             "transfer-encoding: chunked\r\n\r\nx\r\nhello\r\n",
         ),
-        ("row 8, stalled", "content-length: 9\r\n\r\nhello"),
+        ("stalled", "content-length: 9\r\n\r\nhello"),
     ];
     for (what, rest) in table {
         let faulty = Origin::start(async move |_, connection| {
             let head = "HTTP/1.1 200 OK\r\ncache-control: no-store\r\n";
             connection.send(head.to_owned() + rest).await;
             match what {
-                "row 3, reset" => connection.reset(),
-                "row 8, stalled" => connection.peer_gone().await,
+                "reset" => connection.reset(),
+                "stalled" => connection.peer_gone().await,
                 _ => connection.close(),
             }
         });

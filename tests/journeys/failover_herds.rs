@@ -9,7 +9,7 @@ fn before(servers: &[&Origin], balance: &str) -> Setup {
     Proxy::before_each(servers, &format!("balance = \"{balance}\""))
 }
 
-/// Row 39 before the head: another server answers the one that asked, so that all who wait are
+/// A failure before the head: another server answers the one that asked, so that all who wait are
 /// served by two requests in all.
 #[tokio::test]
 async fn a_herd_does_not_notice_that_its_first_server_failed() {
@@ -30,8 +30,8 @@ async fn a_herd_does_not_notice_that_its_first_server_failed() {
     assert_eq!((seen(&[&fails]), seen(&[&good])), (1, 1));
 }
 
-/// Row 39 amid the body: those who have bytes see the end come early; whoever asks afterwards gets
-/// all of it, from another server where the first is on the way out.
+/// A failure amid the body: those who have bytes see the end come early; whoever asks afterwards
+/// gets all of it, from another server where the first is on the way out.
 #[tokio::test]
 async fn a_body_that_breaks_for_a_herd_is_whole_for_the_next() {
     let gate = Gate::new();
@@ -62,8 +62,7 @@ async fn a_body_that_breaks_for_a_herd_is_whole_for_the_next() {
     assert_eq!((seen(&[&fails]), seen(&[&good])), (1, 1));
 }
 
-/// Row 37: each of a herd on what is nobody else's asks for itself, all at once and of all servers
-/// alike.
+/// Each of a herd on what is nobody else's asks for itself, all at once and of all servers alike.
 #[tokio::test]
 async fn a_herd_on_an_uncacheable_object_is_spread_over_all_servers() {
     let (first, crowd) = (Gate::new(), Gate::new());

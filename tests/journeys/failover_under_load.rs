@@ -75,7 +75,7 @@ async fn before_all(servers: &[Mortal; 3]) -> Proxy {
 
 // --- dying ---------------------------------------------------------------------------------------
 
-/// Row 27 under load, with one of three servers and with two of them at the same time.
+/// Servers that are killed and come back, one of three and two of them at the same time.
 #[tokio::test]
 async fn servers_that_are_killed_and_restarted_fail_nobody() {
     for dying in [1, 2] {
@@ -93,7 +93,7 @@ async fn servers_that_are_killed_and_restarted_fail_nobody() {
     }
 }
 
-/// Row 32 with several servers: one that comes and goes all the time harms nobody.
+/// A server that comes and goes all the time harms nobody.
 #[tokio::test]
 async fn a_server_that_flaps_fails_nobody() {
     let mut servers = three();
@@ -112,8 +112,8 @@ async fn a_server_that_flaps_fails_nobody() {
     assert!(proxy.get("/after").await.is_good("hello"));
 }
 
-/// Row 26 under load. RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent
-/// requests." A few may fail, but none is ever acted upon twice.
+/// RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests." A few may fail,
+/// but none is ever acted upon twice.
 #[tokio::test]
 async fn no_post_is_sent_twice_whatever_happens_to_servers() {
     let mut servers = three();
@@ -146,7 +146,7 @@ async fn no_post_is_sent_twice_whatever_happens_to_servers() {
     );
 }
 
-/// Row 33: with all servers gone, what is stored stands in at once for as many as ask, all others are
+/// With all servers gone, what is stored stands in at once for as many as ask, all others are
 /// refused soon, and one server that comes back is enough.
 #[tokio::test]
 async fn with_all_servers_gone_clients_are_told_soon() {
@@ -188,8 +188,8 @@ async fn with_all_servers_gone_clients_are_told_soon() {
 
 // --- reloads -------------------------------------------------------------------------------------
 
-/// Row 57 with a list of servers that changes: nobody notices, and who is off the list is left alone
-/// by everybody.
+/// A list of servers that changes: nobody notices, and who is off the list is left alone by
+/// everybody.
 #[tokio::test]
 async fn reloads_that_take_servers_off_the_list_fail_nobody() {
     let servers = three();

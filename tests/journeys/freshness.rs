@@ -376,7 +376,7 @@ async fn age_is_what_the_origin_said_plus_the_time_here() {
     assert_eq!(origin.count("/a"), 1);
 }
 
-/// Scenario 23, s00006: what says that it is fresh does not look stale to the next cache.
+/// s00006: what says that it is fresh does not look stale to the next cache.
 #[tokio::test]
 async fn the_age_of_a_fresh_page_is_below_its_lifetime() {
     let origin = Origin::start(async |request, connection| {
@@ -399,8 +399,8 @@ async fn the_age_of_a_fresh_page_is_below_its_lifetime() {
     eventually("the page to be renewed", renewed).await;
 }
 
-/// Scenario 23, s00007, as RFC 9111 §4.2.3 has it: "corrected_age_value = age_value +
-/// response_delay": what an origin was slow to say is as old as the question.
+/// s00007, as RFC 9111 §4.2.3 has it: "corrected_age_value = age_value + response_delay": what an
+/// origin was slow to say is as old as the question.
 #[tokio::test]
 async fn the_time_an_origin_takes_counts_as_age() {
     let origin = Origin::start(async |_, connection| {

@@ -1,11 +1,11 @@
-//! Clients that leave before they have been served: rows 40 to 44 of the faults to survive. What
-//! they caused goes on where somebody may want it, and ends where nobody will.
+//! Clients that leave before they have been served. What they caused goes on where somebody may
+//! want it, and ends where nobody will.
 
 use crate::harness::{
     CHUNKED, Client, FRESH, Fields, Gate, Origin, PRIVATE, Proxy, eventually, holding, responses,
 };
 
-/// Row 40: who caused the miss may leave; the others are served, and the object is kept.
+/// Who caused the miss may leave; the others are served, and the object is kept.
 #[tokio::test]
 async fn a_leader_may_leave() {
     let gate = Gate::new();
@@ -23,8 +23,7 @@ async fn a_leader_may_leave() {
     assert_eq!(origin.count("/a"), 1);
 }
 
-/// Rows 40 and 41: `finish_fill` is on: the fetch goes on even when all have left, however many
-/// they were.
+/// `finish_fill` is on: the fetch goes on even when all have left, however many they were.
 #[tokio::test]
 async fn a_fill_goes_on_when_all_have_left() {
     let gate = Gate::new();
@@ -63,7 +62,7 @@ async fn a_fill_ends_with_its_last_client_where_so_configured() {
     gate.arrived(1).await;
 }
 
-/// Row 44, c00110: nobody reads it and nobody will: the origin is told to stop.
+/// c00110: nobody reads it and nobody will: the origin is told to stop.
 #[tokio::test]
 async fn a_download_that_is_not_stored_ends_with_its_client() {
     let origin = Origin::start(async |_, connection| {
@@ -88,7 +87,7 @@ async fn a_download_that_is_not_stored_ends_with_its_client() {
     );
 }
 
-/// Row 43: fifty clients abort in the midst of a miss; the connections to the origin come back.
+/// Fifty clients abort in the midst of a miss; the connections to the origin come back.
 #[tokio::test]
 async fn aborted_clients_leave_no_connections_behind() {
     let gate = Gate::new();
@@ -121,7 +120,7 @@ async fn aborted_clients_leave_no_connections_behind() {
     );
 }
 
-/// Row 43: clients that abort leave nothing in flight at any server.
+/// Clients that abort leave nothing in flight at any server.
 #[tokio::test]
 async fn aborted_clients_leave_nothing_in_flight_at_any_server() {
     const HERD: usize = 30;

@@ -1,5 +1,4 @@
-//! Patience and memory are bounded: clients that say nothing, read nothing or want too much. Rows
-//! 46 to 50, 73 and 74 of the faults to survive.
+//! Patience and memory are bounded: clients that say nothing, read nothing or want too much.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +10,8 @@ const MIB: usize = 1 << 20;
 
 // --- clients that say nothing --------------------------------------------------------------------
 
-/// Row 49: two hundred half-sent heads are cut at the head's deadline, and dripping does not put it
-/// off; meanwhile others are served.
+/// Slowloris: two hundred half-sent heads are cut at the head's deadline, and dripping does not put
+/// it off; meanwhile others are served.
 #[tokio::test]
 async fn a_head_that_never_ends_is_cut() {
     let origin = Origin::answering(200, FRESH, "hello");
@@ -49,7 +48,7 @@ async fn a_head_that_never_ends_is_cut() {
     );
 }
 
-/// Row 50, and a connection whose requests are over.
+/// A connection that never says anything, and one whose requests are over.
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
     let origin = Origin::answering(200, FRESH, "hello");
@@ -89,7 +88,7 @@ async fn an_upload_that_stalls_is_cut() {
     gate.arrived(1).await;
 }
 
-/// Row 48.
+/// Hundreds of connections that were used once and are kept.
 #[tokio::test]
 async fn idle_connections_hinder_nobody() {
     let origin = Origin::answering(200, FRESH, "hello");
@@ -132,7 +131,7 @@ async fn connections_are_bounded() {
 
 // --- clients that read nothing -------------------------------------------------------------------
 
-/// Row 46, r03189: back-pressure reaches the origin, and nothing piles up in between.
+/// r03189: back-pressure reaches the origin, and nothing piles up in between.
 #[tokio::test]
 async fn readers_of_nothing_cost_no_memory() {
     const BYTES: usize = 20 * MIB;
@@ -191,7 +190,7 @@ async fn a_reader_of_nothing_is_given_up_in_time() {
     assert_eq!(client.rest().await.1, End::Truncated);
 }
 
-/// Row 47: who reads slowly keeps its copy, purged or not.
+/// Who reads slowly keeps its copy, purged or not.
 #[tokio::test]
 async fn a_purge_takes_nothing_from_those_who_read() {
     const BYTES: usize = 8 * MIB;
@@ -211,7 +210,7 @@ async fn a_purge_takes_nothing_from_those_who_read() {
 
 // --- clients that want too much ------------------------------------------------------------------
 
-/// Row 73: what is too large to keep is streamed, whether it says so at once or turns out so.
+/// What is too large to keep is streamed, whether it says so at once or turns out so.
 #[tokio::test]
 async fn an_object_that_is_too_large_is_streamed() {
     const BYTES: usize = 2 * MIB;
@@ -336,7 +335,7 @@ async fn a_full_store_still_serves() {
     }
 }
 
-/// Row 74: however many URLs, the store stays within its bound.
+/// However many URLs, the store stays within its bound.
 #[tokio::test]
 async fn the_store_stays_within_its_memory() {
     let origin = Origin::start(async |_, connection| {

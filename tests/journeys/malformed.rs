@@ -374,7 +374,7 @@ async fn a_body_that_is_too_long_is_a_413() {
     assert_eq!(client.try_response().await.map(|it| it.status), Some(413));
 }
 
-/// VSV00015 and row 22's mirror: nothing of a refused connection is read as a request.
+/// VSV00015: nothing of a refused connection is read as a request.
 #[tokio::test]
 async fn a_chunk_that_is_no_chunk_ends_the_request() {
     let origin = Origin::start(async |_, connection| {

@@ -1,6 +1,5 @@
 //! Methods other than GET (RFC 9110 §9, RFC 9111 §4.3.5): what they find in the cache and what they
-//! put there. Varnish's scenario 30. What they take out is in `invalidation.rs`; QUERY has a file
-//! of its own.
+//! put there. What they take out is in `invalidation.rs`; QUERY has a file of its own.
 
 use crate::harness::{Client, End, FRESH, Fields, Origin, Proxy, Response, TAGGED};
 

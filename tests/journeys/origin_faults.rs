@@ -1,5 +1,5 @@
-//! Origins that lie, stall and break off: rows 1 to 21 of the faults to survive. What is
-//! broken must never look whole, never be stored, and never harm the next request.
+//! Origins that lie, stall and break off. What is broken must never look whole, never be stored,
+//! and never harm the next request.
 
 use std::time::{Duration, Instant};
 
@@ -34,40 +34,37 @@ async fn assert_broken_once(what: &str, origin: &Origin, proxy: &Proxy) {
 
 // --- bodies that break ---------------------------------------------------------------------------
 
-/// Rows 1, 2, 4: bodies that end too early or whose chunks are no chunks.
+/// Bodies that end too early or whose chunks are no chunks.
 #[tokio::test]
 async fn a_short_or_malformed_body_never_looks_whole_and_is_not_stored() {
     let table = [
+        ("short Content-Length", "content-length: 10\r\n\r\nhello"),
         (
-            "row 1, short Content-Length",
-            "content-length: 10\r\n\r\nhello",
-        ),
-        (
-            "row 2, no last chunk",
+            "no last chunk",
             "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",
         ),
         (
-            "row 2, within a chunk",
+            "within a chunk",
             "transfer-encoding: chunked\r\n\r\n5\r\nhel",
         ),
         (
-            "row 2, within the last",
+            "within the last",
             "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
         ),
         (
-            "row 4, no number",
+            "no number",
             "transfer-encoding: chunked\r\n\r\nxyz\r\nhello\r\n0\r\n\r\n",
         ),
         (
-            "row 4, negative",
+            "negative",
             "transfer-encoding: chunked\r\n\r\n-5\r\nhello\r\n0\r\n\r\n",
         ),
         (
-            "row 4, overflow",
+            "overflow",
             "transfer-encoding: chunked\r\n\r\n10000000000000005\r\nhello\r\n0\r\n\r\n",
         ),
         (
-            "row 4, data longer",
+            "data longer",
             "transfer-encoding: chunked\r\n\r\n5\r\nhello!\r\n0\r\n\r\n",
         ),
         (
@@ -84,7 +81,8 @@ async fn a_short_or_malformed_body_never_looks_whole_and_is_not_stored() {
     }
 }
 
-/// Row 1 again, with the head and some bytes already delivered: the client sees the end come early.
+/// A body that ends early when the head and some bytes have been delivered: the client sees the end
+/// come early.
 #[tokio::test]
 async fn truncation_is_seen_by_a_client_that_has_read_half() {
     let gate = Gate::new();
@@ -106,14 +104,16 @@ async fn truncation_is_seen_by_a_client_that_has_read_half() {
     assert_eq!(client.rest().await, (Vec::new(), End::Truncated));
 }
 
-/// Rows 3, 5 and 10: a reset amid a chunk, amid a body that only the close would end, and right
-/// after the head.
+/// A reset amid a chunk, amid a body that only the close would end, and right after the head.
 #[tokio::test]
 async fn a_reset_is_not_an_end() {
     let table = [
-        ("row 3", "transfer-encoding: chunked\r\n\r\n5\r\nhel"),
-        ("row 5", "\r\nhello"),
-        ("row 10", "content-length: 5\r\n\r\n"),
+        (
+            "within a chunk",
+            "transfer-encoding: chunked\r\n\r\n5\r\nhel",
+        ),
+        ("within a body", "\r\nhello"),
+        ("after the head", "content-length: 5\r\n\r\n"),
     ];
     for (what, rest) in table {
         let text = format!("HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\n{rest}");
@@ -151,7 +151,7 @@ async fn a_body_that_ends_with_its_connection_is_whole() {
 
 // --- origins that are slow -----------------------------------------------------------------------
 
-/// Row 6.
+/// An origin that takes the request and says nothing.
 #[tokio::test]
 async fn an_origin_that_never_answers_is_a_504() {
     let origin = Origin::start(async |_, connection| connection.peer_gone().await);
@@ -166,7 +166,7 @@ async fn an_origin_that_never_answers_is_a_504() {
     assert_eq!(proxy.get("/a").await.status, 504);
 }
 
-/// Rows 7 and 18: neither a dripping head nor endless interim answers put the deadline off.
+/// Neither a dripping head nor endless interim answers put the deadline off.
 #[tokio::test]
 async fn the_head_has_a_deadline_as_a_whole() {
     async fn drip(connection: &mut Connection, bytes: &str, pause: u64) {
@@ -196,7 +196,7 @@ async fn the_head_has_a_deadline_as_a_whole() {
     }
 }
 
-/// Row 8.
+/// An origin that falls silent amid a body, and keeps the connection.
 #[tokio::test]
 async fn an_origin_that_stalls_within_a_body_truncates_it() {
     let origin = Origin::start(async |request, connection| {
@@ -210,40 +210,37 @@ async fn an_origin_that_stalls_within_a_body_truncates_it() {
         connection.peer_gone().await;
     });
     let proxy = impatient(&origin).start().await;
-    assert_broken_once("row 8", &origin, &proxy).await;
+    assert_broken_once("stalled", &origin, &proxy).await;
 }
 
 // --- answers that are no answers -----------------------------------------------------------------
 
-/// Rows 11, 14, 19: no head, an ambiguous one, or a switch of protocols nobody asked for.
+/// No head, an ambiguous one, or a switch of protocols nobody asked for.
 #[tokio::test]
 async fn a_head_that_makes_no_sense_is_a_502() {
     let table = [
         (
-            "row 11, two lengths",
+            "two lengths",
             "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!",
         ),
         (
-            "row 11, no number",
+            "no number",
             "HTTP/1.1 200 OK\r\ncontent-length: five\r\n\r\nhello",
         ),
         (
-            "row 11, negative",
+            "negative",
             "HTTP/1.1 200 OK\r\ncontent-length: -5\r\n\r\nhello",
         ),
-        ("row 14, garbage", "hello\r\n\r\n"),
-        ("row 14, HTTP/0.9", "<html>hello</html>"),
-        ("row 14, ICY", "ICY 200 OK\r\n\r\nhello"),
+        ("garbage", "hello\r\n\r\n"),
+        ("HTTP/0.9", "<html>hello</html>"),
+        ("ICY", "ICY 200 OK\r\n\r\nhello"),
+        ("no status", "HTTP/1.1 OK\r\ncontent-length: 0\r\n\r\n"),
         (
-            "row 14, no status",
-            "HTTP/1.1 OK\r\ncontent-length: 0\r\n\r\n",
-        ),
-        (
-            "row 14, another version",
+            "another version",
             "HTTP/9.1 200 OK\r\ncontent-length: 0\r\n\r\n",
         ),
         (
-            "row 19, unasked 101",
+            "unasked 101",
             "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\nhello",
         ),
         ("closed without a byte", ""),
@@ -276,8 +273,8 @@ async fn a_head_that_makes_no_sense_is_a_502() {
     }
 }
 
-/// Row 11. RFC 9112 §6.3: with both, Transfer-Encoding "overrides the Content-Length", and the
-/// message "ought to be handled as an error". What must not happen is that the length goes on.
+/// RFC 9112 §6.3: with both, Transfer-Encoding "overrides the Content-Length", and the message
+/// "ought to be handled as an error". What must not happen is that the length goes on.
 #[tokio::test]
 async fn a_length_beside_chunks_is_refused_or_dropped() {
     let origin = once(
@@ -290,17 +287,17 @@ async fn a_length_beside_chunks_is_refused_or_dropped() {
     assert!(response.status == 502 || dropped, "{response:?}");
 }
 
-/// Rows 12 and 13: a 304 or a 206 that answers no condition and no range is never the object.
+/// A 304 or a 206 that answers no condition and no range is never the object.
 #[tokio::test]
 async fn an_unasked_304_or_206_is_never_stored_as_a_200() {
     let table = [
         (
-            "row 12",
+            "304",
             304,
             "HTTP/1.1 304 Not Modified\r\ncache-control: max-age=60\r\n\r\n",
         ),
         (
-            "row 13",
+            "206",
             206,
             "HTTP/1.1 206 Partial Content\r\ncache-control: max-age=60\r\n\
              content-range: bytes 0-4/9\r\ncontent-length: 5\r\n\r\nhello",
@@ -316,7 +313,7 @@ async fn an_unasked_304_or_206_is_never_stored_as_a_200() {
     }
 }
 
-/// Row 15.
+/// A head that is too long, by one field or by many.
 #[tokio::test]
 async fn a_huge_head_is_a_502_and_costs_little_memory() {
     let long = format!("x: {}\r\n", "x".repeat(1 << 20));
@@ -334,7 +331,7 @@ async fn a_huge_head_is_a_502_and_costs_little_memory() {
     }
 }
 
-/// Rows 16 and 17.
+/// Interim responses, one or hundreds, put nothing in the place of the final one.
 #[tokio::test]
 async fn interim_answers_come_before_the_final_one() {
     let origin = Origin::start(async |request, connection| {
@@ -357,7 +354,7 @@ async fn interim_answers_come_before_the_final_one() {
 
 // --- uploads -------------------------------------------------------------------------------------
 
-/// Row 20: an answer may come before the whole request has been sent.
+/// An answer may come before the whole request has been sent.
 #[tokio::test]
 async fn an_early_answer_is_relayed_and_both_connections_end() {
     let origin = Origin::start(async |_, connection| {
@@ -378,7 +375,7 @@ async fn an_early_answer_is_relayed_and_both_connections_end() {
     client.until_gone().await;
 }
 
-/// Row 21.
+/// A reset while the body of the request is being sent.
 #[tokio::test]
 async fn an_origin_that_dies_during_an_upload_is_a_502_at_once() {
     let origin = Origin::start(async |_, connection| connection.reset());

@@ -1,5 +1,4 @@
-//! Connections to origins that are kept, lost, poisoned or refused: rows 22 to 27 and 32 of the
-//! faults to survive.
+//! Connections to origins that are kept, lost, poisoned or refused.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +6,7 @@ use crate::harness::{Gate, Origin, Proxy, Reserved, eventually};
 
 // --- pooled connections --------------------------------------------------------------------------
 
-/// Row 22: what an origin sends beyond its answer is nobody's answer.
+/// What an origin sends beyond its answer is nobody's answer.
 #[tokio::test]
 async fn surplus_bytes_harm_nobody() {
     // In one piece, so that the proxy has all of it before it can ask again.
@@ -25,7 +24,7 @@ async fn surplus_bytes_harm_nobody() {
     }
 }
 
-/// Row 23: an answer on an idle connection was asked for by nobody.
+/// An answer on an idle connection was asked for by nobody.
 #[tokio::test]
 async fn an_unsolicited_answer_ends_the_connection() {
     let (gate, gone) = (Gate::new(), Gate::new());
@@ -75,7 +74,7 @@ async fn a_connection_is_kept_no_longer_than_its_server_says() {
     }
 }
 
-/// Row 24.
+/// An origin that closes each connection after its answer, without a word.
 #[tokio::test]
 async fn a_connection_that_closed_while_idle_costs_nothing() {
     let origin = Origin::start(async |_, connection| {
@@ -89,7 +88,7 @@ async fn a_connection_that_closed_while_idle_costs_nothing() {
     }
 }
 
-/// Row 25, r02135: a GET whose pooled connection closes on use is tried again, once.
+/// r02135: a GET whose pooled connection closes on use is tried again, once.
 #[tokio::test]
 async fn a_get_on_a_dying_connection_is_tried_once_more() {
     let origin = Origin::start(async |_, connection| match connection.served {
@@ -119,8 +118,8 @@ async fn a_get_is_not_tried_for_ever() {
     assert!(origin.count("/b") <= 2, "{} times", origin.count("/b"));
 }
 
-/// Scenario 9, r02135: a head that breaks off on a connection that was alive may be asked for once
-/// more, since a GET is idempotent (RFC 9110 §9.2.2), and no more than once.
+/// r02135: a head that breaks off on a connection that was alive may be asked for once more, since
+/// a GET is idempotent (RFC 9110 §9.2.2), and no more than once.
 #[tokio::test]
 async fn a_head_that_breaks_off_is_asked_for_once_more_at_most() {
     let origin = Origin::start(async |request, connection| {
@@ -137,7 +136,7 @@ async fn a_head_that_breaks_off_is_asked_for_once_more_at_most() {
     assert!(proxy.get("/a").await.is_good("hello"));
 }
 
-/// Row 26. RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests."
+/// RFC 9110 §9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests."
 #[tokio::test]
 async fn a_post_is_never_sent_twice() {
     let origin = Origin::start(async |request, connection| match &*request.method {
@@ -170,7 +169,7 @@ async fn a_connection_that_says_close_is_not_reused() {
 
 // --- origins that are away -----------------------------------------------------------------------
 
-/// Row 27.
+/// A port where nobody listens.
 #[tokio::test]
 async fn a_refused_connection_is_a_fast_502_and_forgotten_at_once() {
     let reserved = Reserved::new();
@@ -192,7 +191,7 @@ async fn a_refused_connection_is_a_fast_502_and_forgotten_at_once() {
     assert!(proxy.get("/a").await.is_good("back"));
 }
 
-/// Row 32: an origin that fails every other time makes clean failures, and no lasting ones.
+/// An origin that fails every other time makes clean failures, and no lasting ones.
 #[tokio::test]
 async fn a_flapping_origin_leaves_no_trace() {
     let origin = Origin::start(async |request, connection| match request.path.as_str() {

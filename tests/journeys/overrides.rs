@@ -1,6 +1,6 @@
 //! What the operator decides where the origin would decide otherwise: lifetimes by route and by
-//! status, and which fields are meant for caches like this one (RFC 9213). Varnish's scenario 24.
-//! What clients wish is in `request_directives.rs`.
+//! status, and which fields are meant for caches like this one (RFC 9213). What clients wish is in
+//! `request_directives.rs`.
 
 use crate::harness::{
     FRESH, Fields, Origin, Proxy, Response, Setup, by_number, http_date, with_cache,

@@ -1,5 +1,5 @@
 //! Taking things out of the cache: the admin endpoint, the command line, the PURGE method, and what
-//! unsafe methods do by themselves. Rows 53 and 54 of the faults to survive.
+//! unsafe methods do by themselves.
 
 use std::process::Output;
 
@@ -249,7 +249,7 @@ async fn purge_is_an_ordinary_method_where_no_network_is_configured() {
 
 // --- races ---------------------------------------------------------------------------------------
 
-/// Row 53: what was being fetched when the purge came is as old as what was purged.
+/// What was being fetched when the purge came is as old as what was purged.
 #[tokio::test]
 async fn a_fetch_in_progress_does_not_outlive_a_purge() {
     for json in [
@@ -304,8 +304,8 @@ async fn a_fetch_without_a_head_does_not_outlive_a_purge_either() {
     assert!(next.is_good("2") && !next.is_hit(), "{next:?}");
 }
 
-/// c00129, c00130 and row 54: the 304 that is under way must not revive what was purged, whether by
-/// hand or by an unsafe method.
+/// c00129, c00130: the 304 that is under way must not revive what was purged, whether by hand or by
+/// an unsafe method.
 #[tokio::test]
 async fn a_revalidation_in_progress_does_not_revive_what_was_purged() {
     for by_hand in [true, false] {

@@ -1,5 +1,5 @@
-//! Byte ranges out of what is stored, whole or still arriving: Varnish's scenarios 26 to 29.
-//! The origin is never asked for a range of what may be stored; the cache cuts.
+//! Byte ranges out of what is stored, whole or still arriving. The origin is never asked for a
+//! range of what may be stored; the cache cuts.
 
 use http_body_util::BodyExt;
 
@@ -124,7 +124,7 @@ fn part(first: usize, last: usize) -> (String, String) {
     (fields, slice(first, last))
 }
 
-/// Scenario 26: c00034, r04336.
+/// c00034, r04336.
 #[tokio::test]
 async fn single_ranges_of_a_stored_page() {
     let origin = texts(&[FRESH, ETAG, TYPE]);
@@ -297,7 +297,7 @@ async fn what_has_no_ranges_is_answered_as_if_none_was_asked_for() {
     assert_eq!(response.field("content-length"), Some("5"));
 }
 
-/// Scenario 29: c00100, RFC 9110 §13.1.5.
+/// c00100, RFC 9110 §13.1.5.
 #[tokio::test]
 async fn if_range_is_compared_strongly() {
     let (modified, now) = (http_date(-60), http_date(0));
@@ -389,7 +389,7 @@ async fn a_miss_with_a_range_brings_the_whole_into_the_cache() {
     assert_eq!(origin.requests().len(), 2);
 }
 
-/// Scenario 28: r02035. The origin has stalled, and nobody who has his bytes waits for it.
+/// r02035: The origin has stalled, and nobody who has his bytes waits for it.
 #[tokio::test]
 async fn an_early_range_is_answered_while_the_origin_stalls() {
     let gate = Gate::new();
@@ -452,7 +452,7 @@ async fn a_far_range_comes_when_its_bytes_come() {
     assert_eq!(whole.rest().await.0, slice(5000, 9999).as_bytes());
 }
 
-/// Scenario 27: r01506. Of a body whose end is not known, only what is here is cut.
+/// r01506: Of a body whose end is not known, only what is here is cut.
 #[tokio::test]
 async fn ranges_of_a_body_of_unknown_length() {
     let gate = Gate::new();
@@ -486,7 +486,7 @@ async fn ranges_of_a_body_of_unknown_length() {
     assert_part(&response, 9990, 9999, "10000");
 }
 
-/// Scenario 28: r02258. Who has all his bytes never hears of it; who has not, does.
+/// r02258: Who has all his bytes never hears of it; who has not, does.
 #[tokio::test]
 async fn an_origin_that_breaks_off_within_a_range_truncates_it() {
     let gate = Gate::new();

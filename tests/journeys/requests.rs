@@ -29,7 +29,7 @@ async fn an_absolute_target_names_the_host() {
     assert_eq!(origin.last().path, "/", "VSV00018: no path is the root");
 }
 
-/// Row 52.
+/// Requests that come all at once, without a wait for an answer.
 #[tokio::test]
 async fn fifty_pipelined_requests_are_answered_in_order() {
     let origin = Origin::start(async |request, connection| {
@@ -103,7 +103,7 @@ async fn half_a_head_does_not_cut_the_request_before_it() {
     }
 }
 
-/// Row 51.
+/// A client that says that nothing more will come, and reads on.
 #[tokio::test]
 async fn a_client_that_half_closes_is_still_answered() {
     let gate = Gate::new();

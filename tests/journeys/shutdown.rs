@@ -1,4 +1,4 @@
-//! SIGTERM is a drain with a deadline, not a truncation: rows 58 and 59 of the faults to survive.
+//! SIGTERM is a drain with a deadline, not a truncation.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ async fn amid_a_response(setup: Setup, gate: &Gate) -> (Proxy, Client) {
     (proxy, client)
 }
 
-/// Row 58.
+/// SIGTERM amid a response.
 #[tokio::test]
 async fn a_response_in_progress_is_completed_before_the_exit() {
     let gate = Gate::new();
@@ -102,7 +102,7 @@ async fn the_drain_has_a_deadline() {
     );
 }
 
-/// Row 59.
+/// SIGTERM once more, by somebody who will not wait.
 #[tokio::test]
 async fn a_second_sigterm_ends_the_drain() {
     let gate = Gate::new();

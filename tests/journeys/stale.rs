@@ -1,6 +1,6 @@
 //! Stale responses that are served while they are refreshed (RFC 5861 §3, RFC 9111 §4.2.4), the
-//! operator's grace, and what is kept only to be asked about. Varnish's scenarios 4, 13, 15 to 17
-//! and 22. Pages here are stale from the start, as their Age says, so nothing waits for a clock.
+//! operator's grace, and what is kept only to be asked about. Pages here are stale from the start,
+//! as their Age says, so nothing waits for a clock.
 
 use crate::harness::{
     Fields, Gate, IN_GRACE, Origin, Proxy, Setup, answer_old, eventually, responses, settled,

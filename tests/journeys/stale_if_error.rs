@@ -1,6 +1,5 @@
 //! Stale responses that stand in for an origin that fails (RFC 5861 §4, RFC 9111 §4.2.4), and for
-//! one that is known to be sick: Varnish's scenario 14. Pages here are stale from the start, as
-//! their Age says.
+//! one that is known to be sick. Pages here are stale from the start, as their Age says.
 
 use crate::harness::{
     End, Fields, Gate, Origin, Proxy, STALE, Setup, all_wait, answer_old, eventually, responses,

@@ -21,7 +21,7 @@ async fn asked(proxy: &Proxy) -> Option<String> {
     client.try_response().await.map(|it| it.text())
 }
 
-/// Row 28: a host that is gone costs the first of its clients the connect timeout, and nobody the
+/// A host that is gone costs the first of its clients the connect timeout, and nobody the
 /// connection.
 #[tokio::test]
 async fn a_host_that_is_gone_is_passed_over() {
@@ -95,8 +95,8 @@ async fn a_server_that_dies_takes_only_its_own_connections() {
     assert_eq!(no_server, 0.0);
 }
 
-/// Row 32: whoever connects is connected, to one server or the other, however often one of them
-/// comes and goes.
+/// Whoever connects is connected, to one server or the other, however often one of them comes and
+/// goes.
 #[tokio::test]
 async fn a_server_that_flaps_refuses_nobody() {
     let (port, two) = (Reserved::new(), named("two"));
@@ -117,7 +117,7 @@ async fn a_server_that_flaps_refuses_nobody() {
     }
 }
 
-/// Row 33: with all servers gone clients are told at once, and one that comes back is enough.
+/// With all servers gone clients are told at once, and one that comes back is enough.
 #[tokio::test]
 async fn with_all_servers_gone_connections_are_reset_soon() {
     let ports = [Reserved::new(), Reserved::new(), Reserved::new()];
