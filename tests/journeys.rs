@@ -1,7 +1,7 @@
 //! Stories about the real binary, told from outside: bytes in, bytes out, signals and metrics.
 //! Each test is named as the fact it checks. What a function does inside is tested beside it in
-//! `src`; here nothing of the library is used. docs/faults.md lists those that survive a fault. Where
-//! a story begins with c00013, r02135 or the like, that is a test of Varnish that shows the same.
+//! `src`; here nothing of the library is used. Those of things that go wrong are listed in
+//! docs/faults.md. A comment that begins with c00013, r02135 or the like names a test of Varnish.
 
 // A test binary exports nothing: `pub` here only means "beyond this file".
 #![allow(unreachable_pub)]

@@ -282,6 +282,21 @@ fn every_step_is_in_the_journey() {
     );
 }
 
+/// Where it says `theme::name`, that is a test in tests/journeys/theme.rs.
+#[test]
+fn every_story_that_the_table_of_faults_names_is_there() {
+    let faults = read("docs/faults.md");
+    let code = faults.split('`').skip(1).step_by(2);
+    let stories: Vec<_> = code.filter_map(|it| it.split_once("::")).collect();
+    assert!(stories.len() > 50, "only {} stories", stories.len());
+    let is_missing = |(theme, name): &(&str, &str)| {
+        let stories = read(&format!("tests/journeys/{theme}.rs"));
+        !stories.contains(&format!("async fn {name}() {{"))
+    };
+    let missing: Vec<_> = stories.into_iter().filter(is_missing).collect();
+    assert!(missing.is_empty(), "docs/faults.md names {missing:?}");
+}
+
 #[test]
 fn every_config_key_is_in_the_example_and_in_the_docs() {
     let documents = ["config.toml.example", "docs/config.md"].map(|path| (path, read(path)));
