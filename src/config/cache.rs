@@ -270,8 +270,18 @@ mod tests {
     use crate::semantics::policy::Statuses;
 
     use super::super::parse;
-    use super::super::tests::MINIMAL;
     use super::*;
+
+    /// The least that is a configuration but for `[cache]`.
+    const MINIMAL: &str = "\
+[[listen]]
+address = \"127.0.0.1:8080\"
+[origins.a]
+servers = [\"http://127.0.0.1:8081\"]
+[[site]]
+hosts = [\"*\"]
+origin = \"a\"
+";
 
     /// The rules of a route whose `cache` has these lines, below a `[cache]` with those.
     fn cache_rules(base: &str, own: &str) -> CacheRules {

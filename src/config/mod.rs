@@ -303,8 +303,3 @@ impl RawConfig {
         origins
     }
 }
-
-#[cfg(test)]
-mod mistakes;
-#[cfg(test)]
-mod tests;

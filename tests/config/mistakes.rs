@@ -1,9 +1,7 @@
-//! A table of mistakes, and what is said about each. For tests only.
-//!
-//! Not mistakes that meet (`tests.rs`), nor those in single values, which are tested beside the
-//! code that reads them.
+//! Mistakes in configuration files, and what is said about each. Those that meet are in `files.rs`,
+//! and those in single values are tested beside the code that reads them.
 
-use super::tests::{MINIMAL, complaints};
+use super::files::{MINIMAL, complaints};
 
 /// Lines with mistakes, and what is said about them: `line: key: what and how to mend`.
 type Row = (&'static str, &'static [&'static str]);

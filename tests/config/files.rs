@@ -1,17 +1,18 @@
 //! Whole files and whole command lines: what they give, and what is said about their mistakes.
-//!
-//! Single values are tested beside the code that reads them.
 
+use std::path::Path;
 use std::time::Duration;
 
+use copal::config::{
+    Action, Config, Flags, HostPattern, HttpVersion, Limit, LimitKey, Origin, Protocol,
+    ProxyVersion, RangeMiss, TcpFlags, load, parse,
+};
 use proptest::prelude::*;
-
-use super::*;
 
 const EXAMPLE: &str = include_str!("../../config.toml.example");
 
 /// The least that is a configuration.
-pub(super) const MINIMAL: &str = "\
+pub const MINIMAL: &str = "\
 [[listen]]
 address = \"127.0.0.1:8080\"
 [origins.a]
@@ -22,7 +23,7 @@ origin = \"a\"
 ";
 
 /// What is said about the text of a file `f`.
-pub(super) fn complaints(text: &str) -> Vec<String> {
+pub fn complaints(text: &str) -> Vec<String> {
     match parse(text, "f") {
         Ok(_) => Vec::new(),
         Err(complaints) => complaints.iter().map(ToString::to_string).collect(),
