@@ -1,0 +1,301 @@
+//! Mistakes in sites and their routes.
+
+use super::Row;
+
+/// These lines stand behind a configuration without mistakes, from its line 8 on, in its site.
+pub const ROWS: &[Row] = &[
+    (
+        "hosts2 = 1",
+        &["8: site[0].hosts2: unknown key; did you mean `hosts`?"],
+    ),
+    (
+        "[[site.route]]",
+        &[
+            r#"8: site[0].route[0].path: is missing; write `path = "/*"` for all paths"#,
+            "8: site[0].route[0]: leads nowhere; add one of `origin`, `redirect` and `answer`",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+origin = "a""#,
+        &[r#"8: site[0].route[0].path: is missing; write `path = "/*"` for all paths"#],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x""#,
+        &["8: site[0].route[0]: leads nowhere; add one of `origin`, `redirect` and `answer`"],
+    ),
+    (
+        r#"[[site.route]]
+path = "x"
+origin = "a""#,
+        &["9: site[0].route[0].path: must begin with `/`, as in `/a/*`"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/*/x"
+origin = "a""#,
+        &["9: site[0].route[0].path: `*` stands only at the end and after a `/`, as in `/a/*`"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/{a}.x"
+origin = "a""#,
+        &["9: site[0].route[0].path: `{name}` must fill its whole segment, as in `/users/{id}`"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/*"
+origin = "a""#,
+        &[
+            "7: site[0].origin: this path is taken by `site[0].route[0].path` on line 9; remove one of the two",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x/{a}"
+origin = "a"
+[[site.route]]
+path = "/x/{b}"
+origin = "a""#,
+        &[
+            "12: site[0].route[1].path: this path is taken by `site[0].route[0].path` on line 9; remove one of the two",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "b""#,
+        &["10: site[0].route[0].origin: unknown origin `b`; did you mean `a`?"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+orign = "a""#,
+        &["10: site[0].route[0].orign: unknown key; did you mean `origin`?"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+answer = { }"#,
+        &["11: site[0].route[0].answer: this route has `origin` already; keep one of the two"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x/*"
+origin = "a"
+strip_prefix = "/y""#,
+        &["11: site[0].route[0].strip_prefix: is not the front of `/x/*`"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/xy/*"
+origin = "a"
+strip_prefix = "/x""#,
+        &["11: site[0].route[0].strip_prefix: is not the front of `/xy/*`"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x/*"
+origin = "a"
+strip_prefix = "/x/""#,
+        &[
+            "11: site[0].route[0].strip_prefix: must begin with `/`, name something and not end with `/`",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/{x}/*"
+origin = "a"
+strip_prefix = "/{x}""#,
+        &["11: site[0].route[0].strip_prefix: must be plain text, without `{name}` and `*`"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+redirect = { }"#,
+        &[r#"10: site[0].route[0].redirect.to: is missing; write a URL, as "https://a.example/""#],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+redirect = { to = "new" }"#,
+        &[
+            r#"10: site[0].route[0].redirect.to: must be a URL, as "https://a.example/", or a path, as "/new/""#,
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+redirect = { to = "/new", status = 300 }"#,
+        &[
+            "10: site[0].route[0].redirect.status: does not redirect; write 301, 302, 303, 307 or 308",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+redirect = { to = "/new/", keep_rest = true }"#,
+        &[
+            "10: site[0].route[0].redirect.keep_rest: there is no rest to keep; let the path end with `/*`",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x/*"
+redirect = { to = "/new", keep_rest = true }"#,
+        &[
+            "10: site[0].route[0].redirect.to: must end with `/` and have no query, since `keep_rest` adds to it",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+redirect = { to = "/new" }
+strip_prefix = "/x"
+cache = { enabled = false }"#,
+        &[
+            "11: site[0].route[0].strip_prefix: has no effect beside `redirect`; leave it out",
+            "12: site[0].route[0].cache: has no effect beside `redirect`; leave it out",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+answer = { status = 100 }"#,
+        &["10: site[0].route[0].answer.status: is no final status; write 200 to 599"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+answer = { status = 204, body = "x" }"#,
+        &["10: site[0].route[0].answer.body: status 204 has no body; leave it out"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+answer = { fields = { content-length = "1" } }"#,
+        &[
+            "10: site[0].route[0].answer.fields.content-length: belongs to the connection and is written by the proxy alone; leave it out",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+answer = { fields = { "a b" = "1", c = " x", d = "\n", e = "é" } }"#,
+        &[
+            r#"10: site[0].route[0].answer.fields."a b": is not the name of a field; use letters, digits and hyphens (RFC 9110 §5.1)"#,
+            "10: site[0].route[0].answer.fields.c: is not the value of a field; use visible ASCII, with spaces only between words (RFC 9110 §5.5)",
+            "10: site[0].route[0].answer.fields.d: is not the value of a field; use visible ASCII, with spaces only between words (RFC 9110 §5.5)",
+            "10: site[0].route[0].answer.fields.e: is not the value of a field; use visible ASCII, with spaces only between words (RFC 9110 §5.5)",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+request_fields = { set = { Host = "b", A = "1" }, remove = ["a", "connection"] }"#,
+        &[
+            "11: site[0].route[0].request_fields.set.Host: is set by the key `host` of the origin; move it there",
+            "11: site[0].route[0].request_fields.remove[0]: is named twice; letter case makes no other field",
+            "11: site[0].route[0].request_fields.remove[1]: belongs to the connection and is written by the proxy alone; leave it out",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+response_fields = { add = { } }"#,
+        &[
+            "11: site[0].route[0].response_fields.add: unknown key; known here are `set` and `remove`",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+cache = { ttls = "1s", key = { zz9 = 1 }, fold = { encoding = [] } }"#,
+        &[
+            "11: site[0].route[0].cache.ttls: unknown key; did you mean `ttl`?",
+            "11: site[0].route[0].cache.key.zz9: unknown key; known here are `query`, `query_allow`, `query_deny`, `fields` and `cookies`",
+            "11: site[0].route[0].cache.fold.encoding: unknown key; known here are `accept_encoding`, `accept_language` and `user_agent`",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+cache = { enabled = false, ttl = "1h" }"#,
+        &[
+            "11: site[0].route[0].cache.enabled: leaves the other keys of this table without effect; leave those out, or this",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+cache = { status_ttl = { 304 = "1s" }, key = { fields = ["host"] } }"#,
+        &[
+            "11: site[0].route[0].cache.status_ttl.304: has the lifetime of the response that it confirms; write 200",
+            "11: site[0].route[0].cache.key.fields[0]: is part of every key already; leave it out",
+        ],
+    ),
+    (
+        "[[site]]",
+        &[
+            "8: site[1]: has no route; add a [[site.route]], or `origin` for one",
+            r#"8: site[1].hosts: is missing; write `hosts = ["*"]` for any host"#,
+        ],
+    ),
+    (
+        r#"[[site]]
+hosts = []
+origin = "a""#,
+        &[r#"9: site[1].hosts: is empty; write ["*"] for any host"#],
+    ),
+    (
+        r#"[[site]]
+hosts = ["b"]"#,
+        &["8: site[1]: has no route; add a [[site.route]], or `origin` for one"],
+    ),
+    (
+        r#"[[site]]
+hosts = ["*"]
+origin = "a""#,
+        &[
+            "9: site[1].hosts[0]: this host is taken by `site[0].hosts[0]` on line 6; remove one of the two",
+        ],
+    ),
+    (
+        r#"[[site]]
+hosts = ["b", "B", "*.c", "*.C", "c:80", "*d", ".d", "é"]
+origin = "a""#,
+        &[
+            "9: site[1].hosts[1]: this host is taken by `site[1].hosts[0]` on line 9; remove one of the two",
+            "9: site[1].hosts[3]: this host is taken by `site[1].hosts[2]` on line 9; remove one of the two",
+            r#"9: site[1].hosts[4]: a host stands here alone, as "app.internal"; leave scheme and port out"#,
+            r#"9: site[1].hosts[5]: `*` stands alone or before a dot, as "*.shop.example""#,
+            r#"9: site[1].hosts[6]: subdomains are written with a star, as "*.shop.example""#,
+            r#"9: site[1].hosts[7]: a name beyond ASCII is written in its "xn--" form"#,
+        ],
+    ),
+    (
+        r#"[[site]]
+hosts = "b"
+origin = "a""#,
+        &[r#"9: site[1].hosts: string "b" stands where a list, as ["a", "b"], is wanted"#],
+    ),
+    (
+        r#"[[site]]
+host = ["b"]
+origin = "a""#,
+        &["9: site[1].host: unknown key; did you mean `hosts`?"],
+    ),
+    (
+        r#"[[site]]
+hosts = ["b"]
+routes = []"#,
+        &["10: site[1].routes: unknown key; did you mean `route`?"],
+    ),
+];
