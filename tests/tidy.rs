@@ -248,8 +248,29 @@ fn every_file_says_what_it_is() {
     });
 }
 
+/// So a reader finds all of a folder from its `mod.rs`, and no file is left over.
 #[test]
-fn every_folder_has_its_paragraph_in_the_architecture() {
+fn every_folder_names_its_files() {
+    let files = sources();
+    for_all_files(|file, found| {
+        let module = file.module();
+        let Some((name, folder)) = module.split_last() else {
+            return;
+        };
+        let owner = match folder.is_empty() {
+            true => "lib.rs".to_owned(),
+            false => format!("{}/mod.rs", folder.join("/")),
+        };
+        let owner = files.iter().find(|it| it.path == owner);
+        let is_named = owner.is_some_and(|it| it.text.contains(&format!("mod {name};")));
+        if !is_named && !["lib", "main"].contains(&name.as_str()) {
+            found.push(file.at(1, "is named by no `mod.rs` of its folder"));
+        }
+    });
+}
+
+#[test]
+fn every_folder_has_its_line_in_the_architecture() {
     let architecture = read("docs/architecture.md");
     let folders: BTreeSet<_> = sources().iter().filter_map(Source::folder).collect();
     let missing: Vec<_> = folders
