@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use http::header::{
     AGE, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_TYPE, DATE, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, TRAILER, TRANSFER_ENCODING,
+    IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, SET_COOKIE, TRAILER, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -210,14 +210,15 @@ pub fn confirms(stored: &Validators, answer_304: &HeaderMap) -> bool {
 /// "The cache MUST add each header field in the provided response to the stored response, replacing
 /// field values that are already present", all lines of it; except those of the hop (§3.1),
 /// Content-Length, and those that the integrity of the kept body rests on. A stored Age or Date
-/// goes even if the 304 has none: they tell the age of the old answer, not of this confirmation.
+/// goes even if the 304 has none: they tell the age of the old answer, not of this confirmation. So
+/// does a Set-Cookie: it was for the client of the old answer, and nobody confirms a cookie.
 pub fn merge(mut stored: HeaderMap, answer_304: &HeaderMap) -> HeaderMap {
     let mut update = answer_304.clone();
     strip_hop_by_hop(&mut update);
     for name in [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE] {
         update.remove(name);
     }
-    for name in [AGE, DATE].iter().chain(update.keys()) {
+    for name in [AGE, DATE, SET_COOKIE].iter().chain(update.keys()) {
         stored.remove(name);
     }
     for (name, value) in &update {

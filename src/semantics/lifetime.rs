@@ -109,6 +109,11 @@ impl Granted {
         matches!(self.basis, Basis::Directive | Basis::Expires)
     }
 
+    /// Whether the operator gives the response its lifetime, whatever it states itself.
+    pub(super) fn is_overridden(self) -> bool {
+        self.basis == Basis::Override
+    }
+
     /// Whether the operator gives the response its lifetime.
     pub(super) fn is_by_rule(self) -> bool {
         matches!(self.basis, Basis::Override | Basis::Default)

@@ -129,7 +129,7 @@ pub(super) fn forbidden(
 ) -> Option<WhyNot> {
     by_request(asked, directives)
         .or_else(|| by_status(answered.status, directives, granted))
-        .or_else(|| by_response(answered, directives, rules))
+        .or_else(|| by_response(answered, directives, granted, rules))
 }
 
 /// Why it is not worth storing: it could never be used, neither fresh nor stale nor by validating
@@ -208,7 +208,12 @@ fn by_status(status: StatusCode, directives: &Directives, granted: Granted) -> O
     (misunderstood || !cacheable).then_some(WhyNot::Status)
 }
 
-fn by_response(answered: &Answered, directives: &Directives, rules: &Rules) -> Option<WhyNot> {
+fn by_response(
+    answered: &Answered,
+    directives: &Directives,
+    granted: Granted,
+    rules: &Rules,
+) -> Option<WhyNot> {
     // RFC 9111 §3: "the no-store cache directive is not present in the response".
     if directives.no_store && !is_understood(answered.status, directives) {
         return Some(WhyNot::NoStore);
@@ -219,8 +224,11 @@ fn by_response(answered: &Answered, directives: &Directives, rules: &Rules) -> O
         return Some(WhyNot::Private);
     }
     // §7.3: "Servers that wish to control caching of these responses are encouraged to emit
-    // appropriate Cache-Control response header fields." Not all do.
-    if answered.headers.contains_key(SET_COOKIE) && !rules.store_set_cookie {
+    // appropriate Cache-Control response header fields." Not all do; one that has not said how long
+    // it may be used has not said that it is for more than one user.
+    let controlled = granted.is_explicit() || granted.is_overridden();
+    let may_set_cookie = rules.store_set_cookie && controlled;
+    if answered.headers.contains_key(SET_COOKIE) && !may_set_cookie {
         return Some(WhyNot::SetCookie);
     }
     // §4.1: "A stored response with a Vary header field value containing a member "*" always fails
@@ -384,7 +392,7 @@ mod tests {
 
     #[test]
     fn the_rules_have_a_say() {
-        use WhyNot::{Private, Status};
+        use WhyNot::{Private, SetCookie, Status};
         let asked = Asked {
             method: &Method::GET,
             headers: &headers(&[]),
@@ -393,13 +401,20 @@ mod tests {
             store_set_cookie: true,
             ..Rules::default()
         };
+        let overriding = Rules {
+            ttl: Some(Duration::from_secs(60)),
+            ..storing.clone()
+        };
         let by_default = Rules {
             default_ttl: Duration::from_secs(60),
             ..Rules::default()
         };
         #[rustfmt::skip]
-        let rows: [(&Rules, Row); 4] = [
+        let rows: [(&Rules, Row); 7] = [
             (&storing, ("§7.3", 200, "max-age=60", &[("set-cookie", "a=b")], None)),
+            (&storing, ("§7.3", 200, "", &[("set-cookie", "a=b"), ("etag", "\"1\"")], Some(SetCookie))),
+            (&storing, ("§7.3", 200, "public", &[("set-cookie", "a=b"), ("etag", "\"1\"")], Some(SetCookie))),
+            (&overriding, ("§7.3", 200, "", &[("set-cookie", "a=b")], None)),
             (&by_default, ("RFC 9110 §15.1", 404, "", &[], None)),
             (&by_default, ("RFC 9110 §15.1", 500, "", &[], Some(Status))),
             (&by_default, ("§5.2.2.7", 200, "private", &[], Some(Private))),

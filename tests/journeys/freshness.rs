@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::harness::{FRESH, Fields, Origin, Proxy, Response, by_number, eventually, http_date};
+use crate::harness::{
+    FRESH, Fields, Origin, Proxy, Request, Response, by_number, eventually, http_date,
+};
 
 /// A row: what it shows, the origin's status and fields, whether a second GET is a hit.
 type Row<'a> = (&'a str, u16, Fields<'a>, bool);
@@ -264,6 +266,37 @@ async fn set_cookie_is_stored_under_the_rfc_profile_alone() {
     for (profile, reused) in [("cautious", false), ("rfc", true)] {
         let rows: &[Row] = &[("§7.3 Set-Cookie", 200, &cookie, reused)];
         assert_reuse(profile, rows).await;
+    }
+}
+
+/// A cookie is for the client of the answer that sets it: nobody confirms it, and an answer that has
+/// not said how long it may be used has not said that it is for others.
+#[tokio::test]
+async fn a_stored_cookie_is_not_handed_out_by_a_304() {
+    let origin = Origin::start(async |request: &Request, connection| {
+        let lifetime = match request.path.as_str() {
+            "/stated" => ("cache-control", "max-age=0, must-revalidate"),
+            _ => ("x-lifetime", "none"),
+        };
+        let cookie = format!("visitor={}", request.nth);
+        let fields = [lifetime, ("etag", "\"1\""), ("set-cookie", &cookie)];
+        match request.field("if-none-match") {
+            Some("\"1\"") => connection.respond(304, &fields[..2], "").await,
+            _ => connection.respond(200, &fields, "hello").await,
+        }
+    });
+    let proxy = Proxy::before(&origin).profile("rfc").start().await;
+    let first = proxy.get("/stated").await;
+    assert_eq!(first.field("set-cookie"), Some("visitor=1"), "{first:?}");
+    for _ in 0..2 {
+        let confirmed = proxy.get("/stated").await;
+        assert!(confirmed.says("fwd=stale"), "{confirmed:?}");
+        assert_eq!(confirmed.field("set-cookie"), None, "{confirmed:?}");
+    }
+    for nth in ["visitor=1", "visitor=2"] {
+        let response = proxy.get("/unstated").await;
+        assert!(response.says("detail=set-cookie"), "{response:?}");
+        assert_eq!(response.field("set-cookie"), Some(nth), "a visitor's own");
     }
 }
 
