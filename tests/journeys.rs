@@ -48,6 +48,7 @@ mod journeys {
     mod malformed;
     mod requests;
     mod trailers;
+    mod upgrade;
 
     // One origin, well and ill.
     mod origin_faults;

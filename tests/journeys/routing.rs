@@ -1,6 +1,6 @@
 //! Which origin a request goes to, what is changed on the way, and what we answer ourselves.
 
-use crate::harness::{Origin, Proxy, named};
+use crate::harness::{Http2, Origin, Proxy, named};
 
 #[tokio::test]
 async fn an_exact_host_comes_before_a_wildcard_and_a_wildcard_before_the_rest() {
@@ -226,4 +226,45 @@ async fn several_servers_take_turns() {
         assert_eq!(proxy.get(&format!("/{number}")).await.status, 200);
     }
     assert_eq!((one.requests().len(), two.requests().len()), (5, 5));
+}
+
+/// RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response with a status
+/// code of 1xx (Informational) or 204 (No Content)."
+#[tokio::test]
+async fn an_answer_of_204_or_304_has_no_length() {
+    let origin = Origin::answering(200, &[], "hello");
+    let sites = r#"
+        [[site]]
+        hosts = ["*"]
+        route = [
+            { path = "/204", answer = { status = 204 } },
+            { path = "/304", answer = { status = 304 } },
+        ]
+    "#;
+    let proxy = Proxy::before(&origin).sites(sites).start().await;
+    for status in [204, 304] {
+        for (method, version) in [
+            ("GET", "1.1"),
+            ("HEAD", "1.1"),
+            ("POST", "1.1"),
+            ("GET", "1.0"),
+            ("HEAD", "1.0"),
+        ] {
+            let mut client = proxy.client().await;
+            let head = format!("{method} /{status} HTTP/{version}\r\nhost: a\r\n\r\n");
+            client.send(head).await;
+            let response = client.head().await;
+            let case = format!("{method} {version}: {response:?}");
+            assert_eq!(response.status, status, "{case}");
+            assert_eq!(response.field("content-length"), None, "{case}");
+            assert_eq!(response.field("transfer-encoding"), None, "{case}");
+        }
+        let mut client = Http2::connect(proxy.address()).await;
+        let response = client.get(&format!("/{status}")).await;
+        assert_eq!(response.status().as_u16(), status);
+        assert!(
+            !response.headers().contains_key("content-length"),
+            "{response:?}"
+        );
+    }
 }

@@ -177,6 +177,10 @@ fn purge(exchange: Box<Exchange>, key: KeyBuf, how: store::Purge) -> Step {
 
 /// Through the cache or past it.
 fn onward(mut wanted: Wanted) -> Step {
+    let request = &wanted.exchange.request;
+    if headers::wants_websocket(request.version, &request.headers) {
+        return Step::Synth(Synth::refusal(wanted.exchange, Refusal::WebSocket));
+    }
     wanted.take_sticky();
     let Exchange { request, body, .. } = &*wanted.exchange;
     let has_content = !body.is_empty();

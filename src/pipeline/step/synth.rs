@@ -5,7 +5,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, VIA,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
+    RETRY_AFTER, VIA,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
 
@@ -57,6 +58,8 @@ pub enum Refusal {
     Expectation,
     /// A PURGE from a network that may not.
     PurgeForbidden,
+    /// It wants the connection for WebSocket.
+    WebSocket,
 }
 
 // === impl Synth ===
@@ -100,7 +103,7 @@ impl Synth {
         let mut answer = Answer::text(refusal.status(), refusal.text());
         let is_sound = matches!(
             refusal,
-            Refusal::Method | Refusal::Expectation | Refusal::PurgeForbidden
+            Refusal::Method | Refusal::Expectation | Refusal::PurgeForbidden | Refusal::WebSocket
         );
         if !is_sound {
             exchange.site().telemetry.metrics.bad_request();
@@ -222,17 +225,21 @@ impl Synth {
             detail,
             fwd,
         } = self;
-        let head_only = exchange.request.method == Method::HEAD;
+        // RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response with a
+        // status code of 1xx (Informational) or 204 (No Content)." That of a 304 would be the length
+        // of a 200, which nobody knows here.
+        let has_content =
+            ![StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&answer.status);
         let mut response = Response::new(Body::empty());
         *response.status_mut() = answer.status;
         *response.headers_mut() = answer.fields;
-        if head_only {
-            let length = HeaderValue::from(answer.body.len());
-            response
-                .headers_mut()
-                .insert(http::header::CONTENT_LENGTH, length);
-        } else {
-            *response.body_mut() = Body::full(answer.body);
+        match has_content {
+            true if exchange.request.method == Method::HEAD => {
+                let length = HeaderValue::from(answer.body.len());
+                response.headers_mut().insert(CONTENT_LENGTH, length);
+            }
+            true => *response.body_mut() = Body::full(answer.body),
+            false => {}
         }
         response.headers_mut().insert(VIA, headers::via());
         let status = match fwd {
@@ -304,6 +311,7 @@ impl Refusal {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::PurgeForbidden => StatusCode::FORBIDDEN,
+            Self::WebSocket => StatusCode::NOT_IMPLEMENTED,
         }
     }
 
@@ -317,6 +325,7 @@ impl Refusal {
             Self::Method => "method-refused",
             Self::Expectation => "expectation",
             Self::PurgeForbidden => "purge-forbidden",
+            Self::WebSocket => "websocket",
         }
     }
 
@@ -330,6 +339,7 @@ impl Refusal {
             Self::Method => "this method is not served here",
             Self::Expectation => "only 100-continue can be expected here",
             Self::PurgeForbidden => "this client may not purge",
+            Self::WebSocket => "WebSocket connections are not carried",
         }
     }
 }
