@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::overload::Bell;
+use super::bell::Bell;
 
 /// A new sample counts this much against all before it.
 const SHARE_OF_SAMPLE: u64 = 16;

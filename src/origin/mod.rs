@@ -5,8 +5,10 @@
 
 mod admit;
 mod balance;
+mod bell;
 mod connect;
 mod dial;
+mod dice;
 mod discovery;
 mod error;
 mod health;
@@ -34,7 +36,7 @@ use http::{HeaderName, HeaderValue, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use dial::tls::BadTls;
-pub use error::{Error, Kind, Phase, Retry};
+pub use error::{Error, Kind, Phase, Retry, Why};
 pub use health::{Downed, Fault, State, Verdict};
 pub use hint::{Asked, Hint};
 pub use interim::{Interim, Sink};
@@ -42,7 +44,6 @@ pub use overload::{BreakerState, OverloadStats, Shed};
 pub use raw::RawConnection;
 pub use registry::Registry;
 pub use resolve::{LookupStats, Resolver};
-pub use retry::Why;
 pub use stats::ServerStats;
 pub use sticky::Belongs;
 

@@ -13,14 +13,13 @@ use tokio::time::{sleep, sleep_until, timeout_at};
 
 use super::balance::Choice;
 use super::connect::{self, Excuse, Lease, Unsent};
-use super::error::{Error, Kind, Phase, Retry};
-use super::health::is_failure;
+use super::error::{Error, Kind, Phase, Retry, Why, is_failure};
 use super::hint::Hint;
 use super::interim::Interim;
 use super::load::Flight;
 use super::overload::Passage;
 use super::peer::Peer;
-use super::retry::{self, Course, Next, Why};
+use super::retry::{self, Course, Next};
 use super::retry::{Content, Spare};
 use super::{Answer, Pool};
 use crate::body::{Body, Progress};

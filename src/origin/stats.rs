@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use super::Pool;
 use super::balance::Seat;
-use super::error::Kind;
+use super::error::{Kind, Why};
 use super::health::Advice;
 use super::health::{State, Verdict};
 use super::peer::Peer;
-use super::retry::Why;
 
 /// A server's figures at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,14 +8,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use super::error::Kind;
+use super::bell::Bell;
+use super::error::{Kind, Why};
 use super::health::Record;
 use super::health::Standing;
 use super::load::Load;
 use super::overload::Adaptive;
-use super::overload::Bell;
 use super::retry::Races;
-use super::retry::Why;
 
 /// What is known of one server.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 //! Among those that have equally few it is drawn by weight, so that a quiet pool does not ask its
 //! heaviest server alone.
 
-use super::dice::Dice;
 use super::{Balance, Candidate, Choice, Crowd};
+use crate::origin::dice::Dice;
 
 /// The least busy server of all.
 #[derive(Debug)]

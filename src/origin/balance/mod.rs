@@ -3,7 +3,6 @@
 //! A balancer picks an index out of a [`Crowd`] and knows nothing of connections, retries or
 //! health: who may not be asked has no weight. Picking waits for nothing and allocates nothing.
 
-mod dice;
 mod first;
 mod least_requests;
 mod random;
@@ -15,11 +14,10 @@ mod two_choices;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use super::dice::Dice;
 use super::load::Load;
 use super::overload::Gate;
-use super::retry::TRIES_MAX;
-use crate::config;
-pub(super) use dice::Dice;
+use crate::config::{self, TRIES_MAX};
 pub(super) use rendezvous::digest;
 
 /// A way to choose among servers.

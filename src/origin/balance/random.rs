@@ -1,7 +1,7 @@
 //! A server drawn by weight.
 
-use super::dice::Dice;
 use super::{Balance, Choice, Crowd};
+use crate::origin::dice::Dice;
 
 /// Each server as likely as its weight says.
 #[derive(Debug)]

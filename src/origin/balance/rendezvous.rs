@@ -4,8 +4,8 @@
 //! built and nothing is kept, so a weight may change with every request, as it does in a slow
 //! start: the keys that move are those that a server gains or loses, and no others.
 
-use super::dice::mix;
 use super::{Balance, Candidate, Choice, Crowd};
+use crate::origin::dice::mix;
 
 /// The highest number wins, unless who drew it has more to do than its share.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Drawn by weight and by what the servers say they have free.
 
-use super::dice::Dice;
 use super::{Balance, Choice, Crowd};
+use crate::origin::dice::Dice;
 
 /// Each server as likely as its weight times what it has free.
 #[derive(Debug)]

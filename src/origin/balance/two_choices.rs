@@ -4,8 +4,8 @@
 //! All the good of knowing the best of all servers, without herding upon it: many proxies that
 //! know the same would all choose the same.
 
-use super::dice::Dice;
 use super::{Balance, Candidate, Choice, Crowd};
+use crate::origin::dice::Dice;
 
 /// Less than this is taken for it: below are only differences of chance.
 const LATENCY_NS_MIN: u64 = 1_000_000;

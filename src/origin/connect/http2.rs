@@ -25,9 +25,9 @@ use tokio::sync::Notify;
 use super::{FIELDS_MAX, HEAD_BYTES_MAX, Unsent, convert, kind_of_upload};
 use crate::body::{self, Body};
 use crate::clock::{self, Instant};
+use crate::origin::bell::Bell;
 use crate::origin::dial;
 use crate::origin::error::{Error, Kind, Phase, Retry};
-use crate::origin::overload::Bell;
 use crate::origin::peer::Permit;
 use crate::origin::peer::age;
 

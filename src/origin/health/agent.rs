@@ -19,8 +19,8 @@ use super::standing::State;
 use crate::clock;
 use crate::config;
 use crate::origin::Pool;
-use crate::origin::balance::Dice;
 use crate::origin::dial::Dial;
+use crate::origin::dice::Dice;
 use crate::origin::peer::Peer;
 
 /// A longer line is cut behind a whole word.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
-use crate::origin::balance::Dice;
+use crate::origin::dice::Dice;
 use crate::origin::peer::Peer;
 use crate::origin::roster::Roster;
 

@@ -23,4 +23,4 @@ pub(super) use probing::Probes;
 pub(super) use sickness::Sickness;
 pub(super) use standing::Standing;
 pub use standing::{State, Verdict};
-pub(super) use triage::{Triage, is_failure, is_servers_fault};
+pub(super) use triage::Triage;

@@ -15,9 +15,9 @@ use super::standing::Threshold;
 use crate::clock;
 use crate::config;
 use crate::origin::Pool;
-use crate::origin::balance::Dice;
 use crate::origin::dial::introduce;
 use crate::origin::dial::tls::Protocol;
+use crate::origin::dice::Dice;
 use crate::origin::peer::Peer;
 
 /// The probes of a pool's servers; they end with it.

@@ -7,7 +7,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::triage::is_servers_fault;
 use crate::clock;
 use crate::origin::error::{Error, Phase};
 
@@ -33,7 +32,7 @@ impl Sickness {
     /// than the servers have room for says nothing of them, and that none may be asked is known
     /// without a request.
     pub(in crate::origin) fn note(&self, error: &Error) {
-        if error.phase == Phase::Connecting && is_servers_fault(error.kind) {
+        if error.phase == Phase::Connecting && error.kind.is_servers_fault() {
             let until_ms = now_ms().saturating_add(millis(LASTS));
             self.until_ms.store(until_ms, Ordering::Relaxed);
         }

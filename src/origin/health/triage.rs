@@ -16,7 +16,7 @@ use super::standing::{Change, State, Terms, Verdict};
 use crate::clock::{self, Instant};
 use crate::config;
 use crate::origin::Pool;
-use crate::origin::error::{Error, Kind};
+use crate::origin::error::{Error, is_failure};
 use crate::origin::peer::Peer;
 use crate::origin::roster::Roster;
 use crate::origin::vitals::Vitals;
@@ -128,7 +128,7 @@ impl Pool {
 
     /// A server has given no answer. What is the client's fault, or ours, is not held against it.
     pub(in crate::origin) fn note_failure(&self, peer: &Peer, error: &Error) {
-        if is_servers_fault(error.kind) {
+        if error.kind.is_servers_fault() {
             self.note(peer, false);
         }
     }
@@ -318,34 +318,6 @@ impl Pool {
             state: peer.vitals.standing.lock().state.unwrap_or_default(),
             weight: judged.weight,
         }
-    }
-}
-
-/// Whether an answer speaks against the server that gave it.
-pub(in crate::origin) fn is_failure(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-    )
-}
-
-/// Whether it speaks against a server that there was no answer.
-pub(in crate::origin) fn is_servers_fault(kind: Kind) -> bool {
-    match kind {
-        Kind::Resolve
-        | Kind::Refused
-        | Kind::Tls
-        | Kind::Timeout
-        | Kind::Closed
-        | Kind::Reset
-        | Kind::Malformed => true,
-        Kind::Full
-        | Kind::QueueTimeout
-        | Kind::Breaker
-        | Kind::NoServer
-        | Kind::UploadBroken
-        | Kind::UploadStalled
-        | Kind::UploadTooLarge => false,
     }
 }
 

@@ -251,7 +251,7 @@ mod tests {
 
     use super::*;
     use crate::clock;
-    use crate::origin::balance::Dice;
+    use crate::origin::dice::Dice;
 
     /// A server with so many workers and a queue before them, and clients of whom each has its next
     /// request ready: as many are in flight as the bound allows.

@@ -7,7 +7,6 @@
 //! pipeline's.
 
 mod adaptive;
-mod bell;
 mod breaker;
 mod gate;
 mod queue;
@@ -20,14 +19,13 @@ use parking_lot::Mutex;
 use tracing::{info, warn};
 
 pub(super) use adaptive::Adaptive;
-pub(super) use bell::Bell;
 pub use breaker::BreakerState;
 pub(super) use gate::Gate;
 
 use super::Pool;
 use super::balance::Choice;
+use super::bell::Bell;
 use super::error::{Error, Kind, Phase, Retry};
-use super::health::is_servers_fault;
 use super::load::Flight;
 use super::roster::{Entry, Roster};
 use super::succession::Succession;
@@ -253,7 +251,7 @@ impl Pool {
             }
             Err(error) => {
                 self.sickness.note(error);
-                is_servers_fault(error.kind).then_some(false)
+                error.kind.is_servers_fault().then_some(false)
             }
         };
         passage.end(is_good);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::bell::Bell;
+use crate::origin::bell::Bell;
 
 /// Those who wait.
 #[derive(Debug)]

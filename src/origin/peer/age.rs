@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::clock::{self, Instant};
-use crate::origin::balance::Dice;
+use crate::origin::dice::Dice;
 
 /// How old the connections of one server may get.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::origin::overload::Bell;
+use crate::origin::bell::Bell;
 
 /// All connections that a server may have.
 #[derive(Debug)]

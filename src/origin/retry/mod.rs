@@ -20,36 +20,17 @@ pub(super) use hedge::{Hedging, Races};
 pub(super) use replay::{Content, Spare};
 
 use super::Pool;
-use super::balance::{Choice, Dice};
-use super::error::{Error, Kind, Phase};
+use super::balance::Choice;
+use super::dice::Dice;
+use super::error::{Error, Kind, Phase, Why};
 use super::load::Flight;
 use super::roster::{Entry, Roster};
 use super::send::Setback;
 use crate::config;
 use crate::semantics::ends::Ends;
 
-/// Tries at one request, the first one included.
-pub(super) const TRIES_MAX: usize = config::TRIES_MAX;
-
 /// Waits double up to this many times the configured one (Envoy's default as well).
 const BACKOFF_TIMES_MAX: u32 = 10;
-
-/// Why a request was sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// The pooled connection had died; another to the same server took its place.
-    Stale,
-    /// No connection came about, or there was no room for one.
-    Connect,
-    /// The connection, or the stream, ended before the head of the answer was whole.
-    Reset,
-    /// No answer came in time.
-    Timeout,
-    /// The answer was no HTTP.
-    Malformed,
-    /// The answer had a status that another server may not give.
-    Status,
-}
 
 /// By which rules a pool's requests are sent again.
 #[derive(Debug)]
@@ -89,38 +70,12 @@ pub(super) enum Next {
     After(Duration),
 }
 
-// === impl Why ===
-
-impl Why {
-    /// All reasons, in the order of their counters.
-    pub const ALL: [Self; 6] = [
-        Self::Stale,
-        Self::Connect,
-        Self::Reset,
-        Self::Timeout,
-        Self::Malformed,
-        Self::Status,
-    ];
-
-    /// A word for metrics and the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stale => "stale",
-            Self::Connect => "connect",
-            Self::Reset => "reset",
-            Self::Timeout => "timeout",
-            Self::Malformed => "malformed",
-            Self::Status => "status",
-        }
-    }
-}
-
 // === impl Retries ===
 
 impl Retries {
     pub(super) fn new(config: &config::Retry) -> Self {
         Self {
-            tries: config.tries.min(TRIES_MAX),
+            tries: config.tries.min(config::TRIES_MAX),
             on: config.on.clone(),
             backoff: config.backoff,
             body_bytes_max: config.body_bytes_max,
