@@ -4,6 +4,7 @@
 //! ask at all, and what an answer is worth, is the pipeline's business.
 
 mod admit;
+mod age;
 mod balance;
 mod bell;
 mod connect;
@@ -17,6 +18,7 @@ mod interim;
 mod load;
 mod overload;
 mod peer;
+mod permit;
 mod raw;
 mod registry;
 mod resolve;

@@ -15,7 +15,7 @@ use super::hint::key_of;
 use super::load::Flight;
 use super::overload::Passage;
 use super::peer::Peer;
-use super::peer::Permit;
+use super::permit::Permit;
 use super::roster::Entry;
 use crate::clock;
 

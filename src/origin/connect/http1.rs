@@ -20,11 +20,11 @@ use tokio::time::timeout;
 use super::{FIELDS_MAX, HEAD_BYTES_MAX, Unsent, kind_of_upload};
 use crate::body::{self, Body};
 use crate::clock::Instant;
+use crate::origin::age;
 use crate::origin::dial::Stream;
 use crate::origin::dial::tls;
 use crate::origin::error::{Error, Kind, Phase, Retry};
-use crate::origin::peer::Permit;
-use crate::origin::peer::age;
+use crate::origin::permit::Permit;
 use crate::semantics::ends::Ends;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");

@@ -25,11 +25,11 @@ use tokio::sync::Notify;
 use super::{FIELDS_MAX, HEAD_BYTES_MAX, Unsent, convert, kind_of_upload};
 use crate::body::{self, Body};
 use crate::clock::{self, Instant};
+use crate::origin::age;
 use crate::origin::bell::Bell;
 use crate::origin::dial;
 use crate::origin::error::{Error, Kind, Phase, Retry};
-use crate::origin::peer::Permit;
-use crate::origin::peer::age;
+use crate::origin::permit::Permit;
 
 /// What a server may send of one response before any of it has been read.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;

@@ -1,12 +1,9 @@
 //! One server of an origin: its address and its connections.
 //!
-//! Here are those of HTTP/1.1, in `streams.rs` those of HTTP/2; `permit.rs` is leave for one more,
-//! `age.rs` how old they get, `warm.rs` opens some ahead. Idle ones are used last in, first out: the
+//! Here are those of HTTP/1.1, in `streams.rs` those of HTTP/2; `warm.rs` opens some ahead. Idle ones are used last in, first out: the
 //! freshest is the likeliest to be alive, and those not needed age out. Which server gets a request is
 //! `balance/`'s business; what is known of a server beyond its connections is in `vitals.rs`.
 
-pub(super) mod age;
-mod permit;
 mod streams;
 mod warm;
 
@@ -19,9 +16,9 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-pub(super) use permit::{Permit, Permits};
 pub(super) use streams::Streams;
 
+use super::age::Age;
 use super::connect::http1::Connection;
 use super::connect::{Lease, Way};
 use super::dial::Dial;
@@ -29,11 +26,11 @@ use super::dial::introduce;
 use super::dial::tls::Protocol;
 use super::error::{Error, Kind};
 use super::overload::Gate;
+use super::permit::{Permit, Permits};
 use super::vitals::Vitals;
 use crate::clock::{self, Instant};
 use crate::config;
 use crate::semantics::ends::Ends;
-use age::Age;
 use warm::Warmth;
 
 /// One server.

@@ -12,7 +12,6 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::permit::Permit;
 use super::{Found, Peer};
 use crate::clock;
 use crate::config;
@@ -20,6 +19,7 @@ use crate::origin::connect::http2::{Connection, Stream};
 use crate::origin::connect::{Lease, Way, http1};
 use crate::origin::dial::tls::Protocol;
 use crate::origin::error::{Error, Kind, Phase, Retry};
+use crate::origin::permit::Permit;
 
 /// How often a request waits for a connection whose room others have taken when it comes.
 const ROUNDS_MAX: usize = 8;
