@@ -12,13 +12,13 @@ use http::{HeaderMap, Request, Response};
 use tokio::time::{sleep, sleep_until, timeout_at};
 
 use super::balance::Choice;
-use super::connect::{self, Excuse, Lease, Unsent};
+use super::connect::{self, Unsent};
 use super::error::{Error, Kind, Phase, Retry, Why, is_failure};
 use super::hint::Hint;
 use super::interim::Interim;
 use super::load::Flight;
 use super::overload::Passage;
-use super::peer::Peer;
+use super::peer::{Excuse, Lease, Peer, Unanswered};
 use super::retry::{self, Course, Next};
 use super::retry::{Content, Spare};
 use super::{Answer, Pool};
@@ -28,6 +28,8 @@ use crate::clock;
 /// A try that failed, and whether only because its pooled connection had died.
 pub(super) struct Failed {
     unsent: Unsent,
+    /// Its place among those in flight, if it was on a connection.
+    flight: Option<Flight>,
     stale: bool,
 }
 
@@ -148,7 +150,7 @@ impl Pool {
             Err(mut failed) => {
                 let again = spare.after_failure(&mut failed.unsent, content);
                 let why = self.why_failed(&failed);
-                (why, again, failed.unsent.flight, Err(failed.unsent.error))
+                (why, again, failed.flight, Err(failed.unsent.error))
             }
         };
         match (why, again) {
@@ -204,10 +206,11 @@ impl Pool {
         let response = self
             .await_head(lease, request, upload)
             .await
-            .and_then(|response| self.admit(response).map_err(|error| error.into()))
-            .map_err(|unsent| Failed {
+            .and_then(|response| self.admit(response).map_err(Unanswered::from))
+            .map_err(|Unanswered { unsent, flight }| Failed {
                 stale: self.excuses(excuse, &unsent.error),
                 unsent,
+                flight,
             });
         // How long an upload takes is the client's affair as well.
         if upload.is_none() {
@@ -260,7 +263,7 @@ impl Pool {
         lease: Lease,
         request: Request<Body>,
         upload: Option<&Progress>,
-    ) -> Result<Response<Body>, Unsent> {
+    ) -> Result<Response<Body>, Unanswered> {
         let exchange = lease.exchange(request, upload, self.between_bytes_timeout);
         let sent = clock::instant();
         let timed_out =
@@ -313,6 +316,7 @@ impl Failed {
                 request: Some(Box::new(request)),
                 ..error.into()
             },
+            flight: None,
             stale: false,
         }
     }

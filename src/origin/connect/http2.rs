@@ -276,18 +276,21 @@ impl Stream {
     }
 
     /// Whether an answer has come whole on this connection.
-    pub(super) fn has_answered(&self) -> bool {
+    pub(in crate::origin) fn has_answered(&self) -> bool {
         self.seat.connection.answered.load(Ordering::Relaxed)
     }
 
     /// Notes that the answer has come whole.
-    pub(super) fn finish(self) {
+    pub(in crate::origin) fn finish(self) {
         let answered = &self.seat.connection.answered;
         answered.store(true, Ordering::Relaxed);
     }
 
     /// Sends one request and waits for the head of its response.
-    pub(super) async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, Unsent> {
+    pub(in crate::origin) async fn send(
+        &self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, Unsent> {
         let request = self.prepare(request);
         let mut sender = self.seat.connection.sender.clone();
         match sender.try_send_request(request).await {

@@ -4,6 +4,7 @@
 //! freshest is the likeliest to be alive, and those not needed age out. Which server gets a request is
 //! `balance/`'s business; what is known of a server beyond its connections is in `vitals.rs`.
 
+mod lease;
 mod streams;
 mod warm;
 
@@ -16,11 +17,11 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+pub(super) use lease::{Excuse, Lease, Unanswered};
 pub(super) use streams::Streams;
 
 use super::age::Age;
 use super::connect::http1::Connection;
-use super::connect::{Lease, Way};
 use super::dial::Dial;
 use super::dial::introduce;
 use super::dial::tls::Protocol;
@@ -31,6 +32,7 @@ use super::vitals::Vitals;
 use crate::clock::{self, Instant};
 use crate::config;
 use crate::semantics::ends::Ends;
+use lease::Way;
 use warm::Warmth;
 
 /// One server.

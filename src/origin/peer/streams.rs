@@ -12,11 +12,12 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::lease::{Lease, Way};
 use super::{Found, Peer};
 use crate::clock;
 use crate::config;
+use crate::origin::connect::http1;
 use crate::origin::connect::http2::{Connection, Stream};
-use crate::origin::connect::{Lease, Way, http1};
 use crate::origin::dial::tls::Protocol;
 use crate::origin::error::{Error, Kind, Phase, Retry};
 use crate::origin::permit::Permit;
