@@ -18,7 +18,6 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 pub(super) use lease::{Excuse, Lease, Unanswered};
-pub(super) use streams::Streams;
 
 use super::age::Age;
 use super::connect::http1::Connection;
@@ -33,6 +32,7 @@ use crate::clock::{self, Instant};
 use crate::config;
 use crate::semantics::ends::Ends;
 use lease::Way;
+use streams::Streams;
 use warm::Warmth;
 
 /// One server.
@@ -104,7 +104,7 @@ impl Peer {
         let streams = Streams::new(&origin.wire).map(Arc::new);
         Arc::new(Self {
             dial,
-            gate: Gate::new(origin, &vitals, streams.clone()),
+            gate: Gate::new(origin, &vitals, streams.as_ref().map(|it| it.each())),
             permits: Permits::new(origin.connections_max, &vitals.connections),
             vitals,
             share: Mutex::new(share),

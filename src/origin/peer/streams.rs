@@ -27,12 +27,14 @@ const ROUNDS_MAX: usize = 8;
 
 /// The HTTP/2 connections of one server.
 #[derive(Debug)]
-pub(in crate::origin) struct Streams {
+pub(super) struct Streams {
     /// What is offered to the server: HTTP/2 or either.
     offer: Protocol,
     streams_max: usize,
-    /// How many streams the newest connection may have; as many as configured before there is one.
-    width: AtomicUsize,
+    /// How many requests one connection carries at once, as far as is known: the streams of the newest
+    /// one, as many as configured before there is one, and one if the server took HTTP/1.1. Written
+    /// under the lock, together with `declined`.
+    each: Arc<AtomicUsize>,
     /// Whether the server, given the choice, took HTTP/1.1 last.
     declined: AtomicBool,
     /// Never held across an await.
@@ -79,18 +81,15 @@ impl Streams {
         (offer != Protocol::Http1).then(|| Self {
             offer,
             streams_max: config.streams_max,
-            width: AtomicUsize::new(config.streams_max),
+            each: Arc::new(AtomicUsize::new(config.streams_max)),
             declined: AtomicBool::new(false),
             shared: Mutex::default(),
         })
     }
 
-    /// How many requests one connection carries at once, as far as is known.
-    pub(in crate::origin) fn each(&self) -> usize {
-        match self.declined.load(Ordering::Relaxed) {
-            true => 1,
-            false => self.width.load(Ordering::Relaxed),
-        }
+    /// How many requests one connection carries at once, as far as is known at any time.
+    pub(super) fn each(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.each)
     }
 
     /// A stream on a connection with room, or else on one that is opened. Many who come at once open
@@ -151,7 +150,7 @@ impl Streams {
             return Entry::Stream(stream);
         }
         if let Some(opening) = &mut shared.opening
-            && opening.waiting < self.each()
+            && opening.waiting < self.each.load(Ordering::Relaxed)
         {
             opening.waiting += 1;
             return Entry::Wait(opening.outcome.clone());
@@ -204,7 +203,7 @@ impl Streams {
     async fn open_for_all(&self, peer: &Arc<Peer>, permit: Permit) -> Result<(), Error> {
         match self.open(peer, permit).await? {
             Opened::Http1(connection) => {
-                self.declined.store(true, Ordering::Relaxed);
+                self.decline();
                 peer.give_back(connection, None);
             }
             Opened::Http2(connection) => self.add(peer, connection),
@@ -213,15 +212,24 @@ impl Streams {
     }
 
     fn add(&self, peer: &Peer, connection: Arc<Connection>) {
+        let mut shared = self.shared.lock();
         self.declined.store(false, Ordering::Relaxed);
         self.learn_width(&connection);
-        self.shared.lock().connections.push(connection);
+        shared.connections.push(connection);
+        drop(shared);
         peer.ring();
     }
 
-    /// A server that allows no stream at this moment will allow one.
+    /// The server wants a connection of its own for each exchange.
+    fn decline(&self) {
+        let _shared = self.shared.lock();
+        self.declined.store(true, Ordering::Relaxed);
+        self.each.store(1, Ordering::Relaxed);
+    }
+
+    /// A server that allows no stream at this moment will allow one. The lock is held by who calls.
     fn learn_width(&self, newest: &Connection) {
-        self.width.store(newest.width().max(1), Ordering::Relaxed);
+        self.each.store(newest.width().max(1), Ordering::Relaxed);
     }
 
     async fn open(&self, peer: &Peer, permit: Permit) -> Result<Opened, Error> {
@@ -249,7 +257,9 @@ impl Streams {
     pub(super) fn tidy(&self, idle_timeout: Duration, idle_max: usize) {
         let (now, mut idle) = (clock::instant(), 0);
         let connections = &mut self.shared.lock().connections;
-        if let Some(newest) = connections.last() {
+        if let Some(newest) = connections.last()
+            && !self.declined.load(Ordering::Relaxed)
+        {
             self.learn_width(newest);
         }
         connections.retain(|connection| {
