@@ -15,7 +15,6 @@ mod error;
 mod health;
 mod hint;
 mod interim;
-mod load;
 mod overload;
 mod peer;
 mod permit;
@@ -25,10 +24,10 @@ mod resolve;
 mod retry;
 mod roster;
 mod send;
+mod server;
 mod stats;
 mod sticky;
 mod succession;
-mod vitals;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,13 +38,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use dial::tls::BadTls;
 pub use error::{Error, Kind, Phase, Retry, Why};
-pub use health::{Downed, Fault, State, Verdict};
 pub use hint::{Asked, Hint};
 pub use interim::{Interim, Sink};
 pub use overload::{BreakerState, OverloadStats, Shed};
 pub use raw::RawConnection;
 pub use registry::Registry;
 pub use resolve::{LookupStats, Resolver};
+pub use server::{Downed, Fault, State, Verdict};
 pub use stats::ServerStats;
 pub use sticky::Belongs;
 

@@ -1,6 +1,6 @@
 //! Leave to have one more connection open to a server.
 //!
-//! Not what goes over it, nor how many requests a server gets: that is in `overload/gate.rs`.
+//! Not what goes over it, nor how many requests a server gets: that is in `server/gate.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -12,11 +12,11 @@ use super::Pool;
 use super::balance::Choice;
 use super::error::Error;
 use super::hint::key_of;
-use super::load::Flight;
 use super::overload::Passage;
 use super::peer::Peer;
 use super::permit::Permit;
 use super::roster::Entry;
+use super::server::Flight;
 use crate::clock;
 
 /// An open connection to a server, in flight for as long as this lives.

@@ -13,7 +13,7 @@ use super::dial::tls::BadTls;
 use super::discovery::Discovery;
 use super::overload::Overload;
 use super::resolve::{Names, Resolver};
-use super::vitals::Vitals;
+use super::server::Vitals;
 use crate::clock;
 use crate::config;
 
@@ -95,7 +95,7 @@ impl Registry {
 mod tests {
     use std::time::Duration;
 
-    use super::super::health::State;
+    use super::super::server::State;
     use super::*;
 
     fn origin(name: &str, servers: &str) -> (config::Origin, Arc<Resolver>) {

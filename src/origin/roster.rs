@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use super::balance::{self, Balance, Choice, Crowd, Seat};
-use super::load::Flight;
 use super::peer::Peer;
+use super::server::Flight;
 use crate::config;
 
 /// Servers, in their order, and how one of them is chosen.

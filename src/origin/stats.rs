@@ -8,9 +8,8 @@ use std::time::Duration;
 use super::Pool;
 use super::balance::Seat;
 use super::error::{Kind, Why};
-use super::health::Advice;
-use super::health::{State, Verdict};
 use super::peer::Peer;
+use super::server::{Advice, State, Verdict};
 
 /// A server's figures at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]

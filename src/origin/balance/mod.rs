@@ -15,8 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::dice::Dice;
-use super::load::Load;
-use super::overload::Gate;
+use super::server::{Gate, Load};
 use crate::config::{self, TRIES_MAX};
 pub(super) use rendezvous::digest;
 

@@ -420,7 +420,7 @@ mod tests {
     use tokio::io::duplex;
 
     use super::*;
-    use crate::origin::peer::Permits;
+    use crate::origin::permit::Permits;
 
     async fn open(stream: impl dial::Io + 'static) -> Result<Arc<Connection>, Error> {
         let permit = Permits::new(1, &Arc::default()).take().unwrap();

@@ -1,11 +1,10 @@
 //! Agents: who runs beside a server is asked again and again how much it can take.
 //!
 //! One task for each server, for as long as its pool is in force. What an agent may say is in
-//! `agent_word.rs`. That one cannot be reached says nothing of its server: "Failure to connect to
+//! `server/advice.rs`. That one cannot be reached says nothing of its server: "Failure to connect to
 //! the agent is not considered an error as connectivity is tested by the regular health check"
 //! (HAProxy, `agent-check`).
 
-use std::fmt;
 use std::sync::{Arc, Weak};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -13,15 +12,14 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use super::agent_word::{self, Downed, Health, Said};
 use super::attend::{self, Attendants};
-use super::standing::State;
 use crate::clock;
 use crate::config;
 use crate::origin::Pool;
 use crate::origin::dial::Dial;
 use crate::origin::dice::Dice;
 use crate::origin::peer::Peer;
+use crate::origin::server::{self, Said};
 
 /// A longer line is cut behind a whole word.
 const LINE_BYTES_MAX: usize = 1024;
@@ -34,17 +32,6 @@ const JITTER: f64 = 0.1;
 pub(in crate::origin) struct Agents {
     agent: Option<Arc<config::Agent>>,
     tasks: Attendants,
-}
-
-/// All that an agent has said which holds at this moment. "Only the agent may revert its own
-/// actions" (HAProxy).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::origin) struct Advice {
-    /// The share of its weight that the server should have, in per cent.
-    pub(super) percent: Option<u32>,
-    pub(super) requests_max: Option<u32>,
-    pub(super) state: Option<State>,
-    pub(super) down: Option<Downed>,
 }
 
 /// Why an agent's word was not had.
@@ -72,35 +59,6 @@ impl Agents {
 
     pub(super) fn end(&self) {
         self.tasks.end();
-    }
-}
-
-// === impl Advice ===
-
-impl Advice {
-    /// Takes in what was said; what was not stays.
-    pub(super) fn heed(&mut self, said: &Said) {
-        self.percent = said.percent.or(self.percent);
-        self.requests_max = said.requests_max.or(self.requests_max);
-        self.state = said.state.or(self.state);
-        match said.health {
-            None => {}
-            Some(Health::Up) => self.down = None,
-            Some(Health::Down(downed)) => self.down = Some(downed),
-        }
-    }
-}
-
-impl fmt::Display for Advice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = [
-            self.percent.map(|it| format!("{it}%")),
-            self.requests_max.map(|it| format!("maxconn:{it}")),
-            self.state.map(|it| it.as_str().to_owned()),
-            self.down.map(|it| it.to_string()),
-        ];
-        let words: Vec<_> = words.into_iter().flatten().collect();
-        f.write_str(&words.join(", "))
     }
 }
 
@@ -206,7 +164,7 @@ async fn ask(dial: &Dial, agent: &config::Agent) -> Result<Said, Mute> {
         }
     }
     let line = line.get(..len).unwrap_or_default();
-    let said = agent_word::parse(match len {
+    let said = server::parse_advice(match len {
         LINE_BYTES_MAX => whole_words(line),
         _ => line,
     });
@@ -231,22 +189,7 @@ mod tests {
 
     use super::*;
     use crate::origin::resolve::Names;
-
-    #[test]
-    fn advice_is_what_was_said_last_of_each_thing() {
-        let mut advice = Advice::default();
-        for (line, words) in [
-            ("75%", "75%"),
-            ("maxconn:30 drain", "75%, maxconn:30, drain"),
-            ("down #disk", "75%, maxconn:30, drain, down, disk"),
-            ("50% ready", "50%, maxconn:30, ready, down, disk"),
-            ("stopped", "50%, maxconn:30, ready, stopped"),
-            ("up 100%", "100%, maxconn:30, ready"),
-        ] {
-            advice.heed(&agent_word::parse(line.as_bytes()));
-            assert_eq!(advice.to_string(), words, "{line}");
-        }
-    }
+    use crate::origin::server::Advice;
 
     /// Asks an agent that sends these pieces and closes.
     async fn heard(pieces: Vec<String>) -> Option<String> {

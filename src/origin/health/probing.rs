@@ -1,6 +1,6 @@
 //! Active probes: one task for each server, for as long as its pool is in force.
 //!
-//! What is asked is in `probe.rs`, what follows in `standing.rs` and `triage.rs`.
+//! What is asked is in `probe.rs`, what follows in `server/standing.rs` and `triage.rs`.
 
 use std::sync::{Arc, Weak};
 
@@ -10,8 +10,7 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use super::attend::{self, Attendants};
-use super::probe::{self, Fault, Target};
-use super::standing::Threshold;
+use super::probe::{self, Target};
 use crate::clock;
 use crate::config;
 use crate::origin::Pool;
@@ -19,6 +18,7 @@ use crate::origin::dial::introduce;
 use crate::origin::dial::tls::Protocol;
 use crate::origin::dice::Dice;
 use crate::origin::peer::Peer;
+use crate::origin::server::{Fault, Threshold};
 
 /// The probes of a pool's servers; they end with it.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Who of a pool's servers may be asked, and how much: out of how each of them stands.
 //!
 //! Ejection, panic and backups are about all servers together, so they are here; how one stands by
-//! itself is in `standing.rs`. What comes of it are weights, which a balancer reads without a lock.
+//! itself is in `server/`. What comes of it are weights, which a balancer reads without a lock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,14 +12,13 @@ use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use super::outlier;
-use super::standing::{Change, State, Terms, Verdict};
 use crate::clock::{self, Instant};
 use crate::config;
 use crate::origin::Pool;
 use crate::origin::error::{Error, is_failure};
 use crate::origin::peer::Peer;
 use crate::origin::roster::Roster;
-use crate::origin::vitals::Vitals;
+use crate::origin::server::{Change, State, Terms, Verdict, Vitals};
 
 /// How often success rates are compared.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -366,8 +365,8 @@ impl Condition {
 
 #[cfg(test)]
 mod tests {
-    use super::super::probe::Fault;
     use super::*;
+    use crate::origin::server::Fault;
 
     const UP: Verdict = Verdict::Usable(100);
 

@@ -1,14 +1,11 @@
 //! What keeps an origin from more requests than it can bear: who goes on, who waits, and who is
 //! turned away.
 //!
-//! First the breaker, then the queue, then a server's gate, whose width `adaptive.rs` may find out.
-//! Each is a file of its own; here is the way through them, what is counted, and what is told. Which
+//! First the breaker, then the queue, then a server's gate, which is in `server/`. Here is the way through them, what is counted, and what is told. Which
 //! server it is to be is the balance's business, and what a client gets that is turned away is the
 //! pipeline's.
 
-mod adaptive;
 mod breaker;
-mod gate;
 mod queue;
 
 use std::sync::Arc;
@@ -18,16 +15,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
-pub(super) use adaptive::Adaptive;
 pub use breaker::BreakerState;
-pub(super) use gate::Gate;
 
 use super::Pool;
 use super::balance::Choice;
 use super::bell::Bell;
 use super::error::{Error, Kind, Phase, Retry};
-use super::load::Flight;
 use super::roster::{Entry, Roster};
+use super::server::Flight;
 use super::succession::Succession;
 use crate::clock;
 use crate::config;

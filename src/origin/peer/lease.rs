@@ -18,7 +18,7 @@ use super::Peer;
 use crate::body::{self, Body, Progress, trailers};
 use crate::origin::connect::{Incoming, Unsent, http1, http2};
 use crate::origin::error::{Error, Kind, Retry};
-use crate::origin::load::Flight;
+use crate::origin::server::Flight;
 
 /// What an exchange goes over.
 pub(in crate::origin) enum Way {

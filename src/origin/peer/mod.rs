@@ -2,7 +2,7 @@
 //!
 //! Here are those of HTTP/1.1, in `streams.rs` those of HTTP/2; `warm.rs` opens some ahead. Idle ones are used last in, first out: the
 //! freshest is the likeliest to be alive, and those not needed age out. Which server gets a request is
-//! `balance/`'s business; what is known of a server beyond its connections is in `vitals.rs`.
+//! `balance/`'s business; what is known of a server beyond its connections is in `server/`.
 
 mod lease;
 mod streams;
@@ -25,9 +25,8 @@ use super::dial::Dial;
 use super::dial::introduce;
 use super::dial::tls::Protocol;
 use super::error::{Error, Kind};
-use super::overload::Gate;
 use super::permit::{Permit, Permits};
-use super::vitals::Vitals;
+use super::server::{Gate, Vitals};
 use crate::clock::{self, Instant};
 use crate::config;
 use crate::semantics::ends::Ends;

@@ -7,7 +7,6 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::Request;
@@ -22,10 +21,10 @@ use crate::clock;
 use crate::config::{self, HedgeAfter};
 use crate::origin::connect;
 use crate::origin::interim::Interim;
-use crate::origin::load::Flight;
 use crate::origin::peer::Peer;
 use crate::origin::roster::{Entry, Roster};
 use crate::origin::send::Failed;
+use crate::origin::server::Flight;
 use crate::origin::{Answer, Pool};
 
 /// When a pool's requests are sent to another server as well, and how many still may be.
@@ -33,15 +32,6 @@ use crate::origin::{Answer, Pool};
 pub(in crate::origin) struct Hedging {
     after: After,
     budget: Budget,
-}
-
-/// A server's part in races, since the start.
-#[derive(Debug, Default)]
-pub(in crate::origin) struct Races {
-    /// Requests that were sent to another server as well, because this one was slow.
-    hedged: AtomicU64,
-    /// Those in which this server was the other one, and won.
-    won: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -114,20 +104,6 @@ impl Hedging {
     }
 }
 
-// === impl Races ===
-
-impl Races {
-    /// Requests that were sent to another server as well, because this one was slow.
-    pub(in crate::origin) fn hedged(&self) -> u64 {
-        self.hedged.load(Ordering::Relaxed)
-    }
-
-    /// Those in which this server was the other one, and won.
-    pub(in crate::origin) fn won(&self) -> u64 {
-        self.won.load(Ordering::Relaxed)
-    }
-}
-
 // === impl Pool: its races ===
 
 impl Pool {
@@ -182,7 +158,7 @@ impl<'r> Race<'_, 'r> {
         let Some((other, flight, again)) = self.hedge(course) else {
             return (peer, first.await);
         };
-        peer.vitals.races.hedged.fetch_add(1, Ordering::Relaxed);
+        peer.vitals.races.count_hedged();
         let lease = other.peer.lease(true, course.client);
         let mut second = pin!(self.pool.try_once(other.peer, flight, lease, again, None));
         let early = tokio::select! {
@@ -201,7 +177,7 @@ impl<'r> Race<'_, 'r> {
         };
         course.index = ended.0.index;
         if ended.0.index != index && self.is_good(&ended) {
-            other.peer.vitals.races.won.fetch_add(1, Ordering::Relaxed);
+            other.peer.vitals.races.count_won();
             // How slow the first really is nobody will know, but this slow at the least.
             peer.vitals.load.observe(began.elapsed());
             self.hedging.observe(began.elapsed());

@@ -16,16 +16,16 @@ use std::time::Duration;
 use http::StatusCode;
 
 pub(super) use budget::Budget;
-pub(super) use hedge::{Hedging, Races};
+pub(super) use hedge::Hedging;
 pub(super) use replay::{Content, Spare};
 
 use super::Pool;
 use super::balance::Choice;
 use super::dice::Dice;
 use super::error::{Error, Kind, Phase, Why};
-use super::load::Flight;
 use super::roster::{Entry, Roster};
 use super::send::Setback;
+use super::server::Flight;
 use crate::config;
 use crate::semantics::ends::Ends;
 

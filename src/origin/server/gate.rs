@@ -1,17 +1,17 @@
 //! How many requests one server may have in flight, and whether there is room for one more.
 //!
 //! Asked for every candidate of every choice, so it reads one number and locks nothing. Who finds
-//! no room at any server waits in `queue.rs`; the bound that follows latency is in `adaptive.rs`.
+//! no room at any server waits in `overload/queue.rs`; the bound that follows latency is in `adaptive.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::Vitals;
 use super::adaptive::Adaptive;
+use super::load::{Flight, Load};
 use crate::clock;
 use crate::config::{self, RequestsMax};
-use crate::origin::load::{Flight, Load};
-use crate::origin::vitals::Vitals;
 
 /// What stands before one server.
 #[derive(Clone, Debug)]

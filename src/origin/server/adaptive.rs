@@ -80,12 +80,12 @@ struct Window {
 
 impl Adaptive {
     /// As many requests as may be in flight.
-    pub(super) fn limit(&self) -> u32 {
+    pub(in crate::origin) fn limit(&self) -> u32 {
         self.limit.load(Ordering::Relaxed)
     }
 
     /// An answer took so long while so many were in flight; whether the bound is higher now.
-    pub(super) fn observe(&self, latency: Duration, active: u32, now: Instant) -> bool {
+    pub(in crate::origin) fn observe(&self, latency: Duration, active: u32, now: Instant) -> bool {
         let limit = {
             let mut gradient = self.gradient.lock();
             gradient.observe(latency, active, now);
