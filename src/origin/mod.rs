@@ -30,15 +30,15 @@ mod sticky;
 mod succession;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use http::{HeaderName, HeaderValue, Response};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use dial::tls::BadTls;
 pub use error::{Error, Kind, Phase, Retry, Why};
-pub use hint::{Asked, Hint};
+pub use hint::{Asked, Belongs, Hint};
 pub use interim::{Interim, Sink};
 pub use overload::{BreakerState, OverloadStats, Shed};
 pub use raw::RawConnection;
@@ -46,10 +46,10 @@ pub use registry::Registry;
 pub use resolve::{LookupStats, Resolver};
 pub use server::{Downed, Fault, State, Verdict};
 pub use stats::ServerStats;
-pub use sticky::Belongs;
 
 use crate::body::Body;
 use crate::config;
+use crate::semantics::ends::Ends;
 use discovery::Discovery;
 use health::{Agents, Probes, Sickness, Triage};
 use hint::Common;
@@ -150,6 +150,38 @@ impl Pool {
     /// What `Host` says towards the servers, when it is not what the client asked for.
     pub fn host(&self) -> Option<&HeaderValue> {
         self.host.as_ref()
+    }
+
+    /// What decides on the server of a request; `None` where nothing does, and then the request
+    /// is not looked at.
+    pub fn hint<'a>(&self, asked: impl FnOnce() -> Asked<'a>) -> Option<Hint> {
+        let is_wanted = self.common.is_some() || self.sticky.is_some();
+        is_wanted.then(|| Hint::by(self.common.as_ref(), &asked()))
+    }
+
+    /// Takes our cookie out of a request's fields; the server that it names, if it is good.
+    pub fn take_sticky(&self, fields: &mut HeaderMap, now: SystemTime) -> Option<Belongs> {
+        let sticky = self.sticky.as_ref()?;
+        sticky.take(|| self.roster(), fields, now)
+    }
+
+    /// The `Set-Cookie` for a client that `server` has answered, if it needs one.
+    pub fn sticky_cookie(
+        &self,
+        server: &str,
+        had: Option<Belongs>,
+        now: SystemTime,
+        is_secure: bool,
+    ) -> Option<HeaderValue> {
+        let sticky = self.sticky.as_ref()?;
+        sticky.cookie(&self.roster(), server, had, now, is_secure)
+    }
+
+    /// Has a request tell whose it is, if the servers want to know.
+    pub fn introduce(&self, request: &mut Extensions, client: impl FnOnce() -> Ends) {
+        if self.introduces {
+            request.insert(client());
+        }
     }
 
     /// Leave to ask for what no client waits for; `None` while that takes its share of the
