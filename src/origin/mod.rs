@@ -3,8 +3,8 @@
 //! Choice of server, connection reuse, timeouts and retries are inside [`Pool::send`]. Whether to
 //! ask at all, and what an answer is worth, is the pipeline's business.
 
-mod admit;
 mod age;
+mod answer;
 mod balance;
 mod bell;
 mod connect;
@@ -30,12 +30,13 @@ mod sticky;
 mod succession;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub use answer::Answer;
 pub use dial::tls::BadTls;
 pub use error::{Error, Kind, Phase, Retry, Why};
 pub use hint::{Asked, Belongs, Hint};
@@ -47,14 +48,14 @@ pub use resolve::{LookupStats, Resolver};
 pub use server::{Downed, Fault, State, Verdict};
 pub use stats::ServerStats;
 
-use crate::body::Body;
 use crate::config;
 use crate::semantics::ends::Ends;
 use discovery::Discovery;
 use health::{Agents, Probes, Sickness, Triage};
 use hint::Common;
 use overload::{Bounds, Overload};
-use retry::{Budget, Hedging, Retries};
+use peer::Timeouts;
+use retry::{Hedging, Retries};
 use roster::Roster;
 use sticky::Sticky;
 use succession::Over;
@@ -73,11 +74,9 @@ pub struct Pool {
     /// The field in which servers say how full they are, where the balance listens.
     load_field: Option<HeaderName>,
     retries: Retries,
-    budget: Budget,
     /// Where slow requests are sent to another server as well.
     hedging: Option<Hedging>,
-    first_byte_timeout: Duration,
-    between_bytes_timeout: Duration,
+    timeouts: Timeouts,
     refuse_unknown_coding: bool,
     /// Whether servers are told whose a connection is.
     introduces: bool,
@@ -89,14 +88,6 @@ pub struct Pool {
     overload: Arc<Overload>,
     over: Over,
     refreshes: Arc<Semaphore>,
-}
-
-/// A response, and which server gave it.
-pub struct Answer {
-    /// Head as the origin sent it, without framing fields; body as it arrives.
-    pub response: Response<Body>,
-    /// `host:port` of the server, or `unix:/path`.
-    pub server: Arc<str>,
 }
 
 // === impl Pool ===
@@ -123,10 +114,11 @@ impl Pool {
             sticky,
             load_field,
             retries: Retries::new(&config.retry),
-            budget: Budget::of_retries(config.retry.budget),
             hedging: config.hedge.as_ref().map(Hedging::new),
-            first_byte_timeout: config.first_byte_timeout,
-            between_bytes_timeout: config.between_bytes_timeout,
+            timeouts: Timeouts {
+                first_byte: config.first_byte_timeout,
+                between_bytes: config.between_bytes_timeout,
+            },
             refuse_unknown_coding: config.refuse_unknown_coding,
             introduces: config.wire.proxy_protocol.is_some(),
             triage: Triage::new(config),

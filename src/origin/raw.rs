@@ -15,7 +15,7 @@ use super::hint::key_of;
 use super::overload::Passage;
 use super::peer::Peer;
 use super::permit::Permit;
-use super::roster::Entry;
+use super::roster::{self, Entry};
 use super::server::Flight;
 use crate::clock;
 
@@ -69,16 +69,17 @@ impl Pool {
             peer.vitals.counters.count_error(error.kind);
             self.note_failure(peer, &error);
             choice.has_tried(index);
-            (index, flight) = match self.enter_another(&mut roster, &mut choice) {
-                _ if tries_left == 0 => return Err(error),
-                Entry::In(index, flight) => (index, flight),
-                // A dead server has room for everybody: see `retry/`.
-                Entry::Full => {
-                    let again = self.let_in_again(passage, &mut roster, &mut choice);
-                    again.await?
-                }
-                Entry::Nobody => return Err(error),
-            };
+            (index, flight) =
+                match roster::enter_another(&mut roster, &mut choice, || self.roster_in_force()) {
+                    _ if tries_left == 0 => return Err(error),
+                    Entry::In(index, flight) => (index, flight),
+                    // A dead server has room for everybody: see `retry/`.
+                    Entry::Full => {
+                        let again = self.let_in_again(passage, &mut roster, &mut choice);
+                        again.await?
+                    }
+                    Entry::Nobody => return Err(error),
+                };
         }
     }
 }

@@ -107,3 +107,27 @@ impl Roster {
         picked.or_else(|| self.balance.pick(&self.crowd, &choice.in_reserve()))
     }
 }
+
+/// Another server that has room for a request which has tried some. Where none is left on the
+/// roster it began with, it moves on to those who have come since, which are `in_force`, and passes
+/// over those whom it has tried.
+pub(super) fn enter_another(
+    roster: &mut Arc<Roster>,
+    choice: &mut Choice,
+    in_force: impl Fn() -> Arc<Roster>,
+) -> Entry {
+    loop {
+        let entry = roster.enter(choice, None);
+        let now = in_force();
+        // It ends here at the latest: servers do not come and go as fast as this.
+        if matches!(entry, Entry::In(..)) || Arc::ptr_eq(&now, roster) {
+            return entry;
+        }
+        let authority = |index: usize| roster.peers().get(index).map(|it| it.authority());
+        *choice = choice.translated(|tried| {
+            let tried = authority(tried)?;
+            now.peers().iter().position(|it| it.authority() == tried)
+        });
+        *roster = now;
+    }
+}

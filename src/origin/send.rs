@@ -9,41 +9,21 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
-use tokio::time::{sleep, sleep_until, timeout_at};
+use tokio::time::sleep;
 
+use super::Pool;
+use super::answer::{self, Answer};
 use super::balance::Choice;
-use super::connect::{self, Unsent};
-use super::error::{Error, Kind, Phase, Retry, Why, is_failure};
+use super::connect;
+use super::error::{Error, Kind, is_failure};
 use super::hint::Hint;
 use super::interim::Interim;
 use super::overload::Passage;
-use super::peer::{Excuse, Lease, Peer, Unanswered};
-use super::retry::{self, Course, Next};
-use super::retry::{Content, Spare};
+use super::peer::{Lease, Peer, Unanswered};
+use super::retry::{Content, Course, Failed, Next, Spare};
 use super::server::Flight;
-use super::{Answer, Pool};
 use crate::body::{Body, Progress};
 use crate::clock;
-
-/// A try that failed, and whether only because its pooled connection had died.
-pub(super) struct Failed {
-    unsent: Unsent,
-    /// Its place among those in flight, if it was on a connection.
-    flight: Option<Flight>,
-    stale: bool,
-}
-
-/// A try after which there may be another.
-pub(super) struct Setback {
-    /// What is left of it if there is none.
-    result: Result<Answer, Error>,
-    pub(super) why: Why,
-    /// Whether it cost no server anything.
-    pub(super) is_free: bool,
-    /// Its place among those in flight, if it has not lost that.
-    pub(super) flight: Option<Flight>,
-    again: Request<Body>,
-}
 
 // === impl Pool: sending ===
 
@@ -64,12 +44,12 @@ impl Pool {
         interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
         let passage = self.pass_breaker()?;
-        self.budget.deposit();
+        self.retries.deposit();
         if let Some(hedging) = &self.hedging {
             hedging.deposit();
         }
         let answer = self.try_servers(&passage, request, upload, interim).await;
-        self.conclude(passage, &answer, is_good);
+        self.conclude(passage, &answer, Answer::is_good);
         answer
     }
 
@@ -105,16 +85,20 @@ impl Pool {
                 }
             };
             self.note_tried(peer, &tried);
-            let mut setback = match self.judge_tried(tried, spare, &content) {
+            let mut setback = match self.retries.judge(tried, spare, &content) {
                 ControlFlow::Break(result) => {
-                    if course.is_paid_for && result.as_ref().is_ok_and(is_good) {
-                        self.budget.give_back();
+                    if course.is_paid_for && result.as_ref().is_ok_and(Answer::is_good) {
+                        self.retries.give_back();
                     }
                     return result;
                 }
                 ControlFlow::Continue(setback) => setback,
             };
-            let next = match self.go_on(&mut course, &mut roster, &mut setback) {
+            let next = match self
+                .retries
+                .go_on(&mut course, &mut roster, &mut setback, || {
+                    self.roster_in_force()
+                }) {
                 Some(next) => next,
                 None => return setback.result,
             };
@@ -132,43 +116,6 @@ impl Pool {
                 }
             };
             request = setback.again;
-        }
-    }
-
-    /// Whether a try is the last word, or the request should and can be sent again.
-    fn judge_tried(
-        &self,
-        tried: Result<Answer, Failed>,
-        spare: Spare,
-        content: &Content,
-    ) -> ControlFlow<Result<Answer, Error>, Setback> {
-        let (why, again, flight, result) = match tried {
-            Ok(answer) => match self.retries.why_answer(answer.response.status()) {
-                None => return ControlFlow::Break(Ok(answer)),
-                why => (why, spare.after_answer(content), None, Ok(answer)),
-            },
-            Err(mut failed) => {
-                let again = spare.after_failure(&mut failed.unsent, content);
-                let why = self.why_failed(&failed);
-                (why, again, failed.flight, Err(failed.unsent.error))
-            }
-        };
-        match (why, again) {
-            (Some(why), Some(again)) => ControlFlow::Continue(Setback {
-                is_free: result.as_ref().is_err_and(retry::is_free),
-                result,
-                why,
-                flight,
-                again,
-            }),
-            _ => ControlFlow::Break(result),
-        }
-    }
-
-    fn why_failed(&self, failed: &Failed) -> Option<Why> {
-        match failed.stale {
-            true => Some(Why::Stale),
-            false => self.retries.why_failure(&failed.unsent.error),
         }
     }
 
@@ -203,12 +150,14 @@ impl Pool {
         let excuse = lease.excuse();
         let requests = &peer.vitals.counters.requests;
         requests.fetch_add(1, Ordering::Relaxed);
-        let response = self
-            .await_head(lease, request, upload)
+        let head = lease.head(request, upload, self.timeouts);
+        let response = head
             .await
-            .and_then(|response| self.admit(response).map_err(Unanswered::from))
+            .and_then(|response| {
+                answer::checked(response, self.refuse_unknown_coding).map_err(Unanswered::from)
+            })
             .map_err(|Unanswered { unsent, flight }| Failed {
-                stale: self.excuses(excuse, &unsent.error),
+                stale: self.retries.excuses(excuse, &unsent.error),
                 unsent,
                 flight,
             });
@@ -242,11 +191,6 @@ impl Pool {
         }
     }
 
-    /// Whether a failure is only that of a connection, and another may be tried for it.
-    fn excuses(&self, excuse: Excuse, error: &Error) -> bool {
-        excuse.holds_for(error) && (!excuse.may_be_many(error) || self.budget.withdraw())
-    }
-
     /// Notes what a server says of how full it is, where the balance listens.
     fn hear_load(&self, peer: &Peer, fields: &HeaderMap) {
         let said = self.load_field.as_ref().and_then(|name| fields.get(name));
@@ -255,74 +199,4 @@ impl Pool {
             peer.vitals.load.report(percent);
         }
     }
-
-    /// One exchange under the first-byte timeout, which runs from the last byte of the request.
-    /// It is for the whole head: interim responses and single bytes do not extend it.
-    async fn await_head(
-        &self,
-        lease: Lease,
-        request: Request<Body>,
-        upload: Option<&Progress>,
-    ) -> Result<Response<Body>, Unanswered> {
-        let exchange = lease.exchange(request, upload, self.between_bytes_timeout);
-        let sent = clock::instant();
-        let timed_out =
-            || Error::new(Kind::Timeout, Phase::AwaitingHead, Retry::IfIdempotent).into();
-        let Some(upload) = upload else {
-            let deadline = sent + self.first_byte_timeout;
-            return timeout_at(deadline, exchange)
-                .await
-                .unwrap_or_else(|_| Err(timed_out()));
-        };
-        let mut exchange = std::pin::pin!(exchange);
-        let mut deadline = sent + self.first_byte_timeout;
-        loop {
-            tokio::select! {
-                head = &mut exchange => return head,
-                () = sleep_until(deadline) => {}
-            }
-            // While the client is awaited the origin is not; its silence has a limit of its own.
-            let since = if upload.awaits_client() {
-                clock::instant()
-            } else {
-                upload.moved()
-            };
-            let next = since + self.first_byte_timeout;
-            if next <= deadline {
-                return Err(timed_out());
-            }
-            deadline = next;
-        }
-    }
-}
-
-// === impl Setback ===
-
-impl Setback {
-    /// Whether there was no connection to be had at a server that let the request in.
-    pub(super) fn has_found_no_room(&self) -> bool {
-        let error = self.result.as_ref().err();
-        error.is_some_and(|it| it.kind == Kind::Full)
-    }
-}
-
-// === impl Failed ===
-
-impl Failed {
-    /// There was nothing to send a request on.
-    fn unleased(error: Error, request: Request<Body>) -> Self {
-        Self {
-            unsent: Unsent {
-                request: Some(Box::new(request)),
-                ..error.into()
-            },
-            flight: None,
-            stale: false,
-        }
-    }
-}
-
-/// Whether an answer is none of the failures that a server is ejected for.
-fn is_good(answer: &Answer) -> bool {
-    !is_failure(answer.response.status())
 }

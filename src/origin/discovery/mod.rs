@@ -16,13 +16,12 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::Pool;
-use super::balance::Choice;
 use super::dial::Dial;
 use super::dial::tls::{BadTls, Terms};
 use super::peer::{Peer, Share};
 use super::registry::Registry;
 use super::resolve::{Known, LookupStats, Name, Resolver};
-use super::roster::{Entry, Roster};
+use super::roster::Roster;
 use super::sticky::Sticky;
 use crate::config;
 use plan::{Identity, Source, Wanted};
@@ -228,26 +227,6 @@ impl Pool {
         let is_staffed = !self.roster.load().peers().is_empty();
         if !is_staffed && self.discovery.has_found_any().await {
             self.follow();
-        }
-    }
-
-    /// Another server that has room for a request which has tried some. Where none is left on the
-    /// roster it began with, it moves on to those who have come since, and passes over those whom it
-    /// has tried.
-    pub(super) fn enter_another(&self, roster: &mut Arc<Roster>, choice: &mut Choice) -> Entry {
-        loop {
-            let entry = roster.enter(choice, None);
-            let now = self.roster_in_force();
-            // It ends here at the latest: servers do not come and go as fast as this.
-            if matches!(entry, Entry::In(..)) || Arc::ptr_eq(&now, roster) {
-                return entry;
-            }
-            let authority = |index: usize| roster.peers().get(index).map(|it| it.authority());
-            *choice = choice.translated(|tried| {
-                let tried = authority(tried)?;
-                now.peers().iter().position(|it| it.authority() == tried)
-            });
-            *roster = now;
         }
     }
 

@@ -21,7 +21,7 @@ use super::Pool;
 use super::balance::Choice;
 use super::bell::Bell;
 use super::error::{Error, Kind, Phase, Retry};
-use super::roster::{Entry, Roster};
+use super::roster::{self, Entry, Roster};
 use super::server::Flight;
 use super::succession::Succession;
 use crate::clock;
@@ -281,7 +281,7 @@ impl Pool {
         roster: &mut Arc<Roster>,
         choice: &mut Choice,
     ) -> Result<(usize, Flight), Error> {
-        let look = || match self.enter_another(roster, choice) {
+        let look = || match roster::enter_another(roster, choice, || self.roster_in_force()) {
             Entry::In(index, flight) => Some(Ok((index, flight))),
             Entry::Full => None,
             Entry::Nobody => Some(Err(Error::no_server())),

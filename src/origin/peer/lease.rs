@@ -12,12 +12,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, sleep_until, timeout_at};
 
 use super::Peer;
 use crate::body::{self, Body, Progress, trailers};
+use crate::clock;
 use crate::origin::connect::{Incoming, Unsent, http1, http2};
-use crate::origin::error::{Error, Kind, Retry};
+use crate::origin::error::{Error, Kind, Phase, Retry};
 use crate::origin::server::Flight;
 
 /// What an exchange goes over.
@@ -39,6 +40,15 @@ pub(in crate::origin) struct Lease {
     keeps: Option<Duration>,
     /// Counts the exchange as in flight, for as long as the lease lives.
     flight: Option<Flight>,
+}
+
+/// How long a server may be silent in one exchange.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::origin) struct Timeouts {
+    /// From the last byte of the request to the whole head of the response.
+    pub(in crate::origin) first_byte: Duration,
+    /// Within the body of the response.
+    pub(in crate::origin) between_bytes: Duration,
 }
 
 /// What a failure may be put down to, other than the server.
@@ -100,8 +110,47 @@ impl Lease {
         }
     }
 
+    /// One exchange under the first-byte timeout, which runs from the last byte of the request.
+    /// It is for the whole head: interim responses and single bytes do not extend it.
+    pub(in crate::origin) async fn head(
+        self,
+        request: Request<Body>,
+        upload: Option<&Progress>,
+        timeouts: Timeouts,
+    ) -> Result<Response<Body>, Unanswered> {
+        let exchange = self.exchange(request, upload, timeouts.between_bytes);
+        let sent = clock::instant();
+        let timed_out =
+            || Error::new(Kind::Timeout, Phase::AwaitingHead, Retry::IfIdempotent).into();
+        let Some(upload) = upload else {
+            let deadline = sent + timeouts.first_byte;
+            return timeout_at(deadline, exchange)
+                .await
+                .unwrap_or_else(|_| Err(timed_out()));
+        };
+        let mut exchange = std::pin::pin!(exchange);
+        let mut deadline = sent + timeouts.first_byte;
+        loop {
+            tokio::select! {
+                head = &mut exchange => return head,
+                () = sleep_until(deadline) => {}
+            }
+            // While the client is awaited the origin is not; its silence has a limit of its own.
+            let since = if upload.awaits_client() {
+                clock::instant()
+            } else {
+                upload.moved()
+            };
+            let next = since + timeouts.first_byte;
+            if next <= deadline {
+                return Err(timed_out());
+            }
+            deadline = next;
+        }
+    }
+
     /// Sends one request and waits for the head of its response.
-    pub(in crate::origin) async fn exchange(
+    async fn exchange(
         mut self,
         request: Request<Body>,
         upload: Option<&Progress>,

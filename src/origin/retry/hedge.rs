@@ -12,20 +12,20 @@ use std::time::Duration;
 use http::Request;
 use tokio::time::timeout;
 
-use super::Course;
 use super::budget::Budget;
 use super::latencies::Latencies;
 use super::replay::Spare;
+use super::{Course, Failed};
 use crate::body::Body;
 use crate::clock;
 use crate::config::{self, HedgeAfter};
+use crate::origin::Pool;
+use crate::origin::answer::Answer;
 use crate::origin::connect;
 use crate::origin::interim::Interim;
 use crate::origin::peer::Peer;
 use crate::origin::roster::{Entry, Roster};
-use crate::origin::send::Failed;
 use crate::origin::server::Flight;
-use crate::origin::{Answer, Pool};
 
 /// When a pool's requests are sent to another server as well, and how many still may be.
 #[derive(Debug)]
