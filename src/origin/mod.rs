@@ -12,6 +12,7 @@ mod dial;
 mod dice;
 mod discovery;
 mod error;
+mod handover;
 mod health;
 mod hint;
 mod interim;
@@ -27,12 +28,10 @@ mod send;
 mod server;
 mod stats;
 mod sticky;
-mod succession;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -50,22 +49,23 @@ pub use stats::ServerStats;
 
 use crate::config;
 use crate::semantics::ends::Ends;
+use balance::Seat;
 use discovery::Discovery;
-use health::{Agents, Probes, Sickness, Triage};
+use handover::Handover;
+use health::{Agents, Probes, Servers, Sickness};
 use hint::Common;
-use overload::{Bounds, Overload};
-use peer::Timeouts;
+use overload::Overload;
+use peer::{Peer, Timeouts};
 use retry::{Hedging, Retries};
 use roster::Roster;
 use sticky::Sticky;
-use succession::Over;
 
 /// One origin: servers that answer the same requests.
 pub struct Pool {
     name: Arc<str>,
     host: Option<HeaderValue>,
-    roster: ArcSwap<Roster>,
-    /// By which the roster changes.
+    servers: Arc<Servers>,
+    /// By which the servers change.
     discovery: Discovery,
     /// What requests of one server have in common, where the balance hashes.
     common: Option<Common>,
@@ -80,35 +80,39 @@ pub struct Pool {
     refuse_unknown_coding: bool,
     /// Whether servers are told whose a connection is.
     introduces: bool,
-    triage: Triage,
     probes: Probes,
     agents: Agents,
     sickness: Sickness,
-    bounds: Bounds,
-    overload: Arc<Overload>,
-    over: Over,
+    overload: Overload,
+    handover: Handover,
     refreshes: Arc<Semaphore>,
 }
 
 // === impl Pool ===
 
 impl Pool {
-    /// A pool without connections; servers are connected to when needed. Who they are is the word of
-    /// `discovery`, with what is known of them; what is known of all together comes along.
-    fn new(
+    /// A pool without connections, which goes on with what `registry` knows of its servers, and has
+    /// names looked up by `resolver`. It is not yet in force: see [`Self::begin`].
+    ///
+    /// # Errors
+    /// The origin's `tls` table cannot be used.
+    pub fn new(
         config: &config::Origin,
-        discovery: Discovery,
-        overload: Arc<Overload>,
+        registry: &Registry,
+        resolver: &Arc<Resolver>,
     ) -> Result<Arc<Self>, BadTls> {
+        // Held from here on, so that the servers find these and no others.
+        let (overload, in_force) = registry.origin(&config.name);
+        let discovery = Discovery::new(config, registry, resolver)?;
         let sticky = Sticky::new(config);
         let load_field = match &config.balance {
             config::Balance::Resource { field } => Some(field.clone()),
             _ => None,
         };
-        let pool = Self {
+        Ok(Arc::new(Self {
             name: Arc::clone(&config.name),
             host: config.host.clone(),
-            roster: ArcSwap::from_pointee(discovery.first(sticky.as_ref())),
+            servers: Servers::new(config, discovery.first(sticky.as_ref())),
             discovery,
             common: Common::of(&config.balance),
             sticky,
@@ -121,17 +125,56 @@ impl Pool {
             },
             refuse_unknown_coding: config.refuse_unknown_coding,
             introduces: config.wire.proxy_protocol.is_some(),
-            triage: Triage::new(config),
             probes: Probes::new(config),
             agents: Agents::new(config.agent.as_ref()),
             sickness: Sickness::default(),
-            bounds: Bounds::new(config),
-            overload,
-            over: Over::default(),
+            overload: Overload::new(config, overload),
+            handover: Handover::new(in_force),
             refreshes: Arc::new(Semaphore::new(refreshes_max(config))),
-        };
-        pool.learn(|| ());
-        Ok(Arc::new(pool))
+        }))
+    }
+
+    /// Begins to follow its servers, to probe them and to ask their agents, now that it is in force.
+    /// What earlier probes and agents have said is forgotten where there are none now. Those who wait
+    /// for a server look among its own at once.
+    pub fn begin(self: &Arc<Self>) {
+        self.probes.begin(&self.servers);
+        self.agents.begin(&self.servers);
+        self.attend();
+        let pool = Arc::downgrade(self);
+        self.discovery.begin(move || match pool.upgrade() {
+            Some(pool) => {
+                pool.follow();
+                true
+            }
+            None => false,
+        });
+        self.handover.take_over(&self.servers);
+        self.overload.relieve();
+    }
+
+    /// Follows, probes and asks agents no more: another pool is in force, and asks the same servers.
+    /// Its idle connections are closed: nobody looks after them any more, and a response that is
+    /// under way may keep its server, with all that belongs to it, for hours.
+    pub fn end(&self) {
+        self.handover.retire();
+        self.discovery.end();
+        self.probes.end();
+        self.agents.end();
+        self.roster().peers().iter().for_each(|peer| peer.retire());
+    }
+
+    /// Takes in what is known of its servers' names now.
+    fn follow(&self) {
+        self.discovery.follow(&self.servers, self.sticky.as_ref());
+        self.attend();
+    }
+
+    /// Attends to those who are its servers now.
+    fn attend(&self) {
+        self.probes.align(&self.servers);
+        let way_to = |host: &Arc<str>, port| self.discovery.way_to(host, port);
+        self.agents.align(&self.servers, way_to);
     }
 
     /// The origin's name in the configuration.
@@ -185,29 +228,73 @@ impl Pool {
     /// Whether it could not be reached just now, or its breaker is open, or none of its servers is
     /// usable: what can be had without it should be.
     pub fn is_sick(&self) -> bool {
-        self.triage.is_sick() || self.sickness.is_sick() || self.is_cut_off()
+        self.servers.is_sick() || self.sickness.is_sick() || self.overload.is_cut_off()
     }
 
     /// Whether so few servers are usable that all are asked.
     pub fn panics(&self) -> bool {
-        self.triage.panics()
+        self.servers.panics()
+    }
+
+    /// How long a request waits for the head of its answer before it is sent to another server as
+    /// well; `None` where none is, or not yet.
+    pub fn hedges_after(&self) -> Option<Duration> {
+        self.hedging.as_ref()?.after()
+    }
+
+    /// Sets what the operator wants of a server: its state, or that its agent decides again; and a
+    /// weight in place of the configured one, or that again. What is not given stays. False if there
+    /// is no such server.
+    pub fn adjust(
+        &self,
+        server: &str,
+        state: Option<Option<State>>,
+        weight: Option<Option<u32>>,
+    ) -> bool {
+        self.servers.adjust(server, state, weight)
+    }
+
+    /// The figures of its servers, in the order of the configuration.
+    pub fn stats(&self) -> Vec<ServerStats> {
+        let roster = self.roster();
+        let of = |(peer, seat): (&Arc<Peer>, &Seat)| {
+            ServerStats::of(peer, seat, self.servers.report(peer))
+        };
+        roster.seated().map(of).collect()
+    }
+
+    /// How the lookups of its servers' names have ended.
+    pub fn lookups(&self) -> Vec<LookupStats> {
+        self.discovery.lookups()
+    }
+
+    /// What its origin has to do beyond what its servers can bear.
+    pub fn overload(&self) -> OverloadStats {
+        self.overload.stats()
     }
 
     /// Closes idle connections that are too old, lets servers come back whose time it is, has
     /// connections ready, and has those who wait look again; to be called several times a second.
     pub fn tidy(&self) {
         self.roster().peers().iter().for_each(|peer| peer.tidy());
-        self.tick();
+        self.servers.tick();
         if let Some(hedging) = &self.hedging {
             hedging.tick();
         }
-        self.warm();
-        self.relieve();
+        for peer in self.roster().peers() {
+            peer.warm(|| self.servers.report(peer).verdict.is_usable());
+        }
+        self.overload.relieve();
     }
 
     /// The servers at this moment.
     fn roster(&self) -> Arc<Roster> {
-        self.roster.load_full()
+        self.servers.roster()
+    }
+
+    /// The servers to be asked at this moment: those of the pool in force.
+    fn roster_in_force(&self) -> Arc<Roster> {
+        self.handover.roster(&self.servers)
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) enum Entry {
 // === impl Roster ===
 
 impl Roster {
-    /// Servers without weight as yet: see [`super::Pool::learn`].
+    /// Servers without weight as yet: see [`super::health::Servers`].
     pub(super) fn new(peers: impl IntoIterator<Item = Arc<Peer>>, by: &config::Balance) -> Self {
         let peers: Box<[_]> = peers.into_iter().collect();
         let seats = peers

@@ -43,7 +43,7 @@ impl Pool {
         upload: Option<&Progress>,
         interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
-        let passage = self.pass_breaker()?;
+        let passage = self.overload.pass_breaker()?;
         self.retries.deposit();
         if let Some(hedging) = &self.hedging {
             hedging.deposit();
@@ -51,6 +51,21 @@ impl Pool {
         let answer = self.try_servers(&passage, request, upload, interim).await;
         self.conclude(passage, &answer, Answer::is_good);
         answer
+    }
+
+    /// What a request's end says of its origin: whether it can be reached, and for its breaker. The
+    /// failures that a server is ejected for count, and those that are the client's or ours do not.
+    pub(super) fn conclude<T>(
+        &self,
+        passage: Passage<'_>,
+        ended: &Result<T, Error>,
+        is_good: impl FnOnce(&T) -> bool,
+    ) {
+        self.sickness.note(ended.as_ref().err());
+        passage.end(match ended {
+            Ok(answer) => Some(is_good(answer)),
+            Err(error) => error.kind.is_servers_fault().then_some(false),
+        });
     }
 
     async fn try_servers(
@@ -61,9 +76,12 @@ impl Pool {
         interim: Option<&Interim>,
     ) -> Result<Answer, Error> {
         let hint: Hint = request.extensions_mut().remove().unwrap_or_default();
-        self.staffed().await;
+        let (servers, sticky) = (&self.servers, self.sticky.as_ref());
+        self.discovery.staffed(servers, sticky).await;
         let choice = Choice::by(hint.key);
-        let (mut roster, index, mut flight) = self.let_in(passage, &choice, hint.belongs).await?;
+        let in_force = || self.roster_in_force();
+        let let_in = passage.let_in(&choice, hint.belongs, in_force);
+        let (mut roster, index, mut flight) = let_in.await?;
         let mut course = Course::new(index, choice, &self.retries);
         course.belongs = hint.belongs.is_some_and(|id| roster.is_at(index, id));
         course.client = request.extensions_mut().remove();
@@ -94,13 +112,10 @@ impl Pool {
                 }
                 ControlFlow::Continue(setback) => setback,
             };
-            let next = match self
-                .retries
-                .go_on(&mut course, &mut roster, &mut setback, || {
-                    self.roster_in_force()
-                }) {
-                Some(next) => next,
-                None => return setback.result,
+            let retries = &self.retries;
+            let next = retries.go_on(&mut course, &mut roster, &mut setback, in_force);
+            let Some(next) = next else {
+                return setback.result;
             };
             // What has failed gives its place up before the next try begins, and an answer that is
             // not wanted its connection.
@@ -109,7 +124,8 @@ impl Pool {
                 Next::At(flight) => flight,
                 Next::After(pause) => {
                     sleep(pause).await;
-                    let again = self.let_in_again(passage, &mut roster, &mut course.choice);
+                    let choice = &mut course.choice;
+                    let again = passage.let_in_again(&mut roster, choice, in_force);
                     let (index, entered) = again.await?;
                     course.index = index;
                     entered
@@ -123,12 +139,12 @@ impl Pool {
     /// failure does.
     pub(super) fn note_tried(&self, peer: &Peer, tried: &Result<Answer, Failed>) {
         match tried {
-            Ok(answer) => self.note_answer(peer, answer.response.status()),
+            Ok(answer) => self.servers.note_answer(peer, answer.response.status()),
             Err(failed) => {
                 let error = &failed.unsent.error;
                 peer.vitals.counters.count_error(error.kind);
                 if !failed.stale {
-                    self.note_failure(peer, error);
+                    self.servers.note_failure(peer, error);
                 }
             }
         }

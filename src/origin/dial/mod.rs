@@ -136,6 +136,13 @@ impl Dial {
         }
     }
 
+    /// The addresses of a server that is a name, by the last answer.
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        let endpoints = self.name().and_then(|name| name.known().endpoints);
+        let endpoints = endpoints.iter().flat_map(|it| it.iter());
+        endpoints.map(|it| it.address).collect()
+    }
+
     /// The name that has led there, if one has.
     pub(super) fn found_by(&self) -> Option<&Arc<str>> {
         match self.whereabouts()? {

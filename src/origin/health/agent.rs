@@ -8,14 +8,13 @@
 use std::sync::{Arc, Weak};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::attend::{self, Attendants};
+use super::servers::Servers;
 use crate::clock;
 use crate::config;
-use crate::origin::Pool;
 use crate::origin::dial::Dial;
 use crate::origin::dice::Dice;
 use crate::origin::peer::Peer;
@@ -57,79 +56,56 @@ impl Agents {
         }
     }
 
-    pub(super) fn end(&self) {
+    /// Agents are asked from the next [`Self::align`] on, now that the pool is in force. Without any,
+    /// what they said is forgotten.
+    pub(in crate::origin) fn begin(&self, servers: &Servers) {
+        if self.agent.is_some() {
+            return self.tasks.begin();
+        }
+        let roster = servers.roster();
+        let peers = roster.peers().iter();
+        peers.for_each(|peer| advise(servers, peer, None));
+    }
+
+    /// Asks the agents of those who are on the roster now; `way_to` is how a host beside the servers
+    /// is reached.
+    pub(in crate::origin) fn align(
+        &self,
+        servers: &Arc<Servers>,
+        way_to: impl Fn(&Arc<str>, u16) -> Dial,
+    ) {
+        let Some(agent) = &self.agent else {
+            return;
+        };
+        let ask = |peer: &Arc<Peer>| {
+            let dial = match &agent.host {
+                Some(host) => way_to(host, agent.port),
+                None => peer.dial.at_port(agent.port),
+            };
+            let (servers, peer) = (Arc::downgrade(servers), Arc::clone(peer));
+            tokio::spawn(follow(servers, peer, dial, Arc::clone(agent))).abort_handle()
+        };
+        self.tasks.align(|| servers.roster(), ask);
+    }
+
+    pub(in crate::origin) fn end(&self) {
         self.tasks.end();
     }
 }
 
-// === impl Pool: its agents ===
-
-impl Pool {
-    /// The pool is in force now. Without agents, what they said is forgotten.
-    pub(super) fn begin_agents(&self) {
-        if self.agents.agent.is_some() {
-            return self.agents.tasks.begin();
-        }
-        let roster = self.roster();
-        roster
-            .peers()
-            .iter()
-            .for_each(|peer| self.advise(peer, None));
-    }
-
-    /// Asks the agents of those who are its servers now.
-    pub(super) fn ask_agents(self: &Arc<Self>) {
-        if let Some(agent) = &self.agents.agent {
-            let tasks = &self.agents.tasks;
-            tasks.align(|| self.roster(), |peer| self.ask_agent(peer, agent));
-        }
-    }
-
-    fn ask_agent(self: &Arc<Self>, peer: &Arc<Peer>, agent: &Arc<config::Agent>) -> AbortHandle {
-        let dial = match &agent.host {
-            Some(host) => self.discovery.way_to(host, agent.port),
-            None => peer.dial.at_port(agent.port),
-        };
-        let (pool, peer) = (Arc::downgrade(self), Arc::clone(peer));
-        tokio::spawn(follow(pool, peer, dial, Arc::clone(agent))).abort_handle()
-    }
-
-    /// An agent has said something of its server; or there is none, and never was.
-    fn advise(&self, peer: &Peer, said: Option<&Said>) {
-        let vitals = &peer.vitals;
-        let (before, after) = self.learn(|| {
-            let mut standing = vitals.standing.lock();
-            let before = standing.advice();
-            standing.advise(said, clock::instant());
-            (before, standing.advice())
-        });
-        if before == after {
-            return;
-        }
-        vitals.load.allow(after.requests_max.unwrap_or(0));
-        let (origin, server) = (&*self.name, &*vitals.authority);
-        match (before.down, after.down) {
-            (None, Some(downed)) => {
-                warn!(origin, server, says = %downed, "server down by its agent")
-            }
-            _ => info!(origin, server, says = %after, "agent heard"),
-        }
-    }
-}
-
 /// Asks one server's agent until its pool is gone.
-async fn follow(pool: Weak<Pool>, peer: Arc<Peer>, dial: Dial, agent: Arc<config::Agent>) {
+async fn follow(servers: Weak<Servers>, peer: Arc<Peer>, dial: Dial, agent: Arc<config::Agent>) {
     let (dice, mut is_heard) = (Dice::new(), true);
     loop {
         let asked = timeout(agent.timeout, ask(&dial, &agent)).await;
         let said = asked.unwrap_or(Err(Mute::Slow));
-        let Some(pool) = pool.upgrade() else {
+        let Some(servers) = servers.upgrade() else {
             return;
         };
-        let (origin, server) = (&*pool.name, &**peer.authority());
+        let (origin, server) = (&*servers.origin, &**peer.authority());
         let mute = match &said {
             Ok(said) => {
-                pool.advise(&peer, Some(said));
+                advise(&servers, &peer, Some(said));
                 said.is_garbled.then_some(&Mute::Garbled)
             }
             Err(mute) => Some(mute),
@@ -141,8 +117,30 @@ async fn follow(pool: Weak<Pool>, peer: Arc<Peer>, dial: Dial, agent: Arc<config
             _ => {}
         }
         is_heard = mute.is_none();
-        drop(pool);
+        drop(servers);
         sleep(attend::pause(agent.interval, JITTER, &dice)).await;
+    }
+}
+
+/// An agent has said something of its server; or there is none, and never was.
+fn advise(servers: &Servers, peer: &Peer, said: Option<&Said>) {
+    let vitals = &peer.vitals;
+    let (before, after) = servers.learn(|| {
+        let mut standing = vitals.standing.lock();
+        let before = standing.advice();
+        standing.advise(said, clock::instant());
+        (before, standing.advice())
+    });
+    if before == after {
+        return;
+    }
+    vitals.load.allow(after.requests_max.unwrap_or(0));
+    let (origin, server) = (&*servers.origin, &*vitals.authority);
+    match (before.down, after.down) {
+        (None, Some(downed)) => {
+            warn!(origin, server, says = %downed, "server down by its agent")
+        }
+        _ => info!(origin, server, says = %after, "agent heard"),
     }
 }
 

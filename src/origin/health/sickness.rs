@@ -28,21 +28,23 @@ impl Sickness {
         until_ms > 0 && now_ms() < until_ms
     }
 
-    /// A request was given up after all servers that could be tried. That there are more requests
-    /// than the servers have room for says nothing of them, and that none may be asked is known
-    /// without a request.
-    pub(in crate::origin) fn note(&self, error: &Error) {
-        if error.phase == Phase::Connecting && error.kind.is_servers_fault() {
-            let until_ms = now_ms().saturating_add(millis(LASTS));
-            self.until_ms.store(until_ms, Ordering::Relaxed);
-        }
-    }
-
-    /// An answer came.
-    pub(in crate::origin) fn recover(&self) {
-        // Read first: a store would take the cache line from all other requests.
-        if self.until_ms.load(Ordering::Relaxed) > 0 {
-            self.until_ms.store(0, Ordering::Relaxed);
+    /// A request has ended: an answer came, or it was given up after all servers that could be tried.
+    /// That there are more requests than the servers have room for says nothing of them, and that none
+    /// may be asked is known without a request.
+    pub(in crate::origin) fn note(&self, error: Option<&Error>) {
+        let is_unreachable =
+            |it: &Error| it.phase == Phase::Connecting && it.kind.is_servers_fault();
+        match error {
+            Some(error) if is_unreachable(error) => {
+                let until_ms = now_ms().saturating_add(millis(LASTS));
+                self.until_ms.store(until_ms, Ordering::Relaxed);
+            }
+            Some(_) => {}
+            // Read first: a store would take the cache line from all other requests.
+            None if self.until_ms.load(Ordering::Relaxed) > 0 => {
+                self.until_ms.store(0, Ordering::Relaxed);
+            }
+            None => {}
         }
     }
 }
@@ -64,16 +66,16 @@ mod tests {
     async fn a_failure_counts_for_a_while_or_until_an_answer_comes() {
         let failed = |kind, phase| Error::new(kind, phase, Retry::No);
         let sickness = Sickness::default();
-        sickness.note(&failed(Kind::Full, Phase::Connecting));
-        sickness.note(&failed(Kind::NoServer, Phase::Connecting));
-        sickness.note(&failed(Kind::Timeout, Phase::AwaitingHead));
+        sickness.note(Some(&failed(Kind::Full, Phase::Connecting)));
+        sickness.note(Some(&failed(Kind::NoServer, Phase::Connecting)));
+        sickness.note(Some(&failed(Kind::Timeout, Phase::AwaitingHead)));
         assert!(!sickness.is_sick());
-        sickness.note(&failed(Kind::Refused, Phase::Connecting));
+        sickness.note(Some(&failed(Kind::Refused, Phase::Connecting)));
         assert!(sickness.is_sick());
         tokio::time::advance(LASTS).await;
         assert!(!sickness.is_sick());
-        sickness.note(&failed(Kind::Resolve, Phase::Connecting));
-        sickness.recover();
+        sickness.note(Some(&failed(Kind::Resolve, Phase::Connecting)));
+        sickness.note(None);
         assert!(!sickness.is_sick());
     }
 }

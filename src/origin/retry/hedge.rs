@@ -96,7 +96,7 @@ impl Hedging {
     }
 
     /// How slow a request must be; `None` while that is unknown.
-    fn after(&self) -> Option<Duration> {
+    pub(in crate::origin) fn after(&self) -> Option<Duration> {
         match &self.after {
             After::Time(time) => Some(*time),
             After::Percentile(latencies) => latencies.within(),
@@ -107,12 +107,6 @@ impl Hedging {
 // === impl Pool: its races ===
 
 impl Pool {
-    /// How long a request waits for the head of its answer before it is sent to another server as
-    /// well; `None` where none is, or not yet.
-    pub fn hedges_after(&self) -> Option<Duration> {
-        self.hedging.as_ref()?.after()
-    }
-
     /// A race for a request on its first try, if it may be sent twice and slow ones are.
     pub(in crate::origin) fn race<'a, 'r>(
         &'a self,
