@@ -19,6 +19,7 @@ mod interim;
 mod overload;
 mod peer;
 mod permit;
+mod race;
 mod raw;
 mod registry;
 mod resolve;

@@ -20,6 +20,7 @@ use super::hint::Hint;
 use super::interim::Interim;
 use super::overload::Passage;
 use super::peer::{Lease, Peer, Unanswered};
+use super::race::Race;
 use super::retry::{Content, Course, Failed, Next, Spare};
 use super::server::Flight;
 use crate::body::{Body, Progress};
@@ -93,7 +94,7 @@ impl Pool {
                 return Err(Error::no_server());
             };
             let spare = Spare::of(&request, &content);
-            let (peer, tried) = match self.race(&course, &roster, &spare, interim) {
+            let (peer, tried) = match Race::of(self, &course, &roster, &spare, interim) {
                 // In a box, for it is larger than all else and seldom needed.
                 Some(race) => Box::pin(race.run(&mut course, peer, flight, request)).await,
                 None => {

@@ -2,7 +2,7 @@
 //! how many there are.
 //!
 //! Whether a request may be sent twice at all is in `replay.rs`: nothing here makes a request safe
-//! that is not. How many retries a pool has is in `budget.rs`. In `hedge.rs` a slow request is tried
+//! that is not. How many retries a pool has is in `budget.rs`. `hedge.rs` says when a slow request is tried
 //! at two servers at once, and `latencies.rs` knows what slow is.
 
 mod budget;

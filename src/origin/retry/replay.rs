@@ -132,12 +132,12 @@ impl Spare {
     }
 
     /// Whether the request may be made twice at the same time.
-    pub(super) fn may_be_doubled(&self) -> bool {
+    pub(in crate::origin) fn may_be_doubled(&self) -> bool {
         self.is_idempotent && !self.has_content
     }
 
     /// The request once more, if it may be made twice at the same time; the spare stays.
-    pub(super) fn doubled(&self) -> Option<Request<Body>> {
+    pub(in crate::origin) fn doubled(&self) -> Option<Request<Body>> {
         let head = self.head.as_ref().filter(|_| self.may_be_doubled())?;
         Some(head.clone().map(|()| Body::empty()))
     }
