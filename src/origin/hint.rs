@@ -16,7 +16,7 @@ use crate::semantics::cookies;
 pub struct Hint {
     /// The same for requests that belong to one server.
     pub(super) key: u64,
-    /// The id of the seat of the server that its client belongs to.
+    /// The id, as a candidate, of the server that its client belongs to.
     pub(super) belongs: Option<u64>,
 }
 
@@ -38,7 +38,7 @@ pub struct Asked<'a> {
 /// The server that a client belongs to, by its cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Belongs {
-    /// The id of its seat.
+    /// Its id as a candidate.
     pub(super) id: u64,
     /// Whether most of the cookie's time is over.
     pub(super) is_old: bool,

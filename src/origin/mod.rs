@@ -50,7 +50,7 @@ pub use stats::ServerStats;
 
 use crate::config;
 use crate::semantics::ends::Ends;
-use balance::Seat;
+use balance::Candidate;
 use discovery::Discovery;
 use handover::Handover;
 use health::{Agents, Probes, Servers, Sickness};
@@ -258,10 +258,10 @@ impl Pool {
     /// The figures of its servers, in the order of the configuration.
     pub fn stats(&self) -> Vec<ServerStats> {
         let roster = self.roster();
-        let of = |(peer, seat): (&Arc<Peer>, &Seat)| {
-            ServerStats::of(peer, seat, self.servers.report(peer))
+        let of = |(peer, candidate): (&Arc<Peer>, &Candidate)| {
+            ServerStats::of(peer, candidate, self.servers.report(peer))
         };
-        roster.seated().map(of).collect()
+        roster.candidates().map(of).collect()
     }
 
     /// How the lookups of its servers' names have ended.

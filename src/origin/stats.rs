@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::balance::Seat;
+use super::balance::Candidate;
 use super::error::{Kind, Why};
 use super::health::Report;
 use super::peer::Peer;
@@ -69,7 +69,7 @@ impl ServerStats {
     }
 
     /// The figures of one server, as it is reported to stand.
-    pub(super) fn of(peer: &Peer, seat: &Seat, report: Report) -> Self {
+    pub(super) fn of(peer: &Peer, candidate: &Candidate, report: Report) -> Self {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (vitals, counters) = (&peer.vitals, &peer.vitals.counters);
         let advice = vitals.standing.lock().advice();
@@ -89,7 +89,7 @@ impl ServerStats {
             agent: (advice != Advice::default()).then(|| advice.to_string()),
             verdict: report.verdict,
             weight: report.weight,
-            effective_weight: seat.effective_weight(),
+            effective_weight: candidate.effective_weight(),
             ejected: vitals.conduct.ejected(),
             hedged: vitals.races.hedged(),
             hedge_won: vitals.races.won(),

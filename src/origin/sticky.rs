@@ -89,8 +89,8 @@ impl Sticky {
         is_secure: bool,
     ) -> Option<HeaderValue> {
         let is_it = |peer: &Peer| **peer.authority() == *server;
-        let (peer, seat) = roster.seated().find(|(peer, _)| is_it(peer))?;
-        if had.is_some_and(|it| it.id == seat.id() && !it.is_old) {
+        let (peer, candidate) = roster.candidates().find(|(peer, _)| is_it(peer))?;
+        if had.is_some_and(|it| it.id == candidate.id() && !it.is_old) {
             return None;
         }
         let value = self.write(peer.nickname.as_deref()?, now)?;
@@ -147,9 +147,9 @@ impl Sticky {
 
 fn named(roster: &Roster, said: &Said<'_>) -> Option<Belongs> {
     let is_it = |peer: &Peer| peer.nickname.as_deref() == Some(said.name);
-    let (_, seat) = roster.seated().find(|(peer, _)| is_it(peer))?;
+    let (_, candidate) = roster.candidates().find(|(peer, _)| is_it(peer))?;
     Some(Belongs {
-        id: seat.id(),
+        id: candidate.id(),
         is_old: said.is_old,
     })
 }

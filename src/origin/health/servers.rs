@@ -217,10 +217,10 @@ impl Servers {
         let next = Arc::new(next);
         // First, so that who finds nobody on the old one finds them here.
         self.roster.store(Arc::clone(&next));
-        for (peer, seat) in old.seated() {
+        for (peer, candidate) in old.candidates() {
             if next.find(peer.authority()).is_none() {
-                seat.weigh(0, 0);
-                seat.keep(false);
+                candidate.weigh(0, 0);
+                candidate.keep(false);
             }
         }
     }
@@ -236,10 +236,10 @@ impl Servers {
             .map(|peer| Judged::of(peer, now, self.slow_start))
             .collect();
         let condition = Condition::of(&judged, self.panic_threshold);
-        for (it, (_, seat)) in judged.iter().zip(roster.seated()) {
+        for (it, (_, candidate)) in judged.iter().zip(roster.candidates()) {
             let weights = condition.weights(it);
-            seat.weigh(weights.weight, weights.in_reserve);
-            seat.keep(weights.keeps);
+            candidate.weigh(weights.weight, weights.in_reserve);
+            candidate.keep(weights.keeps);
         }
         self.is_sick.store(condition.is_sick, Ordering::Relaxed);
         let panicked = self.panics.swap(condition.panics, Ordering::Relaxed);

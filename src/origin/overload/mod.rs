@@ -231,9 +231,9 @@ impl From<TurnedAway> for Shed {
 // === impl Passage ===
 
 impl Passage<'_> {
-    /// A server that has room for a request, at which it is in flight from now on; `belongs` is the
-    /// seat of the one that is wanted most. It waits its turn while all are full, unless the breaker
-    /// opens meanwhile. The roster is that which is `in_force` when it is let in.
+    /// A server that has room for a request, at which it is in flight from now on; `belongs` is the id
+    /// of the candidate that is wanted most. The request waits its turn while all are full, unless the
+    /// breaker opens meanwhile. The roster is that which is `in_force` when it is let in.
     pub(super) async fn let_in(
         &self,
         choice: &Choice,
