@@ -164,7 +164,7 @@ impl Pool {
             Ok(lease) => lease.carrying(flight),
             Err(error) => return Err(Failed::unleased(error, request)),
         };
-        let excuse = lease.excuse();
+        let blame = lease.blame();
         let requests = &peer.vitals.counters.requests;
         requests.fetch_add(1, Ordering::Relaxed);
         let head = lease.head(request, upload, self.timeouts);
@@ -174,7 +174,7 @@ impl Pool {
                 answer::checked(response, self.refuse_unknown_coding).map_err(Unanswered::from)
             })
             .map_err(|Unanswered { unsent, flight }| Failed {
-                stale: self.retries.excuses(excuse, &unsent.error),
+                stale: self.retries.grants_another(blame, &unsent.error),
                 unsent,
                 flight,
             });

@@ -51,11 +51,11 @@ pub(in crate::origin) struct Timeouts {
     pub(in crate::origin) between_bytes: Duration,
 }
 
-/// What a failure may be put down to, other than the server.
+/// What a failure on a connection may be put down to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::origin) enum Excuse {
-    /// Nothing.
-    None,
+pub(in crate::origin) enum Blame {
+    /// The server.
+    Server,
     /// A connection that others use too may be ending.
     Shared,
     /// The connection has been good and may have died since.
@@ -101,12 +101,12 @@ impl Lease {
     }
 
     /// By what it is judged whether a failure is only that of a connection.
-    pub(in crate::origin) fn excuse(&self) -> Excuse {
+    pub(in crate::origin) fn blame(&self) -> Blame {
         match &self.way {
-            _ if !self.reused => Excuse::None,
-            Way::Whole(_) => Excuse::Stale,
-            Way::Stream(stream) if stream.has_answered() => Excuse::Stale,
-            Way::Stream(_) => Excuse::Shared,
+            _ if !self.reused => Blame::Server,
+            Way::Whole(_) => Blame::Stale,
+            Way::Stream(stream) if stream.has_answered() => Blame::Stale,
+            Way::Stream(_) => Blame::Shared,
         }
     }
 
@@ -206,16 +206,16 @@ impl Lease {
     }
 }
 
-// === impl Excuse ===
+// === impl Blame ===
 
-impl Excuse {
+impl Blame {
     /// Whether the failure says nothing against the server.
-    pub(in crate::origin) fn holds_for(self, error: &Error) -> bool {
+    pub(in crate::origin) fn spares_server(self, error: &Error) -> bool {
         let is_of_the_connection = matches!(error.kind, Kind::Closed | Kind::Tls);
-        self != Self::None && (error.retry == Retry::Safe || is_of_the_connection)
+        self != Self::Server && (error.retry == Retry::Safe || is_of_the_connection)
     }
 
-    /// Whether there may be as many failures with this excuse as requests, and not only as many as
+    /// Whether there may be as many failures of this kind as requests, and not only as many as
     /// connections that had been good.
     pub(in crate::origin) fn may_be_many(self, error: &Error) -> bool {
         self != Self::Stale || error.kind == Kind::Reset

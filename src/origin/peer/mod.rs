@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-pub(super) use lease::{Excuse, Lease, Timeouts, Unanswered};
+pub(super) use lease::{Blame, Lease, Timeouts, Unanswered};
 
 use super::age::Age;
 use super::connect::http1::Connection;

@@ -24,7 +24,7 @@ use super::balance::Choice;
 use super::connect::Unsent;
 use super::dice::Dice;
 use super::error::{Error, Kind, Phase, Why};
-use super::peer::Excuse;
+use super::peer::Blame;
 use super::roster::{self, Entry, Roster};
 use super::server::Flight;
 use crate::body::Body;
@@ -174,8 +174,8 @@ impl Retries {
     }
 
     /// Whether a failure is only that of a connection, and another may be tried for it.
-    pub(super) fn excuses(&self, excuse: Excuse, error: &Error) -> bool {
-        excuse.holds_for(error) && (!excuse.may_be_many(error) || self.budget.withdraw())
+    pub(super) fn grants_another(&self, blame: Blame, error: &Error) -> bool {
+        blame.spares_server(error) && (!blame.may_be_many(error) || self.budget.withdraw())
     }
 
     /// A client's request is on its way.
