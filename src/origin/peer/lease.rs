@@ -26,7 +26,7 @@ pub(in crate::origin) enum Way {
     /// A connection of its own, for as long as it lasts.
     Whole(http1::Connection),
     /// A stream of a connection that others use as well.
-    Stream(http2::Stream),
+    Stream(http2::Http2Stream),
 }
 
 /// What one exchange has for itself.

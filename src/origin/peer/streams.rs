@@ -17,7 +17,7 @@ use super::{Found, Peer};
 use crate::clock;
 use crate::config;
 use crate::origin::connect::http1;
-use crate::origin::connect::http2::{Connection, Stream};
+use crate::origin::connect::http2::{Connection, Http2Stream};
 use crate::origin::dial::tls::Protocol;
 use crate::origin::error::{Error, Kind, Phase, Retry};
 use crate::origin::permit::Permit;
@@ -61,7 +61,7 @@ type Outcome = Result<(), (Kind, Retry, Arc<str>)>;
 
 /// What there is for an exchange at this moment.
 enum Entry {
-    Stream(Stream),
+    Stream(Http2Stream),
     /// A connection is on its way.
     Wait(watch::Receiver<Option<Outcome>>),
 }
@@ -292,7 +292,7 @@ impl Streams {
     }
 }
 
-fn on(peer: &Arc<Peer>, stream: Stream, from_pool: bool) -> Lease {
+fn on(peer: &Arc<Peer>, stream: Http2Stream, from_pool: bool) -> Lease {
     if stream.is_reused() {
         peer.count_reuse();
     }
