@@ -53,7 +53,7 @@ use crate::semantics::ends::Ends;
 use balance::Candidate;
 use discovery::Discovery;
 use handover::Handover;
-use health::{Agents, Probes, Servers, Sickness};
+use health::{Agents, Probes, Servers, Reachability};
 use hint::Common;
 use overload::Overload;
 use peer::{Peer, Timeouts};
@@ -83,7 +83,7 @@ pub struct Pool {
     introduces: bool,
     probes: Probes,
     agents: Agents,
-    sickness: Sickness,
+    reachability: Reachability,
     overload: Overload,
     handover: Handover,
     refreshes: Arc<Semaphore>,
@@ -128,7 +128,7 @@ impl Pool {
             introduces: config.wire.proxy_protocol.is_some(),
             probes: Probes::new(config),
             agents: Agents::new(config.agent.as_ref()),
-            sickness: Sickness::default(),
+            reachability: Reachability::default(),
             overload: Overload::new(config, overload),
             handover: Handover::new(in_force),
             refreshes: Arc::new(Semaphore::new(refreshes_max(config))),
@@ -229,7 +229,7 @@ impl Pool {
     /// Whether it could not be reached just now, or its breaker is open, or none of its servers is
     /// usable: what can be had without it should be.
     pub fn is_sick(&self) -> bool {
-        self.servers.is_sick() || self.sickness.is_sick() || self.overload.is_cut_off()
+        self.servers.is_sick() || self.reachability.is_sick() || self.overload.is_cut_off()
     }
 
     /// Whether so few servers are usable that all are asked.

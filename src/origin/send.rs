@@ -62,7 +62,7 @@ impl Pool {
         ended: &Result<T, Error>,
         is_good: impl FnOnce(&T) -> bool,
     ) {
-        self.sickness.note(ended.as_ref().err());
+        self.reachability.note(ended.as_ref().err());
         passage.end(match ended {
             Ok(answer) => Some(is_good(answer)),
             Err(error) => error.kind.is_servers_fault().then_some(false),

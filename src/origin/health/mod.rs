@@ -2,7 +2,8 @@
 //!
 //! `probing.rs` and `agent.rs` ask, each server again and again, by what `attend.rs` keeps going;
 //! `probe.rs` is a question. What comes of it for one server is in `server/`; `outlier.rs` compares them,
-//! and `servers.rs` has those of a pool in force, of which `weights.rs` makes weights. `sickness.rs` is about the origin as a whole.
+//! and `servers.rs` has those of a pool in force, of which `weights.rs` makes weights. `reachability.rs` is
+//! about the origin as a whole.
 
 mod agent;
 mod attend;
@@ -10,10 +11,10 @@ mod outlier;
 mod probe;
 mod probing;
 mod servers;
-mod sickness;
+mod reachability;
 mod weights;
 
 pub(super) use agent::Agents;
 pub(super) use probing::Probes;
 pub(super) use servers::{Report, Servers};
-pub(super) use sickness::Sickness;
+pub(super) use reachability::Reachability;

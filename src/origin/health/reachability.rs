@@ -13,16 +13,16 @@ use crate::origin::error::{Error, Phase};
 /// How long one failure counts, unless an answer comes before.
 const LASTS: Duration = Duration::from_secs(5);
 
-/// Until when an origin counts as sick.
+/// Until when an origin counts as one that cannot be reached.
 #[derive(Debug, Default)]
-pub(in crate::origin) struct Sickness {
+pub(in crate::origin) struct Reachability {
     /// Milliseconds after the process's start; zero while all is well.
     until_ms: AtomicU64,
 }
 
-// === impl Sickness ===
+// === impl Reachability ===
 
-impl Sickness {
+impl Reachability {
     pub(in crate::origin) fn is_sick(&self) -> bool {
         let until_ms = self.until_ms.load(Ordering::Relaxed);
         until_ms > 0 && now_ms() < until_ms
@@ -65,17 +65,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_failure_counts_for_a_while_or_until_an_answer_comes() {
         let failed = |kind, phase| Error::new(kind, phase, Retry::No);
-        let sickness = Sickness::default();
-        sickness.note(Some(&failed(Kind::Full, Phase::Connecting)));
-        sickness.note(Some(&failed(Kind::NoServer, Phase::Connecting)));
-        sickness.note(Some(&failed(Kind::Timeout, Phase::AwaitingHead)));
-        assert!(!sickness.is_sick());
-        sickness.note(Some(&failed(Kind::Refused, Phase::Connecting)));
-        assert!(sickness.is_sick());
+        let reachability = Reachability::default();
+        reachability.note(Some(&failed(Kind::Full, Phase::Connecting)));
+        reachability.note(Some(&failed(Kind::NoServer, Phase::Connecting)));
+        reachability.note(Some(&failed(Kind::Timeout, Phase::AwaitingHead)));
+        assert!(!reachability.is_sick());
+        reachability.note(Some(&failed(Kind::Refused, Phase::Connecting)));
+        assert!(reachability.is_sick());
         tokio::time::advance(LASTS).await;
-        assert!(!sickness.is_sick());
-        sickness.note(Some(&failed(Kind::Resolve, Phase::Connecting)));
-        sickness.note(None);
-        assert!(!sickness.is_sick());
+        assert!(!reachability.is_sick());
+        reachability.note(Some(&failed(Kind::Resolve, Phase::Connecting)));
+        reachability.note(None);
+        assert!(!reachability.is_sick());
     }
 }
