@@ -53,7 +53,7 @@ use crate::semantics::ends::Ends;
 use balance::Candidate;
 use discovery::Discovery;
 use handover::Handover;
-use health::{Agents, Probes, Servers, Reachability};
+use health::{Agents, Probes, Reachability, Servers};
 use hint::Common;
 use overload::Overload;
 use peer::{Peer, Timeouts};
@@ -141,7 +141,7 @@ impl Pool {
     pub fn begin(self: &Arc<Self>) {
         self.probes.begin(&self.servers);
         self.agents.begin(&self.servers);
-        self.attend();
+        self.align_tasks();
         let pool = Arc::downgrade(self);
         self.discovery.begin(move || match pool.upgrade() {
             Some(pool) => {
@@ -168,11 +168,11 @@ impl Pool {
     /// Takes in what is known of its servers' names now.
     fn follow(&self) {
         self.discovery.follow(&self.servers, self.sticky.as_ref());
-        self.attend();
+        self.align_tasks();
     }
 
-    /// Attends to those who are its servers now.
-    fn attend(&self) {
+    /// Probes, and asks the agents of, those who are its servers now.
+    fn align_tasks(&self) {
         self.probes.align(&self.servers);
         let way_to = |host: &Arc<str>, port| self.discovery.way_to(host, port);
         self.agents.align(&self.servers, way_to);

@@ -11,8 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use super::attend::{self, Attendants};
 use super::servers::Servers;
+use super::tasks::{self, ServerTasks};
 use crate::clock;
 use crate::config;
 use crate::origin::dial::Dial;
@@ -30,7 +30,7 @@ const JITTER: f64 = 0.1;
 #[derive(Debug)]
 pub(in crate::origin) struct Agents {
     agent: Option<Arc<config::Agent>>,
-    tasks: Attendants,
+    tasks: ServerTasks,
 }
 
 /// Why an agent's word was not had.
@@ -52,7 +52,7 @@ impl Agents {
     pub(in crate::origin) fn new(agent: Option<&config::Agent>) -> Self {
         Self {
             agent: agent.cloned().map(Arc::new),
-            tasks: Attendants::default(),
+            tasks: ServerTasks::default(),
         }
     }
 
@@ -118,7 +118,7 @@ async fn follow(servers: Weak<Servers>, peer: Arc<Peer>, dial: Dial, agent: Arc<
         }
         is_heard = mute.is_none();
         drop(servers);
-        sleep(attend::pause(agent.interval, JITTER, &dice)).await;
+        sleep(tasks::pause(agent.interval, JITTER, &dice)).await;
     }
 }
 

@@ -9,9 +9,9 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use tracing::debug;
 
-use super::attend::{self, Attendants};
 use super::probe::{self, Target};
 use super::servers::Servers;
+use super::tasks::{self, ServerTasks};
 use crate::clock;
 use crate::config;
 use crate::origin::dial::introduce;
@@ -30,7 +30,7 @@ pub(in crate::origin) struct Probes {
     introduction: Option<config::ProxyVersion>,
     /// The Host field towards the servers, where that is configured.
     host: Option<HeaderValue>,
-    tasks: Attendants,
+    tasks: ServerTasks,
 }
 
 // === impl Probes ===
@@ -42,7 +42,7 @@ impl Probes {
             protocol: config.wire.version.into(),
             introduction: config.wire.proxy_protocol,
             host: config.host.clone(),
-            tasks: Attendants::default(),
+            tasks: ServerTasks::default(),
         }
     }
 
@@ -121,7 +121,7 @@ async fn watch(
         };
         note(&servers, &peer, &health, result);
         drop(servers);
-        sleep(attend::pause(health.interval, health.jitter, &dice)).await;
+        sleep(tasks::pause(health.interval, health.jitter, &dice)).await;
     }
 }
 
