@@ -54,13 +54,13 @@ pub(super) async fn ask(target: &Target, health: &Health) -> Result<(), Fault> {
     asked.await.unwrap_or(Err(Fault::Slow))
 }
 
-async fn ask_within(patience: Duration, target: &Target, question: &Question) -> Result<(), Fault> {
+async fn ask_within(time_max: Duration, target: &Target, question: &Question) -> Result<(), Fault> {
     let protocol = match question {
         Question::Grpc => Protocol::Http2,
         Question::Tcp => Protocol::Http1,
         Question::Http { .. } => target.protocol,
     };
-    let opened = target.dial.open(patience, protocol, &target.header).await;
+    let opened = target.dial.open(time_max, protocol, &target.header).await;
     let (stream, spoken) = opened.map_err(|error| fault(&error))?;
     let stream = TokioIo::new(stream);
     match question {

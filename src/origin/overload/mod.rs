@@ -25,14 +25,14 @@ use super::server::Flight;
 use crate::clock;
 use crate::config;
 use breaker::{Breaker, Change, Epoch};
-use queue::{Patience, Queue, TurnedAway};
+use queue::{Queue, QueueLimits, TurnedAway};
 
 /// What keeps the requests of one pool within what its origin can bear.
 #[derive(Debug)]
 pub(super) struct Overload {
     /// The origin's name, for the log.
     origin: Arc<str>,
-    patience: Patience,
+    limits: QueueLimits,
     /// The terms of the breaker, if there is one.
     terms: Option<config::Breaker>,
     state: Arc<OverloadState>,
@@ -86,7 +86,7 @@ impl Overload {
     pub(super) fn new(config: &config::Origin, state: Arc<OverloadState>) -> Self {
         Self {
             origin: Arc::clone(&config.name),
-            patience: Patience {
+            limits: QueueLimits {
                 pending_max: config.pending_max,
                 timeout: config.pending_timeout,
             },
@@ -277,7 +277,7 @@ impl Passage<'_> {
                 .map_or_else(|error| Some(Err(error)), |()| look())
         };
         let overload = self.overload;
-        let entered = overload.state.queue.enter(overload.patience, look).await;
+        let entered = overload.state.queue.enter(overload.limits, look).await;
         entered.unwrap_or_else(|turned_away| Err(overload.shed(turned_away.into(), Duration::ZERO)))
     }
 

@@ -233,9 +233,9 @@ impl Streams {
     }
 
     async fn open(&self, peer: &Peer, permit: Permit) -> Result<Opened, Error> {
-        let patience = peer.connect_timeout();
+        let time_max = peer.connect_timeout();
         // The configuration's check keeps introductions to HTTP/1.1.
-        let (stream, spoken) = peer.dial.open(patience, self.offer, &[]).await?;
+        let (stream, spoken) = peer.dial.open(time_max, self.offer, &[]).await?;
         peer.count_connect();
         if spoken != Protocol::Http2 {
             let opened = http1::Connection::open(stream, permit, peer.age.over_at(), None).await?;
@@ -247,7 +247,7 @@ impl Streams {
         };
         let over_at = peer.age.over_at();
         let opened = Connection::open(stream, permit, scheme, self.streams_max, over_at);
-        let opened = timeout(patience, opened).await;
+        let opened = timeout(time_max, opened).await;
         let opened = opened.unwrap_or_else(|_| Err(Error::connecting(Kind::Timeout)))?;
         Ok(Opened::Http2(Arc::new(opened)))
     }
