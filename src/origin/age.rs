@@ -1,4 +1,4 @@
-//! How old a connection may get that is used again.
+//! Maximum age of a connection that is used again.
 //!
 //! Servers that are moved by a change in DNS, or by a balancer before them, are noticed by new
 //! connections only.

@@ -1,4 +1,4 @@
-//! Answer of an origin, checked and without its framing.
+//! Answer of an origin: the response, checked and without its framing, and which server gave it.
 //!
 //! hyper has parsed the head; this is about what it lets through that another recipient could read
 //! differently (RFC 9112 §6.3). What the answer is worth is the pipeline's business.

@@ -1,4 +1,4 @@
-//! Tells those who wait that something may have become free.
+//! Wake-up signal for those who wait until something has become free.
 //!
 //! Things become free with every request and are waited for rarely, so ringing is a read as long as
 //! nobody listens. A bell says that it is worth another look, never what will be found.

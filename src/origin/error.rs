@@ -1,4 +1,4 @@
-//! What can go wrong with an origin: whose fault, in which phase, and whether another try is safe.
+//! Errors of an origin: whose fault, in which phase, and whether another try is safe.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What of a request decides on its server, beyond the servers themselves.
+//! Hint of a request: what of it decides on its server, beyond the servers themselves.
 //!
 //! The pipeline makes a hint where [`super::Pool::hint`] wants one, and it travels with the request, as
 //! an extension. A pool that takes anyone for anything costs nothing here.

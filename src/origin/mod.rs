@@ -1,4 +1,4 @@
-//! Where bytes come from: a pool of servers that answers requests.
+//! Pool of servers that answer the same requests: where bytes come from.
 //!
 //! Choice of server, connection reuse, timeouts and retries are inside [`Pool::send`]. Whether to
 //! ask at all, and what an answer is worth, is the pipeline's business.

@@ -1,4 +1,4 @@
-//! Leave to have one more connection open to a server.
+//! Permit for one more open connection to a server.
 //!
 //! Not what goes over it, nor how many requests a server gets: that is in `server/gate.rs`.
 

@@ -1,8 +1,8 @@
 //! Race of two tries at one request: the first was slow, another server is asked as well, and the
 //! first good answer wins.
 //!
-//! When that is, and how often, is in `retry/hedge.rs`. What becomes of a race that nobody won is in
-//! `send.rs`, as for any failed try.
+//! When that is, and how often, is in `retry/hedge.rs`. What becomes of a race that nobody won is
+//! in `send.rs`, as for any failed try.
 
 use std::pin::pin;
 use std::sync::Arc;

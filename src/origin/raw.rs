@@ -1,4 +1,4 @@
-//! A connection for bytes of any protocol: a server is chosen, connected to and counted.
+//! Raw connections for bytes of any protocol: a server is chosen, connected to and counted.
 //!
 //! For TCP listeners. Such a connection is its client's alone: it is never pooled, and what goes
 //! over it is not looked at. Requests of HTTP go by [`Pool::send`].

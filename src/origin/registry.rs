@@ -1,4 +1,4 @@
-//! What is known of servers, kept over reloads: who has the same origin and authority is the same.
+//! Registry of what is known of servers, kept over reloads: same origin and authority, same server.
 //!
 //! It keeps nothing alive. A reload builds the new pools while the old ones are in force, and a
 //! server that is in neither is forgotten.

@@ -1,4 +1,4 @@
-//! The servers of a pool at one moment, and the choice among them.
+//! Roster of a pool: its servers at one moment, and the choice among them.
 //!
 //! A request keeps the roster that it began with, so that an index means the same server to its
 //! end. Who is on the roster may change while requests are under way; what is known of a server is

@@ -1,4 +1,4 @@
-//! The way of one request among the servers: a choice, a try, and another where that is safe.
+//! Sending of one request: a choice among the servers, a try, and another where that is safe.
 //!
 //! Whether it is asked at all, and when, is in `overload/`; which failures are tried again, where, and
 //! how many, in `retry/`; what happens on one connection in `connect/`.

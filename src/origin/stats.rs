@@ -1,4 +1,4 @@
-//! A server's figures, for metrics and status.
+//! Figures of one server, for metrics and status.
 
 use std::net::IpAddr;
 use std::sync::Arc;

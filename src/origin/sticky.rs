@@ -1,4 +1,5 @@
-//! The cookie by which a client comes back to its server: what it says, and how it is signed.
+//! Sticky-session cookie, by which a client comes back to its server: what it says, and how it is
+//! signed.
 //!
 //! `SERVER.EXPIRY.SIGNATURE`, all of it hexadecimal. The server stands there by a name that tells
 //! nothing of its address; a cookie that we have not signed, or that is too old, is no cookie. It

@@ -1,4 +1,4 @@
-//! The first server that can answer, in the order of the configuration.
+//! First-available balancing: the first server that can answer, in the order of the configuration.
 
 use super::{Balance, Candidates, Choice};
 

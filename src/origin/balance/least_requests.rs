@@ -1,4 +1,4 @@
-//! The server with the fewest requests in flight for its weight.
+//! Least-requests balancing: the server with the fewest requests in flight for its weight.
 //!
 //! Among those that have equally few it is drawn by weight, so that a quiet pool does not ask its
 //! heaviest server alone.

@@ -1,4 +1,4 @@
-//! Which server gets the next request: one trait, one file per algorithm.
+//! Load balancing: which server gets the next request. One trait, one file per algorithm.
 //!
 //! A balancer picks an index out of [`Candidates`] and knows nothing of connections, retries or
 //! health: who may not be asked has no weight. Picking waits for nothing and allocates nothing.

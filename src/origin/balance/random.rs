@@ -1,4 +1,4 @@
-//! A server drawn by weight.
+//! Random balancing: a server drawn by weight.
 
 use super::{Balance, Candidates, Choice};
 use crate::origin::dice::Dice;

@@ -1,4 +1,4 @@
-//! The same server for the same key: rendezvous hashing (highest random weight) with bounded load.
+//! Rendezvous hashing (highest random weight) with bounded load: the same server for the same key.
 //!
 //! Each server draws a number from the key and its own name, and the highest wins. Nothing is
 //! built and nothing is kept, so a weight may change with every request, as it does in a slow

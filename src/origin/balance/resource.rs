@@ -1,4 +1,4 @@
-//! Drawn by weight and by what the servers say they have free.
+//! Resource-based balancing: a server drawn by weight and by what it says it has free.
 
 use super::{Balance, Candidates, Choice};
 use crate::origin::dice::Dice;

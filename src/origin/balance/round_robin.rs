@@ -1,4 +1,4 @@
-//! Each server in turn, by weight: nginx's smooth weighted round robin.
+//! Weighted round robin, as smooth as nginx's: each server in turn, by weight.
 //!
 //! With weights 5, 1 and 1 the turns are a a b a c a a, not five of one in a row.
 

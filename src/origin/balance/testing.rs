@@ -1,4 +1,4 @@
-//! Crowds and counts for the tests of the algorithms.
+//! Candidates and counts for the tests of the algorithms.
 
 use std::sync::Arc;
 

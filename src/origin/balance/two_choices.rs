@@ -1,5 +1,5 @@
-//! The better of two servers drawn by weight: power of two choices over the peak of an
-//! exponentially weighted mean of latencies (peak EWMA).
+//! Power of two choices: the better of two servers drawn by weight, by the peak of an exponentially
+//! weighted mean of latencies (peak EWMA).
 //!
 //! All the good of knowing the best of all servers, without herding upon it: many proxies that
 //! know the same would all choose the same.

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection to a server: one exchange at a time (RFC 9112).
+//! HTTP/1.1 connection to a server: one exchange at a time (RFC 9112).
 //!
 //! What becomes of it between exchanges is in `peer/`.
 

@@ -1,4 +1,4 @@
-//! One HTTP/2 connection to a server: many exchanges at a time, each a stream (RFC 9113).
+//! HTTP/2 connection to a server: many exchanges at a time, each a stream (RFC 9113).
 //!
 //! Which connection an exchange gets, and when another is opened, is in `peer/streams.rs`.
 //! Framing and flow control are hyper's and h2's, and how a request is worded is in `convert.rs`; here

@@ -1,5 +1,5 @@
-//! How servers are told whose a connection is, where they are: by a header of the PROXY protocol
-//! before anything else.
+//! PROXY protocol towards servers: the header that tells whose a connection is, before anything
+//! else.
 //!
 //! A connection that was introduced is its client's alone: `peer/` finds it for no other.
 

@@ -1,4 +1,4 @@
-//! The way to a server: its addresses one after the other, then TLS where it speaks that, or the
+//! Dialling of a server: its addresses one after the other, then TLS where it speaks that, or the
 //! socket in its file system.
 //!
 //! Here are the addresses, in `tls.rs` the handshake, in `introduce.rs` what a server is told before

@@ -1,4 +1,5 @@
-//! A pool follows what DNS says: servers join its roster and leave it while requests are under way.
+//! Service discovery by DNS: servers join a pool's roster and leave it while requests are under
+//! way.
 //!
 //! Who should be on the roster is reckoned in `plan.rs`, and names are looked up in `resolve/`.
 //! A server that leaves gets no new requests; those that it has end as they would have, and its

@@ -1,4 +1,5 @@
-//! Agents: who runs beside a server is asked again and again how much it can take.
+//! Agent checks: a process beside each server is asked again and again how much the server can
+//! take.
 //!
 //! One task for each server, for as long as its pool is in force. What an agent may say is in
 //! `server/advice.rs`. That one cannot be reached says nothing of its server: "Failure to connect to

@@ -1,9 +1,9 @@
-//! How the servers of an origin are, and what follows: who is asked, who says so, and who judges.
+//! Health of an origin's servers, and what follows: which are asked, and how much.
 //!
 //! `probing.rs` and `agent.rs` ask, each server again and again, in the tasks of `tasks.rs`;
-//! `probe.rs` is a question. What comes of it for one server is in `server/`; `outlier.rs` compares them,
-//! and `servers.rs` has those of a pool in force, of which `weights.rs` makes weights. `reachability.rs` is
-//! about the origin as a whole.
+//! `probe.rs` is one such question. What comes of it for one server is in `server/`. `servers.rs` is
+//! a pool's servers together: `outlier.rs` compares them, `weights.rs` makes weights of how they
+//! stand. `reachability.rs` is about the origin as a whole.
 
 mod agent;
 mod outlier;

@@ -1,4 +1,5 @@
-//! Servers that fail clearly more often than their siblings, by Envoy's statistics.
+//! Outlier detection by Envoy's statistics: servers that fail clearly more often than their
+//! siblings.
 //!
 //! What fails all alike is the request's or the site's fault, and no server is better without it.
 

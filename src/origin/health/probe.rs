@@ -1,4 +1,4 @@
-//! One probe of a server: is a connection accepted, and is the answer as expected?
+//! Probe of a server: is a connection accepted, and is the answer as expected?
 //!
 //! On a connection of its own, which is closed afterwards: that one can be made is part of the
 //! question. When it is asked, and what follows, is in `probing.rs`.

@@ -1,4 +1,4 @@
-//! Active probes: one task for each server, for as long as its pool is in force.
+//! Active health checks: one task for each server probes it, for as long as its pool is in force.
 //!
 //! What is asked is in `probe.rs`, what follows in `server/standing.rs` and `servers.rs`.
 

@@ -1,4 +1,4 @@
-//! Whether an origin cannot be reached: the word of its own traffic, not of a probe.
+//! Reachability of an origin, by the word of its own traffic and not of a probe.
 //!
 //! A sick origin is still asked. But who has a stored response in its sick grace need not wait for
 //! a connection that is not accepted. One answer that does not come says nothing of the others, so

@@ -1,4 +1,5 @@
-//! Servers of a pool in force: the roster, what is learnt of those on it, and the weights that follow.
+//! Servers of a pool in force: the roster, what is learnt of those on it, and the weights that
+//! follow.
 //!
 //! Whatever changes either is done under one lock, and the weights are made in the same moment. How
 //! one server stands by itself is in `server/`, what weights follow in `weights.rs`; a balancer reads

@@ -1,4 +1,4 @@
-//! One task for each server of a pool, as long as the pool is in force and the server on its
+//! Tasks of a pool's servers: one for each, as long as the pool is in force and the server on its
 //! roster.
 //!
 //! What a task does between its pauses is its founder's business: probes are in `probing.rs`, agents

@@ -1,9 +1,8 @@
-//! What keeps an origin from more requests than it can bear: who goes on, who waits, and who is
-//! turned away.
+//! Overload protection of an origin: which requests go on, which wait, and which are turned away.
 //!
-//! First the breaker, then the queue, then a server's gate, which is in `server/`. Here is the way through them, what is counted, and what is told. Which
-//! server it is to be is the balance's business, and what a client gets that is turned away is the
-//! pipeline's.
+//! First the breaker, then the queue, then a server's gate, which is in `server/`. Here is the way
+//! through them, what is counted, and what is told. Which server it is to be is the balance's
+//! business, and what a client gets that is turned away is the pipeline's.
 
 mod breaker;
 mod queue;

@@ -1,4 +1,4 @@
-//! The requests of one origin that wait until a server has room: first in, first out.
+//! Queue of the requests of one origin that wait until a server has room: first in, first out.
 //!
 //! One at a time stands at the front and looks whenever something has moved; the others wait for
 //! the front, in their order. Who leaves gives up its place, the front included, so what was free

@@ -1,8 +1,9 @@
-//! One server of an origin: its address and its connections.
+//! Peer: one server of an origin, its address and its connections.
 //!
-//! Here are those of HTTP/1.1, in `streams.rs` those of HTTP/2; `warm.rs` opens some ahead. Idle ones are used last in, first out: the
-//! freshest is the likeliest to be alive, and those not needed age out. Which server gets a request is
-//! `balance/`'s business; what is known of a server beyond its connections is in `server/`.
+//! Here are those of HTTP/1.1, in `streams.rs` those of HTTP/2; `warm.rs` opens some ahead. Idle
+//! ones are used last in, first out: the freshest is the likeliest to be alive, and those not
+//! needed age out. Which server gets a request is `balance/`'s business; what is known of a server
+//! beyond its connections is in `server/`.
 
 mod lease;
 mod streams;

@@ -1,4 +1,4 @@
-//! The HTTP/2 connections of one server: which of them an exchange shares, and when there is another.
+//! HTTP/2 connections of one server: which of them an exchange shares, and when there is another.
 //!
 //! One connection itself is in `connect/http2.rs`. Where the server may turn out to speak HTTP/1.1,
 //! its connections are pooled in `mod.rs` as ever, once that is known.

@@ -1,4 +1,5 @@
-//! Hedging policy: how slow a request must be to be sent to another server as well, and how many are.
+//! Hedging policy: how slow a request must be to be sent to another server as well, and how many
+//! are.
 //!
 //! Only what changes nothing and has no content is sent twice, and never more than a share of the
 //! requests: hedging is for the few that meet a hiccup, and would only add to the load where all

@@ -1,9 +1,8 @@
-//! A request that is sent more than once: which failures are worth another try, where it goes, and
-//! how many there are.
+//! Retries: which failures are worth another try, where a request goes then, and how often.
 //!
 //! Whether a request may be sent twice at all is in `replay.rs`: nothing here makes a request safe
-//! that is not. How many retries a pool has is in `budget.rs`. `hedge.rs` says when a slow request is tried
-//! at two servers at once, and `latencies.rs` knows what slow is.
+//! that is not. How many retries a pool has is in `budget.rs`. `hedge.rs` says when a slow request is
+//! tried at two servers at once, and `latencies.rs` knows what slow is.
 
 mod budget;
 mod hedge;

@@ -1,4 +1,4 @@
-//! What is kept of a request while it is on its way, so that it can be sent again.
+//! Replay of a request: what is kept of it while it is on its way, so that it can be sent again.
 //!
 //! Nothing is kept of a request that must not be sent twice, whatever is configured. Which
 //! failures are worth another try is in `mod.rs`.

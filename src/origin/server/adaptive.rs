@@ -1,4 +1,5 @@
-//! A bound on the requests in flight at one server that follows how long its answers take.
+//! Adaptive concurrency limit: a bound on the requests in flight at one server that follows how
+//! long its answers take.
 //!
 //! The gradient of Envoy's adaptive concurrency: the latency of a quiet server over that of now
 //! shrinks the bound as soon as requests queue up in the server, and a square root on top keeps

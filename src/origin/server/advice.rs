@@ -1,4 +1,4 @@
-//! What an agent says of its server, in one line: HAProxy's agent-check protocol.
+//! Agent's word on its server, in one line: HAProxy's agent-check protocol.
 //!
 //! Words stand between spaces, tabs and commas, in any letter case. "Parameters which are not
 //! advertised by the agent are not changed" (HAProxy, `agent-check`). Who asks is in

@@ -1,7 +1,9 @@
-//! How many requests one server may have in flight, and whether there is room for one more.
+//! Per-server concurrency limit: how many requests may be in flight, and whether there is room for
+//! one more.
 //!
 //! Asked for every candidate of every choice, so it reads one number and locks nothing. Who finds
-//! no room at any server waits in `overload/queue.rs`; the bound that follows latency is in `adaptive.rs`.
+//! no room at any server waits in `overload/queue.rs`; the bound that follows latency is in
+//! `adaptive.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! How busy a server is: requests in flight, how quickly it answers, what it says of itself.
+//! Load of one server: requests in flight, how quickly it answers, what it says of itself.
 //!
 //! Written on every request and read at every choice, so all of it is atomic and nothing waits.
 //! That two readings may be of different moments does no harm: they are guesses anyway.

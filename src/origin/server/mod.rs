@@ -1,4 +1,4 @@
-//! What is known of one server: figures, load and standing, which outlive the pools that ask it.
+//! Vitals of one server: figures, load and standing, which outlive the pools that ask it.
 //!
 //! A reload builds pools anew, with connections of their own; what has been learnt of a server is
 //! not unlearnt by it. `load.rs` is how busy it is, `gate.rs` how many requests it may have and

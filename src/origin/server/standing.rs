@@ -1,7 +1,7 @@
-//! How one server stands: what its operator wants, what its agent and its probes say, whether it
+//! Standing of one server: what its operator wants, what its agent and its probes say, whether it
 //! was ejected, and whether it is still coming back.
 //!
-//! Times come in as arguments. What follows for its siblings is in `health/triage.rs`.
+//! Times come in as arguments. What follows for its siblings is in `health/servers.rs`.
 
 use std::time::Duration;
 
