@@ -292,16 +292,6 @@ impl Course {
     }
 }
 
-// === impl Setback ===
-
-impl Setback {
-    /// Whether there was no connection to be had at a server that let the request in.
-    fn has_found_no_room(&self) -> bool {
-        let error = self.result.as_ref().err();
-        error.is_some_and(|it| it.kind == Kind::Full)
-    }
-}
-
 // === impl Failed ===
 
 impl Failed {
@@ -315,6 +305,16 @@ impl Failed {
             flight: None,
             stale: false,
         }
+    }
+}
+
+// === impl Setback ===
+
+impl Setback {
+    /// Whether there was no connection to be had at a server that let the request in.
+    fn has_found_no_room(&self) -> bool {
+        let error = self.result.as_ref().err();
+        error.is_some_and(|it| it.kind == Kind::Full)
     }
 }
 
