@@ -71,7 +71,10 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["*/tls.rs"]),
     ("toml", &["config/"]),
     ("serde_json", &["admin/", "cli/servers.rs"]),
-    ("arc_swap", &["pipeline/site.rs", "origin/mod.rs"]),
+    (
+        "arc_swap",
+        &["pipeline/site.rs", "origin/health/servers.rs"],
+    ),
     (
         "governor",
         &["pipeline/route/limit.rs", "pipeline/route/buckets.rs"],

@@ -14,8 +14,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use toml::Spanned;
 
-use super::listen;
 use super::names;
+use super::networks;
 use super::report::{Given, Report};
 use super::table::{Table, Written};
 use super::units::{self, Count};
@@ -160,7 +160,7 @@ impl RawLimit {
             ipv4_prefix,
             ipv6_prefix: u8::try_from(ipv6_prefix).unwrap_or(u8::MAX),
             keys_max: units::count(&raw.keys_max, KEYS_DEFAULT, KEYS, report),
-            allow: listen::networks(&raw.allow, report),
+            allow: networks::resolve(&raw.allow, report),
             status: raw.resolve_status(report),
         };
         Some(limit)

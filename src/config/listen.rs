@@ -2,7 +2,7 @@
 //!
 //! Not the binding of sockets, nor which host leads where (`site.rs`).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::limit;
+use super::networks;
 use super::report::{Given, Place, Report};
 use super::table::Written;
 use super::units::{self, Count, KIB, MIB, Period, Size};
@@ -284,9 +285,9 @@ impl RawServer {
             )),
             body_bytes_max: units::bytes(&self.body_bytes_max, 1 << 30, 0..=u64::MAX, report),
             drain_timeout: units::period(&self.drain_timeout, Duration::from_secs(30)),
-            purge_from: networks(&self.purge_from, report),
+            purge_from: networks::resolve(&self.purge_from, report),
             limits: limit::names(&self.limit),
-            trusted_proxies: networks(&self.trusted_proxies, report),
+            trusted_proxies: networks::resolve(&self.trusted_proxies, report),
             forwarded: match self.forwarded {
                 RawDialect::XForwarded => Dialect::XForwarded,
                 RawDialect::Rfc7239 => Dialect::Rfc7239,
@@ -308,36 +309,7 @@ impl RawServer {
     }
 }
 
-/// Networks as written, without those complained of.
-pub(super) fn networks(list: &[Spanned<String>], report: &mut Report) -> Vec<IpNet> {
-    let mut networks = Vec::new();
-    for text in list {
-        match parse_network(text.get_ref()) {
-            Ok(network) => networks.push(network),
-            Err(complaint) => report.at(text.span(), complaint),
-        }
-    }
-    networks
-}
-
 /// `usize` for limits that are checked to be far below its end.
 fn fitting(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
-}
-
-/// A network in CIDR form, or a single address.
-fn parse_network(text: &str) -> Result<IpNet, String> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(address.into());
-    }
-    let network: IpNet = text
-        .parse()
-        .map_err(|_| "is not a network; write \"10.0.0.0/8\" or \"::1\"".to_owned())?;
-    if network.addr() != network.network() {
-        return Err(format!(
-            "has bits set beyond its prefix; write \"{}\"",
-            network.trunc()
-        ));
-    }
-    Ok(network)
 }

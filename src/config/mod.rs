@@ -25,6 +25,7 @@ mod limit;
 mod listen;
 mod log;
 mod names;
+mod networks;
 mod origin;
 mod overload;
 mod path;

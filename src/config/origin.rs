@@ -29,7 +29,7 @@ use super::table::{Table, Written};
 use super::text_or::TextOr;
 use super::tls::{RawTls, Tls};
 use super::units::{self, Count, Period};
-use super::wire::{HttpVersion, Wire};
+use super::wire::{HttpVersion, RawWire, Wire};
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 /// As many servers as DNS may bring.
@@ -111,11 +111,11 @@ pub(super) struct RawOrigin {
     slow_start: Given<Period>,
     sticky: Option<Written<RawSticky>>,
     tls: Option<Written<RawTls>>,
-    pub(super) http_version: Given<HttpVersion>,
-    pub(super) streams_max: Given<Count>,
-    pub(super) idle_min: Given<Count>,
-    pub(super) age_max: Given<Period>,
-    pub(super) proxy_protocol: Given<RawProxyProtocol>,
+    http_version: Given<HttpVersion>,
+    streams_max: Given<Count>,
+    idle_min: Given<Count>,
+    age_max: Given<Period>,
+    proxy_protocol: Given<RawProxyProtocol>,
     host: Given<String>,
     connect_timeout: Given<Period>,
     first_byte_timeout: Given<Period>,
@@ -173,7 +173,7 @@ impl RawOrigin {
             tls: self.resolve_tls(&servers, place, report),
             servers,
             servers_max: units::count(&self.servers_max, 64, FOUND, report),
-            wire: self.resolve_wire(idle_max, connections_max, report),
+            wire: self.wire().resolve(idle_max, connections_max, report),
             balance: balance::resolve(&self.balance, report),
             health: self.health.as_ref().map(|it| it.resolve(report)),
             ejection: ejection::resolve(&self.ejection, report),
@@ -197,6 +197,16 @@ impl RawOrigin {
             pending_timeout: units::timeout(&self.pending_timeout, 3, report),
             breaker: self.breaker.as_ref().map(|it| it.resolve(report)),
             refuse_unknown_coding: unknown_coding == UnknownCoding::Refuse,
+        }
+    }
+
+    fn wire(&self) -> RawWire<'_> {
+        RawWire {
+            http_version: &self.http_version,
+            streams_max: &self.streams_max,
+            idle_min: &self.idle_min,
+            age_max: &self.age_max,
+            proxy_protocol: &self.proxy_protocol,
         }
     }
 

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::listen::ProxyVersion;
-use super::origin::RawOrigin;
-use super::report::Report;
-use super::units;
+use super::listen::{ProxyVersion, RawProxyProtocol};
+use super::report::{Given, Report};
+use super::units::{self, Count, Period};
 
 /// A connection has room for what all its streams may send unread, which is bounded.
 const STREAMS: RangeInclusive<usize> = 1..=1000;
@@ -49,11 +48,20 @@ pub enum HttpVersion {
     Auto,
 }
 
-// === impl RawOrigin ===
+/// The keys of an origin that tell how its connections are spoken and kept, as written.
+pub(super) struct RawWire<'a> {
+    pub(super) http_version: &'a Given<HttpVersion>,
+    pub(super) streams_max: &'a Given<Count>,
+    pub(super) idle_min: &'a Given<Count>,
+    pub(super) age_max: &'a Given<Period>,
+    pub(super) proxy_protocol: &'a Given<RawProxyProtocol>,
+}
 
-impl RawOrigin {
+// === impl RawWire ===
+
+impl RawWire<'_> {
     /// Each server may have `connections_max` connections, of which `idle_max` are kept.
-    pub(super) fn resolve_wire(
+    pub(super) fn resolve(
         &self,
         idle_max: usize,
         connections_max: usize,
@@ -61,28 +69,28 @@ impl RawOrigin {
     ) -> Wire {
         let version = self.http_version.as_ref().map(|it| *it.get_ref());
         let version = version.unwrap_or_default();
-        let streams_max = units::count(&self.streams_max, 100, STREAMS, report);
-        if let Some(given) = &self.streams_max
+        let streams_max = units::count(self.streams_max, 100, STREAMS, report);
+        if let Some(given) = self.streams_max
             && version == HttpVersion::Http1
         {
             let text =
                 "is for HTTP/2; write `http_version = \"2\"` or \"auto\" too, or leave it out";
             report.at(given.span(), text);
         }
-        let idle_min = units::count(&self.idle_min, 0, IDLE_MIN, report);
-        if let Some(given) = &self.idle_min
+        let idle_min = units::count(self.idle_min, 0, IDLE_MIN, report);
+        if let Some(given) = self.idle_min
             && idle_min > idle_max
         {
             let text = "is more than `idle_max`, beyond which none is kept; change one of the two";
             report.at(given.span(), text);
         }
-        if let Some(given) = &self.idle_min
+        if let Some(given) = self.idle_min
             && idle_min > connections_max
         {
             let text = "is more than `connections_max`, beyond which none is opened; change one of the two";
             report.at(given.span(), text);
         }
-        let age_max = units::period(&self.age_max, HOUR);
+        let age_max = units::period(self.age_max, HOUR);
         Wire {
             version,
             streams_max,

@@ -1,4 +1,4 @@
-//! What can go wrong with an origin: whose fault, in which phase, and whether another try is safe.
+//! Errors of an origin: whose fault, in which phase, and whether another try is safe.
 
 use std::time::Duration;
 
@@ -72,6 +72,23 @@ pub enum Retry {
     IfIdempotent,
     /// Sending it again would not help.
     No,
+}
+
+/// Why a request was sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The pooled connection had died; another to the same server took its place.
+    Stale,
+    /// No connection came about, or there was no room for one.
+    Connect,
+    /// The connection, or the stream, ended before the head of the answer was whole.
+    Reset,
+    /// No answer came in time.
+    Timeout,
+    /// The answer was no HTTP.
+    Malformed,
+    /// The answer had a status that another server may not give.
+    Status,
 }
 
 // === impl Error ===
@@ -166,6 +183,26 @@ impl Kind {
         Self::UploadTooLarge,
     ];
 
+    /// Whether it speaks against a server that there was no answer.
+    pub(super) fn is_servers_fault(self) -> bool {
+        match self {
+            Self::Resolve
+            | Self::Refused
+            | Self::Tls
+            | Self::Timeout
+            | Self::Closed
+            | Self::Reset
+            | Self::Malformed => true,
+            Self::Full
+            | Self::QueueTimeout
+            | Self::Breaker
+            | Self::NoServer
+            | Self::UploadBroken
+            | Self::UploadStalled
+            | Self::UploadTooLarge => false,
+        }
+    }
+
     /// A token for metrics, the log and `Cache-Status`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -215,4 +252,38 @@ impl std::fmt::Display for Phase {
             Self::AwaitingHead => "awaiting the response",
         })
     }
+}
+
+// === impl Why ===
+
+impl Why {
+    /// All reasons, in the order of their counters.
+    pub const ALL: [Self; 6] = [
+        Self::Stale,
+        Self::Connect,
+        Self::Reset,
+        Self::Timeout,
+        Self::Malformed,
+        Self::Status,
+    ];
+
+    /// A word for metrics and the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stale => "stale",
+            Self::Connect => "connect",
+            Self::Reset => "reset",
+            Self::Timeout => "timeout",
+            Self::Malformed => "malformed",
+            Self::Status => "status",
+        }
+    }
+}
+
+/// Whether an answer speaks against the server that gave it.
+pub(super) fn is_failure(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+    )
 }

@@ -1,15 +1,13 @@
-//! What of a request decides on its server, beyond the servers themselves.
+//! Hint of a request: what of it decides on its server, beyond the servers themselves.
 //!
-//! The pipeline makes a hint where [`Pool::hint`] wants one, and it travels with the request, as
+//! The pipeline makes a hint where [`super::Pool::hint`] wants one, and it travels with the request, as
 //! an extension. A pool that takes anyone for anything costs nothing here.
 
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName};
 
-use super::Pool;
 use super::balance::digest;
-use super::sticky::Belongs;
 use crate::config;
 use crate::semantics::cookies;
 
@@ -18,7 +16,7 @@ use crate::semantics::cookies;
 pub struct Hint {
     /// The same for requests that belong to one server.
     pub(super) key: u64,
-    /// The id of the seat of the server that its client belongs to.
+    /// The id, as a candidate, of the server that its client belongs to.
     pub(super) belongs: Option<u64>,
 }
 
@@ -33,8 +31,17 @@ pub struct Asked<'a> {
     pub target: &'a str,
     /// The request's fields.
     pub fields: &'a HeaderMap,
-    /// The server that the client belongs to; see [`Pool::take_sticky`].
+    /// The server that the client belongs to; see [`super::Pool::take_sticky`].
     pub belongs: Option<Belongs>,
+}
+
+/// The server that a client belongs to, by its cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Belongs {
+    /// Its id as a candidate.
+    pub(super) id: u64,
+    /// Whether most of the cookie's time is over.
+    pub(super) is_old: bool,
 }
 
 /// What requests of one server have in common.
@@ -47,21 +54,15 @@ pub(super) enum Common {
     Cookie([String; 1]),
 }
 
-// === impl Pool ===
+// === impl Hint ===
 
-impl Pool {
-    /// What decides on the server of a request; `None` where nothing does, and then the request
-    /// is not looked at.
-    pub fn hint<'a>(&self, asked: impl FnOnce() -> Asked<'a>) -> Option<Hint> {
-        if self.common.is_none() && self.sticky.is_none() {
-            return None;
-        }
-        let asked = asked();
-        let key = self.common.as_ref().map(|common| common.key(&asked));
-        Some(Hint {
-            key: key.unwrap_or_default(),
+impl Hint {
+    /// The hint that a request gives where this decides on its server.
+    pub(super) fn by(common: Option<&Common>, asked: &Asked<'_>) -> Self {
+        Self {
+            key: common.map_or(0, |common| common.key(asked)),
             belongs: asked.belongs.map(|it| it.id),
-        })
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Interim responses: what of them goes on from an origin to the client that waits.
+//! Interim responses (1xx): what of them goes on from an origin to the client that waits.
 //!
 //! RFC 9110 §15.2: "A proxy MUST forward 1xx responses unless the proxy itself requested the
 //! generation of the 1xx response." When one can be written is the business of the [`Sink`].

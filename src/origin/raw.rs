@@ -1,4 +1,4 @@
-//! A connection for bytes of any protocol: a server is chosen, connected to and counted.
+//! Raw connections for bytes of any protocol: a server is chosen, connected to and counted.
 //!
 //! For TCP listeners. Such a connection is its client's alone: it is never pooled, and what goes
 //! over it is not looked at. Requests of HTTP go by [`Pool::send`].
@@ -12,11 +12,11 @@ use super::Pool;
 use super::balance::Choice;
 use super::error::Error;
 use super::hint::key_of;
-use super::load::Flight;
 use super::overload::Passage;
 use super::peer::Peer;
-use super::peer::Permit;
-use super::roster::Entry;
+use super::permit::Permit;
+use super::roster::{self, Entry};
+use super::server::Flight;
 use crate::clock;
 
 /// An open connection to a server, in flight for as long as this lives.
@@ -39,7 +39,7 @@ impl Pool {
     /// # Errors
     /// The last try's [`Error`], counted with the server it happened at.
     pub async fn connect(&self, client: IpAddr) -> Result<RawConnection, Error> {
-        let passage = self.pass_breaker()?;
+        let passage = self.overload.pass_breaker()?;
         let connected = self.try_to_connect(&passage, key_of(client)).await;
         self.conclude(passage, &connected, |_| true);
         connected
@@ -50,9 +50,12 @@ impl Pool {
         passage: &Passage<'_>,
         key: u64,
     ) -> Result<RawConnection, Error> {
-        self.staffed().await;
+        let (servers, sticky) = (&self.servers, self.sticky.as_ref());
+        self.discovery.staffed(servers, sticky).await;
         let mut choice = Choice::by(key);
-        let (mut roster, mut index, mut flight) = self.let_in(passage, &choice, None).await?;
+        let in_force = || self.roster_in_force();
+        let let_in = passage.let_in(&choice, None, in_force);
+        let (mut roster, mut index, mut flight) = let_in.await?;
         let mut tries_left = self.retries.tries();
         loop {
             tries_left -= 1;
@@ -61,20 +64,20 @@ impl Pool {
             };
             let error = match open(peer, flight).await {
                 Ok(connection) => {
-                    self.note(peer, true);
+                    self.servers.note(peer, true);
                     return Ok(connection);
                 }
                 Err(error) => error,
             };
             peer.vitals.counters.count_error(error.kind);
-            self.note_failure(peer, &error);
+            self.servers.note_failure(peer, &error);
             choice.has_tried(index);
-            (index, flight) = match self.enter_another(&mut roster, &mut choice) {
+            (index, flight) = match roster::enter_another(&mut roster, &mut choice, in_force) {
                 _ if tries_left == 0 => return Err(error),
                 Entry::In(index, flight) => (index, flight),
                 // A dead server has room for everybody: see `retry/`.
                 Entry::Full => {
-                    let again = self.let_in_again(passage, &mut roster, &mut choice);
+                    let again = passage.let_in_again(&mut roster, &mut choice, in_force);
                     again.await?
                 }
                 Entry::Nobody => return Err(error),

@@ -1,4 +1,4 @@
-//! What is known of servers, kept over reloads: who has the same origin and authority is the same.
+//! Registry of what is known of servers, kept over reloads: same origin and authority, same server.
 //!
 //! It keeps nothing alive. A reload builds the new pools while the old ones are in force, and a
 //! server that is in neither is forgotten.
@@ -8,59 +8,48 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use super::Pool;
-use super::dial::tls::BadTls;
-use super::discovery::Discovery;
-use super::overload::Overload;
-use super::resolve::{Names, Resolver};
-use super::vitals::Vitals;
+use super::handover::InForce;
+use super::overload::OverloadState;
+use super::resolve::Names;
+use super::server::Vitals;
 use crate::clock;
-use crate::config;
 
 /// All servers of all pools that are alive, their origins, and all names that lead to servers.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     servers: Arc<Mutex<HashMap<Id, Weak<Vitals>>>>,
-    origins: Arc<Mutex<HashMap<Arc<str>, Weak<Overload>>>>,
+    origins: Arc<Mutex<HashMap<Arc<str>, Origin>>>,
     names: Arc<Names>,
 }
 
 /// An origin's name and a server's authority.
 type Id = (Arc<str>, Arc<str>);
 
+/// What is known of an origin as a whole; its pools hold both.
+type Origin = (Weak<OverloadState>, Weak<InForce>);
+
 // === impl Registry ===
 
 impl Registry {
-    /// A pool for `config` that goes on with what is known of its servers, and has names looked up
-    /// by `resolver`. It is not yet in force: see [`Pool::begin`].
-    ///
-    /// # Errors
-    /// The origin's `tls` table cannot be used.
-    pub fn pool(
-        &self,
-        config: &config::Origin,
-        resolver: &Arc<Resolver>,
-    ) -> Result<Arc<Pool>, BadTls> {
-        // Held from here on, so that the servers find this one and no other.
-        let overload = self.overload(&config.name);
-        Pool::new(config, Discovery::new(config, self, resolver)?, overload)
-    }
-
     /// The names of servers.
     pub(super) fn names(&self) -> &Names {
         &self.names
     }
 
     /// What is known of an origin as a whole.
-    fn overload(&self, origin: &Arc<str>) -> Arc<Overload> {
+    pub(super) fn origin(&self, name: &Arc<str>) -> (Arc<OverloadState>, Arc<InForce>) {
         let mut known = self.origins.lock();
-        known.retain(|_, overload| overload.strong_count() > 0);
-        if let Some(overload) = known.get(origin).and_then(Weak::upgrade) {
-            return overload;
-        }
-        let overload = Arc::default();
-        known.insert(Arc::clone(origin), Arc::downgrade(&overload));
-        overload
+        known.retain(|_, (overload, _)| overload.strong_count() > 0);
+        let alive = known.get(name).and_then(|(overload, in_force)| {
+            let overload = overload.upgrade()?;
+            Some((overload, in_force.upgrade()?))
+        });
+        alive.unwrap_or_else(|| {
+            let (overload, in_force) = (Arc::default(), Arc::default());
+            let weak = (Arc::downgrade(&overload), Arc::downgrade(&in_force));
+            known.insert(Arc::clone(name), weak);
+            (overload, in_force)
+        })
     }
 
     /// Whether an origin has servers already. At the start of the process it has none.
@@ -74,7 +63,7 @@ impl Registry {
 
     /// What is known of a server of an origin. One of which nothing is known may come in slowly.
     pub(super) fn enter(&self, origin: &Arc<str>, server: &Arc<str>, slowly: bool) -> Arc<Vitals> {
-        let overload = self.overload(origin);
+        let (overload, _) = self.origin(origin);
         let mut known = self.servers.lock();
         known.retain(|_, vitals| vitals.strong_count() > 0);
         let id = (Arc::clone(origin), Arc::clone(server));
@@ -95,8 +84,10 @@ impl Registry {
 mod tests {
     use std::time::Duration;
 
-    use super::super::health::State;
+    use super::super::server::State;
+    use super::super::{Pool, Resolver};
     use super::*;
+    use crate::config;
 
     fn origin(name: &str, servers: &str) -> (config::Origin, Arc<Resolver>) {
         let text = format!(
@@ -113,7 +104,7 @@ mod tests {
 
     fn pool(registry: &Registry, name: &str, servers: &str) -> Arc<Pool> {
         let (config, resolver) = origin(name, servers);
-        registry.pool(&config, &resolver).expect("no TLS to fail")
+        Pool::new(&config, registry, &resolver).expect("no TLS to fail")
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! The servers of a pool at one moment, and the choice among them.
+//! Roster of a pool: its servers at one moment, and the choice among them.
 //!
 //! A request keeps the roster that it began with, so that an index means the same server to its
 //! end. Who is on the roster may change while requests are under way; what is known of a server is
@@ -6,16 +6,16 @@
 
 use std::sync::Arc;
 
-use super::balance::{self, Balance, Choice, Crowd, Seat};
-use super::load::Flight;
+use super::balance::{self, Balance, Candidate, Candidates, Choice};
 use super::peer::Peer;
+use super::server::Flight;
 use crate::config;
 
 /// Servers, in their order, and how one of them is chosen.
 pub(super) struct Roster {
     peers: Box<[Arc<Peer>]>,
     /// The same servers, as the balance sees them.
-    crowd: Crowd,
+    candidates: Candidates,
     balance: Box<dyn Balance>,
 }
 
@@ -33,14 +33,14 @@ pub(super) enum Entry {
 // === impl Roster ===
 
 impl Roster {
-    /// Servers without weight as yet: see [`super::Pool::learn`].
+    /// Servers without weight as yet: see [`super::health::Servers`].
     pub(super) fn new(peers: impl IntoIterator<Item = Arc<Peer>>, by: &config::Balance) -> Self {
         let peers: Box<[_]> = peers.into_iter().collect();
-        let seats = peers
+        let candidates = peers
             .iter()
-            .map(|peer| Seat::new(peer.authority(), peer.gate.clone()));
+            .map(|peer| Candidate::new(peer.authority(), peer.gate.clone()));
         Self {
-            crowd: Crowd::new(seats),
+            candidates: Candidates::new(candidates),
             peers,
             balance: balance::of(by),
         }
@@ -51,9 +51,9 @@ impl Roster {
         &self.peers
     }
 
-    /// The servers and their seats.
-    pub(super) fn seated(&self) -> impl Iterator<Item = (&Arc<Peer>, &Seat)> {
-        self.peers.iter().zip(self.crowd.seats())
+    /// The servers, each with itself as a candidate.
+    pub(super) fn candidates(&self) -> impl Iterator<Item = (&Arc<Peer>, &Candidate)> {
+        self.peers.iter().zip(self.candidates.all())
     }
 
     /// The server of this authority.
@@ -61,14 +61,14 @@ impl Roster {
         self.peers.iter().find(|it| **it.authority() == *authority)
     }
 
-    /// The index of the server with this [`Seat::id`], if it takes those who belong to it.
+    /// The index of the server with this [`Candidate::id`], if it takes those who belong to it.
     fn keeper(&self, id: u64) -> Option<usize> {
-        let keeps = |seat: &Seat| seat.id() == id && seat.keeps();
-        self.crowd.seats().iter().position(keeps)
+        let keeps = |candidate: &Candidate| candidate.id() == id && candidate.keeps();
+        self.candidates.all().iter().position(keeps)
     }
 
-    /// Lets a request in at the server that is chosen for it, or at the one with the [`Seat::id`]
-    /// that it belongs to. A server without room is no candidate while another has some.
+    /// Lets a request in at the server that is chosen for it, or at the one with the [`Candidate::id`]
+    /// that it belongs to. A server without room is passed over while another has some.
     pub(super) fn enter(&self, choice: &Choice, belongs: Option<u64>) -> Entry {
         let its_own = belongs.and_then(|id| self.enter_at(self.keeper(id)?));
         its_own
@@ -76,14 +76,14 @@ impl Roster {
             .unwrap_or_else(|| self.enter_anywhere(*choice))
     }
 
-    /// Whether the server at `index` is the one with this [`Seat::id`].
+    /// Whether the server at `index` is the one with this [`Candidate::id`].
     pub(super) fn is_at(&self, index: usize, id: u64) -> bool {
-        let seat = self.crowd.seats().get(index);
-        seat.is_some_and(|seat| seat.id() == id)
+        let candidate = self.candidates.all().get(index);
+        candidate.is_some_and(|candidate| candidate.id() == id)
     }
 
     fn enter_at(&self, index: usize) -> Option<Entry> {
-        let flight = self.crowd.seats().get(index)?.gate.enter()?;
+        let flight = self.candidates.all().get(index)?.gate.enter()?;
         Some(Entry::In(index, flight))
     }
 
@@ -91,7 +91,7 @@ impl Roster {
     fn enter_anywhere(&self, choice: Choice) -> Entry {
         let mut entry = Entry::Nobody;
         for choice in [choice, choice.in_reserve()] {
-            for (index, _) in self.crowd.allowed(choice) {
+            for (index, _) in self.candidates.allowed(choice) {
                 match self.enter_at(index) {
                     Some(entered) => return entered,
                     None => entry = Entry::Full,
@@ -103,7 +103,31 @@ impl Roster {
 
     /// The index of the server for a request, among those that have room.
     fn choose(&self, choice: &Choice) -> Option<usize> {
-        let picked = self.balance.pick(&self.crowd, choice);
-        picked.or_else(|| self.balance.pick(&self.crowd, &choice.in_reserve()))
+        let picked = self.balance.pick(&self.candidates, choice);
+        picked.or_else(|| self.balance.pick(&self.candidates, &choice.in_reserve()))
+    }
+}
+
+/// Another server that has room for a request which has tried some. Where none is left on the
+/// roster it began with, it moves on to those who have come since, which are `in_force`, and passes
+/// over those whom it has tried.
+pub(super) fn enter_another(
+    roster: &mut Arc<Roster>,
+    choice: &mut Choice,
+    in_force: impl Fn() -> Arc<Roster>,
+) -> Entry {
+    loop {
+        let entry = roster.enter(choice, None);
+        let now = in_force();
+        // It ends here at the latest: servers do not come and go as fast as this.
+        if matches!(entry, Entry::In(..)) || Arc::ptr_eq(&now, roster) {
+            return entry;
+        }
+        let authority = |index: usize| roster.peers().get(index).map(|it| it.authority());
+        *choice = choice.translated(|tried| {
+            let tried = authority(tried)?;
+            now.peers().iter().position(|it| it.authority() == tried)
+        });
+        *roster = now;
     }
 }

@@ -1,17 +1,15 @@
-//! A server's figures, for metrics and status.
+//! Figures of one server, for metrics and status.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::Pool;
-use super::balance::Seat;
-use super::error::Kind;
-use super::health::Advice;
-use super::health::{State, Verdict};
+use super::balance::Candidate;
+use super::error::{Kind, Why};
+use super::health::Report;
 use super::peer::Peer;
-use super::retry::Why;
+use super::server::{Advice, State, Verdict};
 
 /// A server's figures at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,29 +67,16 @@ impl ServerStats {
     pub fn reuse_ratio(&self) -> Option<f64> {
         (self.requests > 0).then(|| self.reused as f64 / self.requests as f64)
     }
-}
 
-// === impl Pool ===
-
-impl Pool {
-    /// The figures of its servers, in the order of the configuration.
-    pub fn stats(&self) -> Vec<ServerStats> {
-        let roster = self.roster();
-        let seated = roster.seated();
-        seated
-            .map(|(peer, seat)| self.stats_of(peer, seat))
-            .collect()
-    }
-
-    fn stats_of(&self, peer: &Peer, seat: &Seat) -> ServerStats {
+    /// The figures of one server, as it is reported to stand.
+    pub(super) fn of(peer: &Peer, candidate: &Candidate, report: Report) -> Self {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (vitals, counters) = (&peer.vitals, &peer.vitals.counters);
-        let report = self.report(peer);
         let advice = vitals.standing.lock().advice();
-        ServerStats {
+        Self {
             authority: Arc::clone(&vitals.authority),
             found_by: peer.dial.found_by().cloned(),
-            addresses: Self::addresses(peer),
+            addresses: peer.dial.addresses(),
             requests: get(&counters.requests),
             connects: get(&counters.connects),
             reused: get(&counters.reused),
@@ -104,7 +89,7 @@ impl Pool {
             agent: (advice != Advice::default()).then(|| advice.to_string()),
             verdict: report.verdict,
             weight: report.weight,
-            effective_weight: seat.effective_weight(),
+            effective_weight: candidate.effective_weight(),
             ejected: vitals.conduct.ejected(),
             hedged: vitals.races.hedged(),
             hedge_won: vitals.races.won(),

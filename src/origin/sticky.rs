@@ -1,4 +1,5 @@
-//! The cookie by which a client comes back to its server: what it says, and how it is signed.
+//! Sticky-session cookie, by which a client comes back to its server: what it says, and how it is
+//! signed.
 //!
 //! `SERVER.EXPIRY.SIGNATURE`, all of it hexadecimal. The server stands there by a name that tells
 //! nothing of its address; a cookie that we have not signed, or that is too old, is no cookie. It
@@ -6,6 +7,7 @@
 //! to one client and not stored.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -13,8 +15,9 @@ use http::HeaderMap;
 use http::header::HeaderValue;
 use sha2::Sha256;
 
-use super::Pool;
+use super::hint::Belongs;
 use super::peer::Peer;
+use super::roster::Roster;
 use crate::config;
 use crate::semantics::cookies;
 
@@ -31,71 +34,11 @@ pub(super) struct Sticky {
     origin: String,
 }
 
-/// The server that a client belongs to, by its cookie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Belongs {
-    /// The id of its seat.
-    pub(super) id: u64,
-    /// Whether most of the cookie's time is over.
-    is_old: bool,
-}
-
 /// What a good cookie says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Said<'a> {
     name: &'a str,
     is_old: bool,
-}
-
-// === impl Pool ===
-
-impl Pool {
-    /// Takes our cookie out of a request's fields; the server that it names, if it is good.
-    pub fn take_sticky(&self, fields: &mut HeaderMap, now: SystemTime) -> Option<Belongs> {
-        let sticky = self.sticky.as_ref()?;
-        let cookie = cookies::named(fields, &sticky.cookie).next()?;
-        let said = std::str::from_utf8(cookie.1)
-            .ok()
-            .and_then(|value| sticky.read(value, now));
-        let belongs = said.and_then(|it| self.named(&it));
-        cookies::remove(fields, &sticky.cookie);
-        belongs
-    }
-
-    fn named(&self, said: &Said<'_>) -> Option<Belongs> {
-        let roster = self.roster();
-        let is_it = |peer: &Peer| peer.nickname.as_deref() == Some(said.name);
-        let (_, seat) = roster.seated().find(|(peer, _)| is_it(peer))?;
-        Some(Belongs {
-            id: seat.id(),
-            is_old: said.is_old,
-        })
-    }
-
-    /// The `Set-Cookie` for a client that `server` has answered, if it needs one.
-    pub fn sticky_cookie(
-        &self,
-        server: &str,
-        had: Option<Belongs>,
-        now: SystemTime,
-        is_secure: bool,
-    ) -> Option<HeaderValue> {
-        let sticky = self.sticky.as_ref()?;
-        let roster = self.roster();
-        let is_it = |peer: &Peer| **peer.authority() == *server;
-        let (peer, seat) = roster.seated().find(|(peer, _)| is_it(peer))?;
-        if had.is_some_and(|it| it.id == seat.id() && !it.is_old) {
-            return None;
-        }
-        let value = sticky.write(peer.nickname.as_deref()?, now)?;
-        let name = &sticky.cookie[0];
-        let (ttl, secure) = (
-            sticky.ttl.as_secs(),
-            if is_secure { "; Secure" } else { "" },
-        );
-        let text = format!("{name}={value}; Path=/; Max-Age={ttl}; HttpOnly; SameSite=Lax{secure}");
-        HeaderValue::try_from(text).ok()
-    }
 }
 
 // === impl Sticky ===
@@ -119,6 +62,43 @@ impl Sticky {
         let mut name = self.sign("server", authority);
         name.truncate(NAME_LETTERS);
         name.into()
+    }
+
+    /// Takes our cookie out of a request's fields; the server that it names, if it is good.
+    pub(super) fn take(
+        &self,
+        roster: impl FnOnce() -> Arc<Roster>,
+        fields: &mut HeaderMap,
+        now: SystemTime,
+    ) -> Option<Belongs> {
+        let cookie = cookies::named(fields, &self.cookie).next()?;
+        let said = std::str::from_utf8(cookie.1)
+            .ok()
+            .and_then(|value| self.read(value, now));
+        let belongs = said.and_then(|it| named(&roster(), &it));
+        cookies::remove(fields, &self.cookie);
+        belongs
+    }
+
+    /// The `Set-Cookie` for a client that `server` has answered, if it needs one.
+    pub(super) fn cookie(
+        &self,
+        roster: &Roster,
+        server: &str,
+        had: Option<Belongs>,
+        now: SystemTime,
+        is_secure: bool,
+    ) -> Option<HeaderValue> {
+        let is_it = |peer: &Peer| **peer.authority() == *server;
+        let (peer, candidate) = roster.candidates().find(|(peer, _)| is_it(peer))?;
+        if had.is_some_and(|it| it.id == candidate.id() && !it.is_old) {
+            return None;
+        }
+        let value = self.write(peer.nickname.as_deref()?, now)?;
+        let name = &self.cookie[0];
+        let (ttl, secure) = (self.ttl.as_secs(), if is_secure { "; Secure" } else { "" });
+        let text = format!("{name}={value}; Path=/; Max-Age={ttl}; HttpOnly; SameSite=Lax{secure}");
+        HeaderValue::try_from(text).ok()
     }
 
     /// The signature of a text that is there for some purpose.
@@ -164,6 +144,15 @@ impl Sticky {
             is_old: left < self.ttl / 2,
         })
     }
+}
+
+fn named(roster: &Roster, said: &Said<'_>) -> Option<Belongs> {
+    let is_it = |peer: &Peer| peer.nickname.as_deref() == Some(said.name);
+    let (_, candidate) = roster.candidates().find(|(peer, _)| is_it(peer))?;
+    Some(Belongs {
+        id: candidate.id(),
+        is_old: said.is_old,
+    })
 }
 
 /// A whole signature's bytes: a shorter one would be easier to guess.

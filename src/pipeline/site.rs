@@ -59,7 +59,7 @@ impl Site {
         let pools: BTreeMap<_, _> = config
             .origins
             .iter()
-            .map(|(name, origin)| Ok((Arc::clone(name), servers.pool(origin, &resolver)?)))
+            .map(|(name, origin)| Ok((Arc::clone(name), Pool::new(origin, servers, &resolver)?)))
             .collect::<Result<_, BadTls>>()?;
         let bounds = Bounds::new(config, before.map(|it| &it.bounds));
         let routes = Routes::build(&config.sites, &bounds, |name| pools.get(name).cloned())?;

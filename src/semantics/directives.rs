@@ -269,6 +269,13 @@ fn field_names(text: &[u8]) -> Option<Vec<HeaderName>> {
     (!names.is_empty()).then_some(names)
 }
 
+/// A duration in whole seconds, held at [`DELTA_MAX`].
+pub(super) fn whole_seconds(duration: Duration) -> u32 {
+    let seconds = duration.min(DELTA_MAX).as_secs();
+    // DELTA_MAX is 2^31.
+    u32::try_from(seconds).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

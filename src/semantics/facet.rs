@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
-use super::{cookies, vary};
+use super::{cookies, normal};
 
 /// Begins the facet of a request with content, before its digest; neither a field's name nor a
 /// cookie begins like this.
@@ -55,7 +55,7 @@ impl FacetRule {
         let mut bytes = Vec::new();
         for name in &self.fields {
             bytes.extend_from_slice(name.as_str().as_bytes());
-            vary::append(name, request, &mut bytes);
+            normal::append(name, request, &mut bytes);
         }
         // A field's name never begins like this, and a cookie has neither of these in it.
         for (name, value) in cookies::named(request, &self.cookies) {
@@ -83,7 +83,7 @@ impl Facet {
     pub fn with_content(self, request: &HeaderMap, content: &[u8]) -> Self {
         let mut said = Vec::new();
         for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
-            vary::append(&name, request, &mut said);
+            normal::append(&name, request, &mut said);
         }
         let digest = Sha256::new()
             .chain_update(said)

@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::HeaderMap;
 use http::header::AGE;
 
-use super::directives::{DELTA_MAX, Directives, delta_seconds};
+use super::directives::{DELTA_MAX, Directives, delta_seconds, whole_seconds};
 use super::exchange::{Answered, Rules};
 use super::lifetime::{Basis, Granted, generated_at};
 use super::list;
-use super::stale::Windows;
+use super::windows::Windows;
 
 /// What is kept of a stored response to tell its freshness at any time: small and plain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,13 +252,6 @@ fn age_value(headers: &HeaderMap) -> Duration {
         .next()
         .and_then(delta_seconds)
         .unwrap_or_default()
-}
-
-/// Held at [`DELTA_MAX`].
-pub(super) fn whole_seconds(duration: Duration) -> u32 {
-    let seconds = duration.min(DELTA_MAX).as_secs();
-    // DELTA_MAX is 2^31.
-    u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
 /// Nanoseconds since 1970, which fit until the year 2554; what is earlier counts as 1970.

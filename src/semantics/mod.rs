@@ -24,6 +24,7 @@ pub mod facet;
 pub mod fold;
 pub mod forwarded;
 pub mod headers;
+mod normal;
 pub mod trailers;
 pub mod vary;
 
@@ -33,6 +34,8 @@ pub mod range;
 
 mod exchange;
 mod lifetime;
+
+pub mod windows;
 
 pub mod freshness;
 pub mod stale;

@@ -255,7 +255,7 @@ async fn an_answer_of_204_or_304_has_no_length() {
             client.send(head).await;
             let response = client.head().await;
             let case = format!("{method} {version}: {response:?}");
-            assert_eq!(response.status, status, "{case}");
+            assert_eq!(response.status(), status, "{case}");
             assert_eq!(response.field("content-length"), None, "{case}");
             assert_eq!(response.field("transfer-encoding"), None, "{case}");
         }

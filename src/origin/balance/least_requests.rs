@@ -1,10 +1,10 @@
-//! The server with the fewest requests in flight for its weight.
+//! Least-requests balancing: the server with the fewest requests in flight for its weight.
 //!
 //! Among those that have equally few it is drawn by weight, so that a quiet pool does not ask its
 //! heaviest server alone.
 
-use super::dice::Dice;
-use super::{Balance, Candidate, Choice, Crowd};
+use super::{Balance, Candidates, Choice, Eligible};
+use crate::origin::dice::Dice;
 
 /// The least busy server of all.
 #[derive(Debug)]
@@ -17,11 +17,11 @@ impl LeastRequests {
 }
 
 impl Balance for LeastRequests {
-    fn pick(&self, crowd: &Crowd, choice: &Choice) -> Option<usize> {
-        let mut least: Option<(Candidate<'_>, u64)> = None;
+    fn pick(&self, candidates: &Candidates, choice: &Choice) -> Option<usize> {
+        let mut least: Option<(Eligible<'_>, u64)> = None;
         let mut weight_of_least = 0;
-        for it in crowd.candidates(choice) {
-            let active = u64::from(it.seat.load.active());
+        for it in candidates.eligible(choice) {
+            let active = u64::from(it.candidate.load.active());
             let order = least.map(|(best, fewest)| {
                 // active / weight, without the divisions.
                 (active * best.weight).cmp(&(fewest * it.weight))
@@ -49,7 +49,7 @@ impl Balance for LeastRequests {
 mod tests {
     use std::collections::VecDeque;
 
-    use super::super::testing::{PICKS, crowd, passes_over_the_tried, respects_weights};
+    use super::super::testing::{PICKS, candidates, passes_over_the_tried, respects_weights};
     use super::*;
 
     #[test]
@@ -62,7 +62,7 @@ mod tests {
     /// Two servers, one of which takes ten times as long for an answer.
     #[test]
     fn the_quicker_server_gets_more() {
-        let (balance, crowd) = (LeastRequests::new(Dice::seeded(1)), crowd(&[1, 1]));
+        let (balance, candidates) = (LeastRequests::new(Dice::seeded(1)), candidates(&[1, 1]));
         let mut shares = [0; 2];
         let mut flights = [VecDeque::new(), VecDeque::new()];
         for now in 0..PICKS {
@@ -72,9 +72,9 @@ mod tests {
                     flights[index].pop_front();
                 }
             }
-            let index = balance.pick(&crowd, &Choice::default()).unwrap();
+            let index = balance.pick(&candidates, &Choice::default()).unwrap();
             shares[index] += 1;
-            let flight = crowd.seat(index).unwrap().load.begin();
+            let flight = candidates.get(index).unwrap().load.begin();
             flights[index].push_back((now, flight));
         }
         assert!(shares[0] > 5 * shares[1], "{shares:?}");

@@ -1,9 +1,8 @@
-//! Which server gets the next request: one trait, one file per algorithm.
+//! Load balancing: which server gets the next request. One trait, one file per algorithm.
 //!
-//! A balancer picks an index out of a [`Crowd`] and knows nothing of connections, retries or
+//! A balancer picks an index out of [`Candidates`] and knows nothing of connections, retries or
 //! health: who may not be asked has no weight. Picking waits for nothing and allocates nothing.
 
-mod dice;
 mod first;
 mod least_requests;
 mod random;
@@ -15,29 +14,27 @@ mod two_choices;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::load::Load;
-use super::overload::Gate;
-use super::retry::TRIES_MAX;
-use crate::config;
-pub(super) use dice::Dice;
+use super::dice::Dice;
+use super::server::{Gate, Load};
+use crate::config::{self, TRIES_MAX};
 pub(super) use rendezvous::digest;
 
 /// A way to choose among servers.
 pub(super) trait Balance: Send + Sync {
-    /// The index of the server for a request; `None` if there is no candidate.
-    fn pick(&self, crowd: &Crowd, choice: &Choice) -> Option<usize>;
+    /// The index of the server for a request; `None` if none is eligible.
+    fn pick(&self, candidates: &Candidates, choice: &Choice) -> Option<usize>;
 }
 
 /// The servers as a balancer sees them.
 #[derive(Debug)]
-pub(super) struct Crowd(Box<[Seat]>);
+pub(super) struct Candidates(Box<[Candidate]>);
 
 /// One server as a balancer sees it.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct Candidate {
     /// Stands for the server wherever it stands in the list.
     id: u64,
-    /// Its share; 0 is no candidate.
+    /// Its share; with 0 it is not eligible.
     weight: AtomicU32,
     /// Its share when none of the others is left.
     in_reserve: AtomicU32,
@@ -57,12 +54,12 @@ pub(super) struct Choice {
     reserve: bool,
 }
 
-/// A server that may be chosen.
+/// A candidate that may be chosen at this moment.
 #[derive(Clone, Copy)]
-struct Candidate<'a> {
+struct Eligible<'a> {
     index: usize,
     weight: u64,
-    seat: &'a Seat,
+    candidate: &'a Candidate,
 }
 
 /// The balancer that the configuration names.
@@ -80,60 +77,60 @@ pub(super) fn of(config: &config::Balance) -> Box<dyn Balance> {
     }
 }
 
-// === impl Crowd ===
+// === impl Candidates ===
 
-impl Crowd {
-    pub(super) fn new(seats: impl Iterator<Item = Seat>) -> Self {
-        Self(seats.collect())
+impl Candidates {
+    pub(super) fn new(candidates: impl Iterator<Item = Candidate>) -> Self {
+        Self(candidates.collect())
     }
 
-    /// The seats, by index.
-    pub(super) fn seats(&self) -> &[Seat] {
+    /// All of them, by index.
+    pub(super) fn all(&self) -> &[Candidate] {
         &self.0
     }
 
-    /// The seat of the server at `index`.
+    /// The one at `index`.
     #[cfg(test)]
-    pub(super) fn seat(&self, index: usize) -> Option<&Seat> {
+    pub(super) fn get(&self, index: usize) -> Option<&Candidate> {
         self.0.get(index)
     }
 
-    fn candidates<'a>(&'a self, choice: &'a Choice) -> impl Iterator<Item = Candidate<'a>> {
-        let seats = self.0.iter().enumerate();
-        seats.filter_map(|(index, seat)| {
-            let weight = seat.weight(choice.reserve).into();
-            let is_candidate = choice.allows(index, seat) && seat.gate.has_room();
-            is_candidate.then_some(Candidate {
+    fn eligible<'a>(&'a self, choice: &'a Choice) -> impl Iterator<Item = Eligible<'a>> {
+        let candidates = self.0.iter().enumerate();
+        candidates.filter_map(|(index, candidate)| {
+            let weight = candidate.weight(choice.reserve).into();
+            let is_eligible = choice.allows(index, candidate) && candidate.gate.has_room();
+            is_eligible.then_some(Eligible {
                 index,
                 weight,
-                seat,
+                candidate,
             })
         })
     }
 
-    /// The candidates by their index, those without room included.
-    pub(super) fn allowed(&self, choice: Choice) -> impl Iterator<Item = (usize, &Seat)> {
-        let seats = self.0.iter().enumerate();
-        seats.filter(move |(index, seat)| choice.allows(*index, seat))
+    /// The eligible by their index, those without room included.
+    pub(super) fn allowed(&self, choice: Choice) -> impl Iterator<Item = (usize, &Candidate)> {
+        let candidates = self.0.iter().enumerate();
+        candidates.filter(move |(index, candidate)| choice.allows(*index, candidate))
     }
 
-    /// The sum of the candidates' weights.
+    /// The sum of the weights of the eligible.
     fn weight(&self, choice: &Choice) -> u64 {
-        self.candidates(choice).map(|it| it.weight).sum()
+        self.eligible(choice).map(|it| it.weight).sum()
     }
 
-    /// The candidate at this place, where each takes up as many places as it has weight.
-    fn at(&self, mut place: u64, choice: &Choice) -> Option<Candidate<'_>> {
-        for (index, seat) in self.0.iter().enumerate() {
-            let weight = u64::from(seat.weight(choice.reserve));
-            if !choice.allows(index, seat) || !seat.gate.has_room() {
+    /// The eligible one at this place, where each takes up as many places as it has weight.
+    fn at(&self, mut place: u64, choice: &Choice) -> Option<Eligible<'_>> {
+        for (index, candidate) in self.0.iter().enumerate() {
+            let weight = u64::from(candidate.weight(choice.reserve));
+            if !choice.allows(index, candidate) || !candidate.gate.has_room() {
                 continue;
             }
             if place < weight {
-                return Some(Candidate {
+                return Some(Eligible {
                     index,
                     weight,
-                    seat,
+                    candidate,
                 });
             }
             place -= weight;
@@ -141,17 +138,17 @@ impl Crowd {
         None
     }
 
-    /// One of the candidates, each as likely as its weight says.
-    fn draw(&self, dice: &Dice, choice: &Choice) -> Option<Candidate<'_>> {
+    /// One of the eligible, each as likely as its weight says.
+    fn draw(&self, dice: &Dice, choice: &Choice) -> Option<Eligible<'_>> {
         let total = self.weight(choice);
         (total > 0).then(|| self.at(dice.below(total), choice))?
     }
 }
 
-// === impl Seat ===
+// === impl Candidate ===
 
-impl Seat {
-    /// A server's seat, without weight as yet. The name stands for it among its siblings.
+impl Candidate {
+    /// A server, without weight as yet. The name stands for it among its siblings.
     pub(super) fn new(name: &str, gate: Gate) -> Self {
         Self {
             id: digest(name.as_bytes()),
@@ -209,7 +206,7 @@ impl Choice {
         }
     }
 
-    /// From here on the server at `index` is no candidate.
+    /// From here on the server at `index` is not eligible.
     pub(super) fn has_tried(&mut self, index: usize) {
         if let Some(free) = self.tried.iter_mut().find(|it| it.is_none()) {
             *free = Some(index);
@@ -217,8 +214,8 @@ impl Choice {
     }
 
     /// Whether the server at `index` has weight and has not been tried.
-    fn allows(&self, index: usize, seat: &Seat) -> bool {
-        seat.weight(self.reserve) > 0 && !self.tried.contains(&Some(index))
+    fn allows(&self, index: usize, candidate: &Candidate) -> bool {
+        candidate.weight(self.reserve) > 0 && !self.tried.contains(&Some(index))
     }
 
     /// The same among other servers, where `place` tells of each that was tried where it stands.
@@ -232,7 +229,7 @@ impl Choice {
         self.tried.iter().all(Option::is_none)
     }
 
-    /// From here on all servers are candidates again.
+    /// From here on no server counts as tried.
     pub(super) fn forget_tried(&mut self) {
         self.tried = [None; TRIES_MAX];
     }
@@ -251,7 +248,7 @@ mod testing;
 
 #[cfg(test)]
 mod tests {
-    use super::testing::crowd_of_width;
+    use super::testing::candidates_of_width;
     use super::*;
 
     /// Requests that never end: each server gets as many as it has room for, and then nobody any.
@@ -273,15 +270,18 @@ mod tests {
                 field: http::HeaderName::from_static("x-load"),
             },
         ] {
-            let (balance, crowd) = (of(&by), crowd_of_width(&[5, 1, 2], 4));
+            let (balance, candidates) = (of(&by), candidates_of_width(&[5, 1, 2], 4));
             let mut flights = Vec::new();
-            while let Some(index) = balance.pick(&crowd, &Choice::by(7)) {
-                let flight = crowd.seats()[index].gate.enter();
+            while let Some(index) = balance.pick(&candidates, &Choice::by(7)) {
+                let flight = candidates.all()[index].gate.enter();
                 flights.push(flight.unwrap_or_else(|| panic!("{by:?} chose one that is full")));
             }
             assert_eq!(flights.len(), 12, "{by:?}");
             drop(flights.pop());
-            assert!(balance.pick(&crowd, &Choice::by(7)).is_some(), "{by:?}");
+            assert!(
+                balance.pick(&candidates, &Choice::by(7)).is_some(),
+                "{by:?}"
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
-//! A server drawn by weight.
+//! Random balancing: a server drawn by weight.
 
-use super::dice::Dice;
-use super::{Balance, Choice, Crowd};
+use super::{Balance, Candidates, Choice};
+use crate::origin::dice::Dice;
 
 /// Each server as likely as its weight says.
 #[derive(Debug)]
@@ -14,8 +14,8 @@ impl Random {
 }
 
 impl Balance for Random {
-    fn pick(&self, crowd: &Crowd, choice: &Choice) -> Option<usize> {
-        crowd.draw(&self.0, choice).map(|it| it.index)
+    fn pick(&self, candidates: &Candidates, choice: &Choice) -> Option<usize> {
+        candidates.draw(&self.0, choice).map(|it| it.index)
     }
 }
 

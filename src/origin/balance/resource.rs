@@ -1,7 +1,7 @@
-//! Drawn by weight and by what the servers say they have free.
+//! Resource-based balancing: a server drawn by weight and by what it says it has free.
 
-use super::dice::Dice;
-use super::{Balance, Choice, Crowd};
+use super::{Balance, Candidates, Choice};
+use crate::origin::dice::Dice;
 
 /// Each server as likely as its weight times what it has free.
 #[derive(Debug)]
@@ -14,17 +14,17 @@ impl Resource {
 }
 
 impl Balance for Resource {
-    fn pick(&self, crowd: &Crowd, choice: &Choice) -> Option<usize> {
+    fn pick(&self, candidates: &Candidates, choice: &Choice) -> Option<usize> {
         // A report that comes between the two rounds may leave the place beyond the end: then it
-        // is the last candidate's.
-        let total = crowd
-            .candidates(choice)
-            .map(|it| it.weight * u64::from(it.seat.load.free()))
+        // is the last one's.
+        let total = candidates
+            .eligible(choice)
+            .map(|it| it.weight * u64::from(it.candidate.load.free()))
             .sum();
         let mut place = self.0.below(total);
         let mut last = None;
-        for it in crowd.candidates(choice) {
-            let share = it.weight * u64::from(it.seat.load.free());
+        for it in candidates.eligible(choice) {
+            let share = it.weight * u64::from(it.candidate.load.free());
             last = Some(it.index);
             if place < share {
                 break;
@@ -37,7 +37,7 @@ impl Balance for Resource {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{crowd, passes_over_the_tried, respects_weights, shares};
+    use super::super::testing::{candidates, passes_over_the_tried, respects_weights, shares};
     use super::*;
 
     #[test]
@@ -45,12 +45,12 @@ mod tests {
         let resource = Resource::new(Dice::seeded(1));
         respects_weights(&resource);
         passes_over_the_tried(&resource);
-        let crowd = crowd(&[1, 1, 2]);
+        let candidates = candidates(&[1, 1, 2]);
         for (index, reported) in [(0, 100), (1, 50), (2, 50)] {
-            crowd.seat(index).unwrap().load.report(reported);
+            candidates.get(index).unwrap().load.report(reported);
         }
         // 1 to 50 to 100.
-        let shares = shares(&resource, &crowd);
+        let shares = shares(&resource, &candidates);
         assert!((30..100).contains(&shares[0]), "{shares:?}");
         assert!((6500..6750).contains(&shares[2]), "{shares:?}");
     }

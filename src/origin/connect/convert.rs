@@ -1,4 +1,4 @@
-//! A request in the words of HTTP/2, and back in those of HTTP/1.1: the same message, in which another
+//! Conversion of a request from HTTP/1.1 to HTTP/2 and back: the same message, in which another
 //! protocol says who is asked and what belongs to one connection.
 //!
 //! How it is sent is in `http1.rs` and `http2.rs`.

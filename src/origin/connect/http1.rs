@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection to a server: one exchange at a time (RFC 9112).
+//! HTTP/1.1 connection to a server: one exchange at a time (RFC 9112).
 //!
 //! What becomes of it between exchanges is in `peer/`.
 
@@ -20,11 +20,11 @@ use tokio::time::timeout;
 use super::{FIELDS_MAX, HEAD_BYTES_MAX, Unsent, kind_of_upload};
 use crate::body::{self, Body};
 use crate::clock::Instant;
+use crate::origin::age;
 use crate::origin::dial::Stream;
 use crate::origin::dial::tls;
 use crate::origin::error::{Error, Kind, Phase, Retry};
-use crate::origin::peer::Permit;
-use crate::origin::peer::age;
+use crate::origin::permit::Permit;
 use crate::semantics::ends::Ends;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -113,7 +113,7 @@ impl Connection {
     }
 
     /// Sends one request and waits for the head of its response.
-    pub(super) async fn send(
+    pub(in crate::origin) async fn send(
         &mut self,
         request: Request<Body>,
     ) -> Result<Response<Incoming>, Unsent> {
@@ -159,7 +159,7 @@ impl Connection {
     }
 
     /// What has come of a body, or what comes by looking.
-    pub(super) fn poll_body(
+    pub(in crate::origin) fn poll_body(
         &mut self,
         body: &mut Incoming,
         cx: &mut Context<'_>,
@@ -173,7 +173,7 @@ impl Connection {
     }
 
     /// Leaves the bytes to a task of their own.
-    pub(super) fn let_go(&mut self) {
+    pub(in crate::origin) fn let_go(&mut self) {
         match mem::replace(&mut self.driver, Driver::None) {
             Driver::Holder(wire, permit) => {
                 let driving = tokio::spawn(async move {
@@ -200,7 +200,7 @@ impl Drop for Connection {
 /// How long a server says that it keeps an idle connection: `Keep-Alive: timeout=5` (RFC 2068
 /// §19.7.1.1), which Node.js sends unasked. A request that meets a connection just closed cannot
 /// always be sent again, so a fifth is left for what is on the wire.
-pub(super) fn kept_alive(fields: &HeaderMap) -> Option<Duration> {
+pub(in crate::origin) fn kept_alive(fields: &HeaderMap) -> Option<Duration> {
     let words = fields.get(KEEP_ALIVE)?.to_str().ok()?;
     let timeout = words
         .split([',', ' '])

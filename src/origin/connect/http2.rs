@@ -1,4 +1,4 @@
-//! One HTTP/2 connection to a server: many exchanges at a time, each a stream (RFC 9113).
+//! HTTP/2 connection to a server: many exchanges at a time, each a stream (RFC 9113).
 //!
 //! Which connection an exchange gets, and when another is opened, is in `peer/streams.rs`.
 //! Framing and flow control are hyper's and h2's, and how a request is worded is in `convert.rs`; here
@@ -25,11 +25,11 @@ use tokio::sync::Notify;
 use super::{FIELDS_MAX, HEAD_BYTES_MAX, Unsent, convert, kind_of_upload};
 use crate::body::{self, Body};
 use crate::clock::{self, Instant};
+use crate::origin::age;
+use crate::origin::bell::Bell;
 use crate::origin::dial;
 use crate::origin::error::{Error, Kind, Phase, Retry};
-use crate::origin::overload::Bell;
-use crate::origin::peer::Permit;
-use crate::origin::peer::age;
+use crate::origin::permit::Permit;
 
 /// What a server may send of one response before any of it has been read.
 const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
@@ -71,14 +71,14 @@ pub(in crate::origin) struct Connection {
 type Engine = Mutex<Option<http2::Connection<TokioIo<dial::Stream>, Body, Tasks>>>;
 
 /// One exchange on a connection, which has room for another when this is dropped.
-pub(in crate::origin) struct Stream {
-    seat: Arc<Seat>,
+pub(in crate::origin) struct Http2Stream {
+    room: Arc<StreamRoom>,
     /// Whether the connection had carried a request before.
     reused: bool,
 }
 
 /// What holds a stream's room on its connection: the response, and the upload if that lasts longer.
-struct Seat {
+struct StreamRoom {
     connection: Arc<Connection>,
     /// Why the client's body failed. hyper resets the stream then and tells nobody.
     upload_fault: OnceLock<Kind>,
@@ -87,7 +87,7 @@ struct Seat {
 /// A request's body on a stream.
 struct Upload {
     body: Body,
-    seat: Arc<Seat>,
+    room: Arc<StreamRoom>,
 }
 
 /// Runs the tasks of one connection, and tells whoever waits for its settings of every step.
@@ -158,17 +158,17 @@ impl Connection {
     }
 
     /// A stream, if there is room for one. To be called by one at a time.
-    pub(in crate::origin) fn enter(self: &Arc<Self>) -> Option<Stream> {
+    pub(in crate::origin) fn enter(self: &Arc<Self>) -> Option<Http2Stream> {
         if !self.has_room() {
             return None;
         }
         self.open.fetch_add(1, Ordering::Relaxed);
-        let seat = Arc::new(Seat {
+        let room = Arc::new(StreamRoom {
             connection: Arc::clone(self),
             upload_fault: OnceLock::new(),
         });
         let reused = self.carried.swap(true, Ordering::Relaxed);
-        Some(Stream { seat, reused })
+        Some(Http2Stream { room, reused })
     }
 
     /// As many streams as the server allows. Where the connection is at work in this moment it is
@@ -267,29 +267,32 @@ async fn drive(engine: Arc<Engine>, permit: Permit) {
     drop(permit);
 }
 
-// === impl Stream ===
+// === impl Http2Stream ===
 
-impl Stream {
+impl Http2Stream {
     /// Whether the connection had carried a request before, so that it may have died unnoticed.
     pub(in crate::origin) fn is_reused(&self) -> bool {
         self.reused
     }
 
     /// Whether an answer has come whole on this connection.
-    pub(super) fn has_answered(&self) -> bool {
-        self.seat.connection.answered.load(Ordering::Relaxed)
+    pub(in crate::origin) fn has_answered(&self) -> bool {
+        self.room.connection.answered.load(Ordering::Relaxed)
     }
 
     /// Notes that the answer has come whole.
-    pub(super) fn finish(self) {
-        let answered = &self.seat.connection.answered;
+    pub(in crate::origin) fn finish(self) {
+        let answered = &self.room.connection.answered;
         answered.store(true, Ordering::Relaxed);
     }
 
     /// Sends one request and waits for the head of its response.
-    pub(super) async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, Unsent> {
+    pub(in crate::origin) async fn send(
+        &self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, Unsent> {
         let request = self.prepare(request);
-        let mut sender = self.seat.connection.sender.clone();
+        let mut sender = self.room.connection.sender.clone();
         match sender.try_send_request(request).await {
             Ok(response) if response.headers().len() > FIELDS_MAX => {
                 Err(Error::malformed("too many fields").into())
@@ -297,10 +300,10 @@ impl Stream {
             Ok(response) => Ok(response),
             Err(mut failed) => {
                 let request = failed.take_message();
-                let fault = self.seat.upload_fault.get().copied();
+                let fault = self.room.upload_fault.get().copied();
                 let error = sort(failed.into_error(), request.is_some(), fault);
                 if error.kind == Kind::Closed {
-                    let has_ended = &self.seat.connection.has_ended;
+                    let has_ended = &self.room.connection.has_ended;
                     has_ended.store(true, Ordering::Relaxed);
                 }
                 let request = request.map(|request| Box::new(convert::to_http1(request)));
@@ -314,13 +317,13 @@ impl Stream {
 
     /// The request as it goes out on this stream.
     fn prepare(&self, request: Request<Body>) -> Request<Body> {
-        let request = convert::to_http2(request, &self.seat.connection.scheme);
+        let request = convert::to_http2(request, &self.room.connection.scheme);
         if request.body().is_empty() {
             return request;
         }
         request.map(|body| {
-            let seat = Arc::clone(&self.seat);
-            Body::stream(Upload { body, seat })
+            let room = Arc::clone(&self.room);
+            Body::stream(Upload { body, room })
         })
     }
 }
@@ -355,9 +358,9 @@ fn meaning(error: &h2::Error) -> (Kind, Retry) {
     }
 }
 
-// === impl Seat ===
+// === impl StreamRoom ===
 
-impl Drop for Seat {
+impl Drop for StreamRoom {
     fn drop(&mut self) {
         self.connection.leave();
     }
@@ -376,7 +379,7 @@ impl HttpBody for Upload {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if let Poll::Ready(Some(Err(error))) = &polled {
             // A stream has one body, which fails once.
-            let _ = self.seat.upload_fault.set(kind_of_upload(error));
+            let _ = self.room.upload_fault.set(kind_of_upload(error));
         }
         polled
     }
@@ -417,7 +420,7 @@ mod tests {
     use tokio::io::duplex;
 
     use super::*;
-    use crate::origin::peer::Permits;
+    use crate::origin::permit::Permits;
 
     async fn open(stream: impl dial::Io + 'static) -> Result<Arc<Connection>, Error> {
         let permit = Permits::new(1, &Arc::default()).take().unwrap();

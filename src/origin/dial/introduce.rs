@@ -1,12 +1,9 @@
-//! How servers are told whose a connection is, where they are: by a header of the PROXY protocol
-//! before anything else.
+//! PROXY protocol towards servers: the header that tells whose a connection is, before anything
+//! else.
 //!
 //! A connection that was introduced is its client's alone: `peer/` finds it for no other.
 
-use http::Extensions;
-
 use crate::config::ProxyVersion;
-use crate::origin::Pool;
 use crate::semantics::ends::{Ends, OURS_V1, OURS_V2};
 
 /// The header of a new connection for this client, or for ourselves; empty where there is none.
@@ -17,16 +14,5 @@ pub(in crate::origin) fn header(version: Option<ProxyVersion>, client: Option<En
         (Some(ProxyVersion::V2), Some(client)) => client.to_v2(),
         (Some(ProxyVersion::V1), None) => OURS_V1.to_vec(),
         (Some(ProxyVersion::V2), None) => OURS_V2.to_vec(),
-    }
-}
-
-// === impl Pool ===
-
-impl Pool {
-    /// Has a request tell whose it is, if the servers want to know.
-    pub fn introduce(&self, request: &mut Extensions, client: impl FnOnce() -> Ends) {
-        if self.introduces {
-            request.insert(client());
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! The way to a server: its addresses one after the other, then TLS where it speaks that, or the
+//! Dialling of a server: its addresses one after the other, then TLS where it speaks that, or the
 //! socket in its file system.
 //!
 //! Here are the addresses, in `tls.rs` the handshake, in `introduce.rs` what a server is told before
@@ -136,6 +136,13 @@ impl Dial {
         }
     }
 
+    /// The addresses of a server that is a name, by the last answer.
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        let endpoints = self.name().and_then(|name| name.known().endpoints);
+        let endpoints = endpoints.iter().flat_map(|it| it.iter());
+        endpoints.map(|it| it.address).collect()
+    }
+
     /// The name that has led there, if one has.
     pub(super) fn found_by(&self) -> Option<&Arc<str>> {
         match self.whereabouts()? {
@@ -175,15 +182,15 @@ impl Dial {
         matches!(self, Self::Tcp { tls: Some(_), .. })
     }
 
-    /// Connects, writes `header`, and shakes hands if the server speaks TLS, within `patience` for
+    /// Connects, writes `header`, and shakes hands if the server speaks TLS, within `time_max` for
     /// all. Tells which protocol is to be spoken as well, which never is [`Protocol::Either`].
     pub(super) async fn open(
         &self,
-        patience: Duration,
+        time_max: Duration,
         protocol: Protocol,
         header: &[u8],
     ) -> Result<(Stream, Protocol), Error> {
-        let opened = timeout(patience, self.open_unbounded(patience, protocol, header));
+        let opened = timeout(time_max, self.open_unbounded(time_max, protocol, header));
         opened
             .await
             .unwrap_or_else(|_| Err(Error::connecting(Kind::Timeout)))
@@ -191,14 +198,14 @@ impl Dial {
 
     /// Connects for bytes that are not ours to read, so without TLS of ours. The configuration's
     /// check has made sure that the server has an address and speaks none.
-    pub(super) async fn open_plain(&self, patience: Duration) -> Result<TcpStream, Error> {
+    pub(super) async fn open_plain(&self, time_max: Duration) -> Result<TcpStream, Error> {
         let Self::Tcp {
             whereabouts, port, ..
         } = self
         else {
             return Err(Error::connecting(Kind::Resolve));
         };
-        let opened = timeout(patience, connect(whereabouts, *port, patience));
+        let opened = timeout(time_max, connect(whereabouts, *port, time_max));
         opened
             .await
             .unwrap_or_else(|_| Err(Error::connecting(Kind::Timeout)))
@@ -206,7 +213,7 @@ impl Dial {
 
     async fn open_unbounded(
         &self,
-        patience: Duration,
+        time_max: Duration,
         protocol: Protocol,
         header: &[u8],
     ) -> Result<(Stream, Protocol), Error> {
@@ -228,7 +235,7 @@ impl Dial {
                 return Ok((stream, known));
             }
         };
-        let mut stream = connect(whereabouts, port, patience).await?;
+        let mut stream = connect(whereabouts, port, time_max).await?;
         write(&mut stream, header).await?;
         let Some(tls) = tls else {
             return Ok((Box::new(stream), known));
@@ -264,11 +271,11 @@ impl Whereabouts {
     }
 }
 
-/// Tries the addresses one after the other, each for its share of `patience`, so that a dead one
+/// Tries the addresses one after the other, each for its share of `time_max`, so that a dead one
 /// does not hide those behind it.
-async fn connect(to: &Whereabouts, port: u16, patience: Duration) -> Result<TcpStream, Error> {
+async fn connect(to: &Whereabouts, port: u16, time_max: Duration) -> Result<TcpStream, Error> {
     let addresses = to.addresses().await;
-    let share = patience / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+    let share = time_max / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
     let mut last = Error::connecting(Kind::Resolve);
     for address in addresses {
         let address = SocketAddr::new(address, port);

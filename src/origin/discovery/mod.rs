@@ -1,4 +1,5 @@
-//! A pool follows what DNS says: servers join its roster and leave it while requests are under way.
+//! Service discovery by DNS: servers join a pool's roster and leave it while requests are under
+//! way.
 //!
 //! Who should be on the roster is reckoned in `plan.rs`, and names are looked up in `resolve/`.
 //! A server that leaves gets no new requests; those that it has end as they would have, and its
@@ -6,8 +7,7 @@
 
 mod plan;
 
-use std::net::IpAddr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -15,14 +15,13 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::Pool;
-use super::balance::Choice;
 use super::dial::Dial;
 use super::dial::tls::{BadTls, Terms};
+use super::health::Servers;
 use super::peer::{Peer, Share};
 use super::registry::Registry;
 use super::resolve::{Known, LookupStats, Name, Resolver};
-use super::roster::{Entry, Roster};
+use super::roster::Roster;
 use super::sticky::Sticky;
 use crate::config;
 use plan::{Identity, Source, Wanted};
@@ -186,6 +185,50 @@ impl Discovery {
         // Who waits in vain finds no server.
         found.unwrap_or(false)
     }
+
+    /// Where there is no server as yet, for the names of all are still being looked up for the first
+    /// time, that is waited for.
+    pub(super) async fn staffed(&self, servers: &Servers, sticky: Option<&Sticky>) {
+        if servers.is_empty() && self.has_found_any().await {
+            self.follow(servers, sticky);
+        }
+    }
+
+    /// Has names looked up, and `follow` called at once and whenever there is news of one, until it
+    /// says that its pool is gone.
+    pub(super) fn begin(&self, follow: impl Fn() -> bool + Clone + Send + 'static) {
+        let mut followers = self.followers.lock();
+        for name in &self.names {
+            followers.spawn(watch(follow.clone(), name.news()));
+            name.begin(&self.resolver);
+        }
+    }
+
+    /// Calls for news no more: another pool is in force.
+    pub(super) fn end(&self) {
+        self.followers.lock().abort_all();
+    }
+
+    /// Takes in what is known of the servers' names now.
+    pub(super) fn follow(&self, servers: &Servers, sticky: Option<&Sticky>) {
+        let mut changed = None;
+        servers.replace(|roster| {
+            let muster = self.muster(roster.peers(), sticky);
+            let next = (!muster.is_same_as(roster.peers()))
+                .then(|| Roster::new(muster.peers.iter().cloned(), &self.origin.balance));
+            changed = Some(muster);
+            next
+        });
+        if let Some(muster) = changed {
+            muster.left.iter().for_each(|peer| peer.retire());
+            muster.tell(&self.origin.name);
+        }
+    }
+
+    /// How the lookups of the servers' names have ended.
+    pub(super) fn lookups(&self) -> Vec<LookupStats> {
+        self.names.iter().map(|it| it.stats()).collect()
+    }
 }
 
 // === impl Template ===
@@ -217,106 +260,26 @@ impl Muster {
         let pairs = || self.peers.iter().zip(peers);
         self.peers.len() == peers.len() && pairs().all(|(one, other)| Arc::ptr_eq(one, other))
     }
-}
 
-// === impl Pool: who its servers are ===
-
-impl Pool {
-    /// Where there is no server as yet, for the names of all are still being looked up for the first
-    /// time, that is waited for.
-    pub(super) async fn staffed(&self) {
-        let is_staffed = !self.roster.load().peers().is_empty();
-        if !is_staffed && self.discovery.has_found_any().await {
-            self.follow();
-        }
-    }
-
-    /// Another server that has room for a request which has tried some. Where none is left on the
-    /// roster it began with, it moves on to those who have come since, and passes over those whom it
-    /// has tried.
-    pub(super) fn enter_another(&self, roster: &mut Arc<Roster>, choice: &mut Choice) -> Entry {
-        loop {
-            let entry = roster.enter(choice, None);
-            let now = self.roster_in_force();
-            // It ends here at the latest: servers do not come and go as fast as this.
-            if matches!(entry, Entry::In(..)) || Arc::ptr_eq(&now, roster) {
-                return entry;
-            }
-            let authority = |index: usize| roster.peers().get(index).map(|it| it.authority());
-            *choice = choice.translated(|tried| {
-                let tried = authority(tried)?;
-                now.peers().iter().position(|it| it.authority() == tried)
-            });
-            *roster = now;
-        }
-    }
-
-    /// Has its names looked up and follows what is said of them, now that it is in force.
-    pub(super) fn begin_to_follow(self: &Arc<Self>) {
-        let discovery = &self.discovery;
-        let mut followers = discovery.followers.lock();
-        for name in &discovery.names {
-            followers.spawn(follow(Arc::downgrade(self), name.news()));
-            name.begin(&discovery.resolver);
-        }
-    }
-
-    /// Follows no more: another pool is in force.
-    pub(super) fn stop_following(&self) {
-        self.discovery.followers.lock().abort_all();
-    }
-
-    /// Takes in what is known of its servers' names now.
-    fn follow(&self) {
-        let mut changed = None;
-        self.replace(|roster| {
-            let muster = self.discovery.muster(roster.peers(), self.sticky.as_ref());
-            let next = (!muster.is_same_as(roster.peers()))
-                .then(|| Roster::new(muster.peers.iter().cloned(), &self.discovery.origin.balance));
-            changed = Some(muster);
-            next
-        });
-        if let Some(muster) = changed {
-            muster.left.iter().for_each(|peer| peer.retire());
-            self.tell_changes(&muster);
-        }
-    }
-
-    fn tell_changes(&self, muster: &Muster) {
-        let origin = &*self.name;
-        for peer in &muster.joined {
+    fn tell(&self, origin: &str) {
+        for peer in &self.joined {
             let server = &**peer.authority();
             match peer.dial.found_by() {
                 Some(name) => info!(origin, server, name = &**name, "server found"),
                 None => info!(origin, server, "server has other addresses"),
             }
         }
-        for peer in muster.left.iter().filter(|it| it.dial.found_by().is_some()) {
+        for peer in self.left.iter().filter(|it| it.dial.found_by().is_some()) {
             info!(origin, server = &**peer.authority(), "server gone");
         }
-        let has_changed = !muster.joined.is_empty() || !muster.left.is_empty();
-        if muster.left_out > 0 && has_changed {
-            let left_out = muster.left_out;
+        let has_changed = !self.joined.is_empty() || !self.left.is_empty();
+        if self.left_out > 0 && has_changed {
+            let left_out = self.left_out;
             warn!(
                 origin,
                 left_out, "DNS names more servers than `servers_max`"
             );
         }
-    }
-
-    /// How the lookups of its servers' names have ended.
-    pub fn lookups(&self) -> Vec<LookupStats> {
-        self.discovery.names.iter().map(|it| it.stats()).collect()
-    }
-
-    /// The addresses of a server that is a name, by the last answer.
-    pub(super) fn addresses(peer: &Peer) -> Vec<IpAddr> {
-        let endpoints = peer.dial.name().and_then(|name| name.known().endpoints);
-        endpoints
-            .iter()
-            .flat_map(|it| it.iter())
-            .map(|it| it.address)
-            .collect()
     }
 }
 
@@ -349,15 +312,9 @@ fn identity(peer: &Peer) -> Identity {
     }
 }
 
-/// Follows a name until its pool is gone.
-async fn follow(pool: Weak<Pool>, mut news: watch::Receiver<Known>) {
-    loop {
-        let Some(pool) = pool.upgrade() else {
-            return;
-        };
-        pool.follow();
-        pool.attend();
-        drop(pool);
+/// Follows a name for as long as `follow` says that its pool is there.
+async fn watch(follow: impl Fn() -> bool, mut news: watch::Receiver<Known>) {
+    while follow() {
         if news.changed().await.is_err() {
             return;
         }

@@ -1,4 +1,5 @@
-//! Which servers an origin should have by what DNS says of their names, and what that changes.
+//! Plan of a roster: which servers an origin should have by what DNS says of their names, and what
+//! that changes.
 //!
 //! Pure: answers and those who are on the roster come in, and who should be on it comes out. Who is
 //! made of it, and when, is in `mod.rs`.

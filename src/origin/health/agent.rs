@@ -1,27 +1,25 @@
-//! Agents: who runs beside a server is asked again and again how much it can take.
+//! Agent checks: a process beside each server is asked again and again how much the server can
+//! take.
 //!
 //! One task for each server, for as long as its pool is in force. What an agent may say is in
-//! `agent_word.rs`. That one cannot be reached says nothing of its server: "Failure to connect to
+//! `server/advice.rs`. That one cannot be reached says nothing of its server: "Failure to connect to
 //! the agent is not considered an error as connectivity is tested by the regular health check"
 //! (HAProxy, `agent-check`).
 
-use std::fmt;
 use std::sync::{Arc, Weak};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use super::agent_word::{self, Downed, Health, Said};
-use super::attend::{self, Attendants};
-use super::standing::State;
+use super::servers::Servers;
+use super::tasks::{self, ServerTasks};
 use crate::clock;
 use crate::config;
-use crate::origin::Pool;
-use crate::origin::balance::Dice;
 use crate::origin::dial::Dial;
+use crate::origin::dice::Dice;
 use crate::origin::peer::Peer;
+use crate::origin::server::{self, Said};
 
 /// A longer line is cut behind a whole word.
 const LINE_BYTES_MAX: usize = 1024;
@@ -33,18 +31,7 @@ const JITTER: f64 = 0.1;
 #[derive(Debug)]
 pub(in crate::origin) struct Agents {
     agent: Option<Arc<config::Agent>>,
-    tasks: Attendants,
-}
-
-/// All that an agent has said which holds at this moment. "Only the agent may revert its own
-/// actions" (HAProxy).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::origin) struct Advice {
-    /// The share of its weight that the server should have, in per cent.
-    pub(super) percent: Option<u32>,
-    pub(super) requests_max: Option<u32>,
-    pub(super) state: Option<State>,
-    pub(super) down: Option<Downed>,
+    tasks: ServerTasks,
 }
 
 /// Why an agent's word was not had.
@@ -66,112 +53,60 @@ impl Agents {
     pub(in crate::origin) fn new(agent: Option<&config::Agent>) -> Self {
         Self {
             agent: agent.cloned().map(Arc::new),
-            tasks: Attendants::default(),
+            tasks: ServerTasks::default(),
         }
     }
 
-    pub(super) fn end(&self) {
+    /// Agents are asked from the next [`Self::align`] on, now that the pool is in force. Without any,
+    /// what they said is forgotten.
+    pub(in crate::origin) fn begin(&self, servers: &Servers) {
+        if self.agent.is_some() {
+            return self.tasks.begin();
+        }
+        let roster = servers.roster();
+        let peers = roster.peers().iter();
+        peers.for_each(|peer| advise(servers, peer, None));
+    }
+
+    /// Asks the agents of those who are on the roster now; `way_to` is how a host beside the servers
+    /// is reached.
+    pub(in crate::origin) fn align(
+        &self,
+        servers: &Arc<Servers>,
+        way_to: impl Fn(&Arc<str>, u16) -> Dial,
+    ) {
+        let Some(agent) = &self.agent else {
+            return;
+        };
+        let ask = |peer: &Arc<Peer>| {
+            let dial = match &agent.host {
+                Some(host) => way_to(host, agent.port),
+                None => peer.dial.at_port(agent.port),
+            };
+            let (servers, peer) = (Arc::downgrade(servers), Arc::clone(peer));
+            tokio::spawn(follow(servers, peer, dial, Arc::clone(agent))).abort_handle()
+        };
+        self.tasks.align(|| servers.roster(), ask);
+    }
+
+    pub(in crate::origin) fn end(&self) {
         self.tasks.end();
     }
 }
 
-// === impl Advice ===
-
-impl Advice {
-    /// Takes in what was said; what was not stays.
-    pub(super) fn heed(&mut self, said: &Said) {
-        self.percent = said.percent.or(self.percent);
-        self.requests_max = said.requests_max.or(self.requests_max);
-        self.state = said.state.or(self.state);
-        match said.health {
-            None => {}
-            Some(Health::Up) => self.down = None,
-            Some(Health::Down(downed)) => self.down = Some(downed),
-        }
-    }
-}
-
-impl fmt::Display for Advice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = [
-            self.percent.map(|it| format!("{it}%")),
-            self.requests_max.map(|it| format!("maxconn:{it}")),
-            self.state.map(|it| it.as_str().to_owned()),
-            self.down.map(|it| it.to_string()),
-        ];
-        let words: Vec<_> = words.into_iter().flatten().collect();
-        f.write_str(&words.join(", "))
-    }
-}
-
-// === impl Pool: its agents ===
-
-impl Pool {
-    /// The pool is in force now. Without agents, what they said is forgotten.
-    pub(super) fn begin_agents(&self) {
-        if self.agents.agent.is_some() {
-            return self.agents.tasks.begin();
-        }
-        let roster = self.roster();
-        roster
-            .peers()
-            .iter()
-            .for_each(|peer| self.advise(peer, None));
-    }
-
-    /// Asks the agents of those who are its servers now.
-    pub(super) fn ask_agents(self: &Arc<Self>) {
-        if let Some(agent) = &self.agents.agent {
-            let tasks = &self.agents.tasks;
-            tasks.align(|| self.roster(), |peer| self.ask_agent(peer, agent));
-        }
-    }
-
-    fn ask_agent(self: &Arc<Self>, peer: &Arc<Peer>, agent: &Arc<config::Agent>) -> AbortHandle {
-        let dial = match &agent.host {
-            Some(host) => self.discovery.way_to(host, agent.port),
-            None => peer.dial.at_port(agent.port),
-        };
-        let (pool, peer) = (Arc::downgrade(self), Arc::clone(peer));
-        tokio::spawn(follow(pool, peer, dial, Arc::clone(agent))).abort_handle()
-    }
-
-    /// An agent has said something of its server; or there is none, and never was.
-    fn advise(&self, peer: &Peer, said: Option<&Said>) {
-        let vitals = &peer.vitals;
-        let (before, after) = self.learn(|| {
-            let mut standing = vitals.standing.lock();
-            let before = standing.advice();
-            standing.advise(said, clock::instant());
-            (before, standing.advice())
-        });
-        if before == after {
-            return;
-        }
-        vitals.load.allow(after.requests_max.unwrap_or(0));
-        let (origin, server) = (&*self.name, &*vitals.authority);
-        match (before.down, after.down) {
-            (None, Some(downed)) => {
-                warn!(origin, server, says = %downed, "server down by its agent")
-            }
-            _ => info!(origin, server, says = %after, "agent heard"),
-        }
-    }
-}
-
 /// Asks one server's agent until its pool is gone.
-async fn follow(pool: Weak<Pool>, peer: Arc<Peer>, dial: Dial, agent: Arc<config::Agent>) {
+async fn follow(servers: Weak<Servers>, peer: Arc<Peer>, dial: Dial, agent: Arc<config::Agent>) {
     let (dice, mut is_heard) = (Dice::new(), true);
     loop {
         let asked = timeout(agent.timeout, ask(&dial, &agent)).await;
         let said = asked.unwrap_or(Err(Mute::Slow));
-        let Some(pool) = pool.upgrade() else {
+        let Some(servers) = servers.upgrade() else {
             return;
         };
-        let (origin, server) = (&*pool.name, &**peer.authority());
+        let (origin, server) = (&*servers.origin, &**peer.authority());
         let mute = match &said {
             Ok(said) => {
-                pool.advise(&peer, Some(said));
+                advise(&servers, &peer, Some(said));
                 said.is_garbled.then_some(&Mute::Garbled)
             }
             Err(mute) => Some(mute),
@@ -183,8 +118,30 @@ async fn follow(pool: Weak<Pool>, peer: Arc<Peer>, dial: Dial, agent: Arc<config
             _ => {}
         }
         is_heard = mute.is_none();
-        drop(pool);
-        sleep(attend::pause(agent.interval, JITTER, &dice)).await;
+        drop(servers);
+        sleep(tasks::pause(agent.interval, JITTER, &dice)).await;
+    }
+}
+
+/// An agent has said something of its server; or there is none, and never was.
+fn advise(servers: &Servers, peer: &Peer, said: Option<&Said>) {
+    let vitals = &peer.vitals;
+    let (before, after) = servers.learn(|| {
+        let mut standing = vitals.standing.lock();
+        let before = standing.advice();
+        standing.advise(said, clock::instant());
+        (before, standing.advice())
+    });
+    if before == after {
+        return;
+    }
+    vitals.load.allow(after.requests_max.unwrap_or(0));
+    let (origin, server) = (&*servers.origin, &*vitals.authority);
+    match (before.down, after.down) {
+        (None, Some(downed)) => {
+            warn!(origin, server, says = %downed, "server down by its agent")
+        }
+        _ => info!(origin, server, says = %after, "agent heard"),
     }
 }
 
@@ -206,7 +163,7 @@ async fn ask(dial: &Dial, agent: &config::Agent) -> Result<Said, Mute> {
         }
     }
     let line = line.get(..len).unwrap_or_default();
-    let said = agent_word::parse(match len {
+    let said = server::parse_advice(match len {
         LINE_BYTES_MAX => whole_words(line),
         _ => line,
     });
@@ -231,22 +188,7 @@ mod tests {
 
     use super::*;
     use crate::origin::resolve::Names;
-
-    #[test]
-    fn advice_is_what_was_said_last_of_each_thing() {
-        let mut advice = Advice::default();
-        for (line, words) in [
-            ("75%", "75%"),
-            ("maxconn:30 drain", "75%, maxconn:30, drain"),
-            ("down #disk", "75%, maxconn:30, drain, down, disk"),
-            ("50% ready", "50%, maxconn:30, ready, down, disk"),
-            ("stopped", "50%, maxconn:30, ready, stopped"),
-            ("up 100%", "100%, maxconn:30, ready"),
-        ] {
-            advice.heed(&agent_word::parse(line.as_bytes()));
-            assert_eq!(advice.to_string(), words, "{line}");
-        }
-    }
+    use crate::origin::server::Advice;
 
     /// Asks an agent that sends these pieces and closes.
     async fn heard(pieces: Vec<String>) -> Option<String> {

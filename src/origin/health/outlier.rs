@@ -1,6 +1,9 @@
-//! Servers that fail clearly more often than their siblings, by Envoy's statistics.
+//! Outlier detection by Envoy's statistics: servers that fail clearly more often than their
+//! siblings.
 //!
 //! What fails all alike is the request's or the site's fault, and no server is better without it.
+
+use crate::origin::server::Record;
 
 /// So many servers are needed for a mean that means something,
 const SERVERS_MIN: usize = 5;
@@ -8,13 +11,6 @@ const SERVERS_MIN: usize = 5;
 const ANSWERS_MIN: u32 = 100;
 /// How many standard deviations below the mean is clearly.
 const DEVIATIONS: f64 = 1.9;
-
-/// How a server's requests ended within a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::origin) struct Record {
-    pub(in crate::origin) good: u32,
-    pub(in crate::origin) all: u32,
-}
 
 /// The indices of those that fail more often.
 pub(super) fn find(records: &[Record]) -> Vec<usize> {

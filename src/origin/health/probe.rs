@@ -1,9 +1,8 @@
-//! One probe of a server: is a connection accepted, and is the answer as expected?
+//! Probe of a server: is a connection accepted, and is the answer as expected?
 //!
 //! On a connection of its own, which is closed afterwards: that one can be made is part of the
 //! question. When it is asked, and what follows, is in `probing.rs`.
 
-use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use crate::config::{Health, Question};
 use crate::origin::dial::tls::Protocol;
 use crate::origin::dial::{Dial, Stream};
 use crate::origin::error::{Error, Kind};
+use crate::origin::server::Fault;
 
 const AGENT: HeaderValue = HeaderValue::from_static("copal-probe");
 /// As much of an answer's body as is read.
@@ -34,25 +34,6 @@ const HEAD_BYTES_MAX: usize = 32 * 1024;
 const GRPC_REQUEST: [u8; 5] = [0; 5];
 /// `HealthCheckResponse.status` is field 1, a varint; 1 is SERVING.
 const GRPC_SERVING: [u8; 2] = [0x08, 1];
-
-/// What was wrong with a server when it was probed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// It did not accept the connection.
-    Refused,
-    /// TLS with it failed.
-    Tls,
-    /// It did not answer in time.
-    Slow,
-    /// It broke off, or what it sent is not the protocol.
-    Broken,
-    /// It answered with this status.
-    Status(u16),
-    /// The body lacks the text.
-    Text,
-    /// By its own account it does not serve.
-    NotServing,
-}
 
 /// Where a probe goes.
 #[derive(Clone, Debug)]
@@ -73,14 +54,14 @@ pub(super) async fn ask(target: &Target, health: &Health) -> Result<(), Fault> {
     asked.await.unwrap_or(Err(Fault::Slow))
 }
 
-async fn ask_within(patience: Duration, target: &Target, question: &Question) -> Result<(), Fault> {
+async fn ask_within(time_max: Duration, target: &Target, question: &Question) -> Result<(), Fault> {
     let protocol = match question {
         Question::Grpc => Protocol::Http2,
         Question::Tcp => Protocol::Http1,
         Question::Http { .. } => target.protocol,
     };
-    let opened = target.dial.open(patience, protocol, &target.header).await;
-    let (stream, spoken) = opened.map_err(|error| Fault::of(&error))?;
+    let opened = target.dial.open(time_max, protocol, &target.header).await;
+    let (stream, spoken) = opened.map_err(|error| fault(&error))?;
     let stream = TokioIo::new(stream);
     match question {
         Question::Tcp => Ok(()),
@@ -222,29 +203,12 @@ fn is_serving(content: &[u8]) -> bool {
         && message.starts_with(&GRPC_SERVING)
 }
 
-// === impl Fault ===
-
-impl Fault {
-    fn of(error: &Error) -> Self {
-        match error.kind {
-            Kind::Timeout => Self::Slow,
-            Kind::Tls => Self::Tls,
-            _ => Self::Refused,
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused => f.write_str("it accepts no connection"),
-            Self::Tls => f.write_str("TLS with it fails"),
-            Self::Slow => f.write_str("it does not answer in time"),
-            Self::Broken => f.write_str("it breaks off"),
-            Self::Status(status) => write!(f, "it answers with status {status}"),
-            Self::Text => f.write_str("its answer lacks the text"),
-            Self::NotServing => f.write_str("it says that it does not serve"),
-        }
+/// What it says of a server that it could not be connected to.
+fn fault(error: &Error) -> Fault {
+    match error.kind {
+        Kind::Timeout => Fault::Slow,
+        Kind::Tls => Fault::Tls,
+        _ => Fault::Refused,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whether an origin is asked at all: a circuit breaker over how its requests end.
+//! Circuit breaker of an origin: whether it is asked at all, by how its requests end.
 //!
 //! Shut, it lets all through and counts. When too many of a window fail it opens, and for a while
 //! nobody is let through. Then it is half-open: one request at a time is a trial, and so many have

@@ -1,15 +1,10 @@
-//! What keeps an origin from more requests than it can bear: who goes on, who waits, and who is
-//! turned away.
+//! Overload protection of an origin: which requests go on, which wait, and which are turned away.
 //!
-//! First the breaker, then the queue, then a server's gate, whose width `adaptive.rs` may find out.
-//! Each is a file of its own; here is the way through them, what is counted, and what is told. Which
-//! server it is to be is the balance's business, and what a client gets that is turned away is the
-//! pipeline's.
+//! First the breaker, then the queue, then a server's gate, which is in `server/`. Here is the way
+//! through them, what is counted, and what is told. Which server it is to be is the balance's
+//! business, and what a client gets that is turned away is the pipeline's.
 
-mod adaptive;
-mod bell;
 mod breaker;
-mod gate;
 mod queue;
 
 use std::sync::Arc;
@@ -19,40 +14,38 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing::{info, warn};
 
-pub(super) use adaptive::Adaptive;
-pub(super) use bell::Bell;
 pub use breaker::BreakerState;
-pub(super) use gate::Gate;
 
-use super::Pool;
 use super::balance::Choice;
+use super::bell::Bell;
 use super::error::{Error, Kind, Phase, Retry};
-use super::health::is_servers_fault;
-use super::load::Flight;
-use super::roster::{Entry, Roster};
-use super::succession::Succession;
+use super::roster::{self, Entry, Roster};
+use super::server::Flight;
 use crate::clock;
 use crate::config;
 use breaker::{Breaker, Change, Epoch};
-use queue::{Patience, Queue, TurnedAway};
+use queue::{Queue, QueueLimits, TurnedAway};
 
-/// What is known of one origin as a whole, which outlives the pools that ask it.
+/// What keeps the requests of one pool within what its origin can bear.
 #[derive(Debug)]
 pub(super) struct Overload {
+    /// The origin's name, for the log.
+    origin: Arc<str>,
+    limits: QueueLimits,
+    /// The terms of the breaker, if there is one.
+    terms: Option<config::Breaker>,
+    state: Arc<OverloadState>,
+}
+
+/// What all pools of one origin have in common, and outlives each.
+#[derive(Debug)]
+pub(super) struct OverloadState {
     /// Rung when a request has ended at any of its servers.
     pub(super) moved: Arc<Bell>,
     queue: Queue,
     /// Never held across an await, and not taken where no breaker is configured.
     breaker: Mutex<Breaker>,
     shed: [AtomicU64; Shed::ALL.len()],
-    pub(super) succession: Succession,
-}
-
-/// Within which bounds a pool's requests are kept.
-#[derive(Clone, Debug)]
-pub(super) struct Bounds {
-    patience: Patience,
-    breaker: Option<config::Breaker>,
 }
 
 /// Why a request was turned away without having been sent.
@@ -81,7 +74,7 @@ pub struct OverloadStats {
 /// before says nothing of the origin.
 #[must_use]
 pub(super) struct Passage<'a> {
-    pool: &'a Pool,
+    overload: &'a Overload,
     /// `None` where there is no breaker, and when it has been told.
     epoch: Option<Epoch>,
 }
@@ -89,6 +82,96 @@ pub(super) struct Passage<'a> {
 // === impl Overload ===
 
 impl Overload {
+    pub(super) fn new(config: &config::Origin, state: Arc<OverloadState>) -> Self {
+        Self {
+            origin: Arc::clone(&config.name),
+            limits: QueueLimits {
+                pending_max: config.pending_max,
+                timeout: config.pending_timeout,
+            },
+            terms: config.breaker,
+            state,
+        }
+    }
+
+    /// What its origin has to do beyond what its servers can bear.
+    pub(super) fn stats(&self) -> OverloadStats {
+        let shed = |it: Shed| (it, self.state.shed_counter(it).load(Ordering::Relaxed));
+        OverloadStats {
+            pending: self.state.queue.len(),
+            shed: Shed::ALL.map(shed),
+            breaker: self.breaker_state(),
+        }
+    }
+
+    fn breaker_state(&self) -> Option<BreakerState> {
+        self.terms.as_ref()?;
+        Some(self.state.breaker.lock().state(clock::instant()))
+    }
+
+    /// Whether its breaker keeps every request from it.
+    pub(super) fn is_cut_off(&self) -> bool {
+        matches!(self.breaker_state(), Some(BreakerState::Open(left)) if !left.is_zero())
+    }
+
+    /// The way past the breaker.
+    pub(super) fn pass_breaker(&self) -> Result<Passage<'_>, Error> {
+        let Some(terms) = &self.terms else {
+            return Ok(Passage {
+                overload: self,
+                epoch: None,
+            });
+        };
+        let now = clock::instant();
+        let (change, admitted) = {
+            let mut breaker = self.state.breaker.lock();
+            (breaker.tick(terms, now), breaker.admit(now))
+        };
+        self.tell_of_breaker(change);
+        let epoch = admitted.map_err(|left| self.shed(Shed::Breaker, left))?;
+        Ok(Passage {
+            overload: self,
+            epoch: Some(epoch),
+        })
+    }
+
+    /// Turns a request away; another may find more luck after so long.
+    fn shed(&self, shed: Shed, retry_after: Duration) -> Error {
+        let counter = self.state.shed_counter(shed);
+        counter.fetch_add(1, Ordering::Relaxed);
+        let error = Error::new(shed.kind(), Phase::Connecting, Retry::No);
+        error.come_back_after(retry_after)
+    }
+
+    /// Time passes: a server may have come up or been given more weight, and a breaker may be open
+    /// for long enough.
+    pub(super) fn relieve(&self) {
+        self.state.queue.nudge();
+        if let Some(terms) = &self.terms {
+            let change = self.state.breaker.lock().tick(terms, clock::instant());
+            self.tell_of_breaker(change);
+        }
+    }
+
+    fn tell_of_breaker(&self, change: Option<Change>) {
+        let origin = &*self.origin;
+        match change {
+            None => {}
+            Some(Change::Opened { failed, requests }) => {
+                warn!(origin, failed, requests, "breaker open");
+                // None of those who wait is sent any more.
+                self.state.queue.nudge();
+            }
+            Some(Change::OpenedAgain) => warn!(origin, "breaker open again: a trial failed"),
+            Some(Change::HalfOpened) => info!(origin, "breaker half-open: requests are trials"),
+            Some(Change::Shut) => info!(origin, "breaker shut: the trials went well"),
+        }
+    }
+}
+
+// === impl OverloadState ===
+
+impl OverloadState {
     fn shed_counter(&self, shed: Shed) -> &AtomicU64 {
         let [full, timeout, breaker] = &self.shed;
         match shed {
@@ -99,7 +182,7 @@ impl Overload {
     }
 }
 
-impl Default for Overload {
+impl Default for OverloadState {
     fn default() -> Self {
         let moved = Arc::default();
         Self {
@@ -107,21 +190,6 @@ impl Default for Overload {
             moved,
             breaker: Mutex::default(),
             shed: Default::default(),
-            succession: Succession::default(),
-        }
-    }
-}
-
-// === impl Bounds ===
-
-impl Bounds {
-    pub(super) fn new(config: &config::Origin) -> Self {
-        Self {
-            patience: Patience {
-                pending_max: config.pending_max,
-                timeout: config.pending_timeout,
-            },
-            breaker: config.breaker,
         }
     }
 }
@@ -162,28 +230,78 @@ impl From<TurnedAway> for Shed {
 // === impl Passage ===
 
 impl Passage<'_> {
+    /// A server that has room for a request, at which it is in flight from now on; `belongs` is the id
+    /// of the candidate that is wanted most. The request waits its turn while all are full, unless the
+    /// breaker opens meanwhile. The roster is that which is `in_force` when it is let in.
+    pub(super) async fn let_in(
+        &self,
+        choice: &Choice,
+        belongs: Option<u64>,
+        in_force: impl Fn() -> Arc<Roster>,
+    ) -> Result<(Arc<Roster>, usize, Flight), Error> {
+        let look = || {
+            let roster = in_force();
+            match roster.enter(choice, belongs) {
+                Entry::In(index, flight) => Some(Ok((roster, index, flight))),
+                Entry::Full => None,
+                Entry::Nobody => Some(Err(Error::no_server())),
+            }
+        };
+        self.wait_for(look).await
+    }
+
+    /// The same for a request that has tried some of `roster`, which it passes over. It moves on to
+    /// servers that have come since.
+    pub(super) async fn let_in_again(
+        &self,
+        roster: &mut Arc<Roster>,
+        choice: &mut Choice,
+        in_force: impl Fn() -> Arc<Roster>,
+    ) -> Result<(usize, Flight), Error> {
+        let look = || match roster::enter_another(roster, choice, &in_force) {
+            Entry::In(index, flight) => Some(Ok((index, flight))),
+            Entry::Full => None,
+            Entry::Nobody => Some(Err(Error::no_server())),
+        };
+        self.wait_for(look).await
+    }
+
+    /// What `look` finds when it is this one's turn, unless the breaker opens meanwhile.
+    async fn wait_for<T>(
+        &self,
+        mut look: impl FnMut() -> Option<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let look = || {
+            self.confirm()
+                .map_or_else(|error| Some(Err(error)), |()| look())
+        };
+        let overload = self.overload;
+        let entered = overload.state.queue.enter(overload.limits, look).await;
+        entered.unwrap_or_else(|turned_away| Err(overload.shed(turned_away.into(), Duration::ZERO)))
+    }
+
     /// Whether the breaker has not opened meanwhile.
     fn confirm(&self) -> Result<(), Error> {
         let Some(epoch) = self.epoch else {
             return Ok(());
         };
-        let breaker = self.pool.overload.breaker.lock();
+        let breaker = self.overload.state.breaker.lock();
         let confirmed = breaker.confirm(epoch, clock::instant());
         drop(breaker);
-        confirmed.map_err(|left| self.pool.shed(Shed::Breaker, left))
+        confirmed.map_err(|left| self.overload.shed(Shed::Breaker, left))
     }
 
     /// The request has ended, as the breaker sees it: `None` says nothing of the origin.
-    fn end(mut self, is_good: Option<bool>) {
+    pub(super) fn end(mut self, is_good: Option<bool>) {
         self.settle(is_good);
     }
 
     fn settle(&mut self, is_good: Option<bool>) {
-        if let Some((epoch, terms)) = self.epoch.take().zip(self.pool.bounds.breaker.as_ref()) {
-            let mut breaker = self.pool.overload.breaker.lock();
+        if let Some((epoch, terms)) = self.epoch.take().zip(self.overload.terms.as_ref()) {
+            let mut breaker = self.overload.state.breaker.lock();
             let change = breaker.settle(epoch, is_good, terms, clock::instant());
             drop(breaker);
-            self.pool.tell_of_breaker(change);
+            self.overload.tell_of_breaker(change);
         }
     }
 }
@@ -191,156 +309,5 @@ impl Passage<'_> {
 impl Drop for Passage<'_> {
     fn drop(&mut self) {
         self.settle(None);
-    }
-}
-
-// === impl Pool: overload ===
-
-impl Pool {
-    /// What its origin has to do beyond what its servers can bear.
-    pub fn overload(&self) -> OverloadStats {
-        let shed = |it: Shed| (it, self.overload.shed_counter(it).load(Ordering::Relaxed));
-        OverloadStats {
-            pending: self.overload.queue.len(),
-            shed: Shed::ALL.map(shed),
-            breaker: self.breaker_state(),
-        }
-    }
-
-    fn breaker_state(&self) -> Option<BreakerState> {
-        self.bounds.breaker.as_ref()?;
-        Some(self.overload.breaker.lock().state(clock::instant()))
-    }
-
-    /// Whether its breaker keeps every request from it.
-    pub(super) fn is_cut_off(&self) -> bool {
-        matches!(self.breaker_state(), Some(BreakerState::Open(left)) if !left.is_zero())
-    }
-
-    /// The way past the breaker.
-    pub(super) fn pass_breaker(&self) -> Result<Passage<'_>, Error> {
-        let Some(terms) = &self.bounds.breaker else {
-            return Ok(Passage {
-                pool: self,
-                epoch: None,
-            });
-        };
-        let now = clock::instant();
-        let (change, admitted) = {
-            let mut breaker = self.overload.breaker.lock();
-            (breaker.tick(terms, now), breaker.admit(now))
-        };
-        self.tell_of_breaker(change);
-        let epoch = admitted.map_err(|left| self.shed(Shed::Breaker, left))?;
-        Ok(Passage {
-            pool: self,
-            epoch: Some(epoch),
-        })
-    }
-
-    /// What a request's end says of its origin: whether it can be reached, and for its breaker. The
-    /// failures that a server is ejected for count, and those that are the client's or ours do not.
-    pub(super) fn conclude<T>(
-        &self,
-        passage: Passage<'_>,
-        ended: &Result<T, Error>,
-        is_good: impl FnOnce(&T) -> bool,
-    ) {
-        let is_good = match ended {
-            Ok(answer) => {
-                self.sickness.recover();
-                Some(is_good(answer))
-            }
-            Err(error) => {
-                self.sickness.note(error);
-                is_servers_fault(error.kind).then_some(false)
-            }
-        };
-        passage.end(is_good);
-    }
-
-    /// A server that has room for a request, at which it is in flight from now on; `belongs` is the
-    /// seat of the one that is wanted most. It waits its turn while all are full, unless the breaker
-    /// opens meanwhile. The roster is that of the moment it is let in, after a reload that of the pool
-    /// in force.
-    pub(super) async fn let_in(
-        &self,
-        passage: &Passage<'_>,
-        choice: &Choice,
-        belongs: Option<u64>,
-    ) -> Result<(Arc<Roster>, usize, Flight), Error> {
-        let look = || {
-            let roster = self.roster_in_force();
-            match roster.enter(choice, belongs) {
-                Entry::In(index, flight) => Some(Ok((roster, index, flight))),
-                Entry::Full => None,
-                Entry::Nobody => Some(Err(Error::no_server())),
-            }
-        };
-        self.wait_for(passage, look).await
-    }
-
-    /// The same for a request that has tried some of `roster`, which it passes over. It moves on to
-    /// servers that have come since.
-    pub(super) async fn let_in_again(
-        &self,
-        passage: &Passage<'_>,
-        roster: &mut Arc<Roster>,
-        choice: &mut Choice,
-    ) -> Result<(usize, Flight), Error> {
-        let look = || match self.enter_another(roster, choice) {
-            Entry::In(index, flight) => Some(Ok((index, flight))),
-            Entry::Full => None,
-            Entry::Nobody => Some(Err(Error::no_server())),
-        };
-        self.wait_for(passage, look).await
-    }
-
-    /// What `look` finds when it is this one's turn, unless the breaker opens meanwhile.
-    async fn wait_for<T>(
-        &self,
-        passage: &Passage<'_>,
-        mut look: impl FnMut() -> Option<Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let look = || {
-            passage
-                .confirm()
-                .map_or_else(|error| Some(Err(error)), |()| look())
-        };
-        let entered = self.overload.queue.enter(self.bounds.patience, look).await;
-        entered.unwrap_or_else(|turned_away| Err(self.shed(turned_away.into(), Duration::ZERO)))
-    }
-
-    /// Turns a request away; another may find more luck after so long.
-    fn shed(&self, shed: Shed, retry_after: Duration) -> Error {
-        let counter = self.overload.shed_counter(shed);
-        counter.fetch_add(1, Ordering::Relaxed);
-        let error = Error::new(shed.kind(), Phase::Connecting, Retry::No);
-        error.come_back_after(retry_after)
-    }
-
-    /// Time passes: a server may have come up or been given more weight, and a breaker may be open
-    /// for long enough.
-    pub(super) fn relieve(&self) {
-        self.overload.queue.nudge();
-        if let Some(terms) = &self.bounds.breaker {
-            let change = self.overload.breaker.lock().tick(terms, clock::instant());
-            self.tell_of_breaker(change);
-        }
-    }
-
-    fn tell_of_breaker(&self, change: Option<Change>) {
-        let origin = &*self.name;
-        match change {
-            None => {}
-            Some(Change::Opened { failed, requests }) => {
-                warn!(origin, failed, requests, "breaker open");
-                // None of those who wait is sent any more.
-                self.overload.queue.nudge();
-            }
-            Some(Change::OpenedAgain) => warn!(origin, "breaker open again: a trial failed"),
-            Some(Change::HalfOpened) => info!(origin, "breaker half-open: requests are trials"),
-            Some(Change::Shut) => info!(origin, "breaker shut: the trials went well"),
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! The requests of one origin that wait until a server has room: first in, first out.
+//! Queue of the requests of one origin that wait until a server has room: first in, first out.
 //!
 //! One at a time stands at the front and looks whenever something has moved; the others wait for
 //! the front, in their order. Who leaves gives up its place, the front included, so what was free
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::bell::Bell;
+use crate::origin::bell::Bell;
 
 /// Those who wait.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Queue {
 
 /// How many may wait, and how long.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct QueueLimits {
     pub(super) pending_max: usize,
     pub(super) timeout: Duration,
 }
@@ -61,7 +61,7 @@ impl Queue {
     /// Nothing was found within these bounds.
     pub(super) async fn enter<T>(
         &self,
-        patience: Patience,
+        limits: QueueLimits,
         mut look: impl FnMut() -> Option<T>,
     ) -> Result<T, TurnedAway> {
         // Nobody overtakes those who wait.
@@ -70,7 +70,7 @@ impl Queue {
         {
             return Ok(found);
         }
-        let place = self.moved.listen(patience.pending_max);
+        let place = self.moved.listen(limits.pending_max);
         let place = place.ok_or(TurnedAway::Full)?;
         let turn = async {
             // It fails only when the semaphore is closed, which nobody does.
@@ -82,7 +82,7 @@ impl Queue {
                 place.heard().await;
             }
         };
-        let waited = timeout(patience.timeout, turn).await;
+        let waited = timeout(limits.timeout, turn).await;
         waited.map_err(|_| TurnedAway::TimedOut)
     }
 }
@@ -100,7 +100,7 @@ mod tests {
         free: Mutex<usize>,
     }
 
-    const PATIENCE: Patience = Patience {
+    const LIMITS: QueueLimits = QueueLimits {
         pending_max: 100,
         timeout: Duration::from_secs(3),
     };
@@ -112,13 +112,13 @@ mod tests {
             Arc::new(Self { queue, free })
         }
 
-        async fn enter(&self, patience: Patience) -> Result<(), TurnedAway> {
+        async fn enter(&self, limits: QueueLimits) -> Result<(), TurnedAway> {
             let look = || {
                 let mut free = self.free.lock();
                 *free = free.checked_sub(1)?;
                 Some(())
             };
-            self.queue.enter(patience, look).await
+            self.queue.enter(limits, look).await
         }
 
         fn free(&self, places: usize) {
@@ -130,7 +130,7 @@ mod tests {
         async fn guest(self: &Arc<Self>, number: usize, book: &Book) -> JoinHandle<()> {
             let (inn, book) = (Arc::clone(self), Arc::clone(book));
             let guest = tokio::spawn(async move {
-                let entered = inn.enter(PATIENCE).await;
+                let entered = inn.enter(LIMITS).await;
                 book.lock().push((number, entered));
             });
             rest().await;
@@ -180,9 +180,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_more_wait_than_may() {
         let (inn, book) = (Inn::new(0), Book::default());
-        let bounds = |pending_max| Patience {
+        let bounds = |pending_max| QueueLimits {
             pending_max,
-            ..PATIENCE
+            ..LIMITS
         };
         assert_eq!(inn.enter(bounds(0)).await, Err(TurnedAway::Full));
         inn.guest(0, &book).await;

@@ -1,12 +1,11 @@
-//! One server of an origin: its address and its connections.
+//! Peer: one server of an origin, its address and its connections.
 //!
-//! Here are those of HTTP/1.1, in `streams.rs` those of HTTP/2; `permit.rs` is leave for one more,
-//! `age.rs` how old they get, `warm.rs` opens some ahead. Idle ones are used last in, first out: the
-//! freshest is the likeliest to be alive, and those not needed age out. Which server gets a request is
-//! `balance/`'s business; what is known of a server beyond its connections is in `vitals.rs`.
+//! Here are those of HTTP/1.1, in `streams.rs` those of HTTP/2; `warm.rs` opens some ahead. Idle
+//! ones are used last in, first out: the freshest is the likeliest to be alive, and those not
+//! needed age out. Which server gets a request is `balance/`'s business; what is known of a server
+//! beyond its connections is in `server/`.
 
-pub(super) mod age;
-mod permit;
+mod lease;
 mod streams;
 mod warm;
 
@@ -19,21 +18,21 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-pub(super) use permit::{Permit, Permits};
-pub(super) use streams::Streams;
+pub(super) use lease::{Blame, Lease, Timeouts, Unanswered};
 
+use super::age::Age;
 use super::connect::http1::Connection;
-use super::connect::{Lease, Way};
 use super::dial::Dial;
 use super::dial::introduce;
 use super::dial::tls::Protocol;
 use super::error::{Error, Kind};
-use super::overload::Gate;
-use super::vitals::Vitals;
+use super::permit::{Permit, Permits};
+use super::server::{Gate, Vitals};
 use crate::clock::{self, Instant};
 use crate::config;
 use crate::semantics::ends::Ends;
-use age::Age;
+use lease::Way;
+use streams::Streams;
 use warm::Warmth;
 
 /// One server.
@@ -105,7 +104,7 @@ impl Peer {
         let streams = Streams::new(&origin.wire).map(Arc::new);
         Arc::new(Self {
             dial,
-            gate: Gate::new(origin, &vitals, streams.clone()),
+            gate: Gate::new(origin, &vitals, streams.as_ref().map(|it| it.each())),
             permits: Permits::new(origin.connections_max, &vitals.connections),
             vitals,
             share: Mutex::new(share),

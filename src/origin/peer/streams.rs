@@ -1,4 +1,4 @@
-//! The HTTP/2 connections of one server: which of them an exchange shares, and when there is another.
+//! HTTP/2 connections of one server: which of them an exchange shares, and when there is another.
 //!
 //! One connection itself is in `connect/http2.rs`. Where the server may turn out to speak HTTP/1.1,
 //! its connections are pooled in `mod.rs` as ever, once that is known.
@@ -12,26 +12,29 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::permit::Permit;
+use super::lease::{Lease, Way};
 use super::{Found, Peer};
 use crate::clock;
 use crate::config;
-use crate::origin::connect::http2::{Connection, Stream};
-use crate::origin::connect::{Lease, Way, http1};
+use crate::origin::connect::http1;
+use crate::origin::connect::http2::{Connection, Http2Stream};
 use crate::origin::dial::tls::Protocol;
 use crate::origin::error::{Error, Kind, Phase, Retry};
+use crate::origin::permit::Permit;
 
 /// How often a request waits for a connection whose room others have taken when it comes.
 const ROUNDS_MAX: usize = 8;
 
 /// The HTTP/2 connections of one server.
 #[derive(Debug)]
-pub(in crate::origin) struct Streams {
+pub(super) struct Streams {
     /// What is offered to the server: HTTP/2 or either.
     offer: Protocol,
     streams_max: usize,
-    /// How many streams the newest connection may have; as many as configured before there is one.
-    width: AtomicUsize,
+    /// How many requests one connection carries at once, as far as is known: the streams of the newest
+    /// one, as many as configured before there is one, and one if the server took HTTP/1.1. Written
+    /// under the lock, together with `declined`.
+    each: Arc<AtomicUsize>,
     /// Whether the server, given the choice, took HTTP/1.1 last.
     declined: AtomicBool,
     /// Never held across an await.
@@ -58,7 +61,7 @@ type Outcome = Result<(), (Kind, Retry, Arc<str>)>;
 
 /// What there is for an exchange at this moment.
 enum Entry {
-    Stream(Stream),
+    Stream(Http2Stream),
     /// A connection is on its way.
     Wait(watch::Receiver<Option<Outcome>>),
 }
@@ -78,18 +81,15 @@ impl Streams {
         (offer != Protocol::Http1).then(|| Self {
             offer,
             streams_max: config.streams_max,
-            width: AtomicUsize::new(config.streams_max),
+            each: Arc::new(AtomicUsize::new(config.streams_max)),
             declined: AtomicBool::new(false),
             shared: Mutex::default(),
         })
     }
 
-    /// How many requests one connection carries at once, as far as is known.
-    pub(in crate::origin) fn each(&self) -> usize {
-        match self.declined.load(Ordering::Relaxed) {
-            true => 1,
-            false => self.width.load(Ordering::Relaxed),
-        }
+    /// How many requests one connection carries at once, as far as is known at any time.
+    pub(super) fn each(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.each)
     }
 
     /// A stream on a connection with room, or else on one that is opened. Many who come at once open
@@ -150,7 +150,7 @@ impl Streams {
             return Entry::Stream(stream);
         }
         if let Some(opening) = &mut shared.opening
-            && opening.waiting < self.each()
+            && opening.waiting < self.each.load(Ordering::Relaxed)
         {
             opening.waiting += 1;
             return Entry::Wait(opening.outcome.clone());
@@ -203,7 +203,7 @@ impl Streams {
     async fn open_for_all(&self, peer: &Arc<Peer>, permit: Permit) -> Result<(), Error> {
         match self.open(peer, permit).await? {
             Opened::Http1(connection) => {
-                self.declined.store(true, Ordering::Relaxed);
+                self.decline();
                 peer.give_back(connection, None);
             }
             Opened::Http2(connection) => self.add(peer, connection),
@@ -212,21 +212,30 @@ impl Streams {
     }
 
     fn add(&self, peer: &Peer, connection: Arc<Connection>) {
+        let mut shared = self.shared.lock();
         self.declined.store(false, Ordering::Relaxed);
         self.learn_width(&connection);
-        self.shared.lock().connections.push(connection);
+        shared.connections.push(connection);
+        drop(shared);
         peer.ring();
     }
 
-    /// A server that allows no stream at this moment will allow one.
+    /// The server wants a connection of its own for each exchange.
+    fn decline(&self) {
+        let _shared = self.shared.lock();
+        self.declined.store(true, Ordering::Relaxed);
+        self.each.store(1, Ordering::Relaxed);
+    }
+
+    /// A server that allows no stream at this moment will allow one. The lock is held by who calls.
     fn learn_width(&self, newest: &Connection) {
-        self.width.store(newest.width().max(1), Ordering::Relaxed);
+        self.each.store(newest.width().max(1), Ordering::Relaxed);
     }
 
     async fn open(&self, peer: &Peer, permit: Permit) -> Result<Opened, Error> {
-        let patience = peer.connect_timeout();
+        let time_max = peer.connect_timeout();
         // The configuration's check keeps introductions to HTTP/1.1.
-        let (stream, spoken) = peer.dial.open(patience, self.offer, &[]).await?;
+        let (stream, spoken) = peer.dial.open(time_max, self.offer, &[]).await?;
         peer.count_connect();
         if spoken != Protocol::Http2 {
             let opened = http1::Connection::open(stream, permit, peer.age.over_at(), None).await?;
@@ -238,7 +247,7 @@ impl Streams {
         };
         let over_at = peer.age.over_at();
         let opened = Connection::open(stream, permit, scheme, self.streams_max, over_at);
-        let opened = timeout(patience, opened).await;
+        let opened = timeout(time_max, opened).await;
         let opened = opened.unwrap_or_else(|_| Err(Error::connecting(Kind::Timeout)))?;
         Ok(Opened::Http2(Arc::new(opened)))
     }
@@ -248,7 +257,9 @@ impl Streams {
     pub(super) fn tidy(&self, idle_timeout: Duration, idle_max: usize) {
         let (now, mut idle) = (clock::instant(), 0);
         let connections = &mut self.shared.lock().connections;
-        if let Some(newest) = connections.last() {
+        if let Some(newest) = connections.last()
+            && !self.declined.load(Ordering::Relaxed)
+        {
             self.learn_width(newest);
         }
         connections.retain(|connection| {
@@ -281,7 +292,7 @@ impl Streams {
     }
 }
 
-fn on(peer: &Arc<Peer>, stream: Stream, from_pool: bool) -> Lease {
+fn on(peer: &Arc<Peer>, stream: Http2Stream, from_pool: bool) -> Lease {
     if stream.is_reused() {
         peer.count_reuse();
     }

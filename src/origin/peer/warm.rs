@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 
 use super::Peer;
 use crate::clock::{self, Instant};
-use crate::origin::Pool;
 
 /// So long after connections were opened ahead the next are, whatever has become of those: a server
 /// that closes them at once, or takes none, must not be beset.
@@ -50,23 +49,14 @@ impl Warmth {
     }
 }
 
-// === impl Pool ===
-
-impl Pool {
-    /// Has connections ready to servers that may be asked; to be called several times a second.
-    pub(in crate::origin) fn warm(&self) {
-        for peer in self.roster().peers() {
-            if peer.warmth.idle_min > 0 && self.report(peer).verdict.is_usable() {
-                peer.warm();
-            }
-        }
-    }
-}
-
 // === impl Peer ===
 
 impl Peer {
-    fn warm(self: &Arc<Self>) {
+    /// Has connections ready, if it may be asked; to be called several times a second.
+    pub(in crate::origin) fn warm(self: &Arc<Self>, may_be_asked: impl FnOnce() -> bool) {
+        if self.warmth.idle_min == 0 || !may_be_asked() {
+            return;
+        }
         for _ in 0..self.warmth.lacks(self.ready()) {
             self.warmth.opening.fetch_add(1, Ordering::Relaxed);
             let peer = Arc::clone(self);

@@ -1,5 +1,5 @@
-//! What an answer says: the endpoints of servers, and what of an earlier answer stays in use where a
-//! part of a lookup has failed.
+//! DNS answers: the endpoints of servers, and what of an earlier answer stays in use where a part
+//! of a lookup has failed.
 //!
 //! Nothing is asked here.
 

@@ -1,5 +1,5 @@
-//! Names of servers, and what DNS says of them: looked up in the background, as often as the TTL of
-//! the answers wants.
+//! DNS names of servers, and what is known of them: looked up in the background, as often as the
+//! TTL of the answers wants.
 //!
 //! A request never waits for a lookup but for the first. What becomes of the answers is not said
 //! here: `dial/` connects to the addresses of one server, `discovery/` makes servers of them.

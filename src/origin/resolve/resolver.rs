@@ -1,4 +1,4 @@
-//! The door to hickory-resolver: one question, one answer.
+//! DNS resolver, and the door to hickory-resolver: one question, one answer.
 //!
 //! Its cache is not used, as names are asked for again when their TTL is over, and neither before
 //! nor later. When that is, and what is done with an answer, is in `watch.rs`.

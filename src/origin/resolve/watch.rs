@@ -1,4 +1,4 @@
-//! A name that is looked up again and again, for as long as a pool has it.
+//! Watch on a DNS name, which is looked up again and again for as long as a pool has it.
 //!
 //! Pools that have the same name share its lookups, and so do those before and after a reload: what
 //! is known of a name is kept. The last good answer stays in use until there is another.

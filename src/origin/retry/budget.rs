@@ -1,4 +1,5 @@
-//! How many requests may be sent a second time: a share of all, and a few a second in any case.
+//! Retry budget: how many requests may be sent a second time, a share of all and a few a second in
+//! any case.
 //!
 //! When every server fails, each retry is one more request for those that suffer already. With a
 //! budget of a fifth the worst is 1.2 times what clients ask, however many tries one request could

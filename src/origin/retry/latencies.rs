@@ -1,4 +1,5 @@
-//! How long the answers of a pool took lately, and in which time most of them came.
+//! Latency histogram of a pool: how long its answers took lately, and in which time most of them
+//! came.
 //!
 //! Counted on every request, so a count is one addition and nothing waits. The time itself is
 //! reckoned at each tick, and as coarse as its buckets: an eighth.

@@ -1,55 +1,38 @@
-//! A request that is sent more than once: which failures are worth another try, where it goes, and
-//! how many there are.
+//! Retries: which failures are worth another try, where a request goes then, and how often.
 //!
 //! Whether a request may be sent twice at all is in `replay.rs`: nothing here makes a request safe
-//! that is not. How many retries a pool has is in `budget.rs`. In `hedge.rs` a slow request is tried
-//! at two servers at once, and `latencies.rs` knows what slow is.
+//! that is not. How many retries a pool has is in `budget.rs`. `hedge.rs` says when a slow request is
+//! tried at two servers at once, and `latencies.rs` knows what slow is.
 
 mod budget;
 mod hedge;
 mod latencies;
 mod replay;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Request, StatusCode};
 
-pub(super) use budget::Budget;
-pub(super) use hedge::{Hedging, Races};
+pub(super) use hedge::Hedging;
 pub(super) use replay::{Content, Spare};
 
-use super::Pool;
-use super::balance::{Choice, Dice};
-use super::error::{Error, Kind, Phase};
-use super::load::Flight;
-use super::roster::{Entry, Roster};
-use super::send::Setback;
+use super::answer::Answer;
+use super::balance::Choice;
+use super::connect::Unsent;
+use super::dice::Dice;
+use super::error::{Error, Kind, Phase, Why};
+use super::peer::Blame;
+use super::roster::{self, Entry, Roster};
+use super::server::Flight;
+use crate::body::Body;
 use crate::config;
 use crate::semantics::ends::Ends;
-
-/// Tries at one request, the first one included.
-pub(super) const TRIES_MAX: usize = config::TRIES_MAX;
+use budget::Budget;
 
 /// Waits double up to this many times the configured one (Envoy's default as well).
 const BACKOFF_TIMES_MAX: u32 = 10;
-
-/// Why a request was sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// The pooled connection had died; another to the same server took its place.
-    Stale,
-    /// No connection came about, or there was no room for one.
-    Connect,
-    /// The connection, or the stream, ended before the head of the answer was whole.
-    Reset,
-    /// No answer came in time.
-    Timeout,
-    /// The answer was no HTTP.
-    Malformed,
-    /// The answer had a status that another server may not give.
-    Status,
-}
 
 /// By which rules a pool's requests are sent again.
 #[derive(Debug)]
@@ -59,6 +42,7 @@ pub(super) struct Retries {
     backoff: Duration,
     pub(super) body_bytes_max: u64,
     dice: Dice,
+    budget: Budget,
 }
 
 /// The way of one request among the servers.
@@ -89,30 +73,24 @@ pub(super) enum Next {
     After(Duration),
 }
 
-// === impl Why ===
+/// A try that failed, and whether only because its pooled connection had died.
+pub(super) struct Failed {
+    pub(super) unsent: Unsent,
+    /// Its place among those in flight, if it was on a connection.
+    pub(super) flight: Option<Flight>,
+    pub(super) stale: bool,
+}
 
-impl Why {
-    /// All reasons, in the order of their counters.
-    pub const ALL: [Self; 6] = [
-        Self::Stale,
-        Self::Connect,
-        Self::Reset,
-        Self::Timeout,
-        Self::Malformed,
-        Self::Status,
-    ];
-
-    /// A word for metrics and the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stale => "stale",
-            Self::Connect => "connect",
-            Self::Reset => "reset",
-            Self::Timeout => "timeout",
-            Self::Malformed => "malformed",
-            Self::Status => "status",
-        }
-    }
+/// A try after which there may be another.
+pub(super) struct Setback {
+    /// What is left of it if there is none.
+    pub(super) result: Result<Answer, Error>,
+    why: Why,
+    /// Whether it cost no server anything.
+    is_free: bool,
+    /// Its place among those in flight, if it has not lost that.
+    pub(super) flight: Option<Flight>,
+    pub(super) again: Request<Body>,
 }
 
 // === impl Retries ===
@@ -120,11 +98,12 @@ impl Why {
 impl Retries {
     pub(super) fn new(config: &config::Retry) -> Self {
         Self {
-            tries: config.tries.min(TRIES_MAX),
+            tries: config.tries.min(config::TRIES_MAX),
             on: config.on.clone(),
             backoff: config.backoff,
             body_bytes_max: config.body_bytes_max,
             dice: Dice::new(),
+            budget: Budget::of_retries(config.budget),
         }
     }
 
@@ -156,6 +135,58 @@ impl Retries {
         is_wanted.then_some(why)
     }
 
+    /// Whether a try is the last word, or the request should and can be sent again.
+    pub(super) fn judge(
+        &self,
+        tried: Result<Answer, Failed>,
+        spare: Spare,
+        content: &Content,
+    ) -> ControlFlow<Result<Answer, Error>, Setback> {
+        let (why, again, flight, result) = match tried {
+            Ok(answer) => match self.why_answer(answer.response.status()) {
+                None => return ControlFlow::Break(Ok(answer)),
+                why => (why, spare.after_answer(content), None, Ok(answer)),
+            },
+            Err(mut failed) => {
+                let again = spare.after_failure(&mut failed.unsent, content);
+                let why = self.why_failed(&failed);
+                (why, again, failed.flight, Err(failed.unsent.error))
+            }
+        };
+        match (why, again) {
+            (Some(why), Some(again)) => ControlFlow::Continue(Setback {
+                is_free: result.as_ref().is_err_and(is_free),
+                result,
+                why,
+                flight,
+                again,
+            }),
+            _ => ControlFlow::Break(result),
+        }
+    }
+
+    fn why_failed(&self, failed: &Failed) -> Option<Why> {
+        match failed.stale {
+            true => Some(Why::Stale),
+            false => self.why_failure(&failed.unsent.error),
+        }
+    }
+
+    /// Whether a failure is only that of a connection, and another may be tried for it.
+    pub(super) fn grants_another(&self, blame: Blame, error: &Error) -> bool {
+        blame.spares_server(error) && (!blame.may_be_many(error) || self.budget.withdraw())
+    }
+
+    /// A client's request is on its way.
+    pub(super) fn deposit(&self) {
+        self.budget.deposit();
+    }
+
+    /// A retry that was taken from the budget has been answered well.
+    pub(super) fn give_back(&self) {
+        self.budget.give_back();
+    }
+
     /// How long to wait before all servers are tried anew, for the `round`th time; `None` where no
     /// server is tried twice. Between half of the wait and all of it, so that those whose tries
     /// failed together do not come back together.
@@ -163,6 +194,66 @@ impl Retries {
         let times = 1u32.checked_shl(round).unwrap_or(BACKOFF_TIMES_MAX);
         let whole = self.backoff.saturating_mul(times.min(BACKOFF_TIMES_MAX));
         (!whole.is_zero()).then(|| whole / 2 + (whole / 2).mul_f64(self.dice.part()))
+    }
+
+    /// Sends a request on to where it is tried next; `None` where this was its last try. What
+    /// `is_free` takes nothing from the budget. The servers `in_force` may be others than those that
+    /// the request began with.
+    pub(super) fn go_on(
+        &self,
+        course: &mut Course,
+        roster: &mut Arc<Roster>,
+        setback: &mut Setback,
+        in_force: impl Fn() -> Arc<Roster>,
+    ) -> Option<Next> {
+        let failed = roster.peers().get(course.index).map(Arc::clone)?;
+        let next = self.find_next(course, roster, setback, in_force);
+        let next = next.or_else(|| course.go_back(setback))?;
+        failed.vitals.counters.count_retry(setback.why);
+        Some(next)
+    }
+
+    fn find_next(
+        &self,
+        course: &mut Course,
+        roster: &mut Arc<Roster>,
+        setback: &mut Setback,
+        in_force: impl Fn() -> Arc<Roster>,
+    ) -> Option<Next> {
+        let is_stale = setback.why == Why::Stale;
+        // A dead connection is replaced without the budget's leave, and is no try: there are no
+        // more of them than answers that came whole or were opened ahead, and what replaces it does
+        // not come from the pool. But who fails the replacement too was alive, and has been asked
+        // twice.
+        let was_from_pool = std::mem::replace(&mut course.from_pool, !is_stale);
+        if is_stale && let Some(flight) = setback.flight.take() {
+            return Some(Next::At(flight));
+        }
+        if !was_from_pool && !setback.is_free {
+            self.budget.owe();
+        }
+        course.tries_left = course.tries_left.checked_sub(1)?;
+        course.choice.has_tried(course.index);
+        let next = match roster::enter_another(roster, &mut course.choice, in_force) {
+            Entry::In(index, flight) => {
+                course.index = index;
+                Next::At(flight)
+            }
+            // A dead server has room for everybody. Who was sent to it instead of waiting for one that
+            // is full waits now.
+            Entry::Full if setback.is_free => Next::After(Duration::ZERO),
+            Entry::Full | Entry::Nobody => self.begin_anew(course)?,
+        };
+        course.is_paid_for = !setback.is_free;
+        (setback.is_free || self.budget.withdraw()).then_some(next)
+    }
+
+    /// No server is left that was not tried.
+    fn begin_anew(&self, course: &mut Course) -> Option<Next> {
+        let pause = self.pause(course.rounds)?;
+        course.rounds += 1;
+        course.choice.forget_tried();
+        Some(Next::After(pause))
     }
 }
 
@@ -201,71 +292,36 @@ impl Course {
     }
 }
 
-// === impl Pool: its retries ===
+// === impl Failed ===
 
-impl Pool {
-    /// Sends a request on to where it is tried next; `None` where this was its last try. What
-    /// `is_free` takes nothing from the budget.
-    pub(super) fn go_on(
-        &self,
-        course: &mut Course,
-        roster: &mut Arc<Roster>,
-        setback: &mut Setback,
-    ) -> Option<Next> {
-        let failed = roster.peers().get(course.index).map(Arc::clone)?;
-        let next = self.find_next(course, roster, setback);
-        let next = next.or_else(|| course.go_back(setback))?;
-        failed.vitals.counters.count_retry(setback.why);
-        Some(next)
-    }
-
-    fn find_next(
-        &self,
-        course: &mut Course,
-        roster: &mut Arc<Roster>,
-        setback: &mut Setback,
-    ) -> Option<Next> {
-        let is_stale = setback.why == Why::Stale;
-        // A dead connection is replaced without the budget's leave, and is no try: there are no
-        // more of them than answers that came whole or were opened ahead, and what replaces it does
-        // not come from the pool. But who fails the replacement too was alive, and has been asked
-        // twice.
-        let was_from_pool = std::mem::replace(&mut course.from_pool, !is_stale);
-        if is_stale && let Some(flight) = setback.flight.take() {
-            return Some(Next::At(flight));
+impl Failed {
+    /// There was nothing to send a request on.
+    pub(super) fn unleased(error: Error, request: Request<Body>) -> Self {
+        Self {
+            unsent: Unsent {
+                request: Some(Box::new(request)),
+                ..error.into()
+            },
+            flight: None,
+            stale: false,
         }
-        if !was_from_pool && !setback.is_free {
-            self.budget.owe();
-        }
-        course.tries_left = course.tries_left.checked_sub(1)?;
-        course.choice.has_tried(course.index);
-        let next = match self.enter_another(roster, &mut course.choice) {
-            Entry::In(index, flight) => {
-                course.index = index;
-                Next::At(flight)
-            }
-            // A dead server has room for everybody. Who was sent to it instead of waiting for one that
-            // is full waits now.
-            Entry::Full if setback.is_free => Next::After(Duration::ZERO),
-            Entry::Full | Entry::Nobody => self.begin_anew(course)?,
-        };
-        course.is_paid_for = !setback.is_free;
-        (setback.is_free || self.budget.withdraw()).then_some(next)
     }
+}
 
-    /// No server is left that was not tried.
-    fn begin_anew(&self, course: &mut Course) -> Option<Next> {
-        let pause = self.retries.pause(course.rounds)?;
-        course.rounds += 1;
-        course.choice.forget_tried();
-        Some(Next::After(pause))
+// === impl Setback ===
+
+impl Setback {
+    /// Whether there was no connection to be had at a server that let the request in.
+    fn has_found_no_room(&self) -> bool {
+        let error = self.result.as_ref().err();
+        error.is_some_and(|it| it.kind == Kind::Full)
     }
 }
 
 /// Whether a failure cost no server anything. Who accepted no connection has been sent nothing: the
 /// next try will be the only request. But a connection that is waited for in vain is a load as
 /// well, on us.
-pub(super) fn is_free(error: &Error) -> bool {
+fn is_free(error: &Error) -> bool {
     error.phase == Phase::Connecting && error.kind != Kind::Timeout
 }
 

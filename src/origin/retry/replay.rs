@@ -1,4 +1,4 @@
-//! What is kept of a request while it is on its way, so that it can be sent again.
+//! Replay of a request: what is kept of it while it is on its way, so that it can be sent again.
 //!
 //! Nothing is kept of a request that must not be sent twice, whatever is configured. Which
 //! failures are worth another try is in `mod.rs`.
@@ -132,12 +132,12 @@ impl Spare {
     }
 
     /// Whether the request may be made twice at the same time.
-    pub(super) fn may_be_doubled(&self) -> bool {
+    pub(in crate::origin) fn may_be_doubled(&self) -> bool {
         self.is_idempotent && !self.has_content
     }
 
     /// The request once more, if it may be made twice at the same time; the spare stays.
-    pub(super) fn doubled(&self) -> Option<Request<Body>> {
+    pub(in crate::origin) fn doubled(&self) -> Option<Request<Body>> {
         let head = self.head.as_ref().filter(|_| self.may_be_doubled())?;
         Some(head.clone().map(|()| Body::empty()))
     }

@@ -1,12 +1,12 @@
-//! What an agent says of its server, in one line: HAProxy's agent-check protocol.
+//! Agent's word on its server, in one line: HAProxy's agent-check protocol.
 //!
 //! Words stand between spaces, tabs and commas, in any letter case. "Parameters which are not
-//! advertised by the agent are not changed" (HAProxy, `agent-check`). Who asks is in `agent.rs`,
-//! and what follows in `standing.rs`.
+//! advertised by the agent are not changed" (HAProxy, `agent-check`). Who asks is in
+//! `health/agent.rs`, and what follows in `standing.rs`.
 
 use std::fmt;
 
-use super::standing::State;
+use super::state::State;
 
 /// The largest share of its weight that an agent may give its server, in per cent: the largest
 /// weight there is for the smallest (HAProxy's limit as well).
@@ -14,24 +14,35 @@ const PERCENT_MAX: u32 = 25_600;
 /// As much of a reason as is kept.
 const REASON_BYTES_MAX: usize = 80;
 
+/// All that an agent has said which holds at this moment. "Only the agent may revert its own
+/// actions" (HAProxy).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::origin) struct Advice {
+    /// The share of its weight that the server should have, in per cent.
+    pub(in crate::origin) percent: Option<u32>,
+    pub(in crate::origin) requests_max: Option<u32>,
+    pub(in crate::origin) state: Option<State>,
+    pub(in crate::origin) down: Option<Downed>,
+}
+
 /// One line of an agent; what it does not mention is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
+pub(in crate::origin) struct Said {
     /// `75%`: the share of its weight.
-    pub(super) percent: Option<u32>,
+    pub(in crate::origin) percent: Option<u32>,
     /// `maxconn:30`: requests that it takes at once; 0 for no limit.
-    pub(super) requests_max: Option<u32>,
+    pub(in crate::origin) requests_max: Option<u32>,
     /// `ready`, `drain` or `maint`.
-    pub(super) state: Option<State>,
+    pub(in crate::origin) state: Option<State>,
     /// `up`, or that it is not.
-    pub(super) health: Option<Health>,
+    pub(in crate::origin) health: Option<Health>,
     /// Whether there were words that are not of the protocol.
-    pub(super) is_garbled: bool,
+    pub(in crate::origin) is_garbled: bool,
 }
 
 /// Whether a server serves, by its agent's word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Health {
+pub(in crate::origin) enum Health {
     Up,
     Down(Downed),
 }
@@ -59,7 +70,7 @@ struct Reason {
 }
 
 /// The bytes up to the end of the line, read as words.
-pub(super) fn parse(line: &[u8]) -> Said {
+pub(in crate::origin) fn parse(line: &[u8]) -> Said {
     let end = line.iter().position(|it| matches!(it, b'\r' | b'\n' | 0));
     let line = line.get(..end.unwrap_or(line.len())).unwrap_or_default();
     // "optionally followed by a description string after a sharp ('#')".
@@ -75,11 +86,40 @@ pub(super) fn parse(line: &[u8]) -> Said {
     said
 }
 
+// === impl Advice ===
+
+impl Advice {
+    /// Takes in what was said; what was not stays.
+    pub(in crate::origin) fn heed(&mut self, said: &Said) {
+        self.percent = said.percent.or(self.percent);
+        self.requests_max = said.requests_max.or(self.requests_max);
+        self.state = said.state.or(self.state);
+        match said.health {
+            None => {}
+            Some(Health::Up) => self.down = None,
+            Some(Health::Down(downed)) => self.down = Some(downed),
+        }
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = [
+            self.percent.map(|it| format!("{it}%")),
+            self.requests_max.map(|it| format!("maxconn:{it}")),
+            self.state.map(|it| it.as_str().to_owned()),
+            self.down.map(|it| it.to_string()),
+        ];
+        let words: Vec<_> = words.into_iter().flatten().collect();
+        f.write_str(&words.join(", "))
+    }
+}
+
 // === impl Said ===
 
 impl Said {
     /// Whether it says nothing at all.
-    pub(super) fn is_nothing(&self) -> bool {
+    pub(in crate::origin) fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
 
@@ -171,6 +211,22 @@ mod tests {
     fn down(word: Word, reason: &str) -> Option<Health> {
         let reason = Reason::of(reason.as_bytes());
         Some(Health::Down(Downed { word, reason }))
+    }
+
+    #[test]
+    fn advice_is_what_was_said_last_of_each_thing() {
+        let mut advice = Advice::default();
+        for (line, words) in [
+            ("75%", "75%"),
+            ("maxconn:30 drain", "75%, maxconn:30, drain"),
+            ("down #disk", "75%, maxconn:30, drain, down, disk"),
+            ("50% ready", "50%, maxconn:30, ready, down, disk"),
+            ("stopped", "50%, maxconn:30, ready, stopped"),
+            ("up 100%", "100%, maxconn:30, ready"),
+        ] {
+            advice.heed(&parse(line.as_bytes()));
+            assert_eq!(advice.to_string(), words, "{line}");
+        }
     }
 
     #[test]

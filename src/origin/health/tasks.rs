@@ -1,4 +1,4 @@
-//! One task for each server of a pool, as long as the pool is in force and the server on its
+//! Tasks of a pool's servers: one for each, as long as the pool is in force and the server on its
 //! roster.
 //!
 //! What a task does between its pauses is its founder's business: probes are in `probing.rs`, agents
@@ -10,34 +10,34 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
-use crate::origin::balance::Dice;
+use crate::origin::dice::Dice;
 use crate::origin::peer::Peer;
 use crate::origin::roster::Roster;
 
 /// The tasks; they end with it.
 #[derive(Debug, Default)]
-pub(super) struct Attendants {
+pub(super) struct ServerTasks {
     /// `None` unless the pool is in force.
     tasks: Mutex<Option<Vec<Task>>>,
 }
 
-/// Who is attended to, and the task that does it.
+/// A server, and its task.
 type Task = (Arc<Peer>, AbortHandle);
 
-// === impl Attendants ===
+// === impl ServerTasks ===
 
-impl Attendants {
+impl ServerTasks {
     /// The pool is in force from here on.
     pub(super) fn begin(&self) {
         self.tasks.lock().get_or_insert_default();
     }
 
-    /// Attends to those who are on the roster and nobody else, unless the pool is not in force. The
+    /// Has a task for each server on the roster and for no other, unless the pool is not in force. The
     /// roster is asked for under the lock, so that of two who call the later one sees the newer.
     pub(super) fn align(
         &self,
         roster: impl FnOnce() -> Arc<Roster>,
-        attend: impl Fn(&Arc<Peer>) -> AbortHandle,
+        begin: impl Fn(&Arc<Peer>) -> AbortHandle,
     ) {
         let mut tasks = self.tasks.lock();
         let Some(tasks) = tasks.as_mut() else {
@@ -52,8 +52,8 @@ impl Attendants {
             stays
         });
         for peer in roster.peers() {
-            if !tasks.iter().any(|(attended, _)| is_same(attended, peer)) {
-                tasks.push((Arc::clone(peer), attend(peer)));
+            if !tasks.iter().any(|(known, _)| is_same(known, peer)) {
+                tasks.push((Arc::clone(peer), begin(peer)));
             }
         }
     }
@@ -66,7 +66,7 @@ impl Attendants {
     }
 }
 
-impl Drop for Attendants {
+impl Drop for ServerTasks {
     fn drop(&mut self) {
         self.end();
     }

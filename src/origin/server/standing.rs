@@ -1,53 +1,20 @@
-//! How one server stands: what its operator wants, what its agent and its probes say, whether it
+//! Standing of one server: what its operator wants, what its agent and its probes say, whether it
 //! was ejected, and whether it is still coming back.
 //!
-//! Times come in as arguments. What follows for its siblings is in `triage.rs`.
+//! Times come in as arguments. What follows for its siblings is in `health/servers.rs`.
 
-use std::fmt;
 use std::time::Duration;
 
-use super::agent::Advice;
-use super::agent_word::{Downed, Said};
-use super::probe::Fault;
+use super::advice::{Advice, Said};
+use super::state::State;
+use super::verdict::{Fault, Verdict, WHOLE};
 use crate::clock::Instant;
 
 /// A slow start begins with this share of the weight, in per cent.
 const RAMP_FROM: u32 = 10;
-/// All of the weight, in per cent.
-const WHOLE: u32 = 100;
-
-/// What the operator wants of a server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum State {
-    /// It takes requests.
-    #[default]
-    Ready,
-    /// It takes none but those of clients that belong to it.
-    Drain,
-    /// It takes none.
-    Maintenance,
-}
-
-/// How a server stands at this moment, with the reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It may be asked, with so many per cent of its weight: fewer than 100 in a slow start.
-    Usable(u32),
-    /// It was told to drain.
-    Draining,
-    /// It was told to take nothing.
-    InMaintenance,
-    /// Its probes fail, the last like this.
-    Down(Fault),
-    /// Its agent says that it does not serve.
-    DownByAgent(Downed),
-    /// It failed its clients, and is left alone for so long.
-    Ejected(Duration),
-}
-
 /// What changed in how a server stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(in crate::origin) enum Change {
     /// Its probes fail from now on.
     WentDown(Fault),
     /// Its probes succeed again.
@@ -58,28 +25,28 @@ pub(super) enum Change {
 
 /// When probes are believed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Threshold {
+pub(in crate::origin) struct Threshold {
     /// So many in a row succeed before a server is up again.
-    pub(super) rise: u32,
+    pub(in crate::origin) rise: u32,
     /// So many in a row fail before it is down.
-    pub(super) fall: u32,
+    pub(in crate::origin) fall: u32,
 }
 
 /// How long ejections last.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
+pub(in crate::origin) struct Terms {
     /// The first; each further one is longer by as much.
-    pub(super) base: Duration,
-    pub(super) max: Duration,
+    pub(in crate::origin) base: Duration,
+    pub(in crate::origin) max: Duration,
 }
 
 /// How one server stands.
 #[derive(Debug, Default)]
 pub(in crate::origin) struct Standing {
     /// What the operator wants, if it was said.
-    pub(super) state: Option<State>,
+    pub(in crate::origin) state: Option<State>,
     /// What the operator has put in place of the configured weight.
-    pub(super) weight: Option<u32>,
+    pub(in crate::origin) weight: Option<u32>,
     advice: Advice,
     /// Why its probes fail, if it is down.
     down: Option<Fault>,
@@ -96,47 +63,11 @@ pub(in crate::origin) struct Standing {
     ramps_since: Option<Instant>,
 }
 
-// === impl State ===
-
-impl State {
-    /// A word for the API and the log.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Drain => "drain",
-            Self::Maintenance => "maintenance",
-        }
-    }
-}
-
-// === impl Verdict ===
-
-impl Verdict {
-    /// Whether it may be asked.
-    pub fn is_usable(self) -> bool {
-        matches!(self, Self::Usable(_))
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usable(WHOLE) => f.write_str("usable"),
-            Self::Usable(percent) => write!(f, "slow start, {percent} % of its weight"),
-            Self::Draining => f.write_str("drain"),
-            Self::InMaintenance => f.write_str("maintenance"),
-            Self::DownByAgent(downed) => write!(f, "down: its agent says {downed}"),
-            Self::Down(fault) => write!(f, "down: {fault}"),
-            Self::Ejected(left) => write!(f, "ejected for another {} s", left.as_secs()),
-        }
-    }
-}
-
 // === impl Standing ===
 
 impl Standing {
     /// What follows from all that is known. What the operator wants goes before all else.
-    pub(super) fn verdict(&self, now: Instant, slow_start: Duration) -> Verdict {
+    pub(in crate::origin) fn verdict(&self, now: Instant, slow_start: Duration) -> Verdict {
         match (self.wanted(), self.ejected_until) {
             (State::Maintenance, _) => Verdict::InMaintenance,
             (State::Drain, _) => Verdict::Draining,
@@ -161,7 +92,7 @@ impl Standing {
 
     /// The share of its weight that its agent gives it, in per cent, unless its operator has set
     /// the weight.
-    pub(super) fn share(&self) -> u32 {
+    pub(in crate::origin) fn share(&self) -> u32 {
         match self.weight {
             Some(_) => WHOLE,
             None => self.advice.percent.unwrap_or(WHOLE),
@@ -173,7 +104,7 @@ impl Standing {
     }
 
     /// Its agent has said something; with `None` there is no agent.
-    pub(super) fn advise(&mut self, said: Option<&Said>, now: Instant) {
+    pub(in crate::origin) fn advise(&mut self, said: Option<&Said>, now: Instant) {
         let before = (self.wanted(), self.advice.down.is_some());
         match said {
             Some(said) => self.advice.heed(said),
@@ -191,7 +122,7 @@ impl Standing {
 
     /// Sets what the operator wants, or leaves it to the agent; what is not given stays. Who comes
     /// back from maintenance begins slowly, for that is what maintenance is like.
-    pub(super) fn adjust(
+    pub(in crate::origin) fn adjust(
         &mut self,
         state: Option<Option<State>>,
         weight: Option<Option<u32>>,
@@ -206,7 +137,7 @@ impl Standing {
     }
 
     /// Whether neither its probes, nor its agent, nor its clients speak against it.
-    pub(super) fn is_well(&self) -> bool {
+    pub(in crate::origin) fn is_well(&self) -> bool {
         self.down.is_none() && self.advice.down.is_none() && self.ejected_until.is_none()
     }
 
@@ -228,7 +159,7 @@ impl Standing {
 
     /// A probe has ended. A server is up until the first: a restart must not begin with refusals.
     /// But who fails the very first is down at once, as in HAProxy.
-    pub(super) fn probed(
+    pub(in crate::origin) fn probed(
         &mut self,
         result: Result<(), Fault>,
         by: Threshold,
@@ -260,16 +191,16 @@ impl Standing {
     }
 
     /// From here on there are no probes.
-    pub(super) fn forget_probes(&mut self) {
+    pub(in crate::origin) fn forget_probes(&mut self) {
         (self.down, self.contrary, self.is_probed) = (None, 0, false);
     }
 
-    pub(super) fn is_ejected(&self) -> bool {
+    pub(in crate::origin) fn is_ejected(&self) -> bool {
         self.ejected_until.is_some()
     }
 
     /// Leaves it alone for a while, which is longer each time; how long.
-    pub(super) fn eject(&mut self, terms: Terms, now: Instant) -> Duration {
+    pub(in crate::origin) fn eject(&mut self, terms: Terms, now: Instant) -> Duration {
         // For each base that it behaved, the next ejection is shorter by one (Envoy).
         let well_for = self.readmitted.map(|it| now.saturating_duration_since(it));
         let forgiven = well_for.map_or(0.0, |it| it.as_secs_f64() / terms.base.as_secs_f64());
@@ -284,7 +215,7 @@ impl Standing {
     }
 
     /// Time passes.
-    pub(super) fn tick(&mut self, now: Instant) -> Option<Change> {
+    pub(in crate::origin) fn tick(&mut self, now: Instant) -> Option<Change> {
         self.ejected_until.filter(|until| *until <= now)?;
         self.ejected_until = None;
         self.readmitted = Some(now);
@@ -386,7 +317,7 @@ mod tests {
     }
 
     fn hear(standing: &mut Standing, line: &str, now: Instant) {
-        let said = super::super::agent_word::parse(line.as_bytes());
+        let said = super::super::advice::parse(line.as_bytes());
         standing.advise(Some(&said), now);
     }
 

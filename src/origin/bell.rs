@@ -1,4 +1,4 @@
-//! Tells those who wait that something may have become free.
+//! Wake-up signal for those who wait until something has become free.
 //!
 //! Things become free with every request and are waited for rarely, so ringing is a read as long as
 //! nobody listens. A bell says that it is worth another look, never what will be found.
@@ -9,20 +9,20 @@ use tokio::sync::Notify;
 
 /// Rung when something may have become free.
 #[derive(Debug, Default)]
-pub(in crate::origin) struct Bell {
+pub(super) struct Bell {
     listeners: AtomicUsize,
     rung: Notify,
 }
 
 /// One who listens, for as long as this lives.
 #[derive(Debug)]
-pub(in crate::origin) struct Listener<'a>(&'a Bell);
+pub(super) struct Listener<'a>(&'a Bell);
 
 // === impl Bell ===
 
 impl Bell {
     /// Whoever looks after this, and then waits, misses nothing. `None` if so many listen already.
-    pub(in crate::origin) fn listen(&self, listeners_max: usize) -> Option<Listener<'_>> {
+    pub(super) fn listen(&self, listeners_max: usize) -> Option<Listener<'_>> {
         let join = |count| (count < listeners_max).then_some(count + 1);
         let joined = self
             .listeners
@@ -34,7 +34,7 @@ impl Bell {
     }
 
     /// Something may have become free. One listener wakes, or else the next to wait does not.
-    pub(in crate::origin) fn ring(&self) {
+    pub(super) fn ring(&self) {
         fence(Ordering::SeqCst);
         if self.listeners() > 0 {
             self.rung.notify_one();
@@ -51,7 +51,7 @@ impl Bell {
 
 impl Listener<'_> {
     /// Waits for a ring. One that wakes somebody who leaves is passed on to the next.
-    pub(in crate::origin) async fn heard(&self) {
+    pub(super) async fn heard(&self) {
         self.0.rung.notified().await;
     }
 }

@@ -1,17 +1,17 @@
-//! Leave to have one more connection open to a server.
+//! Permit for one more open connection to a server.
 //!
-//! Not what goes over it, nor how many requests a server gets: that is in `overload/gate.rs`.
+//! Not what goes over it, nor how many requests a server gets: that is in `server/gate.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::origin::overload::Bell;
+use super::bell::Bell;
 
 /// All connections that a server may have.
 #[derive(Debug)]
-pub(in crate::origin) struct Permits {
+pub(super) struct Permits {
     free: Arc<Semaphore>,
     /// Rung when one has become free.
     freed: Arc<Bell>,
@@ -21,7 +21,7 @@ pub(in crate::origin) struct Permits {
 
 /// One connection's leave to be open, for as long as this lives.
 #[derive(Debug)]
-pub(in crate::origin) struct Permit {
+pub(super) struct Permit {
     // Fields are dropped in their order: what is told has happened.
     _held: OwnedSemaphorePermit,
     _counted: Counted,
@@ -38,7 +38,7 @@ struct Told(Arc<Bell>);
 
 impl Permits {
     /// Leave for so many, which `open` counts.
-    pub(in crate::origin) fn new(connections_max: usize, open: &Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(connections_max: usize, open: &Arc<AtomicUsize>) -> Self {
         Self {
             free: Arc::new(Semaphore::new(connections_max)),
             freed: Arc::default(),
@@ -47,7 +47,7 @@ impl Permits {
     }
 
     /// Leave to open a connection, if one more may be open.
-    pub(in crate::origin) fn take(&self) -> Option<Permit> {
+    pub(super) fn take(&self) -> Option<Permit> {
         let held = Arc::clone(&self.free).try_acquire_owned().ok()?;
         Some(Permit {
             _held: held,
@@ -66,7 +66,7 @@ impl Permits {
 
 impl Permit {
     /// What is rung when it is free again: also for those who give back a part of its connection.
-    pub(in crate::origin) fn freed(&self) -> Arc<Bell> {
+    pub(super) fn freed(&self) -> Arc<Bell> {
         Arc::clone(&self.told.0)
     }
 }

@@ -1,12 +1,12 @@
-//! How old a connection may get that is used again.
+//! Maximum age of a connection that is used again.
 //!
 //! Servers that are moved by a change in DNS, or by a balancer before them, are noticed by new
 //! connections only.
 
 use std::time::Duration;
 
+use super::dice::Dice;
 use crate::clock::{self, Instant};
-use crate::origin::balance::Dice;
 
 /// How old the connections of one server may get.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Age {
 }
 
 /// Whether a connection is too old at this moment.
-pub(in crate::origin) fn is_over(over_at: Option<Instant>, now: Instant) -> bool {
+pub(super) fn is_over(over_at: Option<Instant>, now: Instant) -> bool {
     over_at.is_some_and(|over_at| over_at <= now)
 }
 

@@ -10,23 +10,23 @@ const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// A generator that many may share (SplitMix64).
 #[derive(Debug)]
-pub(in crate::origin) struct Dice(AtomicU64);
+pub(super) struct Dice(AtomicU64);
 
 // === impl Dice ===
 
 impl Dice {
     /// One that goes its own way.
-    pub(in crate::origin) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let hasher = foldhash::quality::RandomState::default().build_hasher();
         Self::seeded(hasher.finish())
     }
 
-    pub(in crate::origin) fn seeded(seed: u64) -> Self {
+    pub(super) fn seeded(seed: u64) -> Self {
         Self(AtomicU64::new(seed))
     }
 
     /// A number from 0 up to `limit`, which itself is not among them; 0 where there is none.
-    pub(in crate::origin) fn below(&self, limit: u64) -> u64 {
+    pub(super) fn below(&self, limit: u64) -> u64 {
         let random = mix(self.0.fetch_add(STEP, Ordering::Relaxed));
         // Lemire's multiplication: as even as a remainder, without the division.
         let product = u128::from(random) * u128::from(limit);
@@ -35,7 +35,7 @@ impl Dice {
     }
 
     /// A number from 0 up to 1, which itself is not among them, in steps of a thousandth.
-    pub(in crate::origin) fn part(&self) -> f64 {
+    pub(super) fn part(&self) -> f64 {
         const STEPS: u32 = 1000;
         self.below(STEPS.into()) as f64 / f64::from(STEPS)
     }

@@ -1,17 +1,19 @@
-//! How many requests one server may have in flight, and whether there is room for one more.
+//! Per-server concurrency limit: how many requests may be in flight, and whether there is room for
+//! one more.
 //!
 //! Asked for every candidate of every choice, so it reads one number and locks nothing. Who finds
-//! no room at any server waits in `queue.rs`; the bound that follows latency is in `adaptive.rs`.
+//! no room at any server waits in `overload/queue.rs`; the bound that follows latency is in
+//! `adaptive.rs`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::Vitals;
 use super::adaptive::Adaptive;
+use super::load::{Flight, Load};
 use crate::clock;
 use crate::config::{self, RequestsMax};
-use crate::origin::load::{Flight, Load};
-use crate::origin::peer::Streams;
-use crate::origin::vitals::Vitals;
 
 /// What stands before one server.
 #[derive(Clone, Debug)]
@@ -19,8 +21,8 @@ pub(in crate::origin) struct Gate {
     load: Arc<Load>,
     requests_max: u32,
     connections_max: u32,
-    /// What its connections carry, where that may be more than one request each.
-    streams: Option<Arc<Streams>>,
+    /// How many requests each connection carries at once, where that may be more than one.
+    streams_each: Option<Arc<AtomicUsize>>,
     /// Whether the operator has set a bound on requests, beside that on connections.
     is_limited: bool,
     adaptive: Option<Arc<Adaptive>>,
@@ -32,7 +34,7 @@ impl Gate {
     pub(in crate::origin) fn new(
         config: &config::Origin,
         vitals: &Vitals,
-        streams: Option<Arc<Streams>>,
+        streams_each: Option<Arc<AtomicUsize>>,
     ) -> Self {
         let requests_max = match config.requests_max {
             RequestsMax::Fixed(requests) => requests,
@@ -43,7 +45,7 @@ impl Gate {
             load: Arc::clone(&vitals.load),
             requests_max,
             connections_max: u32::try_from(config.connections_max).unwrap_or(u32::MAX),
-            streams,
+            streams_each,
             is_limited: config.requests_max != RequestsMax::Unlimited,
             adaptive: is_adaptive.then(|| Arc::clone(&vitals.adaptive)),
         }
@@ -56,7 +58,7 @@ impl Gate {
             load,
             requests_max,
             connections_max: u32::MAX,
-            streams: None,
+            streams_each: None,
             is_limited: true,
             adaptive: None,
         }
@@ -103,10 +105,10 @@ impl Gate {
 
     /// As many requests as there may be connections, where each has one to itself, or streams.
     fn capacity(&self) -> u32 {
-        let Some(streams) = &self.streams else {
+        let Some(each) = &self.streams_each else {
             return self.connections_max;
         };
-        let each = u32::try_from(streams.each()).unwrap_or(u32::MAX);
+        let each = u32::try_from(each.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
         self.connections_max.saturating_mul(each)
     }
 }

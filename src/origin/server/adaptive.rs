@@ -1,4 +1,5 @@
-//! A bound on the requests in flight at one server that follows how long its answers take.
+//! Adaptive concurrency limit: a bound on the requests in flight at one server that follows how
+//! long its answers take.
 //!
 //! The gradient of Envoy's adaptive concurrency: the latency of a quiet server over that of now
 //! shrinks the bound as soon as requests queue up in the server, and a square root on top keeps
@@ -80,12 +81,12 @@ struct Window {
 
 impl Adaptive {
     /// As many requests as may be in flight.
-    pub(super) fn limit(&self) -> u32 {
+    pub(in crate::origin) fn limit(&self) -> u32 {
         self.limit.load(Ordering::Relaxed)
     }
 
     /// An answer took so long while so many were in flight; whether the bound is higher now.
-    pub(super) fn observe(&self, latency: Duration, active: u32, now: Instant) -> bool {
+    pub(in crate::origin) fn observe(&self, latency: Duration, active: u32, now: Instant) -> bool {
         let limit = {
             let mut gradient = self.gradient.lock();
             gradient.observe(latency, active, now);
@@ -251,7 +252,7 @@ mod tests {
 
     use super::*;
     use crate::clock;
-    use crate::origin::balance::Dice;
+    use crate::origin::dice::Dice;
 
     /// A server with so many workers and a queue before them, and clients of whom each has its next
     /// request ready: as many are in flight as the bound allows.

@@ -1,4 +1,4 @@
-//! How busy a server is: requests in flight, how quickly it answers, what it says of itself.
+//! Load of one server: requests in flight, how quickly it answers, what it says of itself.
 //!
 //! Written on every request and read at every choice, so all of it is atomic and nothing waits.
 //! That two readings may be of different moments does no harm: they are guesses anyway.
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::overload::Bell;
+use crate::origin::bell::Bell;
 
 /// A new sample counts this much against all before it.
 const SHARE_OF_SAMPLE: u64 = 16;
@@ -19,7 +19,7 @@ const FULL: u8 = 100;
 
 /// The load of one server.
 #[derive(Debug, Default)]
-pub(super) struct Load {
+pub(in crate::origin) struct Load {
     active: AtomicU32,
     /// Mean time to the head of an answer, quick to rise; 0 until there is one.
     latency_ns: AtomicU64,
@@ -35,13 +35,13 @@ pub(super) struct Load {
 
 /// One request in flight, for as long as this lives.
 #[derive(Debug)]
-pub(super) struct Flight(Arc<Load>);
+pub(in crate::origin) struct Flight(Arc<Load>);
 
 // === impl Load ===
 
 impl Load {
     /// The load of a server whose requests ring this bell when they end.
-    pub(super) fn ringing(moved: Arc<Bell>) -> Self {
+    pub(in crate::origin) fn ringing(moved: Arc<Bell>) -> Self {
         Self {
             moved,
             ..Self::default()
@@ -49,7 +49,7 @@ impl Load {
     }
 
     /// Counts a request from now until the flight is dropped, if fewer than `max` are in flight.
-    pub(super) fn begin_below(self: &Arc<Self>, max: u32) -> Option<Flight> {
+    pub(in crate::origin) fn begin_below(self: &Arc<Self>, max: u32) -> Option<Flight> {
         let begin = |active| (active < max).then_some(active + 1);
         let begun = self
             .active
@@ -59,28 +59,28 @@ impl Load {
 
     /// The same without a bound.
     #[cfg(test)]
-    pub(super) fn begin(self: &Arc<Self>) -> Flight {
+    pub(in crate::origin) fn begin(self: &Arc<Self>) -> Flight {
         self.begin_below(u32::MAX).expect("no bound to reach")
     }
 
     /// Has those who wait for room look again.
-    pub(super) fn nudge(&self) {
+    pub(in crate::origin) fn nudge(&self) {
         self.moved.ring();
     }
 
     /// Requests in flight.
-    pub(super) fn active(&self) -> u32 {
+    pub(in crate::origin) fn active(&self) -> u32 {
         self.active.load(Ordering::Relaxed)
     }
 
     /// The mean time to the head of an answer; zero while unknown.
-    pub(super) fn latency(&self) -> Duration {
+    pub(in crate::origin) fn latency(&self) -> Duration {
         Duration::from_nanos(self.latency_ns.load(Ordering::Relaxed))
     }
 
     /// An answer's head came after so long. One that took longer than usual counts whole at once,
     /// a quicker one by a share: peaks are where requests pile up (peak EWMA).
-    pub(super) fn observe(&self, latency: Duration) {
+    pub(in crate::origin) fn observe(&self, latency: Duration) {
         self.answers.fetch_add(1, Ordering::Relaxed);
         let sample = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX).max(1);
         let known = self.latency_ns.load(Ordering::Relaxed);
@@ -93,7 +93,7 @@ impl Load {
     }
 
     /// Time passes; to be called at each tick.
-    pub(super) fn tick(&self) {
+    pub(in crate::origin) fn tick(&self) {
         if self.answers.swap(0, Ordering::Relaxed) > 0 || self.active() > 0 {
             return;
         }
@@ -105,17 +105,17 @@ impl Load {
     }
 
     /// The server has said how full it is, in per cent.
-    pub(super) fn report(&self, percent: u8) {
+    pub(in crate::origin) fn report(&self, percent: u8) {
         self.reported.store(percent.min(FULL), Ordering::Relaxed);
     }
 
     /// Its agent has said how many requests it takes at once; 0 for any number.
-    pub(super) fn allow(&self, active_max: u32) {
+    pub(in crate::origin) fn allow(&self, active_max: u32) {
         self.active_max.store(active_max, Ordering::Relaxed);
     }
 
     /// How many requests it may have in flight, by what its agent has said.
-    pub(super) fn allowed(&self) -> u32 {
+    pub(in crate::origin) fn allowed(&self) -> u32 {
         match self.active_max.load(Ordering::Relaxed) {
             0 => u32::MAX,
             active_max => active_max,
@@ -124,7 +124,7 @@ impl Load {
 
     /// What is free by its own account, in per cent. A full server keeps one, or it could never
     /// say that it is no longer full.
-    pub(super) fn free(&self) -> u8 {
+    pub(in crate::origin) fn free(&self) -> u8 {
         (FULL - self.reported.load(Ordering::Relaxed)).max(1)
     }
 }
