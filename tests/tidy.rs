@@ -47,7 +47,15 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
     (
         "admin",
-        &["semantics", "store", "origin", "telemetry", "config"],
+        &[
+            "clock",
+            "semantics",
+            "origin",
+            "store",
+            "pipeline",
+            "telemetry",
+            "config",
+        ],
     ),
 ];
 

@@ -12,9 +12,9 @@ use serde_json::{Map, Value, json};
 use super::api::{complaint, json};
 use super::note::Note;
 use super::{Answer, Doors, text};
+use crate::pipeline::{Forecast, Handler};
 use crate::semantics::query;
 use crate::store::{Inspection, Object};
-use crate::telemetry::{Forecast, Handler};
 
 /// What is asked for.
 #[derive(Debug, Default)]

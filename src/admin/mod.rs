@@ -40,8 +40,9 @@ use tokio::time::timeout;
 
 use crate::config;
 use crate::origin::Pool;
+use crate::pipeline::Forecast;
 use crate::store::{Inspection, Purge, Store};
-use crate::telemetry::{Family, Forecast, Telemetry};
+use crate::telemetry::{Family, Telemetry};
 
 /// The longest request body the API reads.
 const BODY_BYTES_MAX: usize = 64 * 1024;

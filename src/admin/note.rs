@@ -7,8 +7,8 @@ use std::fmt::{self, Display, Write};
 use std::time::SystemTime;
 
 use super::explain::lossy;
+use crate::pipeline::{Forecast, Handler};
 use crate::store::{Inspection, Object};
-use crate::telemetry::{Forecast, Handler};
 
 /// What is told of one URL.
 pub(super) struct Note<'a> {

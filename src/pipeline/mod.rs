@@ -18,9 +18,10 @@ mod site;
 mod step;
 
 pub use exchange::{Client, Scheme};
+pub use explain::Forecast;
 pub use flow::{refuse, serve};
 pub use page::BadUrl;
-pub use route::BadPath;
+pub use route::{BadPath, Handler};
 pub use site::{BadSite, Current, Site};
 pub use step::synth::Refusal;
 

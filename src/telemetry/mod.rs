@@ -4,7 +4,6 @@
 
 mod access_log;
 mod exposition;
-mod forecast;
 mod line;
 mod metrics;
 mod record;
@@ -17,7 +16,6 @@ use crate::config::Log;
 
 pub use access_log::AccessLog;
 pub use exposition::{CONTENT_TYPE, Family, Kind, Sample};
-pub use forecast::{Forecast, Handler};
 pub use metrics::{Durations, Metrics, STATUS_CLASSES, Snapshot};
 pub use record::{Asked, Fetched, Outcome, Record, Refreshed};
 pub use trace::init;

@@ -3,6 +3,8 @@
 //! The verdicts are those that the steps act upon; here they are put into words. Nothing is asked
 //! of the origin, nothing is claimed, and no request is counted.
 
+mod forecast;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +23,8 @@ use crate::semantics::facet::Facet;
 use crate::semantics::key::{Key, KeyBuf};
 use crate::semantics::vary::Selecting;
 use crate::store::{Company, Found, Inspection, Object};
-use crate::telemetry::{Forecast, Outcome};
+use crate::telemetry::Outcome;
+pub use forecast::Forecast;
 
 /// Where the journey leads from Receive or Lookup.
 enum Ahead {

@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::config;
 use crate::origin::Pool;
 use caching::Caching;
+pub use describe::Handler;
 use limit::{Bounds, RouteBounds};
 
 /// What to do with a request.
