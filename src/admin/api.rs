@@ -5,7 +5,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Doors, answer, origins};
+use super::{Admin, Answer, answer, origins};
+use crate::clock;
 use crate::store::Purge;
 use crate::telemetry::Outcome;
 
@@ -20,7 +21,7 @@ struct PurgeRequest {
     soft: bool,
 }
 
-pub(super) fn purge(doors: &Doors, body: &Bytes) -> Answer {
+pub(super) fn purge(admin: &Admin, body: &Bytes) -> Answer {
     let request: PurgeRequest = match serde_json::from_slice(body) {
         Ok(request) => request,
         Err(error) => return complaint(StatusCode::BAD_REQUEST, &error.to_string()),
@@ -31,8 +32,10 @@ pub(super) fn purge(doors: &Doors, body: &Bytes) -> Answer {
         Purge::Hard
     };
     let purged = match (request.url, request.all) {
-        (Some(url), false) => (doors.purge)(&url, how).map_err(|error| format!("url: {error}")),
-        (None, true) => Ok(doors.store.purge_all(how)),
+        (Some(url), false) => {
+            (admin.current.load().purge_url(&url, how)).map_err(|error| format!("url: {error}"))
+        }
+        (None, true) => Ok(admin.store.purge_all(how)),
         _ => Err("exactly one of \"url\" and \"all\" is wanted".to_owned()),
     };
     match purged {
@@ -41,16 +44,16 @@ pub(super) fn purge(doors: &Doors, body: &Bytes) -> Answer {
     }
 }
 
-pub(super) fn reload(doors: &Doors) -> Answer {
-    match (doors.reload)() {
+pub(super) fn reload(admin: &Admin) -> Answer {
+    match admin.process.reload() {
         Ok(()) => json(StatusCode::OK, &json!({ "reloaded": true })),
         Err(complaints) => complaint(StatusCode::UNPROCESSABLE_ENTITY, &complaints),
     }
 }
 
-pub(super) fn status(doors: &Doors) -> Answer {
-    let store = doors.store.stats();
-    let counted = doors.telemetry.metrics.snapshot();
+pub(super) fn status(admin: &Admin) -> Answer {
+    let store = admin.store.stats();
+    let counted = admin.telemetry.metrics.snapshot();
     let requests: Map<String, Value> = Outcome::ALL
         .into_iter()
         .map(|outcome| {
@@ -60,15 +63,17 @@ pub(super) fn status(doors: &Doors) -> Answer {
             )
         })
         .collect();
-    let origins: Map<String, Value> = (doors.pools)()
-        .iter()
+    let origins: Map<String, Value> = admin
+        .current
+        .load()
+        .pools()
         .map(|pool| (pool.name().to_string(), origins::servers(pool)))
         .collect();
     let status = json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "uptime_seconds": (doors.uptime)().as_secs(),
-        "ready": (doors.ready)(),
-        "connections": (doors.connections)(),
+        "uptime_seconds": clock::uptime().as_secs(),
+        "ready": admin.process.is_ready(),
+        "connections": admin.process.connections(),
         "requests": requests,
         "response_bytes": counted.response_bytes,
         "aborted": counted.aborted,

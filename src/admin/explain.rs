@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::api::{complaint, json};
 use super::note::Note;
-use super::{Answer, Doors, text};
+use super::{Admin, Answer, text};
 use crate::pipeline::{Forecast, Handler};
 use crate::semantics::query;
 use crate::store::{Inspection, Object};
@@ -24,12 +24,12 @@ struct Question {
 }
 
 /// JSON for programs; text where `Accept` has it first.
-pub(super) fn answer<B>(doors: &Doors, request: &Request<B>) -> Answer {
+pub(super) fn answer<B>(admin: &Admin, request: &Request<B>) -> Answer {
     let question = match Question::read(request.uri().query().unwrap_or_default()) {
         Ok(question) => question,
         Err(wrong) => return complaint(StatusCode::BAD_REQUEST, &wrong),
     };
-    let (forecast, stored) = match (doors.explain)(&question.url, question.fields) {
+    let (forecast, stored) = match admin.current.load().explain(&question.url, question.fields) {
         Ok(explained) => explained,
         Err(wrong) => return complaint(StatusCode::BAD_REQUEST, &format!("url: {wrong}")),
     };

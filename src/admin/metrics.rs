@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 
-use super::{Answer, Doors, answer, text};
+use super::{Admin, Answer, answer, text};
 use crate::origin::{BreakerState, LookupStats};
 use crate::telemetry::{CONTENT_TYPE, Family};
 
-pub(super) fn answer_scrape(doors: &Doors) -> Answer {
-    let mut families = of_store(doors);
-    families.extend(of_origins(doors));
-    families.extend(of_overload(doors));
-    families.push(of_names(doors));
-    families.extend((doors.limits)());
+pub(super) fn answer_scrape(admin: &Admin) -> Answer {
+    let mut families = of_store(admin);
+    families.extend(of_origins(admin));
+    families.extend(of_overload(admin));
+    families.push(of_names(admin));
+    families.extend(admin.current.load().families());
     let mut scrape = String::with_capacity(8 * 1024);
-    match doors.telemetry.encode(families, &mut scrape) {
+    match admin.telemetry.encode(families, &mut scrape) {
         Ok(()) => answer(StatusCode::OK, CONTENT_TYPE, scrape),
         // Writing to a string fails only when one of the families is not well formed.
         Err(_) => text(
@@ -25,15 +25,15 @@ pub(super) fn answer_scrape(doors: &Doors) -> Answer {
     }
 }
 
-fn of_store(doors: &Doors) -> Vec<Family> {
-    let stats = doors.store.stats();
+fn of_store(admin: &Admin) -> Vec<Family> {
+    let stats = admin.store.stats();
     let from = |place: &str| vec![("from", place.to_owned())];
     let gauge = |name, help, value: u64| Family::gauge(name, help).value(value as f64);
     vec![
         gauge(
             "copal_connections",
             "Client connections open.",
-            (doors.connections)(),
+            admin.process.connections(),
         ),
         gauge(
             "copal_objects",
@@ -64,9 +64,9 @@ fn of_store(doors: &Doors) -> Vec<Family> {
 }
 
 /// Origins may have a name in common, which is looked up once for all.
-fn of_names(doors: &Doors) -> Family {
-    let pools = (doors.pools)();
-    let names = pools.iter().flat_map(|pool| pool.lookups());
+fn of_names(admin: &Admin) -> Family {
+    let site = admin.current.load();
+    let names = site.pools().flat_map(|pool| pool.lookups());
     let names: BTreeMap<_, _> = names.map(|it| (it.name, it.results)).collect();
     let mut lookups = Family::counter("copal_resolver_lookups", "Lookups of servers' names.");
     for (name, counts) in names {
@@ -78,7 +78,7 @@ fn of_names(doors: &Doors) -> Family {
     lookups
 }
 
-fn of_origins(doors: &Doors) -> Vec<Family> {
+fn of_origins(admin: &Admin) -> Vec<Family> {
     let mut requests = Family::counter("copal_origin_requests", "Requests sent to servers.");
     let mut connects = Family::counter("copal_origin_connects", "Connections opened to servers.");
     let mut reused = Family::counter("copal_origin_reused", "Requests over pooled connections.");
@@ -99,7 +99,7 @@ fn of_origins(doors: &Doors) -> Vec<Family> {
         "copal_origin_latency_seconds",
         "The mean time to the head of an answer, quick to rise.",
     );
-    for pool in (doors.pools)() {
+    for pool in admin.current.load().pools() {
         for stats in pool.stats() {
             let of = || {
                 vec![
@@ -137,7 +137,7 @@ fn of_origins(doors: &Doors) -> Vec<Family> {
     ]
 }
 
-fn of_overload(doors: &Doors) -> Vec<Family> {
+fn of_overload(admin: &Admin) -> Vec<Family> {
     let mut pending = Family::gauge("copal_origin_pending", "Requests that wait for a server.");
     let mut shed = Family::counter("copal_origin_shed", "Requests turned away before a server.");
     let mut breaker = Family::gauge(
@@ -148,7 +148,7 @@ fn of_overload(doors: &Doors) -> Vec<Family> {
         "copal_origin_requests_max",
         "As many requests as a server may have in flight.",
     );
-    for pool in (doors.pools)() {
+    for pool in admin.current.load().pools() {
         let stats = pool.overload();
         let of = || vec![("origin", pool.name().to_string())];
         let with = |name, value: &str| [of(), vec![(name, value.to_owned())]].concat();

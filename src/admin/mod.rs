@@ -11,7 +11,7 @@
 //! | `GET /metrics` | the same for Prometheus |
 //! | `GET /healthz`, `GET /readyz` | alive; ready for traffic |
 //!
-//! It sees the floors below through [`Doors`], which whoever builds the program fills in.
+//! It asks the floors below itself; what only the top floor knows is told by a [`Process`].
 
 mod api;
 mod explain;
@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -39,10 +39,9 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::config;
-use crate::origin::Pool;
-use crate::pipeline::Forecast;
-use crate::store::{Inspection, Purge, Store};
-use crate::telemetry::{Family, Telemetry};
+use crate::pipeline::Current;
+use crate::store::Store;
+use crate::telemetry::Telemetry;
 
 /// The longest request body the API reads.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -52,42 +51,27 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may be used over and over.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Purges what is stored of an absolute URL, and tells how many objects that were; why not, if it is
-/// no URL.
-pub type PurgeUrl = Box<dyn Fn(&str, Purge) -> Result<u64, String> + Send + Sync>;
-
-/// What would become of a GET for a URL with these fields, and what is stored of it; why not, if it
-/// is no URL.
-pub type Explain =
-    Box<dyn Fn(&str, HeaderMap) -> Result<(Forecast, Inspection), String> + Send + Sync>;
-
-/// What the operator may see and do, handed in by whoever built it.
-pub struct Doors {
-    /// Where objects live.
-    pub store: Arc<Store>,
-    /// Where facts go.
-    pub telemetry: Arc<Telemetry>,
-    /// The origins in force at this moment.
-    pub pools: Box<dyn Fn() -> Vec<Arc<Pool>> + Send + Sync>,
-    /// What the rate limits have counted.
-    pub limits: Box<dyn Fn() -> Vec<Family> + Send + Sync>,
+/// The process as a whole, which only the floor above knows.
+pub trait Process: Send + Sync {
     /// Client connections open at this moment.
-    pub connections: Box<dyn Fn() -> u64 + Send + Sync>,
-    /// How long the process has been running.
-    pub uptime: Box<dyn Fn() -> Duration + Send + Sync>,
+    fn connections(&self) -> u64;
+
     /// Whether new traffic is welcome.
-    pub ready: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Purges an absolute URL.
-    pub purge: PurgeUrl,
-    /// Tells what the cache knows of an absolute URL.
-    pub explain: Explain,
-    /// Reads the configuration again; the complaints if it was refused.
-    pub reload: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    fn is_ready(&self) -> bool;
+
+    /// Reads the configuration again.
+    ///
+    /// # Errors
+    /// The complaints, if it was refused.
+    fn reload(&self) -> Result<(), String>;
 }
 
 /// The admin listener's service.
 pub struct Admin {
-    doors: Doors,
+    current: Arc<Current>,
+    store: Arc<Store>,
+    telemetry: Arc<Telemetry>,
+    process: Box<dyn Process>,
     token: Option<config::Secret>,
 }
 
@@ -96,10 +80,19 @@ type Answer = Response<Full<Bytes>>;
 // === impl Admin ===
 
 impl Admin {
-    /// A door that opens with `config`'s token, or to anybody where it has none.
-    pub fn new(config: &config::Admin, doors: Doors) -> Arc<Self> {
+    /// A service that opens with `config`'s token, or to anybody where it has none.
+    pub fn new(
+        config: &config::Admin,
+        current: &Arc<Current>,
+        store: &Arc<Store>,
+        telemetry: &Arc<Telemetry>,
+        process: impl Process + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            doors,
+            current: Arc::clone(current),
+            store: Arc::clone(store),
+            telemetry: Arc::clone(telemetry),
+            process: Box::new(process),
             token: config.token.clone(),
         })
     }
@@ -162,17 +155,17 @@ impl Admin {
         }
         match path.as_str() {
             "/" if is_get => text(StatusCode::OK, INDEX),
-            "/metrics" if is_get => metrics::answer_scrape(&self.doors),
-            "/api/v1/status" if is_get => api::status(&self.doors),
-            "/api/v1/explain" if is_get => explain::answer(&self.doors, &request),
+            "/metrics" if is_get => metrics::answer_scrape(self),
+            "/api/v1/status" if is_get => api::status(self),
+            "/api/v1/explain" if is_get => explain::answer(self, &request),
             "/api/v1/purge" if is_post => match read(request).await {
-                Ok(body) => api::purge(&self.doors, &body),
+                Ok(body) => api::purge(self, &body),
                 Err(refused) => refused,
             },
-            "/api/v1/reload" if is_post => api::reload(&self.doors),
-            "/api/v1/origins" if is_get => origins::list(&self.doors),
+            "/api/v1/reload" if is_post => api::reload(self),
+            "/api/v1/origins" if is_get => origins::list(self),
             path if path.starts_with(ORIGINS) && is_put => match read(request).await {
-                Ok(body) => origins::put(&self.doors, &path[ORIGINS.len()..], &body),
+                Ok(body) => origins::put(self, &path[ORIGINS.len()..], &body),
                 Err(refused) => refused,
             },
             path if path.starts_with(ORIGINS) => {
@@ -187,7 +180,7 @@ impl Admin {
     }
 
     fn ready(&self) -> Answer {
-        if (self.doors.ready)() {
+        if self.process.is_ready() {
             text(StatusCode::OK, "ready\n")
         } else {
             text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")

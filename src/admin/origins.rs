@@ -1,12 +1,14 @@
 //! Origins and their servers: how they stand, and what the operator wants of them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::StatusCode;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use super::api::{complaint, json};
-use super::{Answer, Doors};
+use super::{Admin, Answer};
 use crate::origin::{LookupStats, Pool, ServerStats, State};
 
 /// As much weight as the configuration allows too; without any a server gets no new requests.
@@ -33,10 +35,10 @@ enum Word {
 }
 
 /// GET: all origins with their servers.
-pub(super) fn list(doors: &Doors) -> Answer {
-    let pools = (doors.pools)();
-    let origins: Map<String, Value> = pools
-        .iter()
+pub(super) fn list(admin: &Admin) -> Answer {
+    let site = admin.current.load();
+    let origins: Map<String, Value> = site
+        .pools()
         .map(|pool| (pool.name().to_string(), origin(pool)))
         .collect();
     json(StatusCode::OK, &Value::Object(origins))
@@ -118,7 +120,7 @@ fn server(stats: &ServerStats) -> Value {
 }
 
 /// PUT: what is wanted of the server at `{origin}/servers/{server}`.
-pub(super) fn put(doors: &Doors, path: &str, body: &Bytes) -> Answer {
+pub(super) fn put(admin: &Admin, path: &str, body: &Bytes) -> Answer {
     let wanted: Wanted = match serde_json::from_slice(body) {
         Ok(wanted) => wanted,
         Err(error) => return complaint(StatusCode::BAD_REQUEST, &error.to_string()),
@@ -126,7 +128,7 @@ pub(super) fn put(doors: &Doors, path: &str, body: &Bytes) -> Answer {
     if wanted.weight.flatten().is_some_and(|it| it > WEIGHT_MAX) {
         return complaint(StatusCode::BAD_REQUEST, "weight: 0 to 256 is wanted");
     }
-    let Some((pool, name)) = find(doors, path) else {
+    let Some((pool, name)) = find(admin, path) else {
         return complaint(StatusCode::NOT_FOUND, "there is no such origin");
     };
     let state = wanted.state.map(|word| word.map(State::from));
@@ -138,10 +140,9 @@ pub(super) fn put(doors: &Doors, path: &str, body: &Bytes) -> Answer {
     json(StatusCode::OK, &adjusted.unwrap_or_default())
 }
 
-fn find(doors: &Doors, path: &str) -> Option<(std::sync::Arc<Pool>, String)> {
+fn find(admin: &Admin, path: &str) -> Option<(Arc<Pool>, String)> {
     let (origin, server) = path.split_once("/servers/")?;
-    let pools = (doors.pools)();
-    let pool = pools.into_iter().find(|pool| **pool.name() == *origin)?;
+    let pool = Arc::clone(admin.current.load().pool(origin)?);
     Some((pool, decoded(server)))
 }
 
