@@ -1,6 +1,6 @@
-//! GET /api/v1/explain: what the cache knows of a URL, as JSON or as a note for people (`note.rs`).
+//! `GET /api/v1/explain`, as JSON; `explain_text.rs` has the same for people.
 //!
-//! What would become of a request is foreseen by the pipeline, and comes in through a door.
+//! What would become of a request is foreseen by the pipeline, what is stored is told by the store.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use http::{Request, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::api::{complaint, json};
-use super::note::Note;
+use super::explain_text::ExplainText;
 use super::{Admin, Answer, text};
 use crate::pipeline::{Forecast, Handler};
 use crate::semantics::query;
@@ -35,12 +35,12 @@ pub(super) fn answer<B>(admin: &Admin, request: &Request<B>) -> Answer {
     };
     let accept = request.headers().get(ACCEPT).map(HeaderValue::as_bytes);
     if accept.is_some_and(|accept| accept.starts_with(b"text/plain")) {
-        let note = Note {
+        let words = ExplainText {
             url: &question.url,
             forecast: &forecast,
             stored: &stored,
         };
-        return text(StatusCode::OK, &note.to_string());
+        return text(StatusCode::OK, &words.to_string());
     }
     json(
         StatusCode::OK,

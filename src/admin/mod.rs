@@ -15,8 +15,8 @@
 
 mod api;
 mod explain;
+mod explain_text;
 mod metrics;
-mod note;
 mod origins;
 
 use std::convert::Infallible;

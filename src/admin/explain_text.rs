@@ -11,7 +11,7 @@ use crate::pipeline::{Forecast, Handler};
 use crate::store::{Inspection, Object};
 
 /// What is told of one URL.
-pub(super) struct Note<'a> {
+pub(super) struct ExplainText<'a> {
     pub(super) url: &'a str,
     pub(super) forecast: &'a Forecast,
     pub(super) stored: &'a Inspection,
@@ -23,9 +23,9 @@ struct Flags<'a>(&'a Object);
 /// Text with its control characters shown and not obeyed.
 struct Plain<'a>(&'a str);
 
-// === impl Note ===
+// === impl ExplainText ===
 
-impl Display for Note<'_> {
+impl Display for ExplainText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             url,
