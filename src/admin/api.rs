@@ -5,7 +5,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Admin, Answer, answer, origins};
+use super::answer::{Answer, complaint, json};
+use super::{Admin, origins};
 use crate::clock;
 use crate::store::Purge;
 use crate::telemetry::Outcome;
@@ -88,12 +89,4 @@ pub(super) fn status(admin: &Admin) -> Answer {
         "origins": origins,
     });
     json(StatusCode::OK, &status)
-}
-
-pub(super) fn complaint(status: StatusCode, text: &str) -> Answer {
-    json(status, &json!({ "error": text }))
-}
-
-pub(super) fn json(status: StatusCode, value: &Value) -> Answer {
-    answer(status, "application/json", format!("{value}\n"))
 }

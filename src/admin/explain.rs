@@ -9,9 +9,9 @@ use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::api::{complaint, json};
-use super::explain_text::ExplainText;
-use super::{Admin, Answer, text};
+use super::Admin;
+use super::answer::{Answer, complaint, json, text};
+use super::explain_text::{ExplainText, lossy};
 use crate::pipeline::{Forecast, Handler};
 use crate::semantics::query;
 use crate::store::{Inspection, Object};
@@ -157,10 +157,6 @@ fn variant(object: &Arc<Object>, now: SystemTime) -> Value {
         "etag": validators.etag.map(lossy),
         "last_modified": validators.last_modified.map(lossy),
     })
-}
-
-pub(super) fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[cfg(test)]

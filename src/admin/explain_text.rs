@@ -6,7 +6,6 @@
 use std::fmt::{self, Display, Write};
 use std::time::SystemTime;
 
-use super::explain::lossy;
 use crate::pipeline::{Forecast, Handler};
 use crate::store::{Inspection, Object};
 
@@ -117,6 +116,10 @@ fn route_in_words(forecast: &Forecast) -> String {
         (None, _) => {}
     }
     words
+}
+
+pub(super) fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn write_variant(

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 
-use super::{Admin, Answer, answer, text};
+use super::Admin;
+use super::answer::{Answer, answer, text};
 use crate::origin::{BreakerState, LookupStats};
 use crate::telemetry::{CONTENT_TYPE, Family};
 

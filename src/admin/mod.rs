@@ -13,6 +13,7 @@
 //!
 //! It asks the floors below itself; what only the top floor knows is told by a [`Process`].
 
+mod answer;
 mod api;
 mod explain;
 mod explain_text;
@@ -26,9 +27,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
-use http::{Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
+use http::header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -42,6 +43,7 @@ use crate::config;
 use crate::pipeline::Current;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
+use answer::{Answer, text};
 
 /// The longest request body the API reads.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -74,8 +76,6 @@ pub struct Admin {
     process: Box<dyn Process>,
     token: Option<config::Secret>,
 }
-
-type Answer = Response<Full<Bytes>>;
 
 // === impl Admin ===
 
@@ -259,20 +259,4 @@ async fn read(request: Request<Incoming>) -> Result<Bytes, Answer> {
             "the body broke off or is longer than 64 KiB\n",
         )
     })
-}
-
-fn text(status: StatusCode, text: &str) -> Answer {
-    answer(status, "text/plain; charset=utf-8", text.to_owned())
-}
-
-fn answer(status: StatusCode, content_type: &'static str, body: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
-    *answer.status_mut() = status;
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
 }

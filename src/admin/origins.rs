@@ -7,8 +7,8 @@ use http::StatusCode;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
-use super::api::{complaint, json};
-use super::{Admin, Answer};
+use super::Admin;
+use super::answer::{Answer, complaint, json};
 use crate::origin::{LookupStats, Pool, ServerStats, State};
 
 /// As much weight as the configuration allows too; without any a server gets no new requests.
