@@ -1,11 +1,11 @@
 //! What the operator does: purge, reload, and a look at the figures. All of it is JSON.
 
-use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, complaint, json};
+use super::call::Call;
 use super::{Admin, origins};
 use crate::clock;
 use crate::store::Purge;
@@ -22,8 +22,8 @@ struct PurgeRequest {
     soft: bool,
 }
 
-pub(super) fn purge(admin: &Admin, body: &Bytes) -> Answer {
-    let request: PurgeRequest = match serde_json::from_slice(body) {
+pub(super) fn purge(admin: &Admin, call: &Call) -> Answer {
+    let request: PurgeRequest = match serde_json::from_slice(&call.body) {
         Ok(request) => request,
         Err(error) => return complaint(StatusCode::BAD_REQUEST, &error.to_string()),
     };
@@ -45,14 +45,14 @@ pub(super) fn purge(admin: &Admin, body: &Bytes) -> Answer {
     }
 }
 
-pub(super) fn reload(admin: &Admin) -> Answer {
+pub(super) fn reload(admin: &Admin, _: &Call) -> Answer {
     match admin.process.reload() {
         Ok(()) => json(StatusCode::OK, &json!({ "reloaded": true })),
         Err(complaints) => complaint(StatusCode::UNPROCESSABLE_ENTITY, &complaints),
     }
 }
 
-pub(super) fn status(admin: &Admin) -> Answer {
+pub(super) fn status(admin: &Admin, _: &Call) -> Answer {
     let store = admin.store.stats();
     let counted = admin.telemetry.metrics.snapshot();
     let requests: Map<String, Value> = Outcome::ALL

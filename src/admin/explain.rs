@@ -5,12 +5,13 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use http::StatusCode;
 use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
-use http::{Request, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::Admin;
 use super::answer::{Answer, complaint, json, text};
+use super::call::Call;
 use super::explain_text::{ExplainText, lossy};
 use crate::pipeline::{Forecast, Handler};
 use crate::semantics::query;
@@ -24,8 +25,8 @@ struct Question {
 }
 
 /// JSON for programs; text where `Accept` has it first.
-pub(super) fn answer<B>(admin: &Admin, request: &Request<B>) -> Answer {
-    let question = match Question::read(request.uri().query().unwrap_or_default()) {
+pub(super) fn answer(admin: &Admin, call: &Call) -> Answer {
+    let question = match Question::read(call.query()) {
         Ok(question) => question,
         Err(wrong) => return complaint(StatusCode::BAD_REQUEST, &wrong),
     };
@@ -33,7 +34,7 @@ pub(super) fn answer<B>(admin: &Admin, request: &Request<B>) -> Answer {
         Ok(explained) => explained,
         Err(wrong) => return complaint(StatusCode::BAD_REQUEST, &format!("url: {wrong}")),
     };
-    let accept = request.headers().get(ACCEPT).map(HeaderValue::as_bytes);
+    let accept = call.head.headers.get(ACCEPT).map(HeaderValue::as_bytes);
     if accept.is_some_and(|accept| accept.starts_with(b"text/plain")) {
         let words = ExplainText {
             url: &question.url,

@@ -6,10 +6,11 @@ use http::StatusCode;
 
 use super::Admin;
 use super::answer::{Answer, answer, text};
+use super::call::Call;
 use crate::origin::{BreakerState, LookupStats};
 use crate::telemetry::{CONTENT_TYPE, Family};
 
-pub(super) fn answer_scrape(admin: &Admin) -> Answer {
+pub(super) fn scrape(admin: &Admin, _: &Call) -> Answer {
     let mut families = of_store(admin);
     families.extend(of_origins(admin));
     families.extend(of_overload(admin));

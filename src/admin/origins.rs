@@ -1,14 +1,12 @@
 //! Origins and their servers: how they stand, and what the operator wants of them.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
 use http::StatusCode;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use super::Admin;
 use super::answer::{Answer, complaint, json};
+use super::call::Call;
 use crate::origin::{LookupStats, Pool, ServerStats, State};
 
 /// As much weight as the configuration allows too; without any a server gets no new requests.
@@ -35,7 +33,7 @@ enum Word {
 }
 
 /// GET: all origins with their servers.
-pub(super) fn list(admin: &Admin) -> Answer {
+pub(super) fn list(admin: &Admin, _: &Call) -> Answer {
     let site = admin.current.load();
     let origins: Map<String, Value> = site
         .pools()
@@ -119,18 +117,20 @@ fn server(stats: &ServerStats) -> Value {
     })
 }
 
-/// PUT: what is wanted of the server at `{origin}/servers/{server}`.
-pub(super) fn put(admin: &Admin, path: &str, body: &Bytes) -> Answer {
-    let wanted: Wanted = match serde_json::from_slice(body) {
+/// PUT: what is wanted of the server.
+pub(super) fn adjust(admin: &Admin, call: &Call) -> Answer {
+    let wanted: Wanted = match serde_json::from_slice(&call.body) {
         Ok(wanted) => wanted,
         Err(error) => return complaint(StatusCode::BAD_REQUEST, &error.to_string()),
     };
     if wanted.weight.flatten().is_some_and(|it| it > WEIGHT_MAX) {
         return complaint(StatusCode::BAD_REQUEST, "weight: 0 to 256 is wanted");
     }
-    let Some((pool, name)) = find(admin, path) else {
+    let site = admin.current.load();
+    let Some(pool) = site.pool(call.parameter("origin")) else {
         return complaint(StatusCode::NOT_FOUND, "there is no such origin");
     };
+    let name = decoded(call.parameter("server"));
     let state = wanted.state.map(|word| word.map(State::from));
     if !pool.adjust(&name, state, wanted.weight) {
         return complaint(StatusCode::NOT_FOUND, "the origin has no such server");
@@ -138,12 +138,6 @@ pub(super) fn put(admin: &Admin, path: &str, body: &Bytes) -> Answer {
     let stats = pool.stats();
     let adjusted = stats.iter().find(|it| *it.authority == name).map(server);
     json(StatusCode::OK, &adjusted.unwrap_or_default())
-}
-
-fn find(admin: &Admin, path: &str) -> Option<(Arc<Pool>, String)> {
-    let (origin, server) = path.split_once("/servers/")?;
-    let pool = Arc::clone(admin.current.load().pool(origin)?);
-    Some((pool, decoded(server)))
 }
 
 /// A segment of a path without its percent-encoding: `[::1]:80` must be written `%5B::1%5D:80`
