@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, complaint, json};
 use super::call::Call;
+use super::figures::{self, STORE};
 use super::{Admin, origins};
 use crate::clock;
 use crate::store::Purge;
@@ -53,7 +54,6 @@ pub(super) fn reload(admin: &Admin, _: &Call) -> Answer {
 }
 
 pub(super) fn status(admin: &Admin, _: &Call) -> Answer {
-    let store = admin.store.stats();
     let counted = admin.telemetry.metrics.snapshot();
     let requests: Map<String, Value> = Outcome::ALL
         .into_iter()
@@ -79,13 +79,7 @@ pub(super) fn status(admin: &Admin, _: &Call) -> Answer {
         "response_bytes": counted.response_bytes,
         "aborted": counted.aborted,
         "bad_requests": counted.bad_requests,
-        "store": {
-            "objects": store.objects,
-            "bytes": store.bytes,
-            "evicted": store.evicted,
-            "fills": store.fills,
-            "fill_bytes": store.fill_bytes,
-        },
+        "store": figures::added(json!({}), &STORE, &admin.store.stats()),
         "origins": origins,
     });
     json(StatusCode::OK, &status)

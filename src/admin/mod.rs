@@ -8,6 +8,7 @@ mod api;
 mod call;
 mod explain;
 mod explain_text;
+mod figures;
 mod metrics;
 mod origins;
 mod routes;

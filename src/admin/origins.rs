@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Admin;
 use super::answer::{Answer, complaint, json};
 use super::call::Call;
+use super::figures::{self, ORIGIN, SERVER};
 use crate::origin::{LookupStats, Pool, ServerStats, State};
 
 /// As much weight as the configuration allows too; without any a server gets no new requests.
@@ -43,21 +44,14 @@ pub(super) fn list(admin: &Admin, _: &Call) -> Answer {
 }
 
 fn origin(pool: &Pool) -> Value {
-    let overload = pool.overload();
-    let shed = overload.shed.iter();
-    let shed: Map<String, Value> = shed
-        .map(|(reason, count)| (reason.as_str().to_owned(), (*count).into()))
-        .collect();
-    json!({
+    let origin = json!({
         "sick": pool.is_sick(),
         "panic": pool.panics(),
-        "pending": overload.pending,
-        "shed": shed,
-        "breaker": overload.breaker.map(|it| it.as_str()),
         "names": names(pool),
         "hedges_after_seconds": pool.hedges_after().map(|it| it.as_secs_f64()),
         "servers": servers(pool),
-    })
+    });
+    figures::added(origin, &ORIGIN, &pool.overload())
 }
 
 /// The servers of an origin, in the order of the configuration.
@@ -79,42 +73,18 @@ fn names(pool: &Pool) -> Value {
 }
 
 fn server(stats: &ServerStats) -> Value {
-    let errors: Map<String, Value> = stats
-        .errors
-        .iter()
-        .map(|(kind, count)| (kind.as_str().to_owned(), (*count).into()))
-        .collect();
-    let retries: Map<String, Value> = stats
-        .retries
-        .iter()
-        .map(|(why, count)| (why.as_str().to_owned(), (*count).into()))
-        .collect();
-    json!({
+    let server = json!({
         "server": &*stats.authority,
         "found_by": stats.found_by.as_deref(),
         "addresses": stats.addresses,
         "state": stats.state.as_str(),
         "agent": stats.agent,
-        "up": stats.verdict.is_usable(),
         "standing": stats.verdict.to_string(),
         "weight": stats.weight,
         "effective_weight": f64::from(stats.effective_weight) / 100.0,
-        "active": stats.active,
-        "requests_max": stats.requests_max,
-        "latency_seconds": stats.latency.as_secs_f64(),
-        "requests": stats.requests,
-        "connects": stats.connects,
-        "reused": stats.reused,
         "reuse_ratio": stats.reuse_ratio(),
-        "connections": stats.open,
-        "idle": stats.idle,
-        "ejected": stats.ejected,
-        "hedged": stats.hedged,
-        "hedge_won": stats.hedge_won,
-        "probe_failures": stats.probe_failures,
-        "errors": errors,
-        "retries": retries,
-    })
+    });
+    figures::added(server, &SERVER, stats)
 }
 
 /// PUT: what is wanted of the server.

@@ -29,7 +29,10 @@ pub const ROOMS: &[(&str, &str)] = &[
         "server",
         "drain crowd proxy_protocol listener interim watch framing io park http tcp",
     ),
-    ("admin", "answer call explain_text explain origins metrics api routes"),
+    (
+        "admin",
+        "answer call figures explain_text explain origins metrics api routes",
+    ),
 ];
 
 /// Imports against that order, by file and room. Each is a knot to open: rows are only taken out.
