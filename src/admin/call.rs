@@ -5,7 +5,8 @@ use http::request::Parts;
 
 pub(super) struct Call {
     pub(super) head: Parts,
-    /// By the names that the table of routes has for them.
+    /// By the names that the table of routes has for them, without their percent-encoding: `[::1]:80`
+    /// must be written `%5B::1%5D:80` (RFC 3986 §3.3).
     pub(super) parameters: Vec<(String, String)>,
     /// Empty where the method has none to take.
     pub(super) body: Bytes,

@@ -96,48 +96,17 @@ pub(super) fn adjust(admin: &Admin, call: &Call) -> Answer {
     if wanted.weight.flatten().is_some_and(|it| it > WEIGHT_MAX) {
         return complaint(StatusCode::BAD_REQUEST, "weight: 0 to 256 is wanted");
     }
-    let site = admin.current.load();
+    let (site, name) = (admin.current.load(), call.parameter("server"));
     let Some(pool) = site.pool(call.parameter("origin")) else {
         return complaint(StatusCode::NOT_FOUND, "there is no such origin");
     };
-    let name = decoded(call.parameter("server"));
     let state = wanted.state.map(|word| word.map(State::from));
-    if !pool.adjust(&name, state, wanted.weight) {
+    if !pool.adjust(name, state, wanted.weight) {
         return complaint(StatusCode::NOT_FOUND, "the origin has no such server");
     }
     let stats = pool.stats();
-    let adjusted = stats.iter().find(|it| *it.authority == name).map(server);
+    let adjusted = stats.iter().find(|it| *it.authority == *name).map(server);
     json(StatusCode::OK, &adjusted.unwrap_or_default())
-}
-
-/// A segment of a path without its percent-encoding: `[::1]:80` must be written `%5B::1%5D:80`
-/// (RFC 3986 §3.3).
-fn decoded(segment: &str) -> String {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let encoded = match (first, tail) {
-            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)),
-            _ => None,
-        };
-        match encoded {
-            Some((high, low)) => {
-                bytes.push(high * 16 + low);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    // A hexadecimal digit is below 16.
-    let value = char::from(digit).to_digit(16)?;
-    u8::try_from(value).ok()
 }
 
 /// Tells `null` from nothing.
@@ -157,26 +126,6 @@ impl From<Word> for State {
             Word::Ready => Self::Ready,
             Word::Drain => Self::Drain,
             Word::Maintenance => Self::Maintenance,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn segments_are_decoded() {
-        for (segment, text) in [
-            ("127.0.0.1:80", "127.0.0.1:80"),
-            ("127.0.0.1%3A80", "127.0.0.1:80"),
-            ("%5b::1%5D:80", "[::1]:80"),
-            ("a%", "a%"),
-            ("a%4", "a%4"),
-            ("a%zz", "a%zz"),
-            ("%ff", "\u{fffd}"),
-        ] {
-            assert_eq!(decoded(segment), text, "{segment}");
         }
     }
 }

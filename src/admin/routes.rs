@@ -4,6 +4,7 @@
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, StatusCode};
 use matchit::Router;
+use percent_encoding::percent_decode_str;
 
 use super::answer::{Answer, text};
 use super::call::Call;
@@ -115,8 +116,11 @@ impl Routes {
         let endpoints = *found.value;
         match endpoints.iter().find(|it| it.answers(method)) {
             Some(endpoint) => {
-                let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-                Ok((endpoint, found.params.iter().map(owned).collect()))
+                let decoded = |(name, value): (&str, &str)| {
+                    let value = percent_decode_str(value).decode_utf8_lossy();
+                    (name.to_owned(), value.into_owned())
+                };
+                Ok((endpoint, found.params.iter().map(decoded).collect()))
             }
             None if method == Method::OPTIONS => {
                 Err(with_allow(text(StatusCode::OK, ""), endpoints).into())
@@ -203,6 +207,7 @@ mod tests {
         let refused = |status, allow: &str| Err((status, allow.to_owned()));
         let server = "/api/v1/origins/app/servers";
         let unix = format!("{server}/unix:/run/app.sock");
+        let ipv6 = format!("{server}/%5b::1%5D:80");
         let rows = [
             (Method::GET, "/", Ok("")),
             (Method::HEAD, "/metrics", Ok("")),
@@ -212,6 +217,7 @@ mod tests {
                 &unix,
                 Ok("origin=app server=unix:/run/app.sock "),
             ),
+            (Method::PUT, &ipv6, Ok("origin=app server=[::1]:80 ")),
             (Method::GET, "/api/v1/purge", refused(405, "POST, OPTIONS")),
             (Method::HEAD, "/api/v1/purge", refused(405, "POST, OPTIONS")),
             (Method::POST, "/healthz", refused(405, "GET, HEAD, OPTIONS")),

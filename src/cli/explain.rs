@@ -2,6 +2,7 @@
 //!
 //! The proxy puts it into words; here they are only asked for and shown.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -67,8 +68,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 fn target(arguments: &Arguments) -> String {
     let mut target = format!("/api/v1/explain?url={}", encoded(&arguments.url));
     for field in &arguments.header {
-        target.push_str("&header=");
-        target.push_str(&encoded(field));
+        // Writing to a string does not fail.
+        let _ = write!(target, "&header={}", encoded(field));
     }
     target
 }
