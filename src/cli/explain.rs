@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::check::BAD_CONFIGURATION;
-use super::door::{Ask, Door, encoded};
+use super::client::{Ask, Client, encoded};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    door: Door,
+    client: Client,
 }
 
 /// A field that has a name; what else is wrong with it the proxy tells.
@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         },
         body: "",
     };
-    let (exit, why) = match arguments.door.ask(&ask) {
+    let (exit, why) = match arguments.client.ask(&ask) {
         Ok(reply) if reply.status() == Some(200) => {
             // Whoever closed the stream does not want to know.
             let _ = io::stdout().write_all(reply.body().as_bytes());
@@ -57,7 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(reply) => (ExitCode::FAILURE, reply.reason()),
         Err(error) => (ExitCode::FAILURE, error.to_string()),
     };
-    let admin = &arguments.door.admin;
+    let admin = &arguments.client.admin;
     let _ = writeln!(
         io::stderr(),
         "copal: cannot explain by way of {admin}: {why}"

@@ -4,8 +4,8 @@
 //! 0 clean, 1 a failure at run time, 2 bad arguments or configuration.
 
 mod check;
+mod client;
 mod demo;
-mod door;
 mod explain;
 mod purge;
 mod run;

@@ -1,13 +1,13 @@
 //! `copal purge`: asks the admin listener of a running proxy to forget.
 //!
-//! It runs in deploy scripts, once; what it asks goes by way of `door.rs`.
+//! It runs in deploy scripts, once; what it asks goes by way of `client.rs`.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::door::{Ask, Door, Reply};
+use super::client::{Ask, Client, Reply};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -25,17 +25,17 @@ pub(super) struct Arguments {
     #[arg(long)]
     soft: bool,
     #[command(flatten)]
-    door: Door,
+    client: Client,
 }
 
 /// Prints how many responses were purged; the first failure ends it.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let mut total = 0;
     for body in bodies(arguments) {
-        match ask(&arguments.door, &body) {
+        match ask(&arguments.client, &body) {
             Ok(count) => total += count,
             Err(error) => {
-                let admin = &arguments.door.admin;
+                let admin = &arguments.client.admin;
                 let _ = writeln!(
                     io::stderr(),
                     "copal: cannot purge by way of {admin}: {error}"
@@ -70,8 +70,8 @@ fn escaped(text: &str) -> String {
         .collect()
 }
 
-fn ask(door: &Door, body: &str) -> io::Result<u64> {
-    let reply = door.ask(&Ask {
+fn ask(client: &Client, body: &str) -> io::Result<u64> {
+    let reply = client.ask(&Ask {
         method: "POST",
         target: "/api/v1/purge",
         accept: "application/json",

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::check::BAD_CONFIGURATION;
-use super::door::{Ask, Door, encoded};
+use super::client::{Ask, Client, encoded};
 
 const HEADINGS: [&str; 9] = [
     "ORIGIN", "SERVER", "STATE", "STANDING", "WEIGHT", "ACTIVE", "REQUESTS", "ERRORS", "LATENCY",
@@ -36,7 +36,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    door: Door,
+    client: Client,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
         Err(failure) => failure,
     };
-    let admin = &arguments.door.admin;
+    let admin = &arguments.client.admin;
     let _ = writeln!(
         io::stderr(),
         "copal: cannot tell of servers by way of {admin}: {why}"
@@ -105,11 +105,11 @@ fn changed(arguments: &Arguments) -> Result<(), Failure> {
         encoded(origin),
         encoded(server)
     );
-    ask(&arguments.door, "PUT", &target, &wanted.to_string()).map(drop)
+    ask(&arguments.client, "PUT", &target, &wanted.to_string()).map(drop)
 }
 
 fn list(arguments: &Arguments) -> Result<String, Failure> {
-    let answer = ask(&arguments.door, "GET", "/api/v1/origins", "")?;
+    let answer = ask(&arguments.client, "GET", "/api/v1/origins", "")?;
     let mut origins: Value = serde_json::from_str(&answer)
         .map_err(|error| (ExitCode::FAILURE, format!("the answer is no JSON: {error}")))?;
     keep(&mut origins, arguments);
@@ -124,9 +124,9 @@ fn list(arguments: &Arguments) -> Result<String, Failure> {
     })
 }
 
-fn ask(door: &Door, method: &str, target: &str, body: &str) -> Result<String, Failure> {
+fn ask(client: &Client, method: &str, target: &str, body: &str) -> Result<String, Failure> {
     let accept = "application/json";
-    let reply = door.ask(&Ask {
+    let reply = client.ask(&Ask {
         method,
         target,
         accept,

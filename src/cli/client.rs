@@ -16,7 +16,7 @@ const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Where the listener is, and what opens it.
 #[derive(Args)]
-pub(super) struct Door {
+pub(super) struct Client {
     /// The proxy's admin listener.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9180", value_parser = address)]
     pub(super) admin: String,
@@ -43,9 +43,9 @@ pub(super) struct Ask<'a> {
 /// What came back.
 pub(super) struct Reply(String);
 
-// === impl Door ===
+// === impl Client ===
 
-impl Door {
+impl Client {
     /// Asks, and reads the answer to its end.
     ///
     /// # Errors
