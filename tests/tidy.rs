@@ -78,7 +78,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rustls", &["*/tls.rs"]),
     ("tokio_rustls", &["*/tls.rs"]),
     ("toml", &["config/"]),
-    ("serde_json", &["admin/", "cli/servers.rs"]),
+    ("serde_json", &["admin/", "cli/"]),
     ("arc_swap", &["pipeline/site.rs", "origin/mod.rs"]),
     (
         "governor",
@@ -98,6 +98,7 @@ const HYPER: &[&str] = &[
     "origin/connect/",
     "origin/health/probe.rs",
     "body/mod.rs",
+    "cli/client.rs",
     "cli/demo.rs",
 ];
 

@@ -1,25 +1,37 @@
-//! The way to the admin listener of a running proxy, for the commands that talk to it.
+//! Client of a running proxy's admin listener, for the commands that talk to it.
 //!
-//! A plain HTTP/1.1 exchange over a blocking socket: they run in scripts and terminals, once.
+//! They run in scripts and terminals, once: each request has a connection and a runtime of its own.
 
 use std::fmt::Display;
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io::{self, Write as _};
+use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use bytes::Bytes;
 use clap::Args;
+use http::header::{ACCEPT, AUTHORIZATION, HOST};
+use http::uri::Authority;
+use http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::check::BAD_CONFIGURATION;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// No answer of the admin listener that a command asks for is longer.
-const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Where the listener is, and what opens it.
 #[derive(Args)]
 pub(super) struct Client {
-    /// The proxy's admin listener.
+    /// The proxy's admin listener, as HOST:PORT or as its URL.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9180", value_parser = address)]
-    pub(super) admin: String,
+    admin: Authority,
     /// Its token.
     #[arg(
         long,
@@ -37,87 +49,105 @@ pub(super) struct Ask<'a> {
     /// Path and query, percent-encoded.
     pub(super) target: &'a str,
     pub(super) accept: &'a str,
-    pub(super) body: &'a str,
+    pub(super) body: String,
 }
 
-/// What came back.
-pub(super) struct Reply(String);
+/// Why there is no good answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// An answer of another status, and what it says.
+    #[error("{0}: {1}")]
+    Refused(StatusCode, String),
+    /// No answer, or none that makes sense.
+    #[error("{0:#}")]
+    Broken(#[from] anyhow::Error),
+}
 
 // === impl Client ===
 
 impl Client {
-    /// Asks, and reads the answer to its end.
+    /// The content of the answer, which is a 200.
     ///
     /// # Errors
-    /// Where nobody listens, or the exchange broke off. Any status is an answer.
-    pub(super) fn ask(&self, ask: &Ask) -> io::Result<Reply> {
-        let mut stream = connect(&self.admin)?;
-        let bearer = self
-            .token
-            .as_ref()
-            .map(|token| format!("Authorization: Bearer {token}\r\n"));
-        let request = format!(
-            "{} {} HTTP/1.1\r\nHost: {}\r\nAccept: {}\r\nContent-Length: {}\r\n\
-             Connection: close\r\n{}\r\n{}",
-            ask.method,
-            ask.target,
-            self.admin,
-            ask.accept,
-            ask.body.len(),
-            bearer.unwrap_or_default(),
-            ask.body,
-        );
-        stream.write_all(request.as_bytes())?;
-        let mut answer = String::new();
-        stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
-        Ok(Reply(answer))
-    }
-}
-
-fn connect(address: &str) -> io::Result<TcpStream> {
-    let mut last = io::Error::other("the address has no host");
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, TIMEOUT) {
-            Ok(stream) => {
-                stream.set_read_timeout(Some(TIMEOUT))?;
-                stream.set_write_timeout(Some(TIMEOUT))?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
+    /// Nobody listens there, the exchange broke off or took too long, or the status is another.
+    pub(super) fn ask(&self, ask: Ask) -> Result<String, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("no runtime")?;
+        let answered = runtime.block_on(async { timeout(TIMEOUT, self.exchange(ask)).await });
+        let late = || format!("no answer within {} s", TIMEOUT.as_secs());
+        match answered.with_context(late)?? {
+            (StatusCode::OK, text) => Ok(text),
+            (status, text) => Err(Failure::Refused(status, text.trim().to_owned())),
         }
     }
-    Err(last)
+
+    async fn exchange(&self, ask: Ask<'_>) -> anyhow::Result<(StatusCode, String)> {
+        let stream = TcpStream::connect(self.admin.as_str()).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(ask.method)
+            .uri(ask.target)
+            .header(HOST, self.admin.as_str())
+            .header(ACCEPT, ask.accept);
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Full::new(Bytes::from(ask.body)))?;
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(anyhow::Error::from_boxed)?.to_bytes();
+        Ok((head.status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    /// Ends a command: shows what was answered, or tells why not.
+    pub(super) fn finish(&self, what: &str, answered: Result<String, Failure>) -> ExitCode {
+        match answered {
+            Ok(text) => {
+                // Whoever closed the stream does not want to know.
+                let _ = io::stdout().write_all(text.as_bytes());
+                ExitCode::SUCCESS
+            }
+            Err(failure) => {
+                let admin = &self.admin;
+                let _ = writeln!(
+                    io::stderr(),
+                    "copal: cannot {what} by way of {admin}: {failure}"
+                );
+                failure.exit()
+            }
+        }
+    }
 }
 
-// === impl Reply ===
+// === impl Failure ===
 
-impl Reply {
-    /// The status; `None` if this is no answer at all.
-    pub(super) fn status(&self) -> Option<u16> {
-        let rest = self.0.strip_prefix("HTTP/1.1 ")?;
-        rest.get(..3)?.parse().ok()
-    }
-
-    pub(super) fn body(&self) -> &str {
-        self.0.split_once("\r\n\r\n").map_or("", |(_, body)| body)
-    }
-
-    /// What a bad answer says, on one line.
-    pub(super) fn reason(&self) -> String {
-        let status = self.0.lines().next().unwrap_or("no answer");
-        format!("{status}: {}", self.body().trim())
+impl Failure {
+    fn exit(&self) -> ExitCode {
+        match self {
+            Self::Refused(StatusCode::BAD_REQUEST, _) => ExitCode::from(BAD_CONFIGURATION),
+            Self::Refused(..) | Self::Broken(_) => ExitCode::FAILURE,
+        }
     }
 }
 
-/// A host and a port, as they stand before any look-up.
-fn address(text: &str) -> Result<String, String> {
-    let port = text
-        .rsplit_once(':')
-        .map(|(host, port)| (!host.is_empty(), port.parse::<u16>()));
-    match port {
-        Some((true, Ok(_))) => Ok(text.to_owned()),
-        _ => Err("a host and a port are wanted, such as 127.0.0.1:9180".to_owned()),
-    }
+/// A host and a port, as they stand before any look-up; or the listener's URL.
+fn address(text: &str) -> Result<Authority, String> {
+    let wanted = |_| "a host and a port are wanted, such as 127.0.0.1:9180".to_owned();
+    let uri: Uri = text.parse().map_err(wanted)?;
+    let has_more = !matches!(uri.path(), "" | "/") || uri.query().is_some();
+    let authority = uri
+        .authority()
+        .filter(|it| !has_more && !it.as_str().contains('@'));
+    let with_port = match (uri.scheme_str(), authority) {
+        (Some("https"), _) => return Err("the admin listener does not speak https".to_owned()),
+        (_, Some(it)) if it.port_u16().is_some() && !it.host().is_empty() => it.to_string(),
+        (Some(_), Some(it)) => format!("{it}:80"),
+        _ => String::new(),
+    };
+    with_port.parse().map_err(wanted)
 }
 
 /// A token without what would end its line.
@@ -144,22 +174,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_told_apart() {
+    fn an_address_is_a_host_and_a_port_or_a_url() {
         let rows = [
-            ("HTTP/1.1 200 OK\r\na: b\r\n\r\nyes\n", Some(200), "yes\n"),
-            ("HTTP/1.1 401 Unauthorized\r\n\r\n", Some(401), ""),
-            ("HTTP/1.1 200", Some(200), ""),
-            ("HTTP/1.1 2", None, ""),
-            ("220 smtp ready\r\n", None, ""),
-            ("", None, ""),
+            ("127.0.0.1:9180", Some("127.0.0.1:9180")),
+            ("localhost:80", Some("localhost:80")),
+            ("[::1]:9180", Some("[::1]:9180")),
+            ("http://admin.example:9180", Some("admin.example:9180")),
+            ("http://admin.example/", Some("admin.example:80")),
+            ("http://[::1]", Some("[::1]:80")),
+            ("admin.example", None),
+            (":9180", None),
+            ("http://:9180", None),
+            ("localhost:99999", None),
+            ("http://localhost:99999", None),
+            ("http://localhost:9180/admin", None),
+            ("http://me@localhost:9180", None),
+            ("https://localhost:9180", None),
+            ("/run/copal.sock", None),
+            ("", None),
         ];
-        for (text, status, body) in rows {
-            let reply = Reply(text.to_owned());
-            assert_eq!((reply.status(), reply.body()), (status, body), "{text:?}");
+        for (text, expected) in rows {
+            let found = address(text).ok().map(|it| it.to_string());
+            assert_eq!(found.as_deref(), expected, "{text}");
         }
-        let refused = Reply("HTTP/1.1 401 Unauthorized\r\n\r\nno\n".to_owned());
-        assert_eq!(refused.reason(), "HTTP/1.1 401 Unauthorized: no");
-        assert_eq!(Reply(String::new()).reason(), "no answer: ");
     }
 
     #[test]

@@ -3,12 +3,10 @@
 //! The proxy puts it into words; here they are only asked for and shown.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::check::BAD_CONFIGURATION;
 use super::client::{Ask, Client, encoded};
 
 #[derive(Args)]
@@ -36,33 +34,16 @@ fn field(text: &str) -> Result<String, String> {
 
 /// Prints what the proxy says.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let ask = Ask {
+    let answered = arguments.client.ask(Ask {
         method: "GET",
         target: &target(arguments),
         accept: match arguments.json {
             true => "application/json",
             false => "text/plain",
         },
-        body: "",
-    };
-    let (exit, why) = match arguments.client.ask(&ask) {
-        Ok(reply) if reply.status() == Some(200) => {
-            // Whoever closed the stream does not want to know.
-            let _ = io::stdout().write_all(reply.body().as_bytes());
-            return ExitCode::SUCCESS;
-        }
-        Ok(reply) if reply.status() == Some(400) => {
-            (ExitCode::from(BAD_CONFIGURATION), reply.reason())
-        }
-        Ok(reply) => (ExitCode::FAILURE, reply.reason()),
-        Err(error) => (ExitCode::FAILURE, error.to_string()),
-    };
-    let admin = &arguments.client.admin;
-    let _ = writeln!(
-        io::stderr(),
-        "copal: cannot explain by way of {admin}: {why}"
-    );
-    exit
+        body: String::new(),
+    });
+    arguments.client.finish("explain", answered)
 }
 
 fn target(arguments: &Arguments) -> String {
