@@ -27,6 +27,7 @@ mod journeys {
     mod slices;
     mod stale;
     mod stale_if_error;
+    mod unstored;
     mod vary;
 
     mod coalesce;

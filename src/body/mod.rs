@@ -3,6 +3,7 @@
 //! A body knows nothing of caching, of origins or of clients. What a stored object or an origin
 //! connection has to do while its bytes flow is behind [`Body::stream`].
 
+mod discard;
 mod limit;
 mod meter;
 mod slice;

@@ -104,6 +104,17 @@ impl Error {
         }
     }
 
+    /// The error with what lies beneath it, on one line.
+    pub fn causes(&self) -> String {
+        let mut line = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            line = format!("{line}: {cause}");
+            source = cause.source();
+        }
+        line
+    }
+
     pub(super) fn because(
         mut self,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,

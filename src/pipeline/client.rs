@@ -1,4 +1,5 @@
-//! Whose a request is when proxies stand between the client and us, and what the origin is told.
+//! The client of a request: its address and scheme, as its connection has them or as trusted proxies
+//! forward them, and what the origin is told of it.
 //!
 //! The words themselves are `semantics::forwarded`'s. What is believed here is whose address the
 //! log, limits and hashes see, and what scheme and host the key holds: nothing that shapes a stored
@@ -10,22 +11,34 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
-use super::exchange::{Client, Exchange, Scheme};
 use crate::config;
 use crate::semantics::forwarded::{
     self, Dialect, FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO,
 };
+use crate::semantics::key::Scheme;
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    /// The client's address. Within the pipeline it may be what a trusted proxy has told, and then
+    /// its port is 0.
+    pub address: SocketAddr,
+    /// The address it connected to.
+    pub local: SocketAddr,
+    /// What it spoke, or is told to have spoken.
+    pub scheme: Scheme,
+}
 
 /// Who is believed, and in which words we speak.
 #[derive(Debug)]
-pub(super) struct Provenance {
+pub(super) struct TrustedProxies {
     trusted: Box<[IpNet]>,
     dialect: Dialect,
 }
 
 /// What a proxy that is believed has told of a request.
 #[derive(Debug)]
-pub(super) struct Relayed {
+pub(super) struct ForwardedBy {
     /// The address of that proxy.
     peer: IpAddr,
     /// The host that the client asked for, if the proxy says it.
@@ -34,9 +47,9 @@ pub(super) struct Relayed {
     by: HeaderName,
 }
 
-// === impl Provenance ===
+// === impl TrustedProxies ===
 
-impl Provenance {
+impl TrustedProxies {
     pub(super) fn new(config: &config::Server) -> Self {
         Self {
             trusted: config.trusted_proxies.as_slice().into(),
@@ -50,7 +63,7 @@ impl Provenance {
     }
 
     /// The client as it stands after what its connection's other end says, if that is believed.
-    pub(super) fn of(&self, client: Client, headers: &HeaderMap) -> (Client, Option<Relayed>) {
+    pub(super) fn of(&self, client: Client, headers: &HeaderMap) -> (Client, Option<ForwardedBy>) {
         let peer = client.address.ip();
         if !self.trusts(peer) {
             return (client, None);
@@ -68,32 +81,36 @@ impl Provenance {
             scheme,
             ..client
         };
-        let relayed = Relayed {
+        let forwarded_by = ForwardedBy {
             peer,
             host: told.host,
             by: told.by,
         };
-        (client, Some(relayed))
+        (client, Some(forwarded_by))
     }
 
-    /// Tells the origin whose a request is, in fields from which all claims have been taken.
-    pub(super) fn tell(&self, fields: &mut HeaderMap, exchange: &Exchange, authority: &str) {
-        let hop = Hop::of(exchange);
+    /// Tells the origin whose a request is, in fields from which all claims have been taken; `asked`
+    /// are the request's own.
+    pub(super) fn tell(
+        &self,
+        fields: &mut HeaderMap,
+        client: &Client,
+        forwarded_by: Option<&ForwardedBy>,
+        asked: &HeaderMap,
+        authority: &str,
+    ) {
+        let hop = Hop::of(client, forwarded_by, asked);
         if self.dialect.has_x_forwarded() {
             let own = hop.peer.to_string();
             hop.insert(fields, X_FORWARDED_FOR, hop.client().as_deref(), &own);
             if let Ok(host) = HeaderValue::from_str(authority) {
                 fields.insert(X_FORWARDED_HOST, host);
             }
-            let proto = match exchange.client.scheme {
-                Scheme::Http => "http",
-                Scheme::Https => "https",
-            };
-            fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+            let proto = HeaderValue::from_static(client.scheme.as_str());
+            fields.insert(X_FORWARDED_PROTO, proto);
         }
         if self.dialect.has_forwarded() {
-            let scheme = Some(exchange.client.scheme);
-            let own = forwarded::element(hop.peer, Some(authority), scheme);
+            let own = forwarded::element(hop.peer, Some(authority), Some(client.scheme));
             let before = hop.client.map(|it| forwarded::element(it, None, None));
             hop.insert(fields, FORWARDED, before.as_deref(), &own);
         }
@@ -113,15 +130,15 @@ struct Hop<'a> {
 // === impl Hop ===
 
 impl<'a> Hop<'a> {
-    fn of(exchange: &'a Exchange) -> Self {
-        let client = exchange.client.address.ip().to_canonical();
-        match &exchange.relayed {
-            Some(Relayed { peer, by, .. }) => {
+    fn of(client: &Client, forwarded_by: Option<&'a ForwardedBy>, asked: &'a HeaderMap) -> Self {
+        let client = client.address.ip().to_canonical();
+        match forwarded_by {
+            Some(ForwardedBy { peer, by, .. }) => {
                 let peer = peer.to_canonical();
                 Self {
                     peer,
                     client: Some(client).filter(|it| *it != peer),
-                    said: Some((&exchange.request.headers, by)),
+                    said: Some((asked, by)),
                 }
             }
             None => Self {

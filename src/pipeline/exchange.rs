@@ -1,42 +1,28 @@
-//! One request and what is known of it: the luggage that every step hands to the next.
+//! Exchange of a request for its response: what every step needs to know of it and hands to the next.
 //!
 //! Only what all steps need is here. What a step alone has, such as a permit or an object, is in
 //! that step's own struct.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::request::Parts;
 use http::{Request, Response};
 
-use super::Site;
-use super::client::Relayed;
+use super::client::{Client, ForwardedBy};
+use super::site::Site;
 use crate::body::{Body, Meter, Progress};
 use crate::clock::{self, Instant};
 use crate::origin::{Belongs, Interim};
-pub use crate::semantics::key::Scheme;
 use crate::telemetry::{Asked, Outcome, Record};
-
-/// Where a request came from.
-#[derive(Clone, Copy, Debug)]
-pub struct Client {
-    /// The client's address. Within the pipeline it may be what a trusted proxy has told, and then
-    /// its port is 0.
-    pub address: SocketAddr,
-    /// The address it connected to.
-    pub local: SocketAddr,
-    /// What it spoke, or is told to have spoken.
-    pub scheme: Scheme,
-}
 
 /// A request under way.
 pub(super) struct Exchange {
     pub(super) entry: Entry,
     pub(super) client: Client,
     /// What was told of the client by a proxy that is believed, where one stands between.
-    pub(super) relayed: Option<Relayed>,
+    pub(super) forwarded_by: Option<ForwardedBy>,
     pub(super) request: Parts,
     pub(super) body: Body,
     /// How far the body has come, if there is one.
@@ -64,7 +50,7 @@ impl Exchange {
     pub(super) fn new(site: Arc<Site>, client: Client, request: Request<Body>) -> Box<Self> {
         let arrived = clock::instant();
         let now = clock::wall(arrived);
-        let (client, relayed) = site.provenance.of(client, request.headers());
+        let (client, forwarded_by) = site.trusted_proxies.of(client, request.headers());
         let (mut request, body) = request.into_parts();
         let upload = match body.is_empty() {
             true => None,
@@ -82,7 +68,7 @@ impl Exchange {
         Box::new(Self {
             entry,
             client,
-            relayed,
+            forwarded_by,
             request,
             body,
             upload,

@@ -13,19 +13,20 @@ use std::sync::Arc;
 use http::{Request, Response};
 use tracing::trace;
 
-use super::Site;
-use super::exchange::{Client, Exchange};
+use super::client::Client;
+use super::exchange::Exchange;
+use super::site::Site;
+use super::step::deliver::Deliver;
+use super::step::fetch::Fetch;
+use super::step::lookup::Lookup;
+use super::step::pass::Pass;
+use super::step::purge::Purge;
+use super::step::query::Query;
+use super::step::receive::Receive;
+use super::step::synth::{self, Refusal, Synth};
+use super::step::wait::Wait;
 use crate::body::Body;
 use crate::origin::Interim;
-use crate::pipeline::step::deliver::Deliver;
-use crate::pipeline::step::fetch::Fetch;
-use crate::pipeline::step::lookup::Lookup;
-use crate::pipeline::step::pass::Pass;
-use crate::pipeline::step::purge::Purge;
-use crate::pipeline::step::query::Query;
-use crate::pipeline::step::receive::Receive;
-use crate::pipeline::step::synth::{self, Refusal, Synth};
-use crate::pipeline::step::wait::Wait;
 
 /// More steps than any journey takes: one may look up anew only after a leader has vanished or
 /// another variant has come, and this bounds how often.

@@ -5,19 +5,26 @@
 //! the handle by which a reload swaps it. The pipeline knows no sockets and no configuration
 //! files, and what HTTP means is asked of `semantics`.
 
-mod answer;
-mod client;
-mod exchange;
-mod explain;
-mod fetch;
 mod flow;
-mod next;
-mod page;
-mod route;
-mod site;
 mod step;
 
-pub use exchange::{Client, Scheme};
+mod client;
+mod exchange;
+mod route;
+mod site;
+mod wanted;
+
+mod dispatch;
+mod locator;
+mod next;
+mod page;
+mod reasons;
+
+mod answer;
+mod explain;
+mod fetch;
+
+pub use client::Client;
 pub use explain::Forecast;
 pub use flow::{refuse, serve};
 pub use page::BadUrl;
@@ -27,3 +34,4 @@ pub use step::synth::Refusal;
 
 pub use crate::origin::{Interim, Sink};
 pub use crate::semantics::ends::Ends;
+pub use crate::semantics::key::Scheme;

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL, RANGE};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 
-use crate::pipeline::route::caching::{Caching, OnRange};
-use crate::pipeline::step::deliver::Excuse;
-use crate::pipeline::step::pass::Bypass;
+use super::reasons::{Bypass, Excuse};
+use super::route::caching::{Caching, OnRange};
 use crate::semantics::cache_status::Fwd;
 use crate::semantics::directives::Directives;
-use crate::semantics::freshness::{Freshness, Term};
+use crate::semantics::freshness::Term;
 use crate::semantics::stale::Stale;
 use crate::semantics::wishes::Wish;
 use crate::store::{Found, Object};
@@ -30,18 +29,31 @@ pub(super) enum Next {
         fwd: Fwd,
         stale: Option<Arc<Object>>,
     },
-    /// Ask it for this request alone: nobody waits for the answer, and it waits for nobody.
+    /// Ask it for this request alone: nobody waits for the answer, and it waits for nobody. Where
+    /// nothing stale is to be confirmed, it asks as the client does, under its conditions and for its
+    /// range, for the answer is likely to be nobody else's.
     AskAlone {
         fwd: Fwd,
         stale: Option<Arc<Object>>,
     },
     /// Drop it, for it is good for nothing any more, and look anew.
     Replace(Arc<Object>),
+    /// Refuse the request: it wants nothing that is not stored.
+    OnlyIfCached,
     /// Hand the request on as it is; `stored` is what its answer may have something to say of.
     Pass {
         why: Bypass,
         stored: Option<Arc<Object>>,
     },
+}
+
+/// What there is for a request whose origin failed.
+pub(super) enum StandIn {
+    /// A response that needs no excuse: it came meanwhile.
+    Fresh(Arc<Object>),
+    /// A stale one, which takes the place of the error.
+    Stale(Arc<Object>),
+    Nothing,
 }
 
 /// As much of a request as the decision hangs on.
@@ -57,7 +69,7 @@ pub(super) struct Asker<'a> {
 
 impl Next {
     /// Whether the client has to wait for the origin.
-    pub(super) fn asks(&self) -> bool {
+    fn asks(&self) -> bool {
         !matches!(self, Self::Hit(_) | Self::Stale(..))
     }
 
@@ -70,17 +82,41 @@ impl Next {
     }
 }
 
+// === impl StandIn ===
+
+impl StandIn {
+    /// Of what is `found` at this moment, for a request that would else get an error of this
+    /// `status`.
+    pub(super) fn of(asker: &Asker, found: Found, status: StatusCode, now: SystemTime) -> Self {
+        match found {
+            Found::Object(object) if !asker.may_use(object.term()) => Self::Nothing,
+            Found::Object(object) if object.term().is_fresh(now) => Self::Fresh(object),
+            Found::Object(object) if object.term().stands_in_for(status, now) => {
+                Self::Stale(object)
+            }
+            _ => Self::Nothing,
+        }
+    }
+}
+
 // === impl Asker ===
 
 impl Asker<'_> {
     /// What is to be done; `sick` tells whether the origin cannot be reached.
     pub(super) fn decide(&self, found: Found, sick: impl FnOnce() -> bool) -> Next {
+        let next = self.decide_on_found(found, sick);
+        match next.asks() && wants_stored_only(self.fields) {
+            true => Next::OnlyIfCached,
+            false => next,
+        }
+    }
+
+    fn decide_on_found(&self, found: Found, sick: impl FnOnce() -> bool) -> Next {
         match found {
             Found::Object(object) if !self.may_use(object.term()) => {
                 Next::alone(Fwd::Request, None)
             }
             Found::Object(object) => self.decide_on(object, sick),
-            Found::Uncacheable if self.has_range() => Next::pass(Bypass::HitForMiss),
             Found::Uncacheable => Next::alone(Fwd::UriMiss, None),
             Found::Absent { others: true } => self.decide_on_miss(Fwd::VaryMiss),
             Found::Absent { others: false } => self.decide_on_miss(Fwd::UriMiss),
@@ -97,7 +133,7 @@ impl Asker<'_> {
 
     fn decide_on(&self, object: Arc<Object>, sick: impl FnOnce() -> bool) -> Next {
         let term = object.term();
-        let is_fresh = matches!(term.freshness(self.now), Freshness::Fresh { .. });
+        let is_fresh = term.is_fresh(self.now);
         let wish = match self.caching.obeys_requests {
             true => Directives::of_request(self.fields).wish(term, self.now),
             false => Wish::Content,

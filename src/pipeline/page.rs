@@ -5,10 +5,9 @@
 
 use http::Uri;
 
-use super::Site;
+use super::site::Site;
 use crate::clock;
-use crate::pipeline::route::Route;
-use crate::semantics::key::{KeyBuf, Scheme, normal_authority};
+use crate::semantics::key::{Scheme, normal_authority};
 use crate::store::Purge;
 
 /// An absolute URL in the parts that a key is made of.
@@ -47,20 +46,6 @@ impl Page {
             target: format!("{slash}{target}"),
         })
     }
-
-    /// The target without its query.
-    pub(super) fn path(&self) -> &str {
-        self.target.split('?').next().unwrap_or("/")
-    }
-}
-
-// === impl Route ===
-
-impl Route {
-    /// The key of a request for `target`.
-    pub(super) fn key(&self, scheme: Scheme, authority: &str, target: &str) -> KeyBuf {
-        KeyBuf::with_rule(scheme, authority, target, &self.caching.query)
-    }
 }
 
 // === impl Site ===
@@ -97,21 +82,12 @@ impl Site {
         how: Purge,
     ) -> u64 {
         let now = clock::now();
-        let key = self.key(scheme, authority, target);
+        let (key, _) = self.locate(scheme, authority, target);
         let elsewhere = self.store.equivalent(&key).map(|(place, _)| place);
         [key.to_key()]
             .iter()
             .chain(&elsewhere)
             .map(|key| self.store.purge(key, how, now))
             .sum()
-    }
-
-    /// The key of a target for a host in normal form, by whatever route leads there.
-    pub(super) fn key(&self, scheme: Scheme, authority: &str, target: &str) -> KeyBuf {
-        let path = target.split('?').next().unwrap_or("/");
-        match self.routes.find(authority, path) {
-            Some(route) => route.key(scheme, authority, target),
-            None => KeyBuf::new(scheme, authority, target),
-        }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 
-use super::client::Provenance;
+use super::client::TrustedProxies;
 use super::route::limit::Bounds;
 use super::route::{BadPath, Routes};
 use crate::config::Config;
@@ -22,7 +22,7 @@ pub struct Site {
     pools: BTreeMap<Arc<str>, Arc<Pool>>,
     pub(super) store: Arc<Store>,
     pub(super) telemetry: Arc<Telemetry>,
-    pub(super) provenance: Provenance,
+    pub(super) trusted_proxies: TrustedProxies,
     pub(super) purge_from: Vec<IpNet>,
     pub(super) target_bytes_max: usize,
 }
@@ -63,7 +63,7 @@ impl Site {
             .collect::<Result<_, BadTls>>()?;
         let bounds = Bounds::new(config, before.map(|it| &it.bounds));
         let routes = Routes::build(&config.sites, &bounds, |name| pools.get(name).cloned())?;
-        let provenance = Provenance::new(&config.server);
+        let trusted_proxies = TrustedProxies::new(&config.server);
         let purge_from = config.server.purge_from.clone();
         let target_bytes_max = config.server.target_bytes_max;
         Ok(Self {
@@ -72,7 +72,7 @@ impl Site {
             pools,
             store,
             telemetry,
-            provenance,
+            trusted_proxies,
             purge_from,
             target_bytes_max,
         })

@@ -154,6 +154,11 @@ pub fn evaluate(method: &Method, request: &HeaderMap, stored: &Validators) -> Pr
     }
 }
 
+/// Whether a request has a condition whose answer may be a 304 (RFC 9110 §13.1).
+pub fn may_bring_304(request: &HeaderMap) -> bool {
+    request.contains_key(IF_NONE_MATCH) || request.contains_key(IF_MODIFIED_SINCE)
+}
+
 /// Removes a client's conditions and ranges from a request whose answer is to be stored: it must be
 /// the whole 200, whatever this client has already.
 pub fn strip(request: &mut HeaderMap) {

@@ -113,6 +113,11 @@ impl Term {
         }
     }
 
+    /// The same where the age does not matter.
+    pub fn is_fresh(&self, now: SystemTime) -> bool {
+        matches!(self.freshness(now), Freshness::Fresh { .. })
+    }
+
     /// The age at `now`; zero if the clock was set back before the response was born.
     pub fn age(&self, now: SystemTime) -> Age {
         let lived = nanos(now).saturating_sub(self.born_nanos);

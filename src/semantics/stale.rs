@@ -6,6 +6,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use http::StatusCode;
+
 use super::directives::Directives;
 use super::exchange::{Answered, Rules};
 use super::freshness::{Term, whole_seconds};
@@ -118,9 +120,25 @@ impl Term {
         }
     }
 
-    /// Whether it may be served at `now` because the origin fails.
-    pub fn stands_in(&self, now: SystemTime) -> bool {
-        matches!(self.stale(now), Stale::WhileRevalidate | Stale::IfError)
+    /// Whether it may be served at `now` in place of an error of this status: of the origin's own, or
+    /// of the one that is made where no answer came.
+    ///
+    /// RFC 5861 §4: "an error is any situation that would result in a 500, 502, 503, or 504 HTTP
+    /// response status code being returned."
+    pub fn stands_in_for(&self, status: StatusCode, now: SystemTime) -> bool {
+        let is_outage = matches!(status.as_u16(), 500 | 502..=504);
+        is_outage && matches!(self.stale(now), Stale::WhileRevalidate | Stale::IfError)
+    }
+
+    /// Whether it may be served at `now`, when it has just come, without another look at its origin.
+    pub fn is_servable(&self, now: SystemTime) -> bool {
+        self.is_fresh(now) || self.stale(now) == Stale::WhileRevalidate
+    }
+
+    /// Whether requests that waited for it may have it too: what must be confirmed for every request
+    /// is nobody else's (RFC 9111 §5.2.2.4).
+    pub fn is_shareable(&self, now: SystemTime) -> bool {
+        !self.always_validate() && self.is_servable(now)
     }
 }
 
@@ -237,5 +255,25 @@ mod tests {
         let purged = term.expired(at(NOW) + secs(20));
         assert_eq!(purged.stale(at(NOW) + secs(24)), Stale::WhileRevalidate);
         assert_eq!(purged.stale(at(NOW) + secs(130)), Stale::Over);
+    }
+
+    #[test]
+    fn a_stale_response_stands_in_for_an_outage_alone() {
+        let term = term(200, "max-age=60, stale-if-error=10", &usual());
+        // (status, seconds after the response has come)
+        for (status, after, expected) in [
+            (500, 65, true),
+            (502, 65, true),
+            (503, 65, true),
+            (504, 65, true),
+            (501, 65, false),
+            (404, 65, false),
+            (429, 65, false),
+            (503, 70, false),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let found = term.stands_in_for(status, at(NOW) + secs(after));
+            assert_eq!(found, expected, "{status} after {after} s");
+        }
     }
 }

@@ -228,6 +228,16 @@ fn by_response(answered: &Answered, directives: &Directives, rules: &Rules) -> O
     (Vary::of(answered.headers) == Vary::Star).then_some(WhyNot::VaryStar)
 }
 
+/// Whether an answer says something of the resource, and not of one request or of the origin's
+/// state: only then may it change what is known of the resource.
+pub fn speaks_of_resource(status: StatusCode) -> bool {
+    let blames_request = matches!(
+        status.as_u16(),
+        400 | 401 | 403 | 405..=408 | 411..=417 | 421 | 425 | 428 | 429 | 431
+    );
+    !status.is_server_error() && !blames_request
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;

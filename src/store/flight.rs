@@ -106,6 +106,20 @@ pub(super) struct Flight {
     outcome: watch::Sender<Outcome>,
 }
 
+// === impl Failure ===
+
+impl Failure {
+    /// A failure of our own making; nobody knows when asking again may help.
+    pub const fn new(status: StatusCode, detail: &'static str) -> Self {
+        Self {
+            status,
+            detail,
+            origin_status: None,
+            retry_after: Duration::ZERO,
+        }
+    }
+}
+
 // === impl Flights ===
 
 impl Flights {

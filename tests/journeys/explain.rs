@@ -252,7 +252,7 @@ const CASES: [Case; 9] = [
     },
     Case {
         stored: &[("cache-control", "private")], asked: &[("range", "bytes=0-1")],
-        outcome: "miss", cache_status: "copal; fwd=uri-miss; detail=hit-for-miss", word: "range",
+        outcome: "miss", cache_status: "copal; fwd=uri-miss", word: "could not be shared",
     },
     Case {
         stored: FRESH, asked: &[("authorization", "Basic eA==")],

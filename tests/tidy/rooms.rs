@@ -23,7 +23,7 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "pipeline",
-        "client route site exchange page wanted next fetch answer flow step explain",
+        "reasons client route site exchange locator next wanted dispatch page answer fetch flow step explain",
     ),
     (
         "server",
@@ -61,15 +61,6 @@ pub const AGAINST_ORDER: &[(&str, &str)] = &[
     ("origin/vitals", "health"),
     ("origin/vitals", "overload"),
     ("origin/vitals", "retry"),
-    ("pipeline/answer/partial", "step"),
-    ("pipeline/client", "exchange"),
-    ("pipeline/fetch/errand", "step"),
-    ("pipeline/fetch/refresh", "step"),
-    ("pipeline/fetch/settle", "step"),
-    ("pipeline/fetch/slices", "step"),
-    ("pipeline/flow", "step"),
-    ("pipeline/next", "step"),
-    ("pipeline/route/limit", "exchange"),
     ("server/watch", "framing"),
     ("store/flight", "fill"),
     ("store/growing", "object"),
@@ -84,7 +75,7 @@ pub const AGAINST_ORDER: &[(&str, &str)] = &[
 ];
 
 /// The request machine: its loop, and the steps that hand a request on to one another.
-pub const MACHINE: &[&str] = &["pipeline/flow"];
+pub const MACHINE: &[&str] = &["pipeline/flow", "pipeline/step/*"];
 
 /// Other circles of files, each a knot to open: names are only taken out.
 pub const KNOTS: &[&[&str]] = &[
@@ -113,30 +104,6 @@ pub const KNOTS: &[&[&str]] = &[
         "origin/vitals",
     ],
     &["origin/discovery", "origin/registry"],
-    &[
-        "pipeline/answer/partial",
-        "pipeline/fetch/errand",
-        "pipeline/fetch/refresh",
-        "pipeline/fetch/settle",
-        "pipeline/fetch/slices",
-        "pipeline/flow",
-        "pipeline/next",
-        "pipeline/step/deliver",
-        "pipeline/step/fetch",
-        "pipeline/step/lookup",
-        "pipeline/step/pass",
-        "pipeline/step/purge",
-        "pipeline/step/query",
-        "pipeline/step/receive",
-        "pipeline/step/synth",
-        "pipeline/step/wait",
-    ],
-    &[
-        "pipeline/client",
-        "pipeline/exchange",
-        "pipeline/route/limit",
-        "pipeline/site",
-    ],
     &["semantics/facet", "semantics/vary"],
     &["semantics/freshness", "semantics/stale"],
     &[

@@ -6,12 +6,16 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, RANGE};
+use http::Method;
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, DATE, HeaderName, HeaderValue,
+    RANGE, VIA,
+};
 use http::request;
 use http::{HeaderMap, Response, StatusCode};
 
+use super::CACHE_STATUS;
 use crate::body::Body;
-use crate::pipeline::step::deliver::refused;
 use crate::semantics::range::{self, ByteRange, Length, Parts, RangePlan};
 use crate::store::Object;
 
@@ -27,7 +31,7 @@ const OF_THE_WHOLE: [HeaderName; 2] = [
 
 /// Gives `response`, which has the object's status and fields, its body: the whole `body`, or what
 /// of it the request asks for.
-pub(in crate::pipeline) fn answer(
+pub(super) fn answer(
     response: &mut Response<Body>,
     request: &request::Parts,
     object: &Object,
@@ -111,6 +115,37 @@ fn describe_parts(fields: &mut HeaderMap, boundary: &str) -> Vec<u8> {
 fn put_field(text: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
     for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
         text.extend_from_slice(piece);
+    }
+}
+
+/// Makes a 412 or a 416 of it, without the page's own fields: they would let a cache on the way
+/// take this for the page.
+pub(super) fn refused(response: &mut Response<Body>, status: StatusCode) {
+    *response.status_mut() = status;
+    let fields = response.headers_mut();
+    let page = std::mem::take(fields);
+    for name in [&DATE, &VIA, &CACHE_STATUS] {
+        for value in page.get_all(name) {
+            fields.append(name, value.clone());
+        }
+    }
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
+/// Whether the client gets bytes of a stored response that are not all here: then its hit is none.
+pub(super) fn is_missing(request: &request::Parts, object: &Object) -> bool {
+    if !object.is_sliced() || request.method != Method::GET {
+        return false;
+    }
+    let (validators, length) = (object.validators(), object.length());
+    let whole = || {
+        let last = length.exact()?.checked_sub(1)?;
+        Some(ByteRange { first: 0, last })
+    };
+    match range::plan(&request.method, &request.headers, &validators, length) {
+        RangePlan::Parts(parts) => parts.iter().any(|range| object.lacks(range)),
+        RangePlan::Whole => whole().is_some_and(|range| object.lacks(range)),
+        RangePlan::Unsatisfiable => false,
     }
 }
 

@@ -1,4 +1,4 @@
-//! One errand to the origin: prepare, send, and hand the answer to its filing. A straight line.
+//! Errand to the origin: prepare, send, and have the answer settled. A straight line.
 //!
 //! It needs nothing of the client but a copy of what it asked, so it can outlive it. Retries are
 //! in [`Pool::send`]; what becomes of the answer is in `settle.rs`, and what the client gets to see
@@ -11,29 +11,41 @@ use http::{Method, Request};
 use tracing::debug;
 
 use super::outbound;
-use super::settle::{Arrival, Arrived, Filing};
-use super::slices::Slicing;
+use super::settle::{Arrival, Arrived, Settlement};
+use super::slices::{self, First, Slicing};
 use crate::body::Body;
 use crate::clock;
 use crate::origin::{self, Answer, Interim, Pool};
-use crate::pipeline::route::concurrency::Place;
-use crate::pipeline::step::lookup::Lookup;
-use crate::pipeline::step::synth;
+use crate::pipeline::route::concurrency::Permit;
+use crate::pipeline::wanted::Wanted;
+use crate::semantics::combine;
 use crate::semantics::conditional;
+use crate::semantics::range;
+use crate::semantics::storable::Storable;
 use crate::store::{Leader, Object};
 use crate::telemetry::Fetched;
 
 /// A request to be made, and what is needed to file its answer.
 pub(in crate::pipeline) struct Errand {
-    pub(in crate::pipeline) pool: Arc<Pool>,
-    pub(in crate::pipeline) request: Request<Bytes>,
-    pub(in crate::pipeline) filing: Filing,
+    pool: Arc<Pool>,
+    request: Request<Bytes>,
+    settlement: Settlement,
     /// Where the answer is to be kept in slices.
-    pub(in crate::pipeline) slicing: Option<Box<Slicing>>,
-    /// Among the route's requests that are under way, if one was free.
-    place: Option<Place>,
+    slicing: Option<Box<Slicing>>,
+    /// Of the route, to ask its origin, if one was free.
+    permit: Option<Permit>,
     /// To the client that leads. Those who follow, and later hits, get no interim responses.
     interim: Option<Interim>,
+}
+
+/// For what the origin is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pipeline) enum Asks {
+    /// For the whole, without the client's conditions and ranges; for a stale object with that
+    /// object's validators instead.
+    ForStore,
+    /// For what the client asks for, under its conditions.
+    AsClient,
 }
 
 /// What an errand brought home.
@@ -46,41 +58,41 @@ pub(in crate::pipeline) struct Brought {
 // === impl Errand ===
 
 impl Errand {
-    /// The client's request as a miss: without its conditions and ranges, so that the answer is
-    /// whole; for a stale object with that object's validators instead.
+    /// The client's request, so that its answer can be stored, or as the client asks.
     pub(in crate::pipeline) fn new(
-        lookup: &Lookup,
+        wanted: &Wanted,
         leader: Leader,
         stale: Option<Arc<Object>>,
+        asks: Asks,
     ) -> Self {
-        let Lookup {
-            exchange,
-            key,
-            route,
-            pool,
-            ..
-        } = lookup;
         // Only a QUERY comes here with content, and that is all here.
-        let content = exchange.body.whole().unwrap_or_default();
-        let request = outbound::request(exchange, key.authority(), route, pool);
-        let mut request = request.map(|_| content);
+        let content = wanted.exchange.body.whole().unwrap_or_default();
+        let mut request = outbound::request(wanted).map(|_| content);
         // A HEAD may be what found the object stale; what is stored is the answer to a GET.
         if *request.method() == Method::HEAD {
             *request.method_mut() = Method::GET;
         }
-        outbound::for_storing(request.headers_mut());
-        if let Some(stale) = &stale {
-            conditional::ask(request.headers_mut(), &stale.validators());
-        }
-        let slicing = Slicing::begin(lookup, stale.as_deref(), request.headers_mut());
+        let fields = request.headers_mut();
+        outbound::unsteer(fields);
+        let slicing = match asks {
+            Asks::AsClient => None,
+            Asks::ForStore => {
+                conditional::strip(fields);
+                if let Some(stale) = &stale {
+                    conditional::ask(fields, &stale.validators());
+                }
+                Slicing::begin(wanted, stale.as_deref(), fields)
+            }
+        };
+        let route = wanted.route();
         route.request_fields.apply(request.headers_mut());
         Self {
-            pool: Arc::clone(pool),
+            pool: Arc::clone(&route.pool),
             request,
-            filing: Filing::new(lookup, leader, stale),
+            settlement: Settlement::new(wanted, leader, stale),
             slicing,
-            place: route.bounds.enter(),
-            interim: exchange.interim.clone(),
+            permit: route.scope.bounds.enter(),
+            interim: wanted.exchange.interim.clone(),
         }
     }
 
@@ -92,9 +104,9 @@ impl Errand {
     }
 
     pub(in crate::pipeline) async fn run(mut self) -> Brought {
-        let Some(place) = self.place.take() else {
+        let Some(permit) = self.permit.take() else {
             return Brought {
-                arrived: self.filing.full(),
+                arrived: self.settlement.full(),
                 fetched: None,
             };
         };
@@ -108,34 +120,101 @@ impl Errand {
             duration: began.elapsed(),
         });
         let answer = answer.map(|mut arrival| {
-            arrival.response = place.hold(arrival.response);
+            arrival.response = permit.hold(arrival.response);
             arrival
         });
         let first = self.slicing.and_then(|slicing| slicing.into_first());
         let arrived = match (answer, first) {
-            (Ok(arrival), Some(first)) => self.filing.keep_slice(first, arrival),
-            (Ok(arrival), None) => self.filing.settle(arrival),
+            (Ok(arrival), Some(first)) => self.settlement.keep_slice(first, arrival),
+            (Ok(arrival), None) => self.settlement.settle(arrival),
             (Err(error), _) => {
-                debug!(origin = &**self.pool.name(), error = %synth::causes(&error), "no answer");
-                self.filing.fail(&error)
+                debug!(origin = &**self.pool.name(), error = %error.causes(), "no answer");
+                self.settlement.fail(&error)
             }
         };
         Brought { arrived, fetched }
     }
 
-    /// Sends the request. A 304 about some other response than ours is no answer: then asks
-    /// again, without conditions.
-    pub(in crate::pipeline) async fn ask(
+    /// Asks for a slice where slices are kept, and for anything else where none can be had.
+    ///
+    /// A slice beyond the end is followed by the first, which tells how long the whole is. What
+    /// cannot be joined or must not be stored is asked for as the client did. So these are at most
+    /// three requests.
+    async fn ask_in_slices(
         &mut self,
         server: &mut Option<Arc<str>>,
     ) -> Result<Arrival, origin::Error> {
+        loop {
+            let mut arrival = self.ask(server).await?;
+            let Some(mut slicing) = self.slicing.take() else {
+                return Ok(arrival);
+            };
+            let response = &mut arrival.response;
+            match combine::Brought::of(slicing.range(), response.status(), response.headers()) {
+                combine::Brought::Other => return Ok(arrival),
+                combine::Brought::Whole => {
+                    slices::declare_whole(response);
+                    return Ok(arrival);
+                }
+                combine::Brought::Part { complete, version } => {
+                    slices::declare_whole(response);
+                    slicing.first = self.first(&slicing, &arrival, complete, version);
+                    if slicing.first.is_some() {
+                        self.slicing = Some(slicing);
+                        return Ok(arrival);
+                    }
+                    slicing.ask_as_client(self.request.headers_mut());
+                }
+                combine::Brought::Nothing if slicing.index > 0 => {
+                    slicing.index = 0;
+                    range::ask(self.request.headers_mut(), slicing.range());
+                    self.slicing = Some(slicing);
+                }
+                combine::Brought::Nothing | combine::Brought::Unfit => {
+                    slicing.ask_as_client(self.request.headers_mut());
+                }
+            }
+        }
+    }
+
+    /// The object to be, if it may be stored: judged as if the whole had come.
+    fn first(
+        &self,
+        slicing: &Slicing,
+        arrival: &Arrival,
+        complete: u64,
+        version: combine::Version,
+    ) -> Option<First> {
+        let (settlement, response) = (&self.settlement, &arrival.response);
+        let verdict = settlement.judge(response.status(), response.headers(), arrival);
+        let Storable::Yes(term) = verdict else {
+            return None;
+        };
+        if settlement.refused {
+            return None;
+        }
+        let (head, variant) = settlement.describe(response, arrival.received_at).ok()?;
+        let rules = &settlement.rules;
+        let sliced = slicing.sliced(&self.request, rules, complete, version);
+        Some(First {
+            index: slicing.index,
+            term,
+            head,
+            variant,
+            sliced: sliced.ok()?,
+        })
+    }
+
+    /// Sends the request. A 304 about some other response than ours is no answer: then asks
+    /// again, without conditions.
+    async fn ask(&mut self, server: &mut Option<Arc<str>>) -> Result<Arrival, origin::Error> {
         let mut arrival = self.send(server).await?;
         if arrival.is_not_modified() && self.has_asked() && !self.is_about_ours(&arrival) {
-            self.filing.stale = None;
+            self.settlement.stale = None;
             conditional::strip(self.request.headers_mut());
             arrival = self.send(server).await?;
         }
-        if arrival.is_not_modified() && !self.has_asked() {
+        if arrival.is_not_modified() && !conditional::may_bring_304(self.request.headers()) {
             return Err(origin::Error::malformed("304 to no condition"));
         }
         Ok(arrival)
@@ -143,13 +222,13 @@ impl Errand {
 
     /// Whether the request had a condition: a stale object may lack what to ask by.
     fn has_asked(&self) -> bool {
-        let stale = self.filing.stale.as_ref();
+        let stale = self.settlement.stale.as_ref();
         stale.is_some_and(|stale| stale.validators().can_validate())
     }
 
     fn is_about_ours(&self, arrival: &Arrival) -> bool {
         let fields = arrival.response.headers();
-        let stale = self.filing.stale.as_ref();
+        let stale = self.settlement.stale.as_ref();
         stale.is_some_and(|stale| conditional::confirms(&stale.validators(), fields))
     }
 

@@ -8,22 +8,20 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Uri, Version};
 
 use crate::body::Body;
-use crate::origin::{self, Pool};
+use crate::origin;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::route::Route;
+use crate::pipeline::wanted::Wanted;
 use crate::semantics::ends::Ends;
 use crate::semantics::forwarded::{FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PROTO};
-use crate::semantics::{conditional, headers};
+use crate::semantics::headers;
 
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The request's head for the origin, with an empty body.
-pub(in crate::pipeline) fn request(
-    exchange: &Exchange,
-    authority: &str,
-    route: &Route,
-    pool: &Pool,
-) -> Request<Body> {
+pub(in crate::pipeline) fn request(wanted: &Wanted) -> Request<Body> {
+    let (exchange, route, pool) = (&*wanted.exchange, wanted.route(), wanted.pool());
+    let authority = wanted.key().authority();
     let mut request = Request::new(Body::empty());
     *request.method_mut() = exchange.request.method.clone();
     let target = exchange.target();
@@ -100,7 +98,10 @@ fn name_client(fields: &mut HeaderMap, exchange: &Exchange, authority: &str) {
     for name in claims {
         fields.remove(name);
     }
-    exchange.site().provenance.tell(fields, exchange, authority);
+    let (client, asked) = (&exchange.client, &exchange.request.headers);
+    let forwarded_by = exchange.forwarded_by.as_ref();
+    let proxies = &exchange.site().trusted_proxies;
+    proxies.tell(fields, client, forwarded_by, asked, authority);
 }
 
 /// What a client says of itself, in the words of proxies before us that we do not know.
@@ -108,9 +109,8 @@ fn is_claim(name: &HeaderName) -> bool {
     name.as_str().starts_with("x-forwarded-") || name == FORWARDED || name == X_REAL_IP
 }
 
-/// Makes a request ask for what its key says, wholly and unconditionally.
-pub(in crate::pipeline) fn for_storing(fields: &mut HeaderMap) {
-    conditional::strip(fields);
+/// Makes a request ask for what its key says.
+pub(in crate::pipeline) fn unsteer(fields: &mut HeaderMap) {
     for name in &headers::STEERING {
         fields.remove(name);
     }

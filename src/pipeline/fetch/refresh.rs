@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::errand::Errand;
+use super::errand::{Asks, Errand};
 use super::settle::Arrived;
-use crate::pipeline::Site;
-use crate::pipeline::step::lookup::Lookup;
+use crate::pipeline::site::Site;
+use crate::pipeline::wanted::Wanted;
 use crate::store::{Leader, Object};
 use crate::telemetry::Refreshed;
 
@@ -28,14 +28,15 @@ impl Refresh {
     /// It carries the fields of the request that found the object stale: what the origin varies by
     /// must be there.
     pub(in crate::pipeline) fn new(
-        lookup: &Lookup,
+        wanted: &Wanted,
         leader: Leader,
         stale: Arc<Object>,
         leave: OwnedSemaphorePermit,
     ) -> Self {
         Self {
-            site: Arc::clone(&lookup.exchange.entry.site),
-            errand: Errand::new(lookup, leader.unattended(), Some(stale)).in_silence(),
+            site: Arc::clone(&wanted.exchange.entry.site),
+            errand: Errand::new(wanted, leader.unattended(), Some(stale), Asks::ForStore)
+                .in_silence(),
             _leave: leave,
         }
     }

@@ -1,7 +1,7 @@
-//! What becomes of the origin's answer: judged, and then stored, taken as a confirmation of what is
-//! stored, or given away.
+//! Settlement of the origin's answer: it is judged, and then stored, taken as a confirmation of what
+//! is stored, or given away.
 //!
-//! A filing holds all that the verdict is about but the answer itself; how that was asked for is in
+//! A settlement holds all that the verdict is about but the answer itself; how that was asked for is in
 //! `errand.rs`.
 
 use std::sync::Arc;
@@ -11,33 +11,27 @@ use http::header::{AGE, CONTENT_LENGTH, DATE, VIA};
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
-use tokio::time::timeout;
 use tracing::debug;
 
 use super::outbound;
+use super::slices::{self, First};
 use crate::body::Body;
 use crate::clock;
 use crate::origin::{self, Phase};
-use crate::pipeline::route::caching::Caching;
 use crate::pipeline::route::concurrency;
-use crate::pipeline::step::lookup::Lookup;
+use crate::pipeline::wanted::Wanted;
 use crate::semantics::facet::Facet;
-use crate::semantics::freshness::{Freshness, Term};
+use crate::semantics::freshness::Term;
 use crate::semantics::key::KeyBuf;
 use crate::semantics::no_vary_search::NoVarySearch;
 use crate::semantics::policy::{Answered, Asked, Rules, judge};
-use crate::semantics::stale::Stale;
-use crate::semantics::storable::{Storable, WhyNot};
+use crate::semantics::storable::{Storable, WhyNot, speaks_of_resource};
 use crate::semantics::vary::{Selecting, Variant, Vary};
 use crate::semantics::{conditional, date, headers};
 use crate::store::{Admission, Failure, Filler, Head, Leader, Object, TooLong};
 
-/// Rather than read a longer body to no end, its connection is given up.
-const DISCARD_BYTES_MAX: usize = 64 * 1024;
-const DISCARD_TIME_MAX: Duration = Duration::from_secs(1);
-
-/// The permit to file an answer, and what it is judged by.
-pub(in crate::pipeline) struct Filing {
+/// The permit to settle an answer, and what it is judged by.
+pub(in crate::pipeline) struct Settlement {
     leader: Leader,
     /// The client's own fields, which `Vary` and storability are about.
     asked: HeaderMap,
@@ -84,37 +78,31 @@ struct Kept {
     admission: Admission,
 }
 
-// === impl Filing ===
+// === impl Settlement ===
 
-impl Filing {
+impl Settlement {
     /// For the answer to a request that was looked up.
-    pub(in crate::pipeline) fn new(
-        lookup: &Lookup,
-        leader: Leader,
-        stale: Option<Arc<Object>>,
-    ) -> Self {
-        let caching = lookup.caching();
+    pub(super) fn new(wanted: &Wanted, leader: Leader, stale: Option<Arc<Object>>) -> Self {
+        let caching = wanted.caching();
         Self {
             leader,
-            asked: lookup.exchange.request.headers.clone(),
-            facet: lookup.facet.clone(),
+            asked: wanted.exchange.request.headers.clone(),
+            facet: wanted.facet.clone(),
             rules: Arc::clone(&caching.rules),
             own: caching
                 .no_vary_search
-                .then(|| Box::new(lookup.own_key().clone())),
+                .then(|| Box::new(wanted.locator.own_key().clone())),
             stale,
-            refused: lookup.asker().forbids_storing(),
+            refused: wanted.asker().forbids_storing(),
         }
     }
 
-    /// For the answer to a POST, to which nothing but its own word gives a lifetime.
-    pub(in crate::pipeline) fn of_post(
-        leader: Leader,
-        asked: HeaderMap,
-        facet: Facet,
-        key: &KeyBuf,
-        caching: &Caching,
-    ) -> Self {
+    /// For the answer to a POST, to which nothing but its own word gives a lifetime. It is filed
+    /// under what GETs will be looked up by.
+    pub(in crate::pipeline) fn of_post(wanted: &Wanted, leader: Leader) -> Self {
+        let caching = wanted.caching();
+        let mut asked = wanted.exchange.request.headers.clone();
+        let facet = caching.reduce(&mut asked);
         let rules = Rules {
             targets: caching.rules.targets.clone(),
             keep: Duration::ZERO,
@@ -125,7 +113,9 @@ impl Filing {
             asked,
             facet,
             rules: Arc::new(rules),
-            own: caching.no_vary_search.then(|| Box::new(key.clone())),
+            own: caching
+                .no_vary_search
+                .then(|| Box::new(wanted.key().clone())),
             stale: None,
             refused: false,
         }
@@ -138,7 +128,7 @@ impl Filing {
         if let (StatusCode::NOT_MODIFIED, Some(stale)) = (status, self.stale.clone()) {
             return self.confirm(&stale, &arrival);
         }
-        if is_outage(status) && self.can_stand_in(now) {
+        if self.has_stand_in(status, now) {
             return self.stand_in(arrival.response);
         }
         let verdict = self.judge(status, arrival.response.headers(), &arrival);
@@ -223,16 +213,33 @@ impl Filing {
             admission,
         } = kept;
         let aged = response.headers().contains_key(AGE);
-        let shared = is_shareable(&term, now);
+        let shared = term.is_shareable(now);
         let leader = self.leader_for(response.headers());
         let (filler, object, body) = leader.begin(admission, head, term, variant, shared);
         tokio::spawn(fill(filler, response.into_body()));
         Arrived::Stored { object, body, aged }
     }
 
+    /// The object is stored, and its first slice flows into it and to the client.
+    pub(super) fn keep_slice(self, first: First, arrival: Arrival) -> Arrived {
+        let First {
+            index,
+            term,
+            head,
+            variant,
+            sliced,
+        } = first;
+        let aged = arrival.response.headers().contains_key(AGE);
+        let shared = term.is_shareable(arrival.received_at);
+        let leader = self.leader_for(arrival.response.headers());
+        let (slot, object, body) = leader.begin_sliced(head, term, variant, sliced, index, shared);
+        tokio::spawn(slices::pour(slot, arrival.response.into_body()));
+        Arrived::Stored { object, body, aged }
+    }
+
     /// The permit for the key that the response belongs under: that of its own URI, or, if it says
     /// the same of its queries as what is stored for an equivalent one, that URI's.
-    pub(in crate::pipeline) fn leader_for(self, fields: &HeaderMap) -> Leader {
+    fn leader_for(self, fields: &HeaderMap) -> Leader {
         let Some(own) = &self.own else {
             return self.leader;
         };
@@ -278,7 +285,7 @@ impl Filing {
             (Some(object), None) => Arrived::Confirmed {
                 object: self
                     .leader
-                    .land(object, Some(stale), is_shareable(&term, now)),
+                    .land(object, Some(stale), term.is_shareable(now)),
                 stored: true,
             },
             (refreshed, why) => {
@@ -304,23 +311,20 @@ impl Filing {
         Arrived::Private { response, why }
     }
 
-    /// Whether the stale object is a better answer than an error.
-    fn can_stand_in(&self, now: SystemTime) -> bool {
-        self.stale
-            .as_ref()
-            .is_some_and(|stale| stale.term().stands_in(now))
+    /// Whether the stale object is a better answer than an error of this status.
+    fn has_stand_in(&self, status: StatusCode, now: SystemTime) -> bool {
+        let stale = self.stale.as_ref();
+        stale.is_some_and(|stale| stale.term().stands_in_for(status, now))
     }
 
     /// The origin answered with an error, and nobody needs to see it: the stale object stays where
     /// it is, for this client and for all who wait.
     fn stand_in(self, response: Response<Body>) -> Arrived {
         let failure = Failure {
-            status: response.status(),
-            detail: "origin-error",
             origin_status: Some(response.status()),
-            retry_after: Duration::ZERO,
+            ..Failure::new(response.status(), "origin-error")
         };
-        tokio::spawn(discard(response.into_body()));
+        response.into_body().discard();
         self.leader.fail(failure, true);
         Arrived::Failed(failure)
     }
@@ -332,29 +336,31 @@ impl Filing {
     }
 
     /// No answer came.
-    pub(in crate::pipeline) fn fail(self, error: &origin::Error) -> Arrived {
-        // RFC 9111 §5.2.2.2: "if a cache that has been disconnected from the origin server […] is
-        // to generate an error response […], it SHOULD be a 504 (Gateway Timeout)".
-        let must_revalidate = self
-            .stale
-            .as_ref()
-            .is_some_and(|it| it.term().must_revalidate());
-        let failure = Failure {
-            status: match error.status() {
-                status if must_revalidate && status.is_server_error() => {
-                    StatusCode::GATEWAY_TIMEOUT
-                }
-                status => status,
-            },
-            detail: error.kind.as_str(),
-            origin_status: None,
-            retry_after: error.retry_after,
-        };
+    pub(super) fn fail(self, error: &origin::Error) -> Arrived {
+        let mut failure = Failure::from(error);
         // What happened to this request after it was sent may be its own fault; but who can be
         // served without another try is.
-        let share = error.phase == Phase::Connecting || self.can_stand_in(clock::now());
+        let share =
+            error.phase == Phase::Connecting || self.has_stand_in(failure.status, clock::now());
+        // RFC 9111 §5.2.2.2: "if a cache that has been disconnected from the origin server […] is
+        // to generate an error response […], it SHOULD be a 504 (Gateway Timeout)".
+        let stale = self.stale.as_ref();
+        if failure.status.is_server_error() && stale.is_some_and(|it| it.term().must_revalidate()) {
+            failure.status = StatusCode::GATEWAY_TIMEOUT;
+        }
         self.leader.fail(failure, share);
         Arrived::Failed(failure)
+    }
+}
+
+// === impl Failure ===
+
+impl From<&origin::Error> for Failure {
+    fn from(error: &origin::Error) -> Self {
+        Self {
+            retry_after: error.retry_after,
+            ..Self::new(error.status(), error.kind.as_str())
+        }
     }
 }
 
@@ -364,36 +370,6 @@ impl Arrival {
     pub(in crate::pipeline) fn is_not_modified(&self) -> bool {
         self.response.status() == StatusCode::NOT_MODIFIED
     }
-}
-
-/// Whether an answer says something of the resource, and not of one request or of the origin's
-/// state: only then may it change what is known of the resource.
-fn speaks_of_resource(status: StatusCode) -> bool {
-    let blames_request = matches!(
-        status.as_u16(),
-        400 | 401 | 403 | 405..=408 | 411..=417 | 421 | 425 | 428 | 429 | 431
-    );
-    !status.is_server_error() && !blames_request
-}
-
-/// The errors that a stale response may stand in for.
-///
-/// RFC 5861 §4: "an error is any situation that would result in a 500, 502, 503, or 504 HTTP
-/// response status code being returned."
-pub(in crate::pipeline) fn is_outage(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 500 | 502..=504)
-}
-
-/// Whether those who waited may have this answer too: what must be confirmed for every request
-/// is nobody else's (RFC 9111 §5.2.2.4).
-pub(in crate::pipeline) fn is_shareable(term: &Term, now: SystemTime) -> bool {
-    !term.always_validate() && is_servable(term, now)
-}
-
-/// Whether an object that has just come may be served without another look at its origin.
-pub(in crate::pipeline) fn is_servable(term: &Term, now: SystemTime) -> bool {
-    matches!(term.freshness(now), Freshness::Fresh { .. })
-        || term.stale(now) == Stale::WhileRevalidate
 }
 
 /// The fields as they are stored: without what belongs to one connection or one moment. The body
@@ -407,23 +383,6 @@ fn to_store(mut fields: HeaderMap, now: SystemTime) -> HeaderMap {
     // message's header section if it is cached or forwarded downstream." (RFC 9110 §6.6.1)
     fields.entry(DATE).or_insert_with(|| date::format(now));
     fields
-}
-
-/// Reads an error's body that nobody wants, so that its connection can be used again; not if it is
-/// a long one or a slow one.
-async fn discard(body: Body) {
-    let _ = timeout(DISCARD_TIME_MAX, read_to_end(body)).await;
-}
-
-async fn read_to_end(mut body: Body) {
-    let mut left_bytes = DISCARD_BYTES_MAX;
-    while let Some(Ok(frame)) = body.frame().await {
-        let bytes = frame.data_ref().map_or(0, |data| data.len());
-        match left_bytes.checked_sub(bytes) {
-            Some(left) => left_bytes = left,
-            None => return,
-        }
-    }
 }
 
 /// Writes the object until the origin's body ends. Dropping the filler on the way fails it.

@@ -1,5 +1,5 @@
-//! Large responses in slices: asking the origin for the one that the client waits for first, and
-//! later, by a template of that request, for those that readers miss.
+//! Slices of large responses: the request for the one that the client waits for first, and later, by
+//! a template of that request, for those that readers miss.
 //!
 //! Part of the errand, for routes that slice. An answer that cannot be kept in slices is no loss:
 //! the errand asks once more, for what the client itself asked for. The slices' bytes, who waits
@@ -8,29 +8,26 @@
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use http::header::{AGE, AUTHORIZATION, CONTENT_RANGE, IF_MATCH, IF_RANGE, RANGE, REFERER};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_RANGE, IF_MATCH, IF_RANGE, RANGE, REFERER};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request};
 use http_body::Frame;
 use http_body_util::BodyExt;
 use tracing::debug;
 
-use super::errand::Errand;
-use super::settle::{Arrival, Arrived, Filing, is_shareable};
-use crate::pipeline::Site;
-use crate::pipeline::route::caching::OnRange;
-use crate::pipeline::step::lookup::Lookup;
-
 use crate::body::Body;
 use crate::clock;
-use crate::origin::{self, Answer, Pool};
+use crate::origin::{Answer, Pool};
 use crate::pipeline::route::Route;
-use crate::pipeline::step::synth;
-use crate::semantics::combine::{self, Brought};
+use crate::pipeline::route::caching::OnRange;
+use crate::pipeline::site::Site;
+use crate::pipeline::wanted::Wanted;
+use crate::semantics::combine;
 use crate::semantics::conditional;
 use crate::semantics::forwarded::{FORWARDED, X_FORWARDED_FOR};
 use crate::semantics::freshness::Term;
 use crate::semantics::policy::{Answered, Asked, Rules, judge};
-use crate::semantics::range::{self, ByteRange, RangePlan};
+use crate::semantics::range::{self, ByteRange};
 use crate::semantics::storable::Storable;
 use crate::semantics::vary::Variant;
 use crate::store::{Head, Object, Sliced, Slot, Source, TooLong};
@@ -39,23 +36,23 @@ use crate::store::{Head, Object, Sliced, Slot, Source, TooLong};
 const SLICE_BYTES_MIN: u64 = 64 * 1024;
 
 /// The slice that an errand asks for.
-pub(in crate::pipeline) struct Slicing {
+pub(super) struct Slicing {
     slice_bytes: u64,
-    index: u64,
+    pub(super) index: u64,
     /// The client's own Range and If-Range.
     own: HeaderMap,
     site: Weak<Site>,
     route: Arc<Route>,
-    first: Option<First>,
+    pub(super) first: Option<First>,
 }
 
 /// A slice that has come and will be stored, and the object of which it is the first.
-pub(in crate::pipeline) struct First {
-    index: u64,
-    term: Term,
-    head: Head,
-    variant: Variant,
-    sliced: Sliced,
+pub(super) struct First {
+    pub(super) index: u64,
+    pub(super) term: Term,
+    pub(super) head: Head,
+    pub(super) variant: Variant,
+    pub(super) sliced: Sliced,
 }
 
 /// What the origin is asked for the other slices: the request for the first one, without what was
@@ -71,7 +68,7 @@ struct Template {
 }
 
 /// A slice that a reader misses, on its way.
-struct Fetch {
+struct SliceFetch {
     site: Weak<Site>,
     pool: Arc<Pool>,
     rules: Arc<Rules>,
@@ -83,28 +80,28 @@ impl Slicing {
     /// Makes `request`, which is without conditions of the client's own, one for a slice, if its
     /// route slices. The stale object that it is to revalidate, if any, tells whether that is of
     /// use: one that is stored whole came whole.
-    pub(in crate::pipeline) fn begin(
-        lookup: &Lookup,
+    pub(super) fn begin(
+        wanted: &Wanted,
         stale: Option<&Object>,
         request: &mut HeaderMap,
     ) -> Option<Box<Self>> {
-        let OnRange::Slice { slice_bytes } = lookup.caching().on_range else {
+        let OnRange::Slice { slice_bytes } = wanted.caching().on_range else {
             return None;
         };
-        let slice_bytes = slice_bytes.min(lookup.exchange.site().store.object_bytes_max());
+        let slice_bytes = slice_bytes.min(wanted.store().object_bytes_max());
         if slice_bytes < SLICE_BYTES_MIN || stale.is_some_and(|stale| !stale.is_sliced()) {
             return None;
         }
-        let own = ranges(&lookup.exchange.request);
+        let own = ranges(&wanted.exchange.request);
         let slicing = Self {
             slice_bytes,
             index: range::begins_at(&own) / slice_bytes,
             own,
-            site: Arc::downgrade(&lookup.exchange.entry.site),
-            route: Arc::clone(&lookup.route),
+            site: Arc::downgrade(&wanted.exchange.entry.site),
+            route: Arc::clone(wanted.route()),
             first: None,
         };
-        if is_known_to_be_useless(lookup) {
+        if is_known_to_be_useless(wanted) {
             slicing.ask_as_client(request);
             return None;
         }
@@ -113,136 +110,53 @@ impl Slicing {
     }
 
     /// What of an answer is the first slice, if it is one.
-    pub(in crate::pipeline) fn into_first(self) -> Option<First> {
+    pub(super) fn into_first(self) -> Option<First> {
         self.first
     }
 
-    fn range(&self) -> ByteRange {
+    /// What is known of an object whose first slice has come by `request`, and how the others are
+    /// asked for.
+    pub(super) fn sliced(
+        &self,
+        request: &Request<Bytes>,
+        rules: &Arc<Rules>,
+        complete: u64,
+        version: combine::Version,
+    ) -> Result<Sliced, TooLong> {
+        Ok(Sliced {
+            complete,
+            slice_bytes: self.slice_bytes,
+            version,
+            source: Box::new(self.template(request, rules)?),
+        })
+    }
+
+    fn template(&self, request: &Request<Bytes>, rules: &Arc<Rules>) -> Result<Template, TooLong> {
+        let mut fields = request.headers().clone();
+        conditional::strip(&mut fields);
+        fields.remove(X_FORWARDED_FOR);
+        fields.remove(FORWARDED);
+        fields.remove(REFERER);
+        self.route.request_fields.apply(&mut fields);
+        Ok(Template {
+            site: Weak::clone(&self.site),
+            pool: Arc::clone(&self.route.pool),
+            rules: Arc::clone(rules),
+            target: request.uri().clone(),
+            fields: Head::pack(StatusCode::OK, &fields)?,
+        })
+    }
+
+    pub(super) fn range(&self) -> ByteRange {
         let first = self.index.saturating_mul(self.slice_bytes);
         let last = first.saturating_add(self.slice_bytes - 1);
         ByteRange { first, last }
     }
 
     /// Asks for what the client asked for: the whole, or a range that is then its alone.
-    fn ask_as_client(&self, request: &mut HeaderMap) {
+    pub(super) fn ask_as_client(&self, request: &mut HeaderMap) {
         request.remove(RANGE);
         request.extend(self.own.clone());
-    }
-}
-
-// === impl Errand: slices ===
-
-impl Errand {
-    /// Asks for a slice where slices are kept, and for anything else where none can be had.
-    ///
-    /// A slice beyond the end is followed by the first, which tells how long the whole is. What
-    /// cannot be joined or must not be stored is asked for as the client did. So these are at most
-    /// three requests.
-    pub(in crate::pipeline) async fn ask_in_slices(
-        &mut self,
-        server: &mut Option<Arc<str>>,
-    ) -> Result<Arrival, origin::Error> {
-        loop {
-            let mut arrival = self.ask(server).await?;
-            let Some(mut slicing) = self.slicing.take() else {
-                return Ok(arrival);
-            };
-            let response = &mut arrival.response;
-            match Brought::of(slicing.range(), response.status(), response.headers()) {
-                Brought::Other => return Ok(arrival),
-                Brought::Whole => {
-                    declare_whole(response);
-                    return Ok(arrival);
-                }
-                Brought::Part { complete, version } => {
-                    declare_whole(response);
-                    slicing.first = self.first(&slicing, &arrival, complete, version);
-                    if slicing.first.is_some() {
-                        self.slicing = Some(slicing);
-                        return Ok(arrival);
-                    }
-                    slicing.ask_as_client(self.request.headers_mut());
-                }
-                Brought::Nothing if slicing.index > 0 => {
-                    slicing.index = 0;
-                    range::ask(self.request.headers_mut(), slicing.range());
-                    self.slicing = Some(slicing);
-                }
-                Brought::Nothing | Brought::Unfit => {
-                    slicing.ask_as_client(self.request.headers_mut());
-                }
-            }
-        }
-    }
-
-    /// The object to be, if it may be stored: judged as if the whole had come.
-    fn first(
-        &self,
-        slicing: &Slicing,
-        arrival: &Arrival,
-        complete: u64,
-        version: combine::Version,
-    ) -> Option<First> {
-        let (filing, response) = (&self.filing, &arrival.response);
-        let verdict = filing.judge(response.status(), response.headers(), arrival);
-        let Storable::Yes(term) = verdict else {
-            return None;
-        };
-        if filing.refused {
-            return None;
-        }
-        let (head, variant) = filing.describe(response, arrival.received_at).ok()?;
-        let source = self.template(slicing).ok()?;
-        let sliced = Sliced {
-            complete,
-            slice_bytes: slicing.slice_bytes,
-            version,
-            source: Box::new(source),
-        };
-        Some(First {
-            index: slicing.index,
-            term,
-            head,
-            variant,
-            sliced,
-        })
-    }
-
-    fn template(&self, slicing: &Slicing) -> Result<Template, TooLong> {
-        let mut fields = self.request.headers().clone();
-        conditional::strip(&mut fields);
-        fields.remove(X_FORWARDED_FOR);
-        fields.remove(FORWARDED);
-        fields.remove(REFERER);
-        slicing.route.request_fields.apply(&mut fields);
-        Ok(Template {
-            site: Weak::clone(&slicing.site),
-            pool: Arc::clone(&self.pool),
-            rules: Arc::clone(&self.filing.rules),
-            target: self.request.uri().clone(),
-            fields: Head::pack(StatusCode::OK, &fields)?,
-        })
-    }
-}
-
-// === impl Filing: slices ===
-
-impl Filing {
-    /// The object is stored, and its first slice flows into it and to the client.
-    pub(in crate::pipeline) fn keep_slice(self, first: First, arrival: Arrival) -> Arrived {
-        let First {
-            index,
-            term,
-            head,
-            variant,
-            sliced,
-        } = first;
-        let aged = arrival.response.headers().contains_key(AGE);
-        let shared = is_shareable(&term, arrival.received_at);
-        let leader = self.leader_for(arrival.response.headers());
-        let (slot, object, body) = leader.begin_sliced(head, term, variant, sliced, index, shared);
-        tokio::spawn(pour(slot, arrival.response.into_body()));
-        Arrived::Stored { object, body, aged }
     }
 }
 
@@ -266,7 +180,7 @@ impl Template {
 
 impl Source for Template {
     fn bring(&self, slot: Slot) {
-        let fetch = Fetch {
+        let fetch = SliceFetch {
             site: Weak::clone(&self.site),
             pool: Arc::clone(&self.pool),
             rules: Arc::clone(&self.rules),
@@ -283,9 +197,9 @@ impl Source for Template {
     }
 }
 
-// === impl Fetch ===
+// === impl SliceFetch ===
 
-impl Fetch {
+impl SliceFetch {
     /// An error of the moment is the reader's alone; an answer of another version is the end of the
     /// object.
     async fn run(self, request: Request<Body>, slot: Slot) {
@@ -306,7 +220,7 @@ impl Fetch {
                 self.miss(slot, is_of_the_moment(status));
             }
             Err(error) => {
-                debug!(origin, error = %synth::causes(&error), "no slice");
+                debug!(origin, error = %error.causes(), "no slice");
                 self.miss(slot, true);
             }
         }
@@ -343,23 +257,6 @@ impl Fetch {
     }
 }
 
-/// Whether the client gets bytes of a stored response that are not all here: then its hit is none.
-pub(in crate::pipeline) fn are_missing(request: &request::Parts, object: &Object) -> bool {
-    if !object.is_sliced() || request.method != Method::GET {
-        return false;
-    }
-    let (validators, length) = (object.validators(), object.length());
-    let whole = || {
-        let last = length.exact()?.checked_sub(1)?;
-        Some(ByteRange { first: 0, last })
-    };
-    match range::plan(&request.method, &request.headers, &validators, length) {
-        RangePlan::Parts(parts) => parts.iter().any(|range| object.lacks(range)),
-        RangePlan::Whole => whole().is_some_and(|range| object.lacks(range)),
-        RangePlan::Unsatisfiable => false,
-    }
-}
-
 /// What the client said of ranges. RFC 9110 §14.2: "GET is the only method for which range handling
 /// is defined."
 fn ranges(request: &request::Parts) -> HeaderMap {
@@ -376,18 +273,17 @@ fn ranges(request: &request::Parts) -> HeaderMap {
 
 /// Whether nothing will be stored of the answer, as far as one can tell; nor are anybody's
 /// credentials to fetch slices for others.
-fn is_known_to_be_useless(lookup: &Lookup) -> bool {
-    let exchange = &lookup.exchange;
-    let store = &exchange.site().store;
+fn is_known_to_be_useless(wanted: &Wanted) -> bool {
+    let exchange = &wanted.exchange;
     exchange.request.headers.contains_key(AUTHORIZATION)
-        || store.is_uncacheable(&lookup.key, exchange.now)
+        || wanted.store().is_uncacheable(wanted.key(), exchange.now)
 }
 
 /// Gives a part the head of the whole, which is stored.
 ///
 /// RFC 9110 §15.3.7: without If-Range in the request, a 206 has "all of the representation header
 /// fields that would have been sent in a 200 (OK) response".
-fn declare_whole(response: &mut Response<Body>) {
+pub(super) fn declare_whole(response: &mut Response<Body>) {
     *response.status_mut() = StatusCode::OK;
     response.headers_mut().remove(CONTENT_RANGE);
 }
@@ -398,7 +294,7 @@ fn is_of_the_moment(status: StatusCode) -> bool {
 }
 
 /// Writes a slice until the origin's body ends. Dropping the slot on the way fails it.
-async fn pour(mut slot: Slot, mut body: Body) {
+pub(super) async fn pour(mut slot: Slot, mut body: Body) {
     loop {
         let frame = tokio::select! {
             biased;

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::caching::{Caching, OnRange};
-use super::{Action, Route};
+use super::{Destination, OwnAnswer, Route, Routes};
 use crate::semantics::policy::{Rules, Statuses};
 
 /// The route that a request takes, as the configuration has it.
@@ -23,27 +23,40 @@ pub struct Handler {
     pub rules: Option<Vec<(&'static str, String)>>,
 }
 
-// === impl Route: told ===
+/// The route as the configuration has it.
+pub(in crate::pipeline) fn describe(routes: &Routes, destination: &Destination) -> Handler {
+    let (action, target, rules) = match destination {
+        Destination::Origin(id) => of_origin(&routes[*id]),
+        Destination::Own(route) => of_answer(&route.answer),
+    };
+    let scope = routes.scope(destination);
+    Handler {
+        hosts: scope.hosts.to_string(),
+        path: scope.path.to_string(),
+        action,
+        target,
+        rules,
+    }
+}
 
-impl Route {
-    /// The route as the configuration has it.
-    pub(in crate::pipeline) fn told(&self) -> Handler {
-        let (action, target) = match &self.action {
-            Action::Origin(pool) => ("origin", pool.name().to_string()),
-            Action::Redirect(it) => ("redirect", format!("{} {}", it.status.as_str(), it.to)),
-            Action::Answer(it) => ("answer", it.status.as_str().to_owned()),
-        };
-        let caching = match &self.action {
-            Action::Origin(_) if self.caching.enabled => Some(&self.caching),
-            _ => None,
-        };
-        Handler {
-            hosts: self.hosts.to_string(),
-            path: self.path.to_string(),
-            action,
-            target,
-            rules: caching.map(rules_of),
+type Described = (&'static str, String, Option<Vec<(&'static str, String)>>);
+
+fn of_origin(route: &Route) -> Described {
+    let caching = Some(&route.caching).filter(|it| it.enabled);
+    (
+        "origin",
+        route.pool.name().to_string(),
+        caching.map(rules_of),
+    )
+}
+
+fn of_answer(answer: &OwnAnswer) -> Described {
+    match answer {
+        OwnAnswer::Redirect(it) => {
+            let target = format!("{} {}", it.status.as_str(), it.to);
+            ("redirect", target, None)
         }
+        OwnAnswer::Fixed(it) => ("answer", it.status.as_str().to_owned(), None),
     }
 }
 

@@ -1,4 +1,5 @@
-//! How often clients may ask: token buckets by address, field or route, and who is refused by them.
+//! Rate limits: token buckets by address, field or route, and the refusal of requests that come too
+//! soon.
 //!
 //! Receive asks before anything is looked up, so a hit is limited like any other request. Where no
 //! limit holds, nothing is done. The buckets themselves are in `buckets.rs`, the limit on what is
@@ -21,21 +22,20 @@ use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
 use super::buckets::{Buckets, Key};
-use super::concurrency::{Place, Room};
+use super::concurrency::{Concurrency, Permit};
 use crate::clock;
 use crate::config::{self, Config, LimitKey};
-use crate::pipeline::exchange::Exchange;
 use crate::telemetry::Family;
 
 // draft-ietf-httpapi-ratelimit-headers-10.
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// All limits of a site, and the places of its routes.
+/// All limits of a site: how often clients may ask, and how many requests of a route at once.
 #[derive(Default)]
 pub(in crate::pipeline) struct Bounds {
     limits: BTreeMap<Arc<str>, Arc<Limit>>,
-    rooms: HashMap<Key, Room>,
+    concurrency: HashMap<Key, Concurrency>,
     /// The limits that hold for every request.
     everywhere: Limits,
 }
@@ -45,7 +45,7 @@ pub(in crate::pipeline) struct RouteBounds {
     /// The route itself, the same after a reload.
     key: Key,
     limits: Limits,
-    room: Option<Room>,
+    concurrency: Option<Concurrency>,
 }
 
 /// In the order in which they are asked.
@@ -87,32 +87,6 @@ pub(in crate::pipeline) struct Limited {
 #[derive(Clone, Copy, Debug)]
 struct Since(clock::Instant);
 
-/// Takes a request out of the buckets of all limits that hold for it. The first that has none left
-/// refuses it; those before have counted it.
-pub(in crate::pipeline) fn check(
-    exchange: &Exchange,
-    route: Option<&RouteBounds>,
-) -> Result<(), Limited> {
-    let limits = match route {
-        Some(route) => &route.limits,
-        None => &exchange.site().bounds.everywhere,
-    };
-    for limit in limits {
-        let address = exchange.client.address.ip().to_canonical();
-        if limit.allows(address) {
-            continue;
-        }
-        let key = limit.key(address, &exchange.request.headers, route);
-        if let Err(until) = limit.limiter.check_key(&key) {
-            limit.refused.fetch_add(1, Relaxed);
-            let wait = until.wait_time_from(limit.limiter.clock().now());
-            let limit = Arc::clone(limit);
-            return Err(Limited { limit, wait });
-        }
-    }
-    Ok(())
-}
-
 // === impl Bounds ===
 
 impl Bounds {
@@ -125,9 +99,34 @@ impl Bounds {
         let limits: BTreeMap<_, _> = limits.collect();
         Self {
             everywhere: named(&limits, config.server.limits.iter()),
-            rooms: rooms(config, before.map(|it| &it.rooms)),
+            concurrency: concurrency(config, before.map(|it| &it.concurrency)),
             limits,
         }
+    }
+
+    /// Takes a request out of the buckets of all limits that hold for it. The first that has none
+    /// left refuses it; those before have counted it.
+    pub(in crate::pipeline) fn check(
+        &self,
+        route: Option<&RouteBounds>,
+        client: IpAddr,
+        fields: &HeaderMap,
+    ) -> Result<(), Limited> {
+        let limits = route.map_or(&self.everywhere, |it| &it.limits);
+        for limit in limits {
+            let address = client.to_canonical();
+            if limit.allows(address) {
+                continue;
+            }
+            let key = limit.key(address, fields, route);
+            if let Err(until) = limit.limiter.check_key(&key) {
+                limit.refused.fetch_add(1, Relaxed);
+                let wait = until.wait_time_from(limit.limiter.clock().now());
+                let limit = Arc::clone(limit);
+                return Err(Limited { limit, wait });
+            }
+        }
+        Ok(())
     }
 
     /// What holds on a route of a site: the server's limits, then the site's, then its own.
@@ -142,7 +141,7 @@ impl Bounds {
         RouteBounds {
             key,
             limits: named(&self.limits, names),
-            room: self.rooms.get(&key).cloned(),
+            concurrency: self.concurrency.get(&key).cloned(),
         }
     }
 
@@ -162,19 +161,24 @@ impl Bounds {
     }
 }
 
-/// The places of all routes that have a number of them.
-fn rooms(config: &Config, before: Option<&HashMap<Key, Room>>) -> HashMap<Key, Room> {
-    let mut rooms = HashMap::new();
+/// The concurrency limits of all routes that have one; what a reload leaves as it was stays.
+fn concurrency(
+    config: &Config,
+    before: Option<&HashMap<Key, Concurrency>>,
+) -> HashMap<Key, Concurrency> {
+    let mut limits = HashMap::new();
     for site in &config.sites {
         for route in site.routes.iter().filter(|it| it.concurrency_max > 0) {
-            let (key, places_max) = (route_key(site, route), route.concurrency_max);
+            let (key, requests_max) = (route_key(site, route), route.concurrency_max);
             let before = before.and_then(|it| it.get(&key));
-            let same = before.filter(|it| it.places_max() == places_max);
-            let room = same.cloned().unwrap_or_else(|| Room::new(places_max));
-            rooms.insert(key, room);
+            let same = before.filter(|it| it.requests_max() == requests_max);
+            let limit = same
+                .cloned()
+                .unwrap_or_else(|| Concurrency::new(requests_max));
+            limits.insert(key, limit);
         }
     }
-    rooms
+    limits
 }
 
 /// The limits of these names, each once.
@@ -209,9 +213,9 @@ fn digest(value: &[u8]) -> Key {
 // === impl RouteBounds ===
 
 impl RouteBounds {
-    /// A place among the requests that are under way to the origin, if one is free.
-    pub(in crate::pipeline) fn enter(&self) -> Option<Place> {
-        Place::take(self.room.as_ref())
+    /// A permit to ask the origin, if one is free.
+    pub(in crate::pipeline) fn enter(&self) -> Option<Permit> {
+        Permit::take(self.concurrency.as_ref())
     }
 }
 

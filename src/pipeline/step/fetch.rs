@@ -7,25 +7,43 @@
 
 use std::sync::Arc;
 
+use http::Response;
 use tokio::sync::oneshot;
 
-use super::deliver::How;
-use super::lookup::Lookup;
+use super::deliver::Deliver;
+use super::pass::Pass;
 use super::synth::Synth;
-use crate::pipeline::fetch::errand::{Brought, Errand};
+use crate::body::Body;
+use crate::clock;
+use crate::pipeline::answer::{self, How};
+use crate::pipeline::fetch::errand::{Asks, Brought, Errand};
 use crate::pipeline::fetch::settle::Arrived;
 use crate::pipeline::flow::Step;
+use crate::pipeline::next::StandIn;
+use crate::pipeline::reasons::{Bypass, Excuse};
+use crate::pipeline::wanted::Wanted;
 use crate::semantics::cache_status::{CacheStatus, Fwd};
-use crate::store::{Leader, Object};
+use crate::semantics::storable::WhyNot;
+use crate::store::{Failure, Leader, Object};
 
 /// A request with the permit to ask.
 pub(in crate::pipeline) struct Fetch {
-    pub(in crate::pipeline) lookup: Lookup,
+    pub(in crate::pipeline) wanted: Wanted,
     pub(in crate::pipeline) leader: Leader,
     pub(in crate::pipeline) fwd: Fwd,
     pub(in crate::pipeline) stale: Option<Arc<Object>>,
-    /// Whether others may wait for the answer.
-    pub(in crate::pipeline) in_company: bool,
+    pub(in crate::pipeline) audience: Audience,
+}
+
+/// Whom an answer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pipeline) enum Audience {
+    /// The client, and all who wait for it meanwhile.
+    All,
+    /// The client, since as many wait as may; later requests, if it is stored.
+    Crowd,
+    /// The client: it is not likely to be stored.
+    Client,
 }
 
 // === impl Fetch ===
@@ -33,49 +51,82 @@ pub(in crate::pipeline) struct Fetch {
 impl Fetch {
     pub(in crate::pipeline) async fn run(self) -> Step {
         let Self {
-            mut lookup,
+            mut wanted,
             leader,
             fwd,
             stale,
-            in_company,
+            audience,
         } = self;
-        let errand = Errand::new(&lookup, leader, stale);
-        let brought = if in_company {
-            detached(errand).await
-        } else {
-            Some(errand.run().await)
+        let asks = match (audience, &stale) {
+            (Audience::Client, None) => Asks::AsClient,
+            _ => Asks::ForStore,
+        };
+        let errand = Errand::new(&wanted, leader, stale, asks);
+        let brought = match audience {
+            Audience::All => detached(errand).await,
+            Audience::Crowd | Audience::Client => Some(errand.run().await),
         };
         let Some(Brought { arrived, fetched }) = brought else {
-            return Step::Synth(Synth::internal(lookup.exchange, fwd));
+            return Step::Synth(Synth::internal(wanted.exchange, fwd));
         };
-        lookup.exchange.entry.record.fetched = fetched;
-        lookup.arrived(arrived, fwd)
+        wanted.exchange.entry.record.fetched = fetched;
+        deliver(wanted, arrived, fwd, asks)
     }
 }
 
-// === impl Lookup: what it was for ===
+/// Hands out what has come of the origin's answer.
+fn deliver(wanted: Wanted, arrived: Arrived, fwd: Fwd, asks: Asks) -> Step {
+    match arrived {
+        Arrived::Stored { object, body, aged } => Step::Deliver(Deliver::stored(
+            wanted,
+            object,
+            How::Miss { fwd, body, aged },
+        )),
+        Arrived::Confirmed { object, stored } => Step::Deliver(Deliver::stored(
+            wanted,
+            object,
+            How::Revalidated { fwd, stored },
+        )),
+        Arrived::Private { response, why } => private(wanted, response, why, fwd, asks),
+        Arrived::Failed(failure) => failed(wanted, failure, fwd),
+    }
+}
 
-impl Lookup {
-    /// Hands out what has come of the origin's answer.
-    pub(in crate::pipeline) fn arrived(self, arrived: Arrived, fwd: Fwd) -> Step {
-        match arrived {
-            Arrived::Stored { object, body, aged } => {
-                self.deliver(object, How::Miss { fwd, body, aged })
-            }
-            Arrived::Confirmed { object, stored } => {
-                self.deliver(object, How::Revalidated { fwd, stored })
-            }
-            Arrived::Private { response, why } => {
-                let status = CacheStatus {
-                    fwd: Some(fwd),
-                    fwd_status: Some(response.status()),
-                    detail: Some(why.as_str()),
-                    ..CacheStatus::default()
-                };
-                self.deliver_passed(response, status)
-            }
-            Arrived::Failed(failure) => self.fail(failure, fwd),
+/// Hands out an answer that is not stored, as far as the client wants it: it was asked for without
+/// the client's conditions and range, where it might have been.
+fn private(wanted: Wanted, response: Response<Body>, why: WhyNot, fwd: Fwd, asks: Asks) -> Step {
+    let request = &wanted.exchange.request;
+    if asks == Asks::ForStore && answer::is_for_a_part(request, response.status()) {
+        let why = Bypass::NotStored(why);
+        return Step::Pass(Pass {
+            wanted,
+            why,
+            stored: None,
+        });
+    }
+    let status = CacheStatus {
+        fwd: Some(fwd),
+        fwd_status: Some(response.status()),
+        detail: Some(why.as_str()),
+        ..CacheStatus::default()
+    };
+    let response = answer::under_conditions(request, response);
+    Step::Deliver(Deliver::passed(wanted, response, status))
+}
+
+/// The origin failed: what is stored at this moment may stand in for its answer.
+pub(super) fn failed(wanted: Wanted, failure: Failure, fwd: Fwd) -> Step {
+    let (now, status) = (clock::now(), failure.origin_status);
+    match StandIn::of(&wanted.asker(), wanted.find_at(now), failure.status, now) {
+        // What came meanwhile, by another request. Not for one that wants to hear its origin.
+        StandIn::Fresh(object) if fwd != Fwd::Request => {
+            Step::Deliver(Deliver::stored(wanted, object, How::Collapsed { fwd }))
         }
+        StandIn::Fresh(object) | StandIn::Stale(object) => {
+            let how = How::Stale(Excuse::Failed { fwd, status });
+            Step::Deliver(Deliver::stored(wanted, object, how))
+        }
+        StandIn::Nothing => Step::Synth(Synth::failure(wanted.exchange, failure, fwd)),
     }
 }
 

@@ -11,21 +11,21 @@ use http::header::{CONTENT_LOCATION, COOKIE, HeaderMap, HeaderName, LOCATION};
 use http::{Method, Response, StatusCode};
 use tracing::debug;
 
-use super::deliver::{Deliver, Excuse, How};
-use super::synth::{self, Synth};
+use super::deliver::Deliver;
+use super::synth::Synth;
 use crate::body::Body;
 use crate::clock;
-use crate::origin::{self, Answer, Pool};
-use crate::pipeline::exchange::Exchange;
+use crate::origin::{self, Answer};
+use crate::pipeline::answer::How;
 use crate::pipeline::fetch::outbound;
-use crate::pipeline::fetch::settle::{Arrival, Arrived, Filing, is_outage};
+use crate::pipeline::fetch::settle::{Arrival, Arrived, Settlement};
 use crate::pipeline::flow::Step;
-use crate::pipeline::route::Route;
+use crate::pipeline::reasons::{Bypass, Excuse};
 use crate::pipeline::route::concurrency;
-use crate::semantics::cache_status::{CacheStatus, Fwd};
+use crate::pipeline::wanted::Wanted;
+use crate::semantics::cache_status::Fwd;
 use crate::semantics::conditional::head_disagrees;
 use crate::semantics::headers;
-use crate::semantics::key::KeyBuf;
 use crate::semantics::reference::Target;
 use crate::semantics::trailers;
 use crate::semantics::vary::Vary;
@@ -34,40 +34,18 @@ use crate::telemetry::Fetched;
 
 /// A request that the cache has no part in.
 pub(in crate::pipeline) struct Pass {
-    pub(in crate::pipeline) exchange: Box<Exchange>,
-    pub(in crate::pipeline) key: KeyBuf,
-    pub(in crate::pipeline) route: Arc<Route>,
-    pub(in crate::pipeline) pool: Arc<Pool>,
+    pub(in crate::pipeline) wanted: Wanted,
     pub(in crate::pipeline) why: Bypass,
     /// What is stored, but not to be used as it is, of what a HEAD asks about.
     pub(in crate::pipeline) stored: Option<Arc<Object>>,
-}
-
-/// Why a request goes past the cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::pipeline) enum Bypass {
-    /// The route does not cache.
-    Disabled,
-    /// Neither GET nor HEAD.
-    Method,
-    /// A GET with a body: what it asks for is not told by its URL.
-    RequestBody,
-    /// Somebody's cookies came with it.
-    Cookie,
-    /// A HEAD of which no GET is stored.
-    Head,
-    /// A part that is not stored, nor shall be.
-    Range,
-    /// The URL's answers could not be shared lately.
-    HitForMiss,
 }
 
 // === impl Pass ===
 
 impl Pass {
     pub(in crate::pipeline) async fn run(mut self) -> Step {
-        let Some(place) = self.route.bounds.enter() else {
-            return self.full();
+        let Some(permit) = self.wanted.route().scope.bounds.enter() else {
+            return self.failed(concurrency::FULL);
         };
         let began = (clock::instant(), clock::now());
         let answer = self.send().await;
@@ -75,33 +53,42 @@ impl Pass {
             .as_ref()
             .ok()
             .map(|answer| Arc::clone(&answer.server));
-        self.exchange.entry.record.fetched = Some(Fetched {
-            origin: Arc::clone(self.pool.name()),
+        let origin = Arc::clone(self.wanted.pool().name());
+        self.wanted.exchange.entry.record.fetched = Some(Fetched {
+            origin,
             server,
             duration: began.0.elapsed(),
         });
         match answer {
-            Ok(Answer { response, .. }) => self.answered(place.hold(response), began.1),
-            Err(error) => self.failed(&error),
+            Ok(Answer { response, .. }) => self.answered(permit.hold(response), began.1),
+            Err(error) => {
+                let origin = &**self.wanted.pool().name();
+                debug!(origin, error = %error.causes(), "no answer");
+                self.failed(Failure::from(&error))
+            }
         }
     }
 
     async fn send(&mut self) -> Result<Answer, origin::Error> {
-        let (key, exchange) = (&self.key, &mut self.exchange);
-        let mut request = outbound::request(exchange, key.authority(), &self.route, &self.pool);
+        let mut request = outbound::request(&self.wanted);
+        let exchange = &mut self.wanted.exchange;
         if trailers::are_asked_for(&exchange.request.headers) {
             trailers::ask_for(request.headers_mut());
         }
         *request.body_mut() = std::mem::take(&mut exchange.body);
-        let (upload, interim) = (exchange.upload.as_ref(), exchange.interim.as_ref());
-        self.pool.send(request, upload, interim).await
+        let (upload, interim) = (
+            self.wanted.exchange.upload.as_ref(),
+            self.wanted.exchange.interim.as_ref(),
+        );
+        self.wanted.pool().send(request, upload, interim).await
     }
 
     fn answered(self, response: Response<Body>, requested_at: SystemTime) -> Step {
         if self.can_be_stood_in_for(response.status()) {
             return self.stand_in(Some(response.status()));
         }
-        if headers::invalidates(&self.exchange.request.method) && !is_error(response.status()) {
+        let method = &self.wanted.exchange.request.method;
+        if headers::invalidates(method) && !is_error(response.status()) {
             self.invalidate(response.headers());
         }
         self.heed_head(&response);
@@ -109,33 +96,19 @@ impl Pass {
             return self.adopt(response, requested_at);
         }
         let status = self.why.cache_status();
-        Step::Deliver(Deliver::passed(self.exchange, self.route, response, status))
+        Step::Deliver(Deliver::passed(self.wanted, response, status))
     }
 
-    /// Too many others are under way on this route.
-    fn full(self) -> Step {
-        if self.can_be_stood_in_for(concurrency::FULL.status) {
+    /// There is no answer: none came, or too many other requests are under way on this route.
+    fn failed(self, failure: Failure) -> Step {
+        if self.can_be_stood_in_for(failure.status) {
             return self.stand_in(None);
         }
         Step::Synth(Synth::failure(
-            self.exchange,
-            concurrency::FULL,
+            self.wanted.exchange,
+            failure,
             self.why.fwd(),
         ))
-    }
-
-    fn failed(self, error: &origin::Error) -> Step {
-        debug!(origin = &**self.pool.name(), error = %synth::causes(error), "no answer");
-        if self.can_be_stood_in_for(error.status()) {
-            return self.stand_in(None);
-        }
-        let failure = Failure {
-            status: error.status(),
-            detail: error.kind.as_str(),
-            origin_status: None,
-            retry_after: error.retry_after,
-        };
-        Step::Synth(Synth::failure(self.exchange, failure, self.why.fwd()))
     }
 
     /// RFC 9111 §4.4: "A cache MUST invalidate the target URI […]. A cache MAY invalidate other URIs
@@ -150,7 +123,7 @@ impl Pass {
             // "However, a cache MUST NOT trigger an invalidation under these conditions if the
             // origin […] of the URI to be invalidated differs from that of the target URI".
             .filter(|it| (it.scheme, &it.authority) == (target.scheme, &target.authority));
-        let site = self.exchange.site();
+        let site = self.wanted.exchange.site();
         for it in pointed_to.chain([target.clone()]) {
             let (authority, target) = (&it.authority, &it.path_and_query);
             site.purge_target(it.scheme, authority, target, store::Purge::Hard);
@@ -159,10 +132,11 @@ impl Pass {
 
     /// The URI that was asked for.
     fn target(&self) -> Target {
+        let exchange = &self.wanted.exchange;
         Target {
-            scheme: self.exchange.client.scheme,
-            authority: self.key.authority().to_owned(),
-            path_and_query: self.exchange.target().into_owned(),
+            scheme: exchange.client.scheme,
+            authority: self.wanted.key().authority().to_owned(),
+            path_and_query: exchange.target().into_owned(),
         }
     }
 
@@ -173,22 +147,22 @@ impl Pass {
             return;
         };
         let (known, len_bytes) = (stored.validators(), stored.length().exact());
-        if outbound::is_steered(&self.exchange.request.headers) {
+        if outbound::is_steered(&self.wanted.exchange.request.headers) {
             return;
         }
         if response.status() == StatusCode::OK
             && stored.head().status() == StatusCode::OK
             && head_disagrees(&known, len_bytes, response.headers())
         {
-            let key = self.key.to_key();
-            self.exchange.site().store.forget(&key, stored);
+            let key = self.wanted.key().to_key();
+            self.wanted.store().forget(&key, stored);
         }
     }
 
-    /// Whether what is stored is a better answer than this (RFC 5861 §4).
+    /// Whether what is stored is a better answer than an error of this status.
     fn can_be_stood_in_for(&self, status: StatusCode) -> bool {
-        let usable = |it: &Arc<Object>| it.term().stands_in(clock::now());
-        is_outage(status) && self.stored.as_ref().is_some_and(usable)
+        let usable = |it: &Arc<Object>| it.term().stands_in_for(status, clock::now());
+        self.stored.as_ref().is_some_and(usable)
     }
 
     fn stand_in(self, status: Option<StatusCode>) -> Step {
@@ -197,9 +171,9 @@ impl Pass {
             status,
         });
         match self.stored {
-            Some(object) => Step::Deliver(Deliver::stored(self.exchange, self.route, object, how)),
+            Some(object) => Step::Deliver(Deliver::stored(self.wanted, object, how)),
             // Whoever calls this has seen that there is one.
-            None => Step::Synth(Synth::internal(self.exchange, self.why.fwd())),
+            None => Step::Synth(Synth::internal(self.wanted.exchange, self.why.fwd())),
         }
     }
 
@@ -211,8 +185,8 @@ impl Pass {
         let target = self.target();
         let location = response.headers().get(CONTENT_LOCATION);
         let points_to = location.and_then(|it| target.resolve(it.to_str().ok()?));
-        self.route.caching.enabled
-            && self.exchange.request.method == Method::POST
+        self.wanted.caching().enabled
+            && self.wanted.exchange.request.method == Method::POST
             && response.status() == StatusCode::OK
             && points_to == Some(target)
             && self.was_asked_as_stored(response)
@@ -221,9 +195,9 @@ impl Pass {
     /// Whether the origin saw of this request what the key will say of it. A request that is looked
     /// up is reduced before it is sent; this one was sent as it came.
     fn was_asked_as_stored(&self, response: &Response<Body>) -> bool {
-        let asked = &self.exchange.request.headers;
+        let asked = &self.wanted.exchange.request.headers;
         let mut reduced = asked.clone();
-        self.route.caching.reduce(&mut reduced);
+        self.wanted.caching().reduce(&mut reduced);
         let unchanged = |name: &HeaderName| asked.get_all(name).eq(&reduced.get_all(name));
         let by_vary = match Vary::of(response.headers()) {
             Vary::Fields(names) => names.iter().all(unchanged),
@@ -234,33 +208,28 @@ impl Pass {
 
     /// Stores it as what a GET would have brought, if it may be.
     fn adopt(self, response: Response<Body>, requested_at: SystemTime) -> Step {
-        let (exchange, route) = (self.exchange, self.route);
-        let mut asked = exchange.request.headers.clone();
-        // Under what the GETs will be looked up by.
-        let facet = route.caching.reduce(&mut asked);
-        let leader = exchange.site().store.alone(&self.key.to_key());
-        let filing = Filing::of_post(leader, asked, facet, &self.key, &route.caching);
+        let Self { wanted, why, .. } = self;
+        let leader = wanted.store().alone(&wanted.key().to_key());
         let arrival = Arrival {
             response,
             requested_at,
             received_at: clock::now(),
         };
-        let status = self.why.cache_status();
-        match filing.settle(arrival) {
+        match Settlement::of_post(&wanted, leader).settle(arrival) {
             Arrived::Stored { object, body, aged } => {
-                let how = How::Miss {
-                    fwd: self.why.fwd(),
-                    body,
-                    aged,
-                };
-                Step::Deliver(Deliver::stored(exchange, route, object, how))
+                let fwd = why.fwd();
+                Step::Deliver(Deliver::stored(
+                    wanted,
+                    object,
+                    How::Miss { fwd, body, aged },
+                ))
             }
             Arrived::Private { response, .. } => {
-                Step::Deliver(Deliver::passed(exchange, route, response, status))
+                Step::Deliver(Deliver::passed(wanted, response, why.cache_status()))
             }
             // Only a 200 gets here.
             Arrived::Confirmed { .. } | Arrived::Failed(_) => {
-                Step::Synth(Synth::internal(exchange, self.why.fwd()))
+                Step::Synth(Synth::internal(wanted.exchange, why.fwd()))
             }
         }
     }
@@ -270,36 +239,4 @@ impl Pass {
 /// (RFC 9111 §4.4)
 fn is_error(status: StatusCode) -> bool {
     !(status.is_success() || status.is_redirection())
-}
-
-// === impl Bypass ===
-
-impl Bypass {
-    pub(in crate::pipeline) fn cache_status(self) -> CacheStatus {
-        CacheStatus {
-            fwd: Some(self.fwd()),
-            detail: self.detail(),
-            ..CacheStatus::default()
-        }
-    }
-
-    pub(in crate::pipeline) fn fwd(self) -> Fwd {
-        match self {
-            Self::Disabled | Self::RequestBody | Self::Cookie | Self::Range => Fwd::Bypass,
-            Self::Method => Fwd::Method,
-            Self::Head | Self::HitForMiss => Fwd::UriMiss,
-        }
-    }
-
-    fn detail(self) -> Option<&'static str> {
-        match self {
-            Self::Disabled => Some("disabled"),
-            Self::Method => None,
-            Self::RequestBody => Some("request-body"),
-            Self::Cookie => Some("cookie"),
-            Self::Head => Some("head"),
-            Self::Range => Some("range"),
-            Self::HitForMiss => Some("hit-for-miss"),
-        }
-    }
 }

@@ -4,28 +4,21 @@
 //! Comes from Receive. Goes to Lookup, with the content in the request's facet; to Pass when there
 //! is more of it than is held for this; to Synth when it breaks off.
 
-use std::sync::Arc;
-
 use bytes::{Bytes, BytesMut};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use super::lookup::Lookup;
-use super::pass::{Bypass, Pass};
+use super::pass::Pass;
 use super::synth::Synth;
 use crate::body::{Body, Error};
-use crate::origin::Pool;
-use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
-use crate::pipeline::route::Route;
-use crate::semantics::key::KeyBuf;
+use crate::pipeline::reasons::Bypass;
+use crate::pipeline::wanted::Wanted;
 
 /// A question that may have been answered before.
 pub(in crate::pipeline) struct Query {
-    pub(in crate::pipeline) exchange: Box<Exchange>,
-    pub(in crate::pipeline) key: KeyBuf,
-    pub(in crate::pipeline) route: Arc<Route>,
-    pub(in crate::pipeline) pool: Arc<Pool>,
+    pub(in crate::pipeline) wanted: Wanted,
 }
 
 /// What was read of a content.
@@ -39,16 +32,11 @@ enum Read {
 
 impl Query {
     pub(in crate::pipeline) async fn run(self) -> Step {
-        let Self {
-            mut exchange,
-            key,
-            route,
-            pool,
-        } = self;
-        let body = std::mem::take(&mut exchange.body);
+        let mut wanted = self.wanted;
+        let body = std::mem::take(&mut wanted.exchange.body);
         // Held in memory until it is known whole, so it is counted like what arrives to be stored.
-        let bytes_max = route.caching.query_content_bytes_max;
-        let room = exchange.site().store.reserve(bytes_max as u64);
+        let bytes_max = wanted.caching().query_content_bytes_max;
+        let room = wanted.store().reserve(bytes_max as u64);
         let read = match room {
             Some(_) => read(body, bytes_max).await,
             None => Ok(Read::Part(body)),
@@ -56,31 +44,21 @@ impl Query {
         let content = match read {
             Ok(Read::Whole(content)) => content,
             Ok(Read::Part(body)) => {
-                exchange.body = body;
+                wanted.exchange.body = body;
                 return Step::Pass(Pass {
-                    exchange,
-                    key,
-                    route,
-                    pool,
+                    wanted,
                     why: Bypass::RequestBody,
                     stored: None,
                 });
             }
-            Err(error) => return Step::Synth(Synth::upload_failed(exchange, &error)),
+            Err(error) => return Step::Synth(Synth::upload_failed(wanted.exchange, &error)),
         };
-        let fields = &mut exchange.request.headers;
-        let facet = route.caching.reduce(fields).with_content(fields, &content);
-        exchange.body = Body::full(content);
-        exchange.upload = None;
-        Step::Lookup(Lookup {
-            exchange,
-            key,
-            own: None,
-            facet,
-            route,
-            pool,
-            waited: 0,
-        })
+        wanted.reduce();
+        let fields = &wanted.exchange.request.headers;
+        wanted.facet = wanted.facet.with_content(fields, &content);
+        wanted.exchange.body = Body::full(content);
+        wanted.exchange.upload = None;
+        Step::Lookup(Lookup { wanted, waited: 0 })
     }
 }
 

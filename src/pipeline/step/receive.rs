@@ -4,22 +4,21 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use http::header::HOST;
 use http::{Method, Version};
 
 use super::lookup::Lookup;
-use super::pass::{Bypass, Pass};
+use super::pass::Pass;
 use super::purge::Purge;
 use super::query::Query;
 use super::synth::{Refusal, Synth};
+use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
-use crate::pipeline::next::wants_stored_only;
-use crate::pipeline::route::caching::Caching;
-use crate::pipeline::route::limit;
-use crate::pipeline::route::{Action, Route};
+use crate::pipeline::route::Destination;
+use crate::pipeline::route::limit::Limited;
+use crate::pipeline::wanted::Wanted;
 use crate::semantics::headers;
 use crate::semantics::key::{KeyBuf, normal_authority};
 use crate::store;
@@ -38,15 +37,14 @@ impl Receive {
 
     pub(in crate::pipeline) fn run(self) -> Step {
         let exchange = self.exchange;
-        let found = check(&exchange).and_then(|()| find(&exchange));
-        let (key, route) = match found {
-            Ok(found) => found,
+        let (key, destination) = match check(&exchange).and_then(|()| locate(&exchange)) {
+            Ok(located) => located,
             Err(refusal) => return Step::Synth(Synth::refusal(exchange, refusal)),
         };
         if let Some(how) = asked_to_purge(&exchange) {
             return purge(exchange, key, how);
         }
-        if let Err(limited) = limit::check(&exchange, route.as_ref().map(|it| &it.bounds)) {
+        if let Err(limited) = limit(&exchange, destination.as_ref()) {
             return Step::Synth(Synth::limited(exchange, &limited));
         }
         if exchange.request.method == Method::OPTIONS
@@ -54,29 +52,26 @@ impl Receive {
         {
             return Step::Synth(Synth::final_recipient(exchange));
         }
-        match route {
-            Some(route) => onward(exchange, key, route),
+        match destination {
+            Some(Destination::Origin(route)) => onward(Wanted::new(exchange, key, route)),
+            Some(Destination::Own(route)) => Step::Synth(Synth::of_route(exchange, &route)),
             None => Step::Synth(Synth::no_route(exchange)),
         }
     }
 }
 
-/// The request's key, and its route if there is one.
-fn find(exchange: &Exchange) -> Result<(KeyBuf, Option<Arc<Route>>), Refusal> {
-    let authority = authority(exchange)?;
-    let target = exchange.target();
-    let path = match target.split('?').next() {
-        // `OPTIONS *` is about the host as a whole.
-        None | Some("*") => "/",
-        Some(path) => path,
-    };
-    let route = exchange.site().routes.find(&authority, path).cloned();
-    let scheme = exchange.client.scheme;
-    let key = match &route {
-        Some(route) => route.key(scheme, &authority, &target),
-        None => KeyBuf::new(scheme, &authority, &target),
-    };
-    Ok((key, route))
+/// The request's key, and where it leads, if anywhere.
+fn locate(exchange: &Exchange) -> Result<(KeyBuf, Option<Destination>), Refusal> {
+    let (site, scheme) = (exchange.site(), exchange.client.scheme);
+    let (key, destination) = site.locate(scheme, &authority(exchange)?, &exchange.target());
+    Ok((key, destination.cloned()))
+}
+
+fn limit(exchange: &Exchange, destination: Option<&Destination>) -> Result<(), Limited> {
+    let site = exchange.site();
+    let route = destination.map(|it| &site.routes.scope(it).bounds);
+    let client = exchange.client.address.ip();
+    site.bounds.check(route, client, &exchange.request.headers)
 }
 
 /// What no request may look like, whatever it asks for.
@@ -132,7 +127,11 @@ fn authority(exchange: &Exchange) -> Result<Cow<'_, str>, Refusal> {
     };
     // What a trusted proxy was asked for goes before what it asks us for. It is the one effective
     // host as any other, so the key holds it.
-    if let Some(told) = exchange.relayed.as_ref().and_then(|it| it.host.as_deref()) {
+    if let Some(told) = exchange
+        .forwarded_by
+        .as_ref()
+        .and_then(|it| it.host.as_deref())
+    {
         return normal(told);
     }
     // "When an origin server receives a request with an absolute-form of request-target, the
@@ -176,64 +175,27 @@ fn purge(exchange: Box<Exchange>, key: KeyBuf, how: store::Purge) -> Step {
     }
 }
 
-/// The route's own answer, or the way to the origin: through the cache or past it.
-fn onward(mut exchange: Box<Exchange>, key: KeyBuf, route: Arc<Route>) -> Step {
-    let pool = match &route.action {
-        Action::Origin(pool) => Arc::clone(pool),
-        Action::Redirect(_) | Action::Answer(_) => {
-            return Step::Synth(Synth::of_route(exchange, &route));
+/// Through the cache or past it.
+fn onward(mut wanted: Wanted) -> Step {
+    wanted.take_sticky();
+    let Exchange { request, body, .. } = &*wanted.exchange;
+    let has_content = !body.is_empty();
+    match Dispatch::of(
+        wanted.caching(),
+        &request.method,
+        &request.headers,
+        has_content,
+    ) {
+        Dispatch::Lookup => {
+            wanted.reduce();
+            Step::Lookup(Lookup { wanted, waited: 0 })
         }
-    };
-    // Our own cookie is no reason to pass, and none of the origin's business.
-    exchange.belongs = pool.take_sticky(&mut exchange.request.headers, exchange.now);
-    if let Some(why) = bypass(&exchange, &route.caching) {
-        if why != Bypass::Method && wants_stored_only(&exchange.request.headers) {
-            return Step::Synth(Synth::only_if_cached(exchange));
-        }
-        return Step::Pass(Pass {
-            exchange,
-            key,
-            route,
-            pool,
+        Dispatch::Query => Step::Query(Query { wanted }),
+        Dispatch::Pass(why) => Step::Pass(Pass {
+            wanted,
             why,
             stored: None,
-        });
+        }),
+        Dispatch::OnlyIfCached => Step::Synth(Synth::only_if_cached(wanted.exchange)),
     }
-    if headers::is_query(&exchange.request.method) {
-        return Step::Query(Query {
-            exchange,
-            key,
-            route,
-            pool,
-        });
-    }
-    let facet = route.caching.reduce(&mut exchange.request.headers);
-    Step::Lookup(Lookup {
-        exchange,
-        key,
-        own: None,
-        facet,
-        route,
-        pool,
-        waited: 0,
-    })
-}
-
-/// Why a request must not be answered from the cache, if there is a reason.
-fn bypass(exchange: &Exchange, caching: &Caching) -> Option<Bypass> {
-    let request = &exchange.request;
-    if !caching.enabled {
-        return Some(Bypass::Disabled);
-    }
-    let is_query = headers::is_query(&request.method) && caching.query_content_bytes_max > 0;
-    let is_read = request.method == Method::GET || request.method == Method::HEAD;
-    if !is_read && !is_query {
-        return Some(Bypass::Method);
-    }
-    if !is_query && !exchange.body.is_empty() {
-        return Some(Bypass::RequestBody);
-    }
-    caching
-        .is_personal(&request.headers)
-        .then_some(Bypass::Cookie)
 }

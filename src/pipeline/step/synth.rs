@@ -3,10 +3,6 @@
 //! Comes from any step. Goes to Done. The one place where an error becomes a status. Bodies are
 //! one short line of text that a person can read and a search engine will not mistake for a page.
 
-use std::error::Error;
-use std::fmt::Write;
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, VIA,
@@ -18,7 +14,7 @@ use crate::config;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
 use crate::pipeline::route::limit::Limited;
-use crate::pipeline::route::{Action, Route};
+use crate::pipeline::route::{OwnAnswer, OwnRoute};
 use crate::semantics::cache_status::{self, CacheStatus, Fwd};
 use crate::semantics::headers;
 use crate::store::Failure;
@@ -67,18 +63,16 @@ pub enum Refusal {
 
 impl Synth {
     /// The redirect or the fixed answer of a route.
-    pub(in crate::pipeline) fn of_route(exchange: Box<Exchange>, route: &Route) -> Self {
-        let mut answer = match &route.action {
-            Action::Redirect(redirect) => redirected(&exchange, redirect),
-            Action::Answer(config) => Answer {
+    pub(in crate::pipeline) fn of_route(exchange: Box<Exchange>, route: &OwnRoute) -> Self {
+        let mut answer = match &route.answer {
+            OwnAnswer::Redirect(redirect) => redirected(&exchange, redirect),
+            OwnAnswer::Fixed(config) => Answer {
                 status: config.status,
                 fields: config.fields.clone(),
                 body: config.body.clone(),
             },
-            // Requests to an origin never come here.
-            Action::Origin(_) => Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "no answer"),
         };
-        route.response_fields.apply(&mut answer.fields);
+        route.scope.response_fields.apply(&mut answer.fields);
         Self::own(exchange, answer, Outcome::Synth, "synth")
     }
 
@@ -192,23 +186,12 @@ impl Synth {
             body::Error::Stalled => (StatusCode::REQUEST_TIMEOUT, "upload-stalled"),
             _ => (StatusCode::BAD_REQUEST, "upload-broken"),
         };
-        let failure = Failure {
-            status,
-            detail,
-            origin_status: None,
-            retry_after: Duration::ZERO,
-        };
-        Self::failure(exchange, failure, Fwd::UriMiss)
+        Self::failure(exchange, Failure::new(status, detail), Fwd::UriMiss)
     }
 
     /// Something of ours broke; it is logged where it happened.
     pub(in crate::pipeline) fn internal(exchange: Box<Exchange>, fwd: Fwd) -> Self {
-        let failure = Failure {
-            status: StatusCode::BAD_GATEWAY,
-            detail: "internal",
-            origin_status: None,
-            retry_after: Duration::ZERO,
-        };
+        let failure = Failure::new(StatusCode::BAD_GATEWAY, "internal");
         Self::failure(exchange, failure, fwd)
     }
 
@@ -277,18 +260,6 @@ pub(in crate::pipeline) fn gone_in_circles() -> Response<Body> {
     let mut response = Response::new(Body::full(Bytes::from_static(b"gone in circles\n")));
     *response.status_mut() = StatusCode::LOOP_DETECTED;
     response
-}
-
-/// An error with what lies beneath it, on one line.
-pub(in crate::pipeline) fn causes(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // Writing to a string cannot fail.
-        let _ = write!(line, ": {cause}");
-        source = cause.source();
-    }
-    line
 }
 
 fn redirected(exchange: &Exchange, redirect: &config::Redirect) -> Answer {

@@ -7,9 +7,11 @@
 
 use std::sync::Arc;
 
-use super::deliver::How;
-use super::lookup::Lookup;
+use super::deliver::Deliver;
+use super::fetch;
+use super::lookup::{Lookup, ask_alone};
 use crate::clock;
+use crate::pipeline::answer::How;
 use crate::pipeline::flow::Step;
 use crate::semantics::cache_status::Fwd;
 use crate::store::{Follower, Object, Outcome};
@@ -36,23 +38,29 @@ impl Wait {
             follower,
         } = self;
         let outcome = follower.outcome().await;
-        lookup.exchange.now = clock::now();
+        let wanted = &mut lookup.wanted;
+        wanted.exchange.now = clock::now();
         match outcome {
             Some(Outcome::Object(object)) => {
-                let ours = object.variant().matches(&lookup.selecting()) && lookup.suits(&object);
+                let ours = object.variant().matches(&wanted.selecting()) && wanted.suits(&object);
                 if !ours || object.is_failed() {
                     return Step::Lookup(lookup);
                 }
-                lookup.deliver(object, How::Collapsed { fwd })
+                Step::Deliver(Deliver::stored(
+                    lookup.wanted,
+                    object,
+                    How::Collapsed { fwd },
+                ))
             }
             // "Pending" is never handed out; were it, looking again is what it means.
             Some(Outcome::Abandoned | Outcome::Pending) if lookup.waited < WAITS_MAX => {
                 lookup.waited += 1;
                 Step::Lookup(lookup)
             }
-            Some(Outcome::Abandoned | Outcome::Pending) => lookup.ask_alone(fwd, stale),
-            Some(Outcome::Failed(failure)) => lookup.fail(failure, fwd),
-            Some(Outcome::Declined) | None => lookup.ask_alone(fwd, stale),
+            Some(Outcome::Failed(failure)) => fetch::failed(lookup.wanted, failure, fwd),
+            Some(Outcome::Abandoned | Outcome::Pending | Outcome::Declined) | None => {
+                ask_alone(lookup.wanted, fwd, stale)
+            }
         }
     }
 }

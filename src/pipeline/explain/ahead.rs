@@ -1,0 +1,109 @@
+//! Forecast of a request: where its journey leads from Receive or Lookup, and what its log line and
+//! Cache-Status would say.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{HeaderMap, Method};
+
+use crate::pipeline::next::{Asker, Next};
+use crate::pipeline::reasons::{Bypass, outcome_of};
+use crate::pipeline::route::Route;
+use crate::semantics::cache_status::{self, CacheStatus, Fwd};
+use crate::store::{Company, Found, Inspection, Object};
+use crate::telemetry::Outcome;
+
+/// Where the journey leads from Receive or Lookup.
+pub(super) enum Ahead {
+    /// No site wants it.
+    NoRoute,
+    /// The route's own answer.
+    Own,
+    /// Past the cache.
+    Pass(Bypass),
+    /// With what another request has brought meanwhile.
+    Join(Fwd, Arc<Object>),
+    /// Waiting for another request's answer.
+    Follow(Fwd),
+    /// By what the store has.
+    Next(Next),
+}
+
+// === impl Ahead ===
+
+impl Ahead {
+    pub(super) fn of(route: &Route, found: Found, fields: &HeaderMap, stored: &Inspection) -> Self {
+        let asker = Asker {
+            method: &Method::GET,
+            fields,
+            caching: &route.caching,
+            now: stored.at,
+        };
+        let next = asker.decide(found, || route.pool.is_sick());
+        match (&next, &stored.company) {
+            (Next::Ask { fwd, .. }, Company::Object(object)) => {
+                Self::Join(*fwd, Arc::clone(object))
+            }
+            (Next::Ask { fwd, .. }, Company::Pending) => Self::Follow(*fwd),
+            _ => Self::Next(next),
+        }
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::NoRoute | Self::Own => Outcome::Synth,
+            Self::Pass(why) => outcome_of(why.fwd()),
+            Self::Join(_, object) if object.is_whole() => Outcome::Hit,
+            Self::Join(..) | Self::Follow(_) => Outcome::Collapsed,
+            Self::Next(next) => match next {
+                Next::Hit(_) => Outcome::Hit,
+                Next::Stale(..) => Outcome::Stale,
+                Next::Pass { why, .. } => outcome_of(why.fwd()),
+                Next::Replace(_) => outcome_of(Fwd::UriMiss),
+                Next::Ask {
+                    stale: Some(object),
+                    ..
+                }
+                | Next::AskAlone {
+                    stale: Some(object),
+                    ..
+                } if object.validators().can_validate() => Outcome::Revalidated,
+                Next::Ask { fwd, .. } | Next::AskAlone { fwd, .. } => outcome_of(*fwd),
+                Next::OnlyIfCached => Outcome::Synth,
+            },
+        }
+    }
+
+    /// What is known of this hop's member before the origin has answered.
+    pub(super) fn cache_status(&self, now: SystemTime) -> String {
+        let forward = |fwd| CacheStatus {
+            fwd: Some(fwd),
+            ..CacheStatus::default()
+        };
+        let status = match self {
+            Self::NoRoute => return own("no-route"),
+            Self::Own => return own("synth"),
+            Self::Next(Next::OnlyIfCached) => return own("only-if-cached"),
+            Self::Pass(why) | Self::Next(Next::Pass { why, .. }) => why.cache_status(),
+            Self::Next(Next::Hit(_)) => CacheStatus::default(),
+            Self::Join(_, object) if object.is_whole() => CacheStatus::default(),
+            Self::Join(fwd, _) | Self::Follow(fwd) => CacheStatus {
+                collapsed: true,
+                ..forward(*fwd)
+            },
+            Self::Next(Next::Stale(object, excuse)) => excuse.over(CacheStatus {
+                ttl: Some(object.term().ttl_secs(now)),
+                detail: Some(excuse.detail()),
+                ..CacheStatus::default()
+            }),
+            Self::Next(Next::Replace(_)) => forward(Fwd::UriMiss),
+            Self::Next(Next::Ask { fwd, .. } | Next::AskAlone { fwd, .. }) => forward(*fwd),
+        };
+        status.to_string()
+    }
+}
+
+/// The member of an answer of our own.
+fn own(detail: &'static str) -> String {
+    String::from_utf8_lossy(cache_status::own(detail).as_bytes()).into_owned()
+}

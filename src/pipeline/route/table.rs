@@ -1,0 +1,248 @@
+//! Table of hosts and paths: compiled once, looked up without allocating.
+//!
+//! An exact host stands before a wildcard, the longest wildcard before a shorter one, and `*`
+//! last. Within a site the most specific path wins.
+
+use std::collections::HashMap;
+use std::ops::Index;
+use std::sync::Arc;
+
+use super::limit::Bounds;
+use super::{OwnAnswer, OwnRoute, Route, Scope};
+use crate::config;
+use crate::origin::Pool;
+
+/// All sites' routes.
+pub(in crate::pipeline) struct Routes {
+    exact: HashMap<Box<str>, Arc<Paths>, foldhash::quality::RandomState>,
+    /// Suffixes with their dot, longest first.
+    suffixes: Vec<(Box<str>, Arc<Paths>)>,
+    any: Option<Arc<Paths>>,
+    /// Those that lead to an origin, by their numbers.
+    to_origins: Vec<Arc<Route>>,
+}
+
+/// The number of a route to an origin. It is good for the table that gave it, and spares each
+/// request a count of the route's owners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pipeline) struct RouteId(usize);
+
+/// Where a path leads.
+#[derive(Clone)]
+pub(in crate::pipeline) enum Destination {
+    Origin(RouteId),
+    Own(Arc<OwnRoute>),
+}
+
+/// One site's routes.
+struct Paths {
+    exact: matchit::Router<Destination>,
+    /// `/*` patterns by their depth, deepest first; see [`config::PathPattern::depth`].
+    prefixes: Vec<(usize, matchit::Router<Destination>)>,
+}
+
+/// A pattern that matchit did not take, although the configuration was checked.
+#[derive(Debug, thiserror::Error)]
+#[error("path {path}: {source}")]
+pub struct BadPath {
+    path: String,
+    source: matchit::InsertError,
+}
+
+// === impl Routes ===
+
+impl Routes {
+    /// Compiles the sites; `pool` finds an origin's pool by name.
+    pub(in crate::pipeline) fn build(
+        sites: &[config::Site],
+        bounds: &Bounds,
+        pool: impl Fn(&str) -> Option<Arc<Pool>>,
+    ) -> Result<Self, BadPath> {
+        let mut routes = Self {
+            exact: HashMap::default(),
+            suffixes: Vec::new(),
+            any: None,
+            to_origins: Vec::new(),
+        };
+        for site in sites {
+            let paths = Paths::build(site, bounds, &pool, &mut routes.to_origins)?;
+            let paths = Arc::new(paths);
+            for host in &site.hosts {
+                routes.add(host, &paths);
+            }
+        }
+        routes
+            .suffixes
+            .sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
+        Ok(routes)
+    }
+
+    fn add(&mut self, host: &config::HostPattern, paths: &Arc<Paths>) {
+        let paths = Arc::clone(paths);
+        match host {
+            config::HostPattern::Exact(host) => {
+                self.exact.insert(host.as_str().into(), paths);
+            }
+            config::HostPattern::Suffix(suffix) => {
+                self.suffixes.push((suffix.as_str().into(), paths));
+            }
+            config::HostPattern::Any => self.any = Some(paths),
+        }
+    }
+
+    /// Where requests lead for a normal authority (see [`crate::semantics::key::normal_authority`]) and a
+    /// path without query.
+    pub(in crate::pipeline) fn find(&self, authority: &str, path: &str) -> Option<&Destination> {
+        self.paths(without_port(authority))?.find(path)
+    }
+
+    /// What a destination has, whoever answers there.
+    pub(in crate::pipeline) fn scope<'a>(&'a self, destination: &'a Destination) -> &'a Scope {
+        match destination {
+            Destination::Origin(id) => &self[*id].scope,
+            Destination::Own(route) => &route.scope,
+        }
+    }
+
+    fn paths(&self, host: &str) -> Option<&Paths> {
+        let by_suffix = || {
+            let found = self
+                .suffixes
+                .iter()
+                .find(|(suffix, _)| is_below(host, suffix));
+            found.map(|(_, paths)| paths)
+        };
+        self.exact
+            .get(host)
+            .or_else(by_suffix)
+            .or(self.any.as_ref())
+            .map(|paths| &**paths)
+    }
+}
+
+impl Index<RouteId> for Routes {
+    type Output = Arc<Route>;
+
+    /// A number is only given for what is in the table, so it leads to a route of its own table.
+    fn index(&self, id: RouteId) -> &Arc<Route> {
+        &self.to_origins[id.0]
+    }
+}
+
+/// Whether `host` is a name below `suffix`, which begins with its dot.
+fn is_below(host: &str, suffix: &str) -> bool {
+    host.len() > suffix.len() && host.ends_with(suffix)
+}
+
+/// A pattern as it stands in the configuration.
+fn written(host: &config::HostPattern) -> String {
+    match host {
+        config::HostPattern::Exact(host) => host.clone(),
+        config::HostPattern::Suffix(suffix) => format!("*{suffix}"),
+        config::HostPattern::Any => "*".to_owned(),
+    }
+}
+
+/// The host of an authority. Only an IPv6 address has colons within its brackets.
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
+    }
+}
+
+// === impl Paths ===
+
+impl Paths {
+    fn build(
+        site: &config::Site,
+        bounds: &Bounds,
+        pool: &impl Fn(&str) -> Option<Arc<Pool>>,
+        to_origins: &mut Vec<Arc<Route>>,
+    ) -> Result<Self, BadPath> {
+        let mut paths = Self {
+            exact: matchit::Router::new(),
+            prefixes: Vec::new(),
+        };
+        let hosts: Vec<_> = site.hosts.iter().map(written).collect();
+        let hosts = Arc::from(hosts.join(", "));
+        for config in &site.routes {
+            let scope = Scope::new(config, &hosts, bounds.of_route(site, config));
+            let destination = match &config.action {
+                config::Action::Origin(name) => {
+                    // The configuration's check has made sure that the origin exists.
+                    let Some(pool) = pool(name) else { continue };
+                    to_origins.push(Arc::new(Route::new(config, scope, pool)));
+                    Destination::Origin(RouteId(to_origins.len() - 1))
+                }
+                config::Action::Redirect(it) => own(scope, OwnAnswer::Redirect(it.clone())),
+                config::Action::Answer(it) => own(scope, OwnAnswer::Fixed(it.clone())),
+            };
+            let router = paths.router(config.path.depth());
+            for pattern in config.path.patterns() {
+                router
+                    .insert(pattern.as_str(), destination.clone())
+                    .map_err(|source| BadPath {
+                        path: pattern.clone(),
+                        source,
+                    })?;
+            }
+        }
+        paths
+            .prefixes
+            .sort_by_key(|(depth, _)| std::cmp::Reverse(*depth));
+        Ok(paths)
+    }
+
+    /// The router that holds patterns of this depth.
+    fn router(&mut self, depth: Option<usize>) -> &mut matchit::Router<Destination> {
+        let Some(depth) = depth else {
+            return &mut self.exact;
+        };
+        let known = self.prefixes.iter().position(|(other, _)| *other == depth);
+        let index = known.unwrap_or_else(|| {
+            self.prefixes.push((depth, matchit::Router::new()));
+            self.prefixes.len() - 1
+        });
+        &mut self.prefixes[index].1
+    }
+
+    fn find(&self, path: &str) -> Option<&Destination> {
+        let exact = self.exact.at(path).ok();
+        let found = exact.or_else(|| {
+            self.prefixes
+                .iter()
+                .find_map(|(_, router)| router.at(path).ok())
+        });
+        found.map(|found| found.value)
+    }
+}
+
+fn own(scope: Scope, answer: OwnAnswer) -> Destination {
+    Destination::Own(Arc::new(OwnRoute { scope, answer }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_no_part_of_a_host() {
+        for (authority, host) in [
+            ("a.example", "a.example"),
+            ("a.example:8080", "a.example"),
+            ("[::1]", "[::1]"),
+            ("[::1]:80", "[::1]"),
+        ] {
+            assert_eq!(without_port(authority), host);
+        }
+    }
+
+    #[test]
+    fn a_wildcard_does_not_match_its_own_apex() {
+        assert!(is_below("a.b.example", ".b.example"));
+        assert!(!is_below(".b.example", ".b.example"));
+        assert!(!is_below("b.example", ".b.example"));
+        assert!(!is_below("xb.example", ".b.example"));
+    }
+}

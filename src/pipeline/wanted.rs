@@ -1,0 +1,126 @@
+//! Request for a response of an origin's: the exchange with its route, and the key that the response
+//! is looked for and filed under.
+//!
+//! Every step between Receive and Deliver hands it on, each with what it alone has: a permit, an
+//! object, a reason.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::exchange::Exchange;
+use super::locator::Locator;
+use super::next::Asker;
+use super::route::caching::Caching;
+use super::route::{Route, RouteId};
+use crate::origin::Pool;
+use crate::semantics::facet::Facet;
+use crate::semantics::key::KeyBuf;
+use crate::semantics::vary::Selecting;
+use crate::store::{Found, Object, Store};
+
+/// A request that a route leads to an origin.
+pub(super) struct Wanted {
+    pub(super) exchange: Box<Exchange>,
+    pub(super) locator: Locator,
+    /// What else than the URI is part of the key.
+    pub(super) facet: Facet,
+    route: RouteId,
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    /// As it came in: the facet is not known yet.
+    pub(super) fn new(exchange: Box<Exchange>, key: KeyBuf, route: RouteId) -> Self {
+        Self {
+            exchange,
+            locator: Locator::new(key),
+            facet: Facet::NONE,
+            route,
+        }
+    }
+
+    pub(super) fn route(&self) -> &Arc<Route> {
+        &self.exchange.entry.site.routes[self.route]
+    }
+
+    pub(super) fn pool(&self) -> &Arc<Pool> {
+        &self.route().pool
+    }
+
+    pub(super) fn caching(&self) -> &Caching {
+        &self.route().caching
+    }
+
+    pub(super) fn store(&self) -> &Arc<Store> {
+        &self.exchange.entry.site.store
+    }
+
+    pub(super) fn key(&self) -> &KeyBuf {
+        self.locator.key()
+    }
+
+    /// Takes the cookie of a sticky client off the request: it is no reason to pass, and none of the
+    /// origin's business.
+    pub(super) fn take_sticky(&mut self) {
+        let exchange = &mut *self.exchange;
+        let pool = &exchange.entry.site.routes[self.route].pool;
+        exchange.belongs = pool.take_sticky(&mut exchange.request.headers, exchange.now);
+    }
+
+    /// Takes off what must not shape a stored response, and notes what else is part of the key.
+    pub(super) fn reduce(&mut self) {
+        let exchange = &mut *self.exchange;
+        let caching = &exchange.entry.site.routes[self.route].caching;
+        self.facet = caching.reduce(&mut exchange.request.headers);
+    }
+
+    /// As much of it as decisions hang on.
+    pub(super) fn asker(&self) -> Asker<'_> {
+        let request = &self.exchange.request;
+        Asker {
+            method: &request.method,
+            fields: &request.headers,
+            caching: self.caching(),
+            now: self.exchange.now,
+        }
+    }
+
+    /// What chooses among the responses for the URI.
+    pub(super) fn selecting(&self) -> Selecting<'_> {
+        Selecting {
+            headers: &self.exchange.request.headers,
+            facet: &self.facet,
+        }
+    }
+
+    /// What is stored for it. Where that lies under an equivalent URI, so does the request from now
+    /// on.
+    pub(super) fn find(&mut self) -> Found {
+        let Self {
+            exchange,
+            locator,
+            facet,
+            route,
+        } = self;
+        let site = &exchange.entry.site;
+        let selecting = Selecting {
+            headers: &exchange.request.headers,
+            facet,
+        };
+        match site.routes[*route].caching.no_vary_search {
+            true => locator.find_or_move(&site.store, &selecting, exchange.now),
+            false => locator.find(&site.store, &selecting, exchange.now),
+        }
+    }
+
+    /// What is stored for it at a moment after it was looked up.
+    pub(super) fn find_at(&self, now: SystemTime) -> Found {
+        self.locator.find(self.store(), &self.selecting(), now)
+    }
+
+    /// Whether an object under its key is a response for its URI.
+    pub(super) fn suits(&self, object: &Object) -> bool {
+        self.locator.suits(object)
+    }
+}
