@@ -35,9 +35,9 @@ mod exchange;
 mod lifetime;
 
 pub mod freshness;
+pub mod request_directives;
 pub mod stale;
 pub mod storable;
-pub mod wishes;
 
 pub mod policy;
 

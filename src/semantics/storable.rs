@@ -87,7 +87,7 @@ impl WhyNot {
 
     /// Whether other requests for the same will likely fare the same: then none is worth waiting
     /// for. Want of room is a matter of the moment; a method, credentials and
-    /// wishes are one client's.
+    /// directives are one client's.
     pub fn lasts(self) -> bool {
         !matches!(
             self,
