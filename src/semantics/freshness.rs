@@ -9,7 +9,7 @@ use http::HeaderMap;
 use http::header::AGE;
 
 use super::directives::{DELTA_MAX, Directives, delta_seconds};
-use super::exchange::{Answered, Rules};
+use super::judged::{Answered, Rules};
 use super::lifetime::{Basis, Granted, generated_at};
 use super::list;
 use super::stale::Windows;

@@ -10,7 +10,7 @@ use http::{HeaderName, StatusCode};
 
 use super::date;
 use super::directives::Directives;
-use super::exchange::{Answered, Rules};
+use super::judged::{Answered, Rules};
 use super::targeted::Governing;
 
 /// A lifetime, and on whose word.
@@ -160,7 +160,7 @@ fn tenth_since_change(answered: &Answered, max: Duration) -> Granted {
 mod tests {
     use http::HeaderMap;
 
-    use super::super::exchange::Statuses;
+    use super::super::judged::Statuses;
     use super::super::testing::{at, headers};
     use super::*;
 

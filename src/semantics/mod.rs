@@ -31,7 +31,7 @@ pub mod combine;
 pub mod conditional;
 pub mod range;
 
-mod exchange;
+mod judged;
 mod lifetime;
 
 pub mod freshness;

@@ -20,7 +20,7 @@ use super::lifetime::{Basis, Granted, date_of, generated_at, is_heuristically_ca
 use super::storable::{self, Storable, WhyNot};
 use super::targeted::Governing;
 
-pub use super::exchange::{Answered, Asked, Rules, Statuses};
+pub use super::judged::{Answered, Asked, Rules, Statuses};
 
 /// What the crate thinks of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

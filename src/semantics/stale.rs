@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use http::StatusCode;
 
 use super::directives::Directives;
-use super::exchange::{Answered, Rules};
 use super::freshness::{Term, whole_seconds};
+use super::judged::{Answered, Rules};
 use super::lifetime::{Basis, Granted};
 
 /// How long each use lasts, in seconds.

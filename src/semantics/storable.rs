@@ -7,8 +7,8 @@ use http::{Method, StatusCode};
 
 use super::conditional::Validators;
 use super::directives::Directives;
-use super::exchange::{Answered, Asked, Rules};
 use super::freshness::{Freshness, Term};
+use super::judged::{Answered, Asked, Rules};
 use super::lifetime::{Granted, is_heuristically_cacheable};
 use super::vary::Vary;
 

@@ -1,4 +1,4 @@
-//! The exchange under judgement: a request, its final response, and the rules that apply to them.
+//! What is judged: a request, its final response, and the rules that apply to them.
 //!
 //! Only the values; what is made of them stands in `freshness.rs`, `storable.rs` and `policy.rs`,
 //! the last of which gives these types their public path.
