@@ -1,4 +1,4 @@
-//! What the operator does: purge, reload, and a look at the figures. All of it is JSON.
+//! Endpoints for purge, reload and status. All of it is JSON.
 
 use http::StatusCode;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! One call of an endpoint, as its handler gets it: head, parameters of the path, content.
+//! Request to an endpoint, as its handler gets it: head, parameters of the path, content.
 
 use bytes::Bytes;
 use http::request::Parts;

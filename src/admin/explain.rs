@@ -1,4 +1,4 @@
-//! `GET /api/v1/explain`, as JSON; `explain_text.rs` has the same for people.
+//! Endpoint `GET /api/v1/explain`, as JSON; `explain_text.rs` has the same for people.
 //!
 //! What would become of a request is foreseen by the pipeline, what is stored is told by the store.
 

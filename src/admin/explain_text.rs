@@ -1,4 +1,4 @@
-//! What the cache knows of a URL, in a few lines for people: an answer of `explain.rs`.
+//! Explanation of a URL as a few lines of text, the other form of `explain.rs`.
 //!
 //! Its wording may change; programs read the JSON. What came from clients and origins cannot steer
 //! the terminal that it is shown on.

@@ -1,4 +1,4 @@
-//! `GET /metrics`: what telemetry has counted, and what store and origins say when asked.
+//! Endpoint `GET /metrics`: what telemetry has counted, and what store and origins say when asked.
 
 use std::collections::BTreeMap;
 

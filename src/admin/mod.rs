@@ -1,4 +1,4 @@
-//! The operator's door: its own listener, its own token, never a way for traffic.
+//! Admin listener of the operator: its own socket, its own token, never a way for traffic.
 //!
 //! What may be asked is the table of `routes.rs`. It asks the floors below itself; what only the top
 //! floor knows is told by a [`Process`].

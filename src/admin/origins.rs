@@ -1,4 +1,4 @@
-//! Origins and their servers: how they stand, and what the operator wants of them.
+//! Endpoints for origins and their servers: how they stand, and what the operator wants of them.
 
 use http::StatusCode;
 use serde::{Deserialize, Deserializer};

@@ -1,4 +1,4 @@
-//! `copal explain`: asks the admin listener of a running proxy what it knows of a URL.
+//! Command `copal explain`: what a running proxy knows of a URL, from its admin listener.
 //!
 //! The proxy puts it into words; here they are only asked for and shown.
 

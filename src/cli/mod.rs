@@ -1,4 +1,4 @@
-//! The command line: one file per subcommand.
+//! Command line of the binary: one file per subcommand.
 //!
 //! Each turns its arguments into a call of the floors below and the outcome into an exit code:
 //! 0 clean, 1 a failure at run time, 2 bad arguments or configuration.

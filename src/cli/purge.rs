@@ -1,4 +1,4 @@
-//! `copal purge`: asks the admin listener of a running proxy to forget.
+//! Command `copal purge`: stored responses taken out of a running proxy, by its admin listener.
 //!
 //! It runs in deploy scripts, once; what it asks goes by way of `client.rs`.
 

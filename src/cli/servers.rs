@@ -1,4 +1,4 @@
-//! `copal servers`: how the servers of a running proxy's origins stand, and what is wanted of one.
+//! Command `copal servers`: how the servers of a running proxy stand, and what is wanted of one.
 //!
 //! For deploy scripts and for people. What the states mean is the proxy's business.
 

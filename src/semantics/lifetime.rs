@@ -1,4 +1,4 @@
-//! How long a response stays fresh, and on whose word (RFC 9111 §4.2.1, §4.2.2).
+//! Freshness lifetime of a response, and on whose word (RFC 9111 §4.2.1, §4.2.2).
 //!
 //! Worked out once on arrival. What age makes of it stands in `freshness.rs`, what a stale response
 //! is still good for in `stale.rs`.

@@ -1,4 +1,4 @@
-//! The verdict on an arriving response, and the one door to http-cache-semantics.
+//! Verdict on an arriving response, and the one door to http-cache-semantics.
 //!
 //! Our own reading of RFC 9111 decides (`storable.rs`, `freshness.rs`). The crate, a second reading
 //! by other people, is asked as well; it gets the message in a canonical form that spares it what

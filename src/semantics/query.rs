@@ -1,5 +1,5 @@
-//! What the operator knows of a query's parameters: which of them choose the response, and whether
-//! their order does.
+//! Query parameters in the cache key: which of them the operator says choose the response, and
+//! whether their order does.
 //!
 //! A query is only pieces with `&` between them here, each with a name before its first `=`. RFC
 //! 3986 §3.4 gives it no structure at all, and origins differ in the one they see. So a parameter

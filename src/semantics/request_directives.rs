@@ -1,4 +1,4 @@
-//! What a request's own Cache-Control asks of the cache (RFC 9111 §5.2.1).
+//! Request directives of Cache-Control (RFC 9111 §5.2.1), and what they ask of a stored response.
 //!
 //! "They are advisory; a cache MAY implement them, but is not required to." A proxy before an origin
 //! obeys them only where its operator says so, since they let any client switch the cache off; the

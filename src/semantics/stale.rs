@@ -1,4 +1,4 @@
-//! What a stale response is still good for, and how long (RFC 9111 §4.2.4, RFC 5861).
+//! Uses of a stale response, and how long it has each (RFC 9111 §4.2.4, RFC 5861).
 //!
 //! Two windows begin together when freshness ends. In the first, Varnish's *grace*, the response is
 //! served while it is refreshed; in the second, *sick grace*, it stands in for an origin that fails.

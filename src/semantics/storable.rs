@@ -1,4 +1,4 @@
-//! May a response be stored (RFC 9111 §3, §3.5), and is it worth it? Reasons, never a mere bool.
+//! Conditions for storing a response (RFC 9111 §3, §3.5), each with its reason, never a mere bool.
 //!
 //! The verdict is put together in `policy.rs`; here is each condition beside its sentence.
 

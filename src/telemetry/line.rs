@@ -1,5 +1,5 @@
-//! One finished request as one line of text: Apache's common and combined formats, or JSON. Where
-//! lines go stands in `access_log`.
+//! Access-log line of a finished request: Apache's common and combined formats, or JSON. Where lines
+//! go stands in `access_log`.
 //!
 //! What a client wrote is hostile until escaped: no field can end its line, close its quotes or
 //! reach a terminal as a control sequence.

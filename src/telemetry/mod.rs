@@ -1,6 +1,6 @@
-//! What happened: floors fill a [`Record`] along a request's way, and here, when the response's
-//! body has ended, it becomes counters and a log line. This is the one place that counts requests;
-//! it asks no other floor for anything, and it reads no clock.
+//! Counters and logs of requests. Floors fill a [`Record`] along a request's way, and here, when the
+//! response's body has ended, it becomes counters and a log line. This is the one place that counts
+//! requests; it asks no other floor for anything, and it reads no clock.
 
 mod access_log;
 mod exposition;
