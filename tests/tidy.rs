@@ -47,7 +47,15 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
     (
         "admin",
-        &["semantics", "store", "origin", "telemetry", "config"],
+        &[
+            "clock",
+            "semantics",
+            "origin",
+            "store",
+            "pipeline",
+            "telemetry",
+            "config",
+        ],
     ),
 ];
 
@@ -70,7 +78,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rustls", &["*/tls.rs"]),
     ("tokio_rustls", &["*/tls.rs"]),
     ("toml", &["config/"]),
-    ("serde_json", &["admin/", "cli/servers.rs"]),
+    ("serde_json", &["admin/", "cli/"]),
     (
         "arc_swap",
         &["pipeline/site.rs", "origin/health/servers.rs"],
@@ -93,6 +101,7 @@ const HYPER: &[&str] = &[
     "origin/connect/",
     "origin/health/probe.rs",
     "body/mod.rs",
+    "cli/client.rs",
     "cli/demo.rs",
 ];
 

@@ -1,11 +1,14 @@
-//! What the operator does: purge, reload, and a look at the figures. All of it is JSON.
+//! Endpoints for purge, reload and status. All of it is JSON.
 
-use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Doors, answer, origins};
+use super::answer::{Answer, complaint, json};
+use super::call::Call;
+use super::figures::{self, STORE};
+use super::{Admin, origins};
+use crate::clock;
 use crate::store::Purge;
 use crate::telemetry::Outcome;
 
@@ -20,8 +23,8 @@ struct PurgeRequest {
     soft: bool,
 }
 
-pub(super) fn purge(doors: &Doors, body: &Bytes) -> Answer {
-    let request: PurgeRequest = match serde_json::from_slice(body) {
+pub(super) fn purge(admin: &Admin, call: &Call) -> Answer {
+    let request: PurgeRequest = match serde_json::from_slice(&call.body) {
         Ok(request) => request,
         Err(error) => return complaint(StatusCode::BAD_REQUEST, &error.to_string()),
     };
@@ -31,8 +34,10 @@ pub(super) fn purge(doors: &Doors, body: &Bytes) -> Answer {
         Purge::Hard
     };
     let purged = match (request.url, request.all) {
-        (Some(url), false) => (doors.purge)(&url, how).map_err(|error| format!("url: {error}")),
-        (None, true) => Ok(doors.store.purge_all(how)),
+        (Some(url), false) => {
+            (admin.current.load().purge_url(&url, how)).map_err(|error| format!("url: {error}"))
+        }
+        (None, true) => Ok(admin.store.purge_all(how)),
         _ => Err("exactly one of \"url\" and \"all\" is wanted".to_owned()),
     };
     match purged {
@@ -41,16 +46,15 @@ pub(super) fn purge(doors: &Doors, body: &Bytes) -> Answer {
     }
 }
 
-pub(super) fn reload(doors: &Doors) -> Answer {
-    match (doors.reload)() {
+pub(super) fn reload(admin: &Admin, _: &Call) -> Answer {
+    match admin.process.reload() {
         Ok(()) => json(StatusCode::OK, &json!({ "reloaded": true })),
         Err(complaints) => complaint(StatusCode::UNPROCESSABLE_ENTITY, &complaints),
     }
 }
 
-pub(super) fn status(doors: &Doors) -> Answer {
-    let store = doors.store.stats();
-    let counted = doors.telemetry.metrics.snapshot();
+pub(super) fn status(admin: &Admin, _: &Call) -> Answer {
+    let counted = admin.telemetry.metrics.snapshot();
     let requests: Map<String, Value> = Outcome::ALL
         .into_iter()
         .map(|outcome| {
@@ -60,35 +64,23 @@ pub(super) fn status(doors: &Doors) -> Answer {
             )
         })
         .collect();
-    let origins: Map<String, Value> = (doors.pools)()
-        .iter()
+    let origins: Map<String, Value> = admin
+        .current
+        .load()
+        .pools()
         .map(|pool| (pool.name().to_string(), origins::servers(pool)))
         .collect();
     let status = json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "uptime_seconds": (doors.uptime)().as_secs(),
-        "ready": (doors.ready)(),
-        "connections": (doors.connections)(),
+        "uptime_seconds": clock::uptime().as_secs(),
+        "ready": admin.process.is_ready(),
+        "connections": admin.process.connections(),
         "requests": requests,
         "response_bytes": counted.response_bytes,
         "aborted": counted.aborted,
         "bad_requests": counted.bad_requests,
-        "store": {
-            "objects": store.objects,
-            "bytes": store.bytes,
-            "evicted": store.evicted,
-            "fills": store.fills,
-            "fill_bytes": store.fill_bytes,
-        },
+        "store": figures::added(json!({}), &STORE, &admin.store.stats()),
         "origins": origins,
     });
     json(StatusCode::OK, &status)
-}
-
-pub(super) fn complaint(status: StatusCode, text: &str) -> Answer {
-    json(status, &json!({ "error": text }))
-}
-
-pub(super) fn json(status: StatusCode, value: &Value) -> Answer {
-    answer(status, "application/json", format!("{value}\n"))
 }

@@ -1,20 +1,21 @@
-//! GET /api/v1/explain: what the cache knows of a URL, as JSON or as a note for people (`note.rs`).
+//! Endpoint `GET /api/v1/explain`, as JSON; `explain_text.rs` has the same for people.
 //!
-//! What would become of a request is foreseen by the pipeline, and comes in through a door.
+//! What would become of a request is foreseen by the pipeline, what is stored is told by the store.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use http::StatusCode;
 use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
-use http::{Request, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::api::{complaint, json};
-use super::note::Note;
-use super::{Answer, Doors, text};
+use super::Admin;
+use super::answer::{Answer, complaint, json, text};
+use super::call::Call;
+use super::explain_text::{ExplainText, lossy};
+use crate::pipeline::{Forecast, Handler};
 use crate::semantics::query;
 use crate::store::{Inspection, Object};
-use crate::telemetry::{Forecast, Handler};
 
 /// What is asked for.
 #[derive(Debug, Default)]
@@ -24,23 +25,23 @@ struct Question {
 }
 
 /// JSON for programs; text where `Accept` has it first.
-pub(super) fn answer<B>(doors: &Doors, request: &Request<B>) -> Answer {
-    let question = match Question::read(request.uri().query().unwrap_or_default()) {
+pub(super) fn answer(admin: &Admin, call: &Call) -> Answer {
+    let question = match Question::read(call.query()) {
         Ok(question) => question,
         Err(wrong) => return complaint(StatusCode::BAD_REQUEST, &wrong),
     };
-    let (forecast, stored) = match (doors.explain)(&question.url, question.fields) {
+    let (forecast, stored) = match admin.current.load().explain(&question.url, question.fields) {
         Ok(explained) => explained,
         Err(wrong) => return complaint(StatusCode::BAD_REQUEST, &format!("url: {wrong}")),
     };
-    let accept = request.headers().get(ACCEPT).map(HeaderValue::as_bytes);
+    let accept = call.head.headers.get(ACCEPT).map(HeaderValue::as_bytes);
     if accept.is_some_and(|accept| accept.starts_with(b"text/plain")) {
-        let note = Note {
+        let words = ExplainText {
             url: &question.url,
             forecast: &forecast,
             stored: &stored,
         };
-        return text(StatusCode::OK, &note.to_string());
+        return text(StatusCode::OK, &words.to_string());
     }
     json(
         StatusCode::OK,
@@ -157,10 +158,6 @@ fn variant(object: &Arc<Object>, now: SystemTime) -> Value {
         "etag": validators.etag.map(lossy),
         "last_modified": validators.last_modified.map(lossy),
     })
-}
-
-pub(super) fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -1,23 +1,17 @@
-//! The operator's door: its own listener, its own token, never a way for traffic.
+//! Admin listener of the operator: its own socket, its own token, never a way for traffic.
 //!
-//! | path | does |
-//! |---|---|
-//! | `POST /api/v1/purge` | `{"url":…}` or `{"all":true}`, with `"soft":true` if wished |
-//! | `POST /api/v1/reload` | reads the configuration again, as SIGHUP does |
-//! | `GET /api/v1/explain?url=…` | what the cache knows of a URL, and what a GET would meet |
-//! | `GET /api/v1/status` | counters, store and origins as JSON |
-//! | `GET /api/v1/origins` | origins and how their servers stand |
-//! | `PUT /api/v1/origins/{origin}/servers/{server}` | `{"state":…}`, `{"weight":…}` or both |
-//! | `GET /metrics` | the same for Prometheus |
-//! | `GET /healthz`, `GET /readyz` | alive; ready for traffic |
-//!
-//! It sees the floors below through [`Doors`], which whoever builds the program fills in.
+//! What may be asked is the table of `routes.rs`. It asks the floors below itself; what only the top
+//! floor knows is told by a [`Process`].
 
+mod answer;
 mod api;
+mod call;
 mod explain;
+mod explain_text;
+mod figures;
 mod metrics;
-mod note;
 mod origins;
+mod routes;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -26,9 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, ORIGIN};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
+use http::header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -39,9 +33,12 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::config;
-use crate::origin::Pool;
-use crate::store::{Inspection, Purge, Store};
-use crate::telemetry::{Family, Forecast, Telemetry};
+use crate::pipeline::Current;
+use crate::store::Store;
+use crate::telemetry::Telemetry;
+use answer::{Answer, text};
+use call::Call;
+use routes::{Handler, Routes};
 
 /// The longest request body the API reads.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -51,54 +48,48 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may be used over and over.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Purges what is stored of an absolute URL, and tells how many objects that were; why not, if it is
-/// no URL.
-pub type PurgeUrl = Box<dyn Fn(&str, Purge) -> Result<u64, String> + Send + Sync>;
-
-/// What would become of a GET for a URL with these fields, and what is stored of it; why not, if it
-/// is no URL.
-pub type Explain =
-    Box<dyn Fn(&str, HeaderMap) -> Result<(Forecast, Inspection), String> + Send + Sync>;
-
-/// What the operator may see and do, handed in by whoever built it.
-pub struct Doors {
-    /// Where objects live.
-    pub store: Arc<Store>,
-    /// Where facts go.
-    pub telemetry: Arc<Telemetry>,
-    /// The origins in force at this moment.
-    pub pools: Box<dyn Fn() -> Vec<Arc<Pool>> + Send + Sync>,
-    /// What the rate limits have counted.
-    pub limits: Box<dyn Fn() -> Vec<Family> + Send + Sync>,
+/// The process as a whole, which only the floor above knows.
+pub trait Process: Send + Sync {
     /// Client connections open at this moment.
-    pub connections: Box<dyn Fn() -> u64 + Send + Sync>,
-    /// How long the process has been running.
-    pub uptime: Box<dyn Fn() -> Duration + Send + Sync>,
+    fn connections(&self) -> u64;
+
     /// Whether new traffic is welcome.
-    pub ready: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Purges an absolute URL.
-    pub purge: PurgeUrl,
-    /// Tells what the cache knows of an absolute URL.
-    pub explain: Explain,
-    /// Reads the configuration again; the complaints if it was refused.
-    pub reload: Box<dyn Fn() -> Result<(), String> + Send + Sync>,
+    fn is_ready(&self) -> bool;
+
+    /// Reads the configuration again.
+    ///
+    /// # Errors
+    /// The complaints, if it was refused.
+    fn reload(&self) -> Result<(), String>;
 }
 
 /// The admin listener's service.
 pub struct Admin {
-    doors: Doors,
+    routes: Routes,
+    current: Arc<Current>,
+    store: Arc<Store>,
+    telemetry: Arc<Telemetry>,
+    process: Box<dyn Process>,
     token: Option<config::Secret>,
 }
-
-type Answer = Response<Full<Bytes>>;
 
 // === impl Admin ===
 
 impl Admin {
-    /// A door that opens with `config`'s token, or to anybody where it has none.
-    pub fn new(config: &config::Admin, doors: Doors) -> Arc<Self> {
+    /// A service that opens with `config`'s token, or to anybody where it has none.
+    pub fn new(
+        config: &config::Admin,
+        current: &Arc<Current>,
+        store: &Arc<Store>,
+        telemetry: &Arc<Telemetry>,
+        process: impl Process + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            doors,
+            routes: Routes::new(),
+            current: Arc::clone(current),
+            store: Arc::clone(store),
+            telemetry: Arc::clone(telemetry),
+            process: Box::new(process),
             token: config.token.clone(),
         })
     }
@@ -123,7 +114,7 @@ impl Admin {
         }
     }
 
-    async fn serve(&self, stream: TcpStream) {
+    async fn serve(self: Arc<Self>, stream: TcpStream) {
         let service = service_fn(|request| async {
             let answered = timeout(REQUEST_TIMEOUT, self.answer(request)).await;
             let late = || text(StatusCode::REQUEST_TIMEOUT, "the request took too long\n");
@@ -145,52 +136,38 @@ impl Admin {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
-        let path = request.uri().path().to_owned();
-        let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
-        let is_put = *request.method() == Method::PUT;
-        let is_post = *request.method() == Method::POST;
-        // Probes of an orchestrator come without a token.
-        match path.as_str() {
-            "/healthz" if is_get => return text(StatusCode::OK, "ok\n"),
-            "/readyz" if is_get => return self.ready(),
-            _ => {}
-        }
-        if let Err(refused) = self.admit(&request) {
+    async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Answer {
+        let found = self.routes.find(request.method(), request.uri().path());
+        let is_open = found.as_ref().is_ok_and(|(endpoint, _)| endpoint.is_open);
+        if !is_open && let Err(refused) = self.admit(&request) {
             return *refused;
         }
-        match path.as_str() {
-            "/" if is_get => text(StatusCode::OK, INDEX),
-            "/metrics" if is_get => metrics::answer_scrape(&self.doors),
-            "/api/v1/status" if is_get => api::status(&self.doors),
-            "/api/v1/explain" if is_get => explain::answer(&self.doors, &request),
-            "/api/v1/purge" if is_post => match read(request).await {
-                Ok(body) => api::purge(&self.doors, &body),
-                Err(refused) => refused,
+        let (endpoint, parameters) = match found {
+            Ok(found) => found,
+            Err(answer) => return *answer,
+        };
+        let (head, body) = request.into_parts();
+        let body = match head.method {
+            Method::GET | Method::HEAD => Bytes::new(),
+            _ => match read(body).await {
+                Ok(body) => body,
+                Err(refused) => return refused,
             },
-            "/api/v1/reload" if is_post => api::reload(&self.doors),
-            "/api/v1/origins" if is_get => origins::list(&self.doors),
-            path if path.starts_with(ORIGINS) && is_put => match read(request).await {
-                Ok(body) => origins::put(&self.doors, &path[ORIGINS.len()..], &body),
-                Err(refused) => refused,
-            },
-            path if path.starts_with(ORIGINS) => {
-                text(StatusCode::METHOD_NOT_ALLOWED, "wrong method\n")
-            }
-            "/" | "/metrics" | "/healthz" | "/readyz" | "/api/v1/status" | "/api/v1/explain"
-            | "/api/v1/purge" | "/api/v1/reload" | "/api/v1/origins" => {
-                text(StatusCode::METHOD_NOT_ALLOWED, "wrong method\n")
-            }
-            _ => text(StatusCode::NOT_FOUND, INDEX),
-        }
+        };
+        let call = Call {
+            head,
+            parameters,
+            body,
+        };
+        self.call(endpoint.handler, call).await
     }
 
-    fn ready(&self) -> Answer {
-        if (self.doors.ready)() {
-            text(StatusCode::OK, "ready\n")
-        } else {
-            text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-        }
+    /// On a thread that may wait: a reload reads files, and all that traffic needs is the others.
+    async fn call(self: &Arc<Self>, handler: Handler, call: Call) -> Answer {
+        let admin = Arc::clone(self);
+        let answered = tokio::task::spawn_blocking(move || handler(&admin, &call));
+        let failed = |_| text(StatusCode::INTERNAL_SERVER_ERROR, "the answer failed\n");
+        answered.await.unwrap_or_else(failed)
     }
 
     fn admit(&self, request: &Request<Incoming>) -> Result<(), Box<Answer>> {
@@ -212,20 +189,6 @@ impl Admin {
         Err(refused.into())
     }
 }
-
-/// Where servers are found, by origin.
-const ORIGINS: &str = "/api/v1/origins/";
-
-const INDEX: &str = "copal admin\n\n\
-    POST /api/v1/purge    {\"url\":\"http://host/path\"} or {\"all\":true}, with \"soft\":true if wished\n\
-    POST /api/v1/reload\n\
-    GET  /api/v1/status\n\
-    GET  /api/v1/explain?url=http%3A%2F%2Fhost%2Fpath, with &header=Name%3A%20value if wished\n\
-    GET  /api/v1/origins\n\
-    PUT  /api/v1/origins/{origin}/servers/{server}  {\"state\":\"ready\", \"drain\" or \"maintenance\", \"weight\":0 to 256}\n\
-    GET  /metrics\n\
-    GET  /healthz\n\
-    GET  /readyz\n";
 
 /// A page of some other site in the operator's browser must not reach through: neither from its
 /// own origin, nor under a name that it lets lead here. Only browsers say whence they come, and
@@ -256,8 +219,8 @@ fn is_bearer(given: &[u8], token: &str) -> bool {
     scheme.eq_ignore_ascii_case(b"Bearer ") && rest.ct_eq(token.as_bytes()).into()
 }
 
-async fn read(request: Request<Incoming>) -> Result<Bytes, Answer> {
-    let body = Limited::new(request.into_body(), BODY_BYTES_MAX);
+async fn read(body: Incoming) -> Result<Bytes, Answer> {
+    let body = Limited::new(body, BODY_BYTES_MAX);
     let whole = body.collect().await;
     whole.map(|body| body.to_bytes()).map_err(|_| {
         text(
@@ -265,20 +228,4 @@ async fn read(request: Request<Incoming>) -> Result<Bytes, Answer> {
             "the body broke off or is longer than 64 KiB\n",
         )
     })
-}
-
-fn text(status: StatusCode, text: &str) -> Answer {
-    answer(status, "text/plain; charset=utf-8", text.to_owned())
-}
-
-fn answer(status: StatusCode, content_type: &'static str, body: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
-    *answer.status_mut() = status;
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
 }

@@ -1,12 +1,13 @@
-//! Origins and their servers: how they stand, and what the operator wants of them.
+//! Endpoints for origins and their servers: how they stand, and what the operator wants of them.
 
-use bytes::Bytes;
 use http::StatusCode;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
-use super::api::{complaint, json};
-use super::{Answer, Doors};
+use super::Admin;
+use super::answer::{Answer, complaint, json};
+use super::call::Call;
+use super::figures::{self, ORIGIN, SERVER};
 use crate::origin::{LookupStats, Pool, ServerStats, State};
 
 /// As much weight as the configuration allows too; without any a server gets no new requests.
@@ -33,31 +34,24 @@ enum Word {
 }
 
 /// GET: all origins with their servers.
-pub(super) fn list(doors: &Doors) -> Answer {
-    let pools = (doors.pools)();
-    let origins: Map<String, Value> = pools
-        .iter()
+pub(super) fn list(admin: &Admin, _: &Call) -> Answer {
+    let site = admin.current.load();
+    let origins: Map<String, Value> = site
+        .pools()
         .map(|pool| (pool.name().to_string(), origin(pool)))
         .collect();
     json(StatusCode::OK, &Value::Object(origins))
 }
 
 fn origin(pool: &Pool) -> Value {
-    let overload = pool.overload();
-    let shed = overload.shed.iter();
-    let shed: Map<String, Value> = shed
-        .map(|(reason, count)| (reason.as_str().to_owned(), (*count).into()))
-        .collect();
-    json!({
+    let origin = json!({
         "sick": pool.is_sick(),
         "panic": pool.panics(),
-        "pending": overload.pending,
-        "shed": shed,
-        "breaker": overload.breaker.map(|it| it.as_str()),
         "names": names(pool),
         "hedges_after_seconds": pool.hedges_after().map(|it| it.as_secs_f64()),
         "servers": servers(pool),
-    })
+    });
+    figures::added(origin, &ORIGIN, &pool.overload())
 }
 
 /// The servers of an origin, in the order of the configuration.
@@ -79,100 +73,40 @@ fn names(pool: &Pool) -> Value {
 }
 
 fn server(stats: &ServerStats) -> Value {
-    let errors: Map<String, Value> = stats
-        .errors
-        .iter()
-        .map(|(kind, count)| (kind.as_str().to_owned(), (*count).into()))
-        .collect();
-    let retries: Map<String, Value> = stats
-        .retries
-        .iter()
-        .map(|(why, count)| (why.as_str().to_owned(), (*count).into()))
-        .collect();
-    json!({
+    let server = json!({
         "server": &*stats.authority,
         "found_by": stats.found_by.as_deref(),
         "addresses": stats.addresses,
         "state": stats.state.as_str(),
         "agent": stats.agent,
-        "up": stats.verdict.is_usable(),
         "standing": stats.verdict.to_string(),
         "weight": stats.weight,
         "effective_weight": f64::from(stats.effective_weight) / 100.0,
-        "active": stats.active,
-        "requests_max": stats.requests_max,
-        "latency_seconds": stats.latency.as_secs_f64(),
-        "requests": stats.requests,
-        "connects": stats.connects,
-        "reused": stats.reused,
         "reuse_ratio": stats.reuse_ratio(),
-        "connections": stats.open,
-        "idle": stats.idle,
-        "ejected": stats.ejected,
-        "hedged": stats.hedged,
-        "hedge_won": stats.hedge_won,
-        "probe_failures": stats.probe_failures,
-        "errors": errors,
-        "retries": retries,
-    })
+    });
+    figures::added(server, &SERVER, stats)
 }
 
-/// PUT: what is wanted of the server at `{origin}/servers/{server}`.
-pub(super) fn put(doors: &Doors, path: &str, body: &Bytes) -> Answer {
-    let wanted: Wanted = match serde_json::from_slice(body) {
+/// PUT: what is wanted of the server.
+pub(super) fn adjust(admin: &Admin, call: &Call) -> Answer {
+    let wanted: Wanted = match serde_json::from_slice(&call.body) {
         Ok(wanted) => wanted,
         Err(error) => return complaint(StatusCode::BAD_REQUEST, &error.to_string()),
     };
     if wanted.weight.flatten().is_some_and(|it| it > WEIGHT_MAX) {
         return complaint(StatusCode::BAD_REQUEST, "weight: 0 to 256 is wanted");
     }
-    let Some((pool, name)) = find(doors, path) else {
+    let (site, name) = (admin.current.load(), call.parameter("server"));
+    let Some(pool) = site.pool(call.parameter("origin")) else {
         return complaint(StatusCode::NOT_FOUND, "there is no such origin");
     };
     let state = wanted.state.map(|word| word.map(State::from));
-    if !pool.adjust(&name, state, wanted.weight) {
+    if !pool.adjust(name, state, wanted.weight) {
         return complaint(StatusCode::NOT_FOUND, "the origin has no such server");
     }
     let stats = pool.stats();
-    let adjusted = stats.iter().find(|it| *it.authority == name).map(server);
+    let adjusted = stats.iter().find(|it| *it.authority == *name).map(server);
     json(StatusCode::OK, &adjusted.unwrap_or_default())
-}
-
-fn find(doors: &Doors, path: &str) -> Option<(std::sync::Arc<Pool>, String)> {
-    let (origin, server) = path.split_once("/servers/")?;
-    let pools = (doors.pools)();
-    let pool = pools.into_iter().find(|pool| **pool.name() == *origin)?;
-    Some((pool, decoded(server)))
-}
-
-/// A segment of a path without its percent-encoding: `[::1]:80` must be written `%5B::1%5D:80`
-/// (RFC 3986 §3.3).
-fn decoded(segment: &str) -> String {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let encoded = match (first, tail) {
-            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)),
-            _ => None,
-        };
-        match encoded {
-            Some((high, low)) => {
-                bytes.push(high * 16 + low);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    // A hexadecimal digit is below 16.
-    let value = char::from(digit).to_digit(16)?;
-    u8::try_from(value).ok()
 }
 
 /// Tells `null` from nothing.
@@ -192,26 +126,6 @@ impl From<Word> for State {
             Word::Ready => Self::Ready,
             Word::Drain => Self::Drain,
             Word::Maintenance => Self::Maintenance,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn segments_are_decoded() {
-        for (segment, text) in [
-            ("127.0.0.1:80", "127.0.0.1:80"),
-            ("127.0.0.1%3A80", "127.0.0.1:80"),
-            ("%5b::1%5D:80", "[::1]:80"),
-            ("a%", "a%"),
-            ("a%4", "a%4"),
-            ("a%zz", "a%zz"),
-            ("%ff", "\u{fffd}"),
-        ] {
-            assert_eq!(decoded(segment), text, "{segment}");
         }
     }
 }

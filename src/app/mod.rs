@@ -16,8 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use crate::admin::{Admin, Doors};
-use crate::clock;
+use crate::admin::{Admin, Process};
 use crate::config::{Config, Listen};
 use crate::origin::Registry;
 use crate::pipeline::{Current, Site};
@@ -47,6 +46,13 @@ pub struct App {
 
 /// A listener for clients: its protocol by name, and what its connections are for.
 type Traffic = (&'static str, TcpListener, Service);
+
+/// The process as its operator sees it.
+struct Running {
+    server: Server,
+    drain: Drain,
+    reload: Arc<Reload>,
+}
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,8 +91,13 @@ impl App {
         let reload = Reload::new(&config, file, &current, &store, &telemetry, servers);
         let admin = match &config.admin {
             Some(admin) => {
-                let doors = doors(&store, &telemetry, &current, &server, &drain, &reload);
-                Some((Admin::new(admin, doors), server::bind(admin.address)?))
+                let process = Running {
+                    server: server.clone(),
+                    drain: drain.clone(),
+                    reload: Arc::clone(&reload),
+                };
+                let service = Admin::new(admin, &current, &store, &telemetry, process);
+                Some((service, server::bind(admin.address)?))
             }
             None => None,
         };
@@ -163,45 +174,28 @@ impl App {
     }
 }
 
+// === impl Running ===
+
+impl Process for Running {
+    fn connections(&self) -> u64 {
+        self.server.connections()
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.drain.has_begun()
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        self.reload.run()
+    }
+}
+
 fn bind_all(config: &Config) -> Result<Vec<Traffic>, server::BindError> {
     let bind = |listen: &Listen| {
         let listener = server::bind(listen.address)?;
         Ok((listen.protocol.as_str(), listener, Service::new(listen)))
     };
     config.listen.iter().map(bind).collect()
-}
-
-/// What the admin listener may see and do.
-fn doors(
-    store: &Arc<Store>,
-    telemetry: &Arc<Telemetry>,
-    current: &Arc<Current>,
-    server: &Server,
-    drain: &Drain,
-    reload: &Arc<Reload>,
-) -> Doors {
-    let (current, server) = (Arc::clone(current), server.clone());
-    let (purging, explaining) = (Arc::clone(&current), Arc::clone(&current));
-    let limiting = Arc::clone(&current);
-    let (drain, reload) = (drain.clone(), Arc::clone(reload));
-    Doors {
-        store: Arc::clone(store),
-        telemetry: Arc::clone(telemetry),
-        pools: Box::new(move || current.load().pools().cloned().collect()),
-        limits: Box::new(move || limiting.load().families()),
-        connections: Box::new(move || server.connections()),
-        uptime: Box::new(clock::uptime),
-        ready: Box::new(move || !drain.has_begun()),
-        purge: Box::new(move |url, how| {
-            let purged = purging.load().purge_url(url, how);
-            purged.map_err(|error| error.to_string())
-        }),
-        explain: Box::new(move |url, fields| {
-            let explained = explaining.load().explain(url, fields);
-            explained.map_err(|error| error.to_string())
-        }),
-        reload: Box::new(move || reload.run()),
-    }
 }
 
 async fn tidy(current: Arc<Current>) {

@@ -1,4 +1,4 @@
-//! `copal check [-c FILE]`: is this file a configuration?
+//! Command `copal check [-c FILE]`: is this file a configuration?
 //!
 //! Not whether its addresses can be bound or its origins answer: nothing is opened but the file, and
 //! the certificates that it names.

@@ -1,4 +1,4 @@
-//! `copal demo`: a slow origin, the proxy before it, and the difference between them.
+//! Command `copal demo`: a slow origin, the proxy before it, and the difference between them.
 //!
 //! All on free loopback ports. The origin stands for anybody's slow web server: it takes about
 //! 300 ms for each page. It is for looking at, not a server for other uses.

@@ -1,14 +1,13 @@
-//! `copal explain`: asks the admin listener of a running proxy what it knows of a URL.
+//! Command `copal explain`: what a running proxy knows of a URL, from its admin listener.
 //!
 //! The proxy puts it into words; here they are only asked for and shown.
 
-use std::io::{self, Write as _};
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::check::BAD_CONFIGURATION;
-use super::door::{Ask, Door, encoded};
+use super::client::{Ask, Client, encoded};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -22,7 +21,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    door: Door,
+    client: Client,
 }
 
 /// A field that has a name; what else is wrong with it the proxy tells.
@@ -35,40 +34,23 @@ fn field(text: &str) -> Result<String, String> {
 
 /// Prints what the proxy says.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let ask = Ask {
+    let answered = arguments.client.ask(Ask {
         method: "GET",
         target: &target(arguments),
         accept: match arguments.json {
             true => "application/json",
             false => "text/plain",
         },
-        body: "",
-    };
-    let (exit, why) = match arguments.door.ask(&ask) {
-        Ok(reply) if reply.status() == Some(200) => {
-            // Whoever closed the stream does not want to know.
-            let _ = io::stdout().write_all(reply.body().as_bytes());
-            return ExitCode::SUCCESS;
-        }
-        Ok(reply) if reply.status() == Some(400) => {
-            (ExitCode::from(BAD_CONFIGURATION), reply.reason())
-        }
-        Ok(reply) => (ExitCode::FAILURE, reply.reason()),
-        Err(error) => (ExitCode::FAILURE, error.to_string()),
-    };
-    let admin = &arguments.door.admin;
-    let _ = writeln!(
-        io::stderr(),
-        "copal: cannot explain by way of {admin}: {why}"
-    );
-    exit
+        body: String::new(),
+    });
+    arguments.client.finish("explain", answered)
 }
 
 fn target(arguments: &Arguments) -> String {
     let mut target = format!("/api/v1/explain?url={}", encoded(&arguments.url));
     for field in &arguments.header {
-        target.push_str("&header=");
-        target.push_str(&encoded(field));
+        // Writing to a string does not fail.
+        let _ = write!(target, "&header={}", encoded(field));
     }
     target
 }

@@ -1,11 +1,11 @@
-//! The command line: one file per subcommand.
+//! Command line of the binary: one file per subcommand.
 //!
 //! Each turns its arguments into a call of the floors below and the outcome into an exit code:
 //! 0 clean, 1 a failure at run time, 2 bad arguments or configuration.
 
 mod check;
+mod client;
 mod demo;
-mod door;
 mod explain;
 mod purge;
 mod run;

@@ -1,13 +1,14 @@
-//! `copal purge`: asks the admin listener of a running proxy to forget.
+//! Command `copal purge`: stored responses taken out of a running proxy, by its admin listener.
 //!
-//! It runs in deploy scripts, once; what it asks goes by way of `door.rs`.
+//! It runs in deploy scripts, once; what it asks goes by way of `client.rs`.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Args;
+use serde_json::{Value, json};
 
-use super::door::{Ask, Door, Reply};
+use super::client::{Ask, Client, Failure};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -25,79 +26,38 @@ pub(super) struct Arguments {
     #[arg(long)]
     soft: bool,
     #[command(flatten)]
-    door: Door,
+    client: Client,
 }
 
 /// Prints how many responses were purged; the first failure ends it.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let mut total = 0;
-    for body in bodies(arguments) {
-        match ask(&arguments.door, &body) {
-            Ok(count) => total += count,
-            Err(error) => {
-                let admin = &arguments.door.admin;
-                let _ = writeln!(
-                    io::stderr(),
-                    "copal: cannot purge by way of {admin}: {error}"
-                );
-                return ExitCode::FAILURE;
-            }
-        }
-    }
-    // Whoever closed the stream does not want to know.
-    let _ = writeln!(io::stdout(), "purged {total}");
-    ExitCode::SUCCESS
+    let counts = bodies(arguments).map(|body| ask(&arguments.client, body));
+    let total = counts.sum::<Result<u64, Failure>>();
+    let shown = total.map(|total| format!("purged {total}\n"));
+    let is_purged = shown.is_ok();
+    let exit = arguments.client.finish("purge", shown);
+    // Whatever was wrong, to a deploy script it is a purge that has failed.
+    if is_purged { exit } else { ExitCode::FAILURE }
 }
 
 /// One request's body for each URL.
-fn bodies(arguments: &Arguments) -> Vec<String> {
+fn bodies(arguments: &Arguments) -> impl Iterator<Item = Value> {
     let soft = arguments.soft;
-    if arguments.all {
-        return vec![format!("{{\"all\":true,\"soft\":{soft}}}")];
-    }
-    let body = |url: &String| format!("{{\"url\":\"{}\",\"soft\":{soft}}}", escaped(url));
-    arguments.urls.iter().map(body).collect()
+    let all = arguments.all.then(|| json!({"all": true, "soft": soft}));
+    let urls = arguments.urls.iter();
+    all.into_iter()
+        .chain(urls.map(move |url| json!({"url": url, "soft": soft})))
 }
 
-/// As the inside of a JSON string.
-fn escaped(text: &str) -> String {
-    text.chars()
-        .flat_map(|char| match char {
-            '"' | '\\' => vec!['\\', char],
-            char if char.is_control() => format!("\\u{:04x}", u32::from(char)).chars().collect(),
-            char => vec![char],
-        })
-        .collect()
-}
-
-fn ask(door: &Door, body: &str) -> io::Result<u64> {
-    let reply = door.ask(&Ask {
+/// How many responses were purged.
+fn ask(client: &Client, body: Value) -> Result<u64, Failure> {
+    let answer = client.ask(Ask {
         method: "POST",
         target: "/api/v1/purge",
         accept: "application/json",
-        body,
+        body: body.to_string(),
     })?;
-    count_of(&reply).ok_or_else(|| io::Error::other(reply.reason()))
-}
-
-/// The count of a good answer.
-fn count_of(reply: &Reply) -> Option<u64> {
-    (reply.status() == Some(200)).then_some(())?;
-    reply
-        .body()
-        .trim()
-        .strip_prefix("{\"purged\":")?
-        .strip_suffix('}')?
-        .parse()
-        .ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_cannot_leave_its_string() {
-        assert_eq!(escaped("a\"b\\c\n"), "a\\\"b\\\\c\\u000a");
-    }
+    let answer: Value = serde_json::from_str(&answer).context("the answer is no JSON")?;
+    let count = answer["purged"].as_u64();
+    Ok(count.context("the answer has no count")?)
 }

@@ -1,4 +1,4 @@
-//! `copal run`: the proxy, from a TOML file or from flags that stand for one.
+//! Command `copal run`: the proxy, from a TOML file or from flags that stand for one.
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -1,16 +1,15 @@
-//! `copal servers`: how the servers of a running proxy's origins stand, and what is wanted of one.
+//! Command `copal servers`: how the servers of a running proxy stand, and what is wanted of one.
 //!
 //! For deploy scripts and for people. What the states mean is the proxy's business.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::check::BAD_CONFIGURATION;
-use super::door::{Ask, Door, encoded};
+use super::client::{Ask, Client, Failure, encoded};
 
 const HEADINGS: [&str; 9] = [
     "ORIGIN", "SERVER", "STATE", "STANDING", "WEIGHT", "ACTIVE", "REQUESTS", "ERRORS", "LATENCY",
@@ -36,7 +35,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    door: Door,
+    client: Client,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -67,24 +66,9 @@ fn weight(text: &str) -> Result<Weight, String> {
 
 /// Sets what is to be set, and prints how the servers stand.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let (exit, why) = match changed(arguments).and_then(|()| list(arguments)) {
-        Ok(text) => {
-            // Whoever closed the stream does not want to know.
-            let _ = io::stdout().write_all(text.as_bytes());
-            return ExitCode::SUCCESS;
-        }
-        Err(failure) => failure,
-    };
-    let admin = &arguments.door.admin;
-    let _ = writeln!(
-        io::stderr(),
-        "copal: cannot tell of servers by way of {admin}: {why}"
-    );
-    exit
+    let answered = changed(arguments).and_then(|()| list(arguments));
+    arguments.client.finish("tell of servers", answered)
 }
-
-/// How the command ends, and why.
-type Failure = (ExitCode, String);
 
 fn changed(arguments: &Arguments) -> Result<(), Failure> {
     let (Some(origin), Some(server)) = (&arguments.origin, &arguments.server) else {
@@ -105,18 +89,16 @@ fn changed(arguments: &Arguments) -> Result<(), Failure> {
         encoded(origin),
         encoded(server)
     );
-    ask(&arguments.door, "PUT", &target, &wanted.to_string()).map(drop)
+    ask(&arguments.client, "PUT", &target, wanted.to_string()).map(drop)
 }
 
 fn list(arguments: &Arguments) -> Result<String, Failure> {
-    let answer = ask(&arguments.door, "GET", "/api/v1/origins", "")?;
-    let mut origins: Value = serde_json::from_str(&answer)
-        .map_err(|error| (ExitCode::FAILURE, format!("the answer is no JSON: {error}")))?;
+    let answer = ask(&arguments.client, "GET", "/api/v1/origins", String::new())?;
+    let mut origins: Value = serde_json::from_str(&answer).context("the answer is no JSON")?;
     keep(&mut origins, arguments);
     let rows = rows(&origins);
     if rows.is_empty() && arguments.origin.is_some() {
-        let why = "there is no such server".to_owned();
-        return Err((ExitCode::FAILURE, why));
+        return Err(anyhow!("there is no such server").into());
     }
     Ok(match arguments.json {
         true => format!("{origins:#}\n"),
@@ -124,22 +106,13 @@ fn list(arguments: &Arguments) -> Result<String, Failure> {
     })
 }
 
-fn ask(door: &Door, method: &str, target: &str, body: &str) -> Result<String, Failure> {
-    let accept = "application/json";
-    let reply = door.ask(&Ask {
+fn ask(client: &Client, method: &str, target: &str, body: String) -> Result<String, Failure> {
+    client.ask(Ask {
         method,
         target,
-        accept,
+        accept: "application/json",
         body,
-    });
-    match reply {
-        Ok(reply) if reply.status() == Some(200) => Ok(reply.body().to_owned()),
-        Ok(reply) if reply.status() == Some(400) => {
-            Err((ExitCode::from(BAD_CONFIGURATION), reply.reason()))
-        }
-        Ok(reply) => Err((ExitCode::FAILURE, reply.reason())),
-        Err(error) => Err((ExitCode::FAILURE, error.to_string())),
-    }
+    })
 }
 
 /// Drops the origins and servers that were not asked for.

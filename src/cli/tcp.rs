@@ -1,4 +1,4 @@
-//! `copal tcp LISTEN BACKEND…`: balances TCP connections, without a file.
+//! Command `copal tcp LISTEN BACKEND…`: a balancer of TCP connections, without a file.
 
 use std::process::ExitCode;
 

@@ -97,7 +97,8 @@ pub(super) fn closest<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
     if let Some(name) = known.iter().find(|name| words(name) == words(typed)) {
         return Some(name);
     }
-    let (edits, name) = known.iter().map(|name| (edits(typed, name), *name)).min()?;
+    let edits = |name| (strsim::levenshtein(typed, name), name);
+    let (edits, name) = known.iter().copied().map(edits).min()?;
     (edits <= 1 + name.len() / 4).then_some(name)
 }
 
@@ -105,22 +106,6 @@ fn words(name: &str) -> Vec<&str> {
     let mut words: Vec<&str> = name.split(['_', '-']).collect();
     words.sort_unstable();
     words
-}
-
-/// The letters to insert, remove or replace to get from one word to the other (Levenshtein).
-fn edits(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (line, letter) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = line + 1;
-        for column in 0..to.len() {
-            let replaced = diagonal + usize::from(letter != to[column]);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(row[column] + 1).min(diagonal + 1);
-        }
-    }
-    row[to.len()]
 }
 
 #[cfg(test)]

@@ -25,9 +25,10 @@ mod explain;
 mod fetch;
 
 pub use client::Client;
+pub use explain::Forecast;
 pub use flow::{refuse, serve};
 pub use page::BadUrl;
-pub use route::BadPath;
+pub use route::{BadPath, Handler};
 pub use site::{BadSite, Current, Site};
 pub use step::synth::Refusal;
 

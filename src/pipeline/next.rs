@@ -14,8 +14,8 @@ use super::route::caching::{Caching, OnRange};
 use crate::semantics::cache_status::Fwd;
 use crate::semantics::directives::Directives;
 use crate::semantics::freshness::Term;
+use crate::semantics::request_directives::Demand;
 use crate::semantics::stale::Stale;
-use crate::semantics::wishes::Wish;
 use crate::store::{Found, Object};
 
 /// What is to be done.
@@ -134,16 +134,16 @@ impl Asker<'_> {
     fn decide_on(&self, object: Arc<Object>, sick: impl FnOnce() -> bool) -> Next {
         let term = object.term();
         let is_fresh = term.is_fresh(self.now);
-        let wish = match self.caching.obeys_requests {
-            true => Directives::of_request(self.fields).wish(term, self.now),
-            false => Wish::Content,
+        let demand = match self.caching.obeys_requests {
+            true => Directives::of_request(self.fields).demand(term, self.now),
+            false => Demand::Content,
         };
-        match wish {
-            Wish::Content if is_fresh => Next::Hit(object),
-            Wish::Content => self.decide_on_stale(object, sick),
-            Wish::Stale => Next::Stale(object, Excuse::Accepted),
-            Wish::Validated if is_fresh => Next::alone(Fwd::Request, Some(object)),
-            Wish::Validated => Next::alone(Fwd::Stale, Some(object)),
+        match demand {
+            Demand::Content if is_fresh => Next::Hit(object),
+            Demand::Content => self.decide_on_stale(object, sick),
+            Demand::Stale => Next::Stale(object, Excuse::Accepted),
+            Demand::Validated if is_fresh => Next::alone(Fwd::Request, Some(object)),
+            Demand::Validated => Next::alone(Fwd::Stale, Some(object)),
         }
     }
 

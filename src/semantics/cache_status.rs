@@ -1,4 +1,4 @@
-//! The Cache-Status member of this hop (RFC 9211).
+//! Cache-Status member of this hop (RFC 9211).
 //!
 //! Only how it is written; what happened is told by the pipeline.
 

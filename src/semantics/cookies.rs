@@ -1,5 +1,5 @@
-//! The cookies of a request (RFC 6265 §5.4), as far as a cache cares: which are there, and which of
-//! them choose the response.
+//! Cookies of a request (RFC 6265 §5.4), as far as a cache cares: which are there, and which of them
+//! choose the response.
 //!
 //! Read leniently: any name, any value. Set-Cookie is not read here; whether a response that has
 //! one may be stored is `storable.rs`'s. All is linear in the field, whose length the server limits,

@@ -8,9 +8,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderValue;
+use time::{Date, Month};
 
 /// The latest year that `parse` takes a two-digit year for.
-const YEAR_MAX: i64 = 2076;
+const YEAR_MAX: i32 = 2076;
 
 /// The last second that four digits of a year can name, in seconds since the epoch.
 const LAST_SECOND: u64 = 253_402_300_799;
@@ -29,20 +30,20 @@ const MONTHS: [&[u8]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
 ];
 
-/// A moment in the proleptic Gregorian calendar, UTC, its numbers not yet checked.
+/// A moment in UTC, its numbers not yet checked.
 #[derive(Clone, Copy, Debug)]
 struct Civil {
-    year: i64,
-    month: i64,
-    day: i64,
+    year: i32,
+    month: u8,
+    day: i32,
     time: TimeOfDay,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct TimeOfDay {
-    hour: i64,
-    minute: i64,
-    second: i64,
+    hour: i32,
+    minute: i32,
+    second: i32,
 }
 
 /// The moment an HTTP-date names, or `None` if it is not exactly one of the three forms.
@@ -61,7 +62,7 @@ pub fn parse_at(value: &[u8], now: SystemTime) -> Option<SystemTime> {
     // The mean Gregorian year: hours off at a turn of the year, which fifty years do not notice.
     const YEAR_SECS: u64 = 31_556_952;
     let elapsed = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let year = i64::try_from(elapsed.as_secs() / YEAR_SECS)
+    let year = i32::try_from(elapsed.as_secs() / YEAR_SECS)
         .ok()?
         .checked_add(1970)?;
     read(value, year.checked_add(50)?)?.to_time()
@@ -76,7 +77,7 @@ pub fn format(time: SystemTime) -> HeaderValue {
     HeaderValue::try_from(text).expect("an IMF-fixdate is a field value")
 }
 
-fn read(value: &[u8], year_max: i64) -> Option<Civil> {
+fn read(value: &[u8], year_max: i32) -> Option<Civil> {
     match value.len() {
         29 => imf_fixdate(value),
         24 => asctime(value),
@@ -101,7 +102,7 @@ fn imf_fixdate(value: &[u8]) -> Option<Civil> {
 }
 
 /// `Sunday, 06-Nov-94 08:49:37 GMT`
-fn rfc850(value: &[u8], year_max: i64) -> Option<Civil> {
+fn rfc850(value: &[u8], year_max: i32) -> Option<Civil> {
     let (weekday, rest) = value.split_at_checked(memchr::memchr(b',', value)?)?;
     is_weekday(weekday, usize::MAX).then_some(())?;
     let (day, rest) = digits(rest.strip_prefix(b", ")?, 2)?;
@@ -141,34 +142,21 @@ fn asctime(value: &[u8]) -> Option<Civil> {
 
 impl Civil {
     fn to_time(self) -> Option<SystemTime> {
-        let fits = (1..=days_in_month(self.year, self.month)).contains(&self.day);
-        let seconds = self.days_since_epoch() * 86_400 + self.time.seconds()?;
-        let distance = Duration::from_secs(seconds.unsigned_abs());
-        match fits {
-            false => None,
-            true if seconds < 0 => UNIX_EPOCH.checked_sub(distance),
-            true => UNIX_EPOCH.checked_add(distance),
-        }
-    }
-
-    /// Days from 1970-01-01; the year is taken to begin in March, so that a leap day ends it.
-    fn days_since_epoch(self) -> i64 {
-        let (year, month) = match self.month {
-            1 | 2 => (self.year - 1, self.month + 9),
-            month => (self.year, month - 3),
-        };
-        let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-        year * 365 + leap_days + (153 * month + 2) / 5 + self.day - 1 - 719_468
+        let month = Month::try_from(self.month).ok()?;
+        let day = u8::try_from(self.day).ok()?;
+        let date = Date::from_calendar_date(self.year, month, day).ok()?;
+        SystemTime::from(date.midnight().as_utc()).checked_add(self.time.since_midnight()?)
     }
 }
 
 // === impl TimeOfDay ===
 
 impl TimeOfDay {
-    /// Seconds since midnight. The grammar has a 60th second for leap seconds.
-    fn seconds(self) -> Option<i64> {
+    /// The grammar has a 60th second for leap seconds, which no calendar has.
+    fn since_midnight(self) -> Option<Duration> {
         let fits = self.hour < 24 && self.minute < 60 && self.second <= 60;
-        fits.then_some(self.hour * 3_600 + self.minute * 60 + self.second)
+        let seconds = self.hour * 3_600 + self.minute * 60 + self.second;
+        fits.then(|| Duration::from_secs(seconds.unsigned_abs().into()))
     }
 }
 
@@ -188,18 +176,18 @@ fn time_of_day(text: &[u8]) -> Option<(TimeOfDay, &[u8])> {
 }
 
 /// Exactly `count` digits, at most four, and what follows them.
-fn digits(text: &[u8], count: usize) -> Option<(i64, &[u8])> {
+fn digits(text: &[u8], count: usize) -> Option<(i32, &[u8])> {
     let (number, rest) = text.split_at_checked(count)?;
     let value = number.iter().try_fold(0, |value, digit| {
         digit
             .is_ascii_digit()
-            .then(|| value * 10 + i64::from(digit - b'0'))
+            .then(|| value * 10 + i32::from(digit - b'0'))
     })?;
     Some((value, rest))
 }
 
 /// The number of a month, from 1, and what follows its name.
-fn month(text: &[u8]) -> Option<(i64, &[u8])> {
+fn month(text: &[u8]) -> Option<(u8, &[u8])> {
     let (name, rest) = text.split_at_checked(3)?;
     let number = (1..)
         .zip(MONTHS)
@@ -213,15 +201,6 @@ fn is_weekday(name: &[u8], len: usize) -> bool {
     WEEKDAYS
         .iter()
         .any(|day| day[..len.min(day.len())].eq_ignore_ascii_case(name))
-}
-
-fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Cache-Control (RFC 9111 §5.2, with RFC 5861 and RFC 8246), read once into plain values.
+//! Cache-Control directives (RFC 9111 §5.2, with RFC 5861 and RFC 8246), read once into plain values.
 //!
 //! All lines of the field are one list. What the directives lead to is not decided here: that is
 //! for `freshness.rs` and `storable.rs`; which field governs a response, for `targeted.rs`.

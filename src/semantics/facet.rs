@@ -1,5 +1,4 @@
-//! What beside its URI tells a request from others of one key: the request fields and cookies that
-//! the operator has made part of it, and the content of a QUERY.
+//! Secondary cache key set by the operator: request fields, cookies, and the content of a QUERY.
 //!
 //! It chooses among the responses that are stored under one URI, as Vary does, so that to purge the
 //! URI purges them all. Unlike Vary it is known before any response is. What is in it is compared

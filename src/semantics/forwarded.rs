@@ -1,4 +1,4 @@
-//! What proxies before us say of a request: whose it is, for which host, and how it came to them.
+//! Fields of trusted proxies on a request: whose it is, for which host, and how it came to them.
 //!
 //! X-Forwarded-For, -Host and -Proto, which nobody has specified, and Forwarded (RFC 7239). Which
 //! proxies are believed is the caller's word; what no proxy of his wrote is not believed.

@@ -1,4 +1,5 @@
-//! Age against lifetime (RFC 9111 §4.2): worked out once on arrival, compared on every hit.
+//! Freshness of a response, age against lifetime (RFC 9111 §4.2): worked out once on arrival,
+//! compared on every hit.
 //!
 //! Where the lifetime comes from stands in `lifetime.rs`, and for how long a stale response is good
 //! for anything in `stale.rs`. All arithmetic saturates.
@@ -9,7 +10,7 @@ use http::HeaderMap;
 use http::header::AGE;
 
 use super::directives::{DELTA_MAX, Directives, delta_seconds, whole_seconds};
-use super::exchange::{Answered, Rules};
+use super::judged::{Answered, Rules};
 use super::lifetime::{Basis, Granted, generated_at};
 use super::list;
 use super::windows::Windows;

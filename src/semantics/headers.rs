@@ -1,4 +1,4 @@
-//! Fields that speak to the next hop alone, message framing, and Via.
+//! Hop-by-hop fields, message framing, and Via.
 //!
 //! What a field means for caching stands in the modules of that name; this file only says which
 //! fields may travel.

@@ -1,4 +1,4 @@
-//! The cache key: scheme, authority, path and query of a target URI, byte for byte.
+//! Cache key: scheme, authority, path and query of a target URI, byte for byte.
 //!
 //! Nothing is decoded and no dot segment removed: a key that takes two URIs for one, where the
 //! origin doesn't, serves one user's page to another. What the operator knows of the query's

@@ -1,4 +1,4 @@
-//! How long a response stays fresh, and on whose word (RFC 9111 §4.2.1, §4.2.2).
+//! Freshness lifetime of a response, and on whose word (RFC 9111 §4.2.1, §4.2.2).
 //!
 //! Worked out once on arrival. What age makes of it stands in `freshness.rs`, what a stale response
 //! is still good for in `stale.rs`.
@@ -10,7 +10,7 @@ use http::{HeaderName, StatusCode};
 
 use super::date;
 use super::directives::Directives;
-use super::exchange::{Answered, Rules};
+use super::judged::{Answered, Rules};
 use super::targeted::Governing;
 
 /// A lifetime, and on whose word.
@@ -165,7 +165,7 @@ fn tenth_since_change(answered: &Answered, max: Duration) -> Granted {
 mod tests {
     use http::HeaderMap;
 
-    use super::super::exchange::Statuses;
+    use super::super::judged::Statuses;
     use super::super::testing::{at, headers};
     use super::*;
 

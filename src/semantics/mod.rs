@@ -1,4 +1,4 @@
-//! Ground floor: what the RFCs say about HTTP caching, as pure functions.
+//! Rules of the RFCs on HTTP caching, as pure functions: the ground floor.
 //!
 //! Values come in, verdicts with their reasons go out. Nothing here does I/O, reads a clock (time
 //! is an argument), knows the configuration or imports another floor. What a request meets on a hit
@@ -32,15 +32,15 @@ pub mod combine;
 pub mod conditional;
 pub mod range;
 
-mod exchange;
+mod judged;
 mod lifetime;
 
 pub mod windows;
 
 pub mod freshness;
+pub mod request_directives;
 pub mod stale;
 pub mod storable;
-pub mod wishes;
 
 pub mod policy;
 

@@ -1,5 +1,5 @@
-//! No-Vary-Search (draft-ietf-httpbis-no-vary-search): a response says itself which parameters of
-//! the query do not choose it, and whether their order does.
+//! No-Vary-Search field (draft-ietf-httpbis-no-vary-search): a response says itself which parameters
+//! of the query do not choose it, and whether their order does.
 //!
 //! Unlike the operator's rule in `query.rs`, this sees the query as a form does, decoded, because
 //! the draft says so. Its algorithms are named in quotes where they are followed.

@@ -1,4 +1,4 @@
-//! The verdict on an arriving response, and the one door to http-cache-semantics.
+//! Verdict on an arriving response, and the one door to http-cache-semantics.
 //!
 //! Our own reading of RFC 9111 decides (`storable.rs`, `freshness.rs`). The crate, a second reading
 //! by other people, is asked as well; it gets the message in a canonical form that spares it what
@@ -20,7 +20,7 @@ use super::lifetime::{Basis, Granted, date_of, generated_at, is_heuristically_ca
 use super::storable::{self, Storable, WhyNot};
 use super::targeted::Governing;
 
-pub use super::exchange::{Answered, Asked, Rules, Statuses};
+pub use super::judged::{Answered, Asked, Rules, Statuses};
 
 /// What the crate thinks of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,12 @@
-//! What the operator knows of a query's parameters: which of them choose the response, and whether
-//! their order does.
+//! Query parameters in the cache key: which of them the operator says choose the response, and
+//! whether their order does.
 //!
 //! A query is only pieces with `&` between them here, each with a name before its first `=`. RFC
 //! 3986 §3.4 gives it no structure at all, and origins differ in the one they see. So a parameter
 //! is dropped, or moved, only where every origin would agree that it is the one meant; in doubt two
 //! targets keep two keys, which costs a miss, where one key would serve a page to the wrong client.
 
+use percent_encoding::percent_decode;
 use smallvec::SmallVec;
 
 /// The most parameters that a rule is applied to; a query with more is taken as it is.
@@ -165,26 +166,12 @@ pub fn pairs(query: &str) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
 }
 
 /// A name's or a value's bytes, percent-decoded, with `+` as the space that forms mean by it.
-pub(super) fn decoded(mut text: &[u8]) -> impl Iterator<Item = u8> {
-    std::iter::from_fn(move || {
-        let (byte, rest) = match text {
-            [b'%', high, low, rest @ ..] => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => (high << 4 | low, rest),
-                _ => (b'%', &text[1..]),
-            },
-            [b'+', rest @ ..] => (b' ', rest),
-            [byte, rest @ ..] => (*byte, rest),
-            [] => return None,
-        };
-        text = rest;
-        Some(byte)
+pub(super) fn decoded(text: &[u8]) -> impl Iterator<Item = u8> {
+    let pieces = text.split(|byte| *byte == b'+').enumerate();
+    pieces.flat_map(|(at, piece)| {
+        let space = (at > 0).then_some(b' ');
+        space.into_iter().chain(percent_decode(piece))
     })
-}
-
-/// The value of a hexadecimal digit.
-fn hex(digit: u8) -> Option<u8> {
-    // It is below 16.
-    char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What a URI reference in a field points to (RFC 3986 §5.2): as far as it may be something that we
-//! store, so only http and https.
+//! Resolution of a URI reference in a field (RFC 3986 §5.2), as far as it may lead to something that
+//! we store, so only http and https.
 //!
 //! Nothing else is normalised: the result is compared with URIs as clients write them.
 

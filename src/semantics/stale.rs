@@ -1,4 +1,4 @@
-//! What a stale response is still good for at a moment (RFC 9111 §4.2.4, RFC 5861).
+//! Uses of a stale response at a moment (RFC 9111 §4.2.4, RFC 5861).
 //!
 //! How long each use lasts is in `windows.rs`. Who acts is the pipeline.
 
@@ -62,7 +62,7 @@ impl Term {
 mod tests {
     use std::time::Duration;
 
-    use super::super::exchange::Rules;
+    use super::super::judged::Rules;
     use super::super::testing::{at, headers, term_under};
     use super::*;
 

@@ -1,4 +1,4 @@
-//! May a response be stored (RFC 9111 §3, §3.5), and is it worth it? Reasons, never a mere bool.
+//! Conditions for storing a response (RFC 9111 §3, §3.5), each with its reason, never a mere bool.
 //!
 //! The verdict is put together in `policy.rs`; here is each condition beside its sentence.
 
@@ -7,8 +7,8 @@ use http::{Method, StatusCode};
 
 use super::conditional::Validators;
 use super::directives::Directives;
-use super::exchange::{Answered, Asked, Rules};
 use super::freshness::{Freshness, Term};
+use super::judged::{Answered, Asked, Rules};
 use super::lifetime::{Granted, is_heuristically_cacheable};
 use super::vary::Vary;
 
@@ -87,7 +87,7 @@ impl WhyNot {
 
     /// Whether other requests for the same will likely fare the same: then none is worth waiting
     /// for. Want of room is a matter of the moment; a method, credentials and
-    /// wishes are one client's.
+    /// directives are one client's.
     pub fn lasts(self) -> bool {
         !matches!(
             self,

@@ -1,4 +1,4 @@
-//! Structured Fields (RFC 9651): all lines of a field as one Dictionary.
+//! Structured Fields (RFC 9651) reader: all lines of a field as one Dictionary.
 //!
 //! The grammar is the sfv crate's; what a member means is for those who ask.
 

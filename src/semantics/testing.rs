@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::prelude::*;
 
 use super::date;
-use super::exchange::{Answered, Rules};
 use super::freshness::Term;
+use super::judged::{Answered, Rules};
 use super::lifetime::Granted;
 use super::targeted::Governing;
 

@@ -1,4 +1,4 @@
-//! Fields behind the content: which of them may go on, and to whom (RFC 9110 §6.5).
+//! Trailer fields: which of them may go on behind the content, and to whom (RFC 9110 §6.5).
 //!
 //! They are passed and never stored, and never become fields of the head.
 

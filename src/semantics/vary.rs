@@ -1,4 +1,5 @@
-//! Which of several stored responses fits a request (RFC 9110 §12.5.5, RFC 9111 §4.1).
+//! Vary matching: which of several stored responses fits a request (RFC 9110 §12.5.5, RFC 9111
+//! §4.1).
 //!
 //! A response says by Vary which request fields chose it; a [`Variant`] keeps their values in
 //! normal form. Comparing a request with it allocates nothing. The URI's part is in `key.rs`, the

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::directives::{Directives, whole_seconds};
-use super::exchange::{Answered, Rules};
+use super::judged::{Answered, Rules};
 use super::lifetime::{Basis, Granted};
 
 /// How long each use lasts, in seconds.

@@ -1,5 +1,5 @@
-//! The access log: one line per finished request, written by a thread of its own, to a standard
-//! stream or to a file that can be reopened after rotation. How a line reads stands in `line`.
+//! Access log: one line per finished request, written by a thread of its own, to a standard stream
+//! or to a file that can be reopened after rotation. How a line reads stands in `line`.
 //!
 //! Serving goes before logging: while the disk is too slow, lines are dropped and counted.
 

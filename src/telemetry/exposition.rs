@@ -1,5 +1,5 @@
-//! Counters as Prometheus reads them: OpenMetrics text, made anew at every scrape. The one door to
-//! prometheus-client, whose own counters are too slow to be shared by the cores of a busy proxy.
+//! OpenMetrics text of all counters, made anew at every scrape. The one door to prometheus-client,
+//! whose own counters are too slow to be shared by the cores of a busy proxy.
 //!
 //! Values that other floors keep (objects, connections, servers) are handed in as [`Family`]
 //! values by whoever answers the scrape; telemetry asks nobody.

@@ -1,5 +1,5 @@
-//! One finished request as one line of text: Apache's common and combined formats, or JSON. Where
-//! lines go stands in `access_log`.
+//! Access-log line of a finished request: Apache's common and combined formats, or JSON. Where lines
+//! go stands in `access_log`.
 //!
 //! What a client wrote is hostile until escaped: no field can end its line, close its quotes or
 //! reach a terminal as a control sequence.
@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, Uri};
+use time::UtcDateTime;
 
 use super::record::{Asked, Record};
 use crate::config::Format;
@@ -16,36 +17,20 @@ use crate::config::Format;
 /// Of a longer field only the beginning is shown, followed by `...`.
 const FIELD_BYTES_MAX: usize = 1024;
 
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-];
-
 /// `22/Nov/2026:06:05:15 +0000`, as Apache writes `%t`; always in UTC.
 struct ApacheTime(SystemTime);
 
 /// `2026-11-22T06:05:15.042Z` (RFC 3339 §5.6).
 struct Rfc3339(SystemTime);
 
-/// A moment in the proleptic Gregorian calendar, UTC.
-struct Civil {
-    year: u64,
-    month: u64,
-    day: u64,
-    hour: u64,
-    minute: u64,
-    second: u64,
-    milli: u32,
-}
-
 // === impl ApacheTime ===
 
 impl fmt::Display for ApacheTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = Civil::from(self.0);
-        // Months are 1 to 12 by construction; the remainder keeps the index inside all the same.
-        let month = MONTHS[(at.month + 11) as usize % MONTHS.len()];
-        write!(f, "{:02}/{month}/{:04}:", at.day, at.year)?;
-        write!(f, "{:02}:{:02}:{:02} +0000", at.hour, at.minute, at.second)
+        let at = utc(since_epoch(self.0));
+        write!(f, "{:02}/{:.3}/{:04}:", at.day(), at.month(), at.year())?;
+        let (hour, minute, second) = at.as_hms();
+        write!(f, "{hour:02}:{minute:02}:{second:02} +0000")
     }
 }
 
@@ -53,43 +38,25 @@ impl fmt::Display for ApacheTime {
 
 impl fmt::Display for Rfc3339 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = Civil::from(self.0);
-        write!(f, "{:04}-{:02}-{:02}T", at.year, at.month, at.day)?;
-        write!(
-            f,
-            "{:02}:{:02}:{:02}.{:03}Z",
-            at.hour, at.minute, at.second, at.milli
-        )
+        let since = since_epoch(self.0);
+        let (at, millis) = (utc(since), since.subsec_millis());
+        let (year, month, day) = at.to_calendar_date();
+        write!(f, "{year:04}-{:02}-{day:02}T", u8::from(month))?;
+        let (hour, minute, second) = at.as_hms();
+        write!(f, "{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
     }
 }
 
-// === impl Civil ===
+/// A time before 1970 shows as 1970.
+fn since_epoch(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
+}
 
-impl From<SystemTime> for Civil {
-    /// Days to date as Hinnant's `civil_from_days` does it: years begin in March, so that the leap
-    /// day is a year's last, and 400 of them are always 146 097 days. A time before 1970 shows as
-    /// 1970.
-    fn from(time: SystemTime) -> Self {
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-        let from_march_of_year_0 = days + 719_468;
-        let era = from_march_of_year_0 / 146_097;
-        let day_of_era = from_march_of_year_0 % 146_097;
-        let leap_days = day_of_era / 1460 - day_of_era / 36_524 + day_of_era / 146_096;
-        let year_of_era = (day_of_era - leap_days) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let months_from_march = (5 * day_of_year + 2) / 153;
-        let month = (months_from_march + 2) % 12 + 1;
-        Self {
-            year: era * 400 + year_of_era + u64::from(month <= 2),
-            month,
-            day: day_of_year - (153 * months_from_march + 2) / 5 + 1,
-            hour: seconds / 3600,
-            minute: seconds / 60 % 60,
-            second: seconds % 60,
-            milli: since.subsec_millis(),
-        }
-    }
+/// So does one behind the year 9999.
+fn utc(since_epoch: Duration) -> UtcDateTime {
+    let seconds = i64::try_from(since_epoch.as_secs()).ok();
+    let at = seconds.and_then(|it| UtcDateTime::from_unix_timestamp(it).ok());
+    at.unwrap_or(UtcDateTime::UNIX_EPOCH)
 }
 
 /// Appends the line of a record, with its line feed.

@@ -1,4 +1,4 @@
-//! Counters and one histogram, fed from finished records and read as a whole.
+//! Counters of requests and one histogram, fed from finished records and read as a whole.
 //!
 //! Every thread adds to a shard of its own, so that no cache line travels between cores on the
 //! request path; a reader sums the shards. How the sums are written for Prometheus stands in

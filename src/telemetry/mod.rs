@@ -1,10 +1,9 @@
-//! What happened: floors fill a [`Record`] along a request's way, and here, when the response's
-//! body has ended, it becomes counters and a log line. This is the one place that counts requests;
-//! it asks no other floor for anything, and it reads no clock.
+//! Counters and logs of requests. Floors fill a [`Record`] along a request's way, and here, when the
+//! response's body has ended, it becomes counters and a log line. This is the one place that counts
+//! requests; it asks no other floor for anything, and it reads no clock.
 
 mod access_log;
 mod exposition;
-mod forecast;
 mod line;
 mod metrics;
 mod record;
@@ -17,7 +16,6 @@ use crate::config::Log;
 
 pub use access_log::AccessLog;
 pub use exposition::{CONTENT_TYPE, Family, Kind, Sample};
-pub use forecast::{Forecast, Handler};
 pub use metrics::{Durations, Metrics, STATUS_CLASSES, Snapshot};
 pub use record::{Asked, Fetched, Outcome, Record, Refreshed};
 pub use trace::init;

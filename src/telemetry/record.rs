@@ -1,5 +1,5 @@
-//! What is known of one request: filled along its way, read once by telemetry when its response's
-//! body has ended. Facts only: nothing is counted, formatted or written here.
+//! Facts of one request: filled along its way, read once by telemetry when its response's body has
+//! ended. Facts only: nothing is counted, formatted or written here.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Diagnostics: tracing events on standard error, for people. Requests are not logged here; they
+//! Diagnostic log: tracing events on standard error, for people. Requests are not logged here; they
 //! have the access log.
 
 use std::env;

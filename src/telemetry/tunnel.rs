@@ -1,4 +1,4 @@
-//! What is counted of connections that TCP listeners carry. They have no requests, so no records.
+//! Counters of the connections that TCP listeners carry. They have no requests, so no records.
 
 /// Which way bytes went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,15 +26,15 @@ async fn unknown_paths_and_wrong_methods_are_refused() {
     let proxy = Proxy::start(&origin).await;
     let mut admin = proxy.admin().await;
     assert_eq!(admin.get("/nowhere").await.status, 404);
-    assert_eq!(
-        admin.get("/api/v1/purge").await.status,
-        405,
-        "a purge is no GET"
-    );
-    assert_eq!(
-        admin.send_body("POST", "/api/v1/status", "{}").await.status,
-        405
-    );
+    let refused = admin.get("/api/v1/purge").await;
+    assert_eq!(refused.status, 405, "a purge is no GET");
+    assert_eq!(refused.field("allow"), Some("POST, OPTIONS"));
+    let refused = admin.send_body("POST", "/api/v1/status", "{}").await;
+    assert_eq!(refused.status, 405);
+    assert_eq!(refused.field("allow"), Some("GET, HEAD, OPTIONS"));
+    let told = admin.send_body("OPTIONS", "/api/v1/status", "").await;
+    assert_eq!(told.status, 200);
+    assert_eq!(told.field("allow"), Some("GET, HEAD, OPTIONS"));
 }
 
 #[tokio::test]

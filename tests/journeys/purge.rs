@@ -174,6 +174,27 @@ async fn the_command_fails_where_nobody_answers() {
     assert!(!output.stderr.is_empty());
 }
 
+/// As a proxy before the admin listener may answer.
+#[tokio::test]
+async fn the_command_takes_a_url_and_an_answer_in_chunks() {
+    let admin = Origin::start(async |request, connection| {
+        assert_eq!(
+            (&*request.method, &*request.path),
+            ("POST", "/api/v1/purge")
+        );
+        let fields = [("transfer-encoding", "chunked")];
+        connection.begin(200, &fields).await;
+        for chunk in ["{\"purged\"", ":4", "2}", ""] {
+            connection.chunk(chunk).await;
+        }
+    });
+    let url = format!("http://{}/", admin.address());
+    let folder = TempDir::new();
+    let output = command(&["purge", "--admin", &url, URL], folder.path()).await;
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(output.stdout, b"purged 42\n");
+}
+
 // --- PURGE ---------------------------------------------------------------------------------------
 
 #[tokio::test]

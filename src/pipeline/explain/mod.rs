@@ -4,6 +4,7 @@
 //! of the origin, nothing is claimed, and no request is counted.
 
 mod ahead;
+mod forecast;
 mod why;
 
 use http::header::HOST;
@@ -19,8 +20,8 @@ use crate::clock;
 use crate::semantics::facet::Facet;
 use crate::semantics::vary::Selecting;
 use crate::store::Inspection;
-use crate::telemetry::Forecast;
 use ahead::Ahead;
+pub use forecast::Forecast;
 
 // === impl Site ===
 

@@ -7,7 +7,21 @@ use std::time::Duration;
 use super::caching::{Caching, OnRange};
 use super::{Destination, OwnAnswer, Route, Routes};
 use crate::semantics::policy::{Rules, Statuses};
-use crate::telemetry::Handler;
+
+/// The route that a request takes, as the configuration has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handler {
+    /// The site's hosts, with commas between.
+    pub hosts: String,
+    /// The pattern of the path.
+    pub path: String,
+    /// `origin`, `redirect` or `answer`.
+    pub action: &'static str,
+    /// The origin's name, or the status, with the target of a redirect.
+    pub target: String,
+    /// Names and values of the caching rules; `None` where nothing is cached.
+    pub rules: Option<Vec<(&'static str, String)>>,
+}
 
 /// The route as the configuration has it.
 pub(in crate::pipeline) fn describe(routes: &Routes, destination: &Destination) -> Handler {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+pub use describe::Handler;
 pub(super) use describe::describe;
 pub use table::BadPath;
 pub(super) use table::{Destination, RouteId, Routes};

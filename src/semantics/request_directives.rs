@@ -1,4 +1,4 @@
-//! What a request's own Cache-Control asks of the cache (RFC 9111 §5.2.1).
+//! Request directives of Cache-Control (RFC 9111 §5.2.1), and what they ask of a stored response.
 //!
 //! "They are advisory; a cache MAY implement them, but is not required to." A proxy before an origin
 //! obeys them only where its operator says so, since they let any client switch the cache off; the
@@ -11,7 +11,7 @@ use super::freshness::{Freshness, Term};
 
 /// What a request's directives make of a stored response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum Demand {
     /// Nothing: it is judged by its own freshness.
     Content,
     /// It is stale, and the client takes it all the same.
@@ -22,15 +22,15 @@ pub enum Wish {
 
 impl Directives {
     /// What these directives of a request ask of a response with this term.
-    pub fn wish(&self, term: &Term, now: SystemTime) -> Wish {
+    pub fn demand(&self, term: &Term, now: SystemTime) -> Demand {
         // §5.2.1.4: the client "prefers stored response not be used to satisfy the request without
         // successful validation on the origin server".
         if self.no_cache.is_whole() {
-            return Wish::Validated;
+            return Demand::Validated;
         }
         let age = term.age(now).0;
         let Freshness::Fresh { .. } = term.freshness(now) else {
-            return self.wish_of_stale(term, age, now);
+            return self.demand_of_stale(term, age, now);
         };
         // §5.2.1.1: "the client prefers a response whose age is less than or equal to the specified
         // number of seconds". RFC 8246 §2: an immutable response is not to be validated because of
@@ -41,14 +41,14 @@ impl Directives {
         let left = term.lifetime().0.saturating_sub(age);
         let too_short = self.min_fresh.is_some_and(|min| left < min);
         match too_old || too_short {
-            true => Wish::Validated,
-            false => Wish::Content,
+            true => Demand::Validated,
+            false => Demand::Content,
         }
     }
 
     /// §5.2.1.2: "the client will accept a response that has exceeded its freshness lifetime by no
     /// more than the specified number of seconds."
-    fn wish_of_stale(&self, term: &Term, age: Duration, now: SystemTime) -> Wish {
+    fn demand_of_stale(&self, term: &Term, age: Duration, now: SystemTime) -> Demand {
         let young_enough = self.max_age.is_none_or(|max| age <= max) && self.min_fresh.is_none();
         match self.max_stale {
             Some(max)
@@ -58,14 +58,14 @@ impl Directives {
                     && !term.is_expired() =>
             {
                 match term.stale_for(now) <= max {
-                    true => Wish::Stale,
-                    false => Wish::Validated,
+                    true => Demand::Stale,
+                    false => Demand::Validated,
                 }
             }
             // Grace is the origin's and the operator's to give; a client that states how old an
             // answer may be has declined it.
-            _ if self.max_age.is_some() || self.min_fresh.is_some() => Wish::Validated,
-            _ => Wish::Content,
+            _ if self.max_age.is_some() || self.min_fresh.is_some() => Demand::Validated,
+            _ => Demand::Content,
         }
     }
 }
@@ -77,40 +77,44 @@ mod tests {
 
     const NOW: &str = "Sun, 22 Nov 2026 06:00:00 GMT";
 
-    fn wish(fields: &[(&str, &str)], age: u64) -> Wish {
+    fn demand(fields: &[(&str, &str)], age: u64) -> Demand {
         let secs = Duration::from_secs;
         let term = Term::new(at(NOW), secs(60));
-        Directives::of_request(&headers(fields)).wish(&term, at(NOW) + secs(age))
+        Directives::of_request(&headers(fields)).demand(&term, at(NOW) + secs(age))
     }
 
     #[test]
     fn directives_of_requests() {
-        // (section, Cache-Control, the age of a response with a lifetime of 60 seconds, the wish)
+        // (section, Cache-Control, the age of a response with a lifetime of 60 seconds, the demand)
         let rows = [
-            ("§5.2.1", "", 10, Wish::Content),
-            ("§5.2.1", "", 70, Wish::Content),
-            ("§5.2.1.1", "max-age=10", 10, Wish::Content),
-            ("§5.2.1.1", "max-age=9", 10, Wish::Validated),
-            ("§5.2.1.1", "max-age=0", 10, Wish::Validated),
-            ("§5.2.1.1", "max-age=x", 10, Wish::Validated),
-            ("§5.2.1.1", "max-age=90", 70, Wish::Validated),
-            ("§5.2.1.2", "max-stale", 10, Wish::Content),
-            ("§5.2.1.2", "max-stale", 1000, Wish::Stale),
-            ("§5.2.1.2", "max-stale=10", 70, Wish::Stale),
-            ("§5.2.1.2", "max-stale=9", 70, Wish::Validated),
-            ("§5.2.1.2", "max-stale=9, max-age=65", 70, Wish::Validated),
-            ("§5.2.1.2", "max-stale=20, max-age=70", 70, Wish::Stale),
-            ("§5.2.1.3", "min-fresh=50", 10, Wish::Content),
-            ("§5.2.1.3", "min-fresh=51", 10, Wish::Validated),
-            ("§5.2.1.4", "no-cache", 10, Wish::Validated),
-            ("§5.2.1.4", "no-cache, max-stale", 70, Wish::Validated),
-            ("§5.2.3", "other", 10, Wish::Content),
+            ("§5.2.1", "", 10, Demand::Content),
+            ("§5.2.1", "", 70, Demand::Content),
+            ("§5.2.1.1", "max-age=10", 10, Demand::Content),
+            ("§5.2.1.1", "max-age=9", 10, Demand::Validated),
+            ("§5.2.1.1", "max-age=0", 10, Demand::Validated),
+            ("§5.2.1.1", "max-age=x", 10, Demand::Validated),
+            ("§5.2.1.1", "max-age=90", 70, Demand::Validated),
+            ("§5.2.1.2", "max-stale", 10, Demand::Content),
+            ("§5.2.1.2", "max-stale", 1000, Demand::Stale),
+            ("§5.2.1.2", "max-stale=10", 70, Demand::Stale),
+            ("§5.2.1.2", "max-stale=9", 70, Demand::Validated),
+            ("§5.2.1.2", "max-stale=9, max-age=65", 70, Demand::Validated),
+            ("§5.2.1.2", "max-stale=20, max-age=70", 70, Demand::Stale),
+            ("§5.2.1.3", "min-fresh=50", 10, Demand::Content),
+            ("§5.2.1.3", "min-fresh=51", 10, Demand::Validated),
+            ("§5.2.1.4", "no-cache", 10, Demand::Validated),
+            ("§5.2.1.4", "no-cache, max-stale", 70, Demand::Validated),
+            ("§5.2.3", "other", 10, Demand::Content),
         ];
         for (section, line, age, expected) in rows {
-            let found = wish(&[("cache-control", line)], age);
+            let found = demand(&[("cache-control", line)], age);
             assert_eq!(found, expected, "{section}: {line} at {age}");
         }
-        assert_eq!(wish(&[("pragma", "no-cache")], 10), Wish::Validated, "§5.4");
+        assert_eq!(
+            demand(&[("pragma", "no-cache")], 10),
+            Demand::Validated,
+            "§5.4"
+        );
     }
 
     #[test]
@@ -121,7 +125,7 @@ mod tests {
         let forced = Directives::of_request(&headers(&[("cache-control", "no-cache")]));
         let term = super::super::testing::term(200, &response, at(NOW));
         let later = at(NOW) + Duration::from_secs(10);
-        assert_eq!(reload.wish(&term, later), Wish::Content);
-        assert_eq!(forced.wish(&term, later), Wish::Validated);
+        assert_eq!(reload.demand(&term, later), Demand::Content);
+        assert_eq!(forced.demand(&term, later), Demand::Validated);
     }
 }

@@ -1,4 +1,4 @@
-//! What the cache knows of a URL, in a few lines for people: an answer of `explain.rs`.
+//! Explanation of a URL as a few lines of text, the other form of `explain.rs`.
 //!
 //! Its wording may change; programs read the JSON. What came from clients and origins cannot steer
 //! the terminal that it is shown on.
@@ -6,12 +6,11 @@
 use std::fmt::{self, Display, Write};
 use std::time::SystemTime;
 
-use super::explain::lossy;
+use crate::pipeline::{Forecast, Handler};
 use crate::store::{Inspection, Object};
-use crate::telemetry::{Forecast, Handler};
 
 /// What is told of one URL.
-pub(super) struct Note<'a> {
+pub(super) struct ExplainText<'a> {
     pub(super) url: &'a str,
     pub(super) forecast: &'a Forecast,
     pub(super) stored: &'a Inspection,
@@ -23,9 +22,9 @@ struct Flags<'a>(&'a Object);
 /// Text with its control characters shown and not obeyed.
 struct Plain<'a>(&'a str);
 
-// === impl Note ===
+// === impl ExplainText ===
 
-impl Display for Note<'_> {
+impl Display for ExplainText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             url,
@@ -117,6 +116,10 @@ fn route_in_words(forecast: &Forecast) -> String {
         (None, _) => {}
     }
     words
+}
+
+pub(super) fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn write_variant(

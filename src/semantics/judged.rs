@@ -1,4 +1,4 @@
-//! The exchange under judgement: a request, its final response, and the rules that apply to them.
+//! Values that verdicts are made of: a request, its final response, and the rules for them.
 //!
 //! Only the values; what is made of them stands in `freshness.rs`, `storable.rs` and `policy.rs`,
 //! the last of which gives these types their public path.

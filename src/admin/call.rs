@@ -1,0 +1,27 @@
+//! Request to an endpoint, as its handler gets it: head, parameters of the path, content.
+
+use bytes::Bytes;
+use http::request::Parts;
+
+pub(super) struct Call {
+    pub(super) head: Parts,
+    /// By the names that the table of routes has for them, without their percent-encoding: `[::1]:80`
+    /// must be written `%5B::1%5D:80` (RFC 3986 §3.3).
+    pub(super) parameters: Vec<(String, String)>,
+    /// Empty where the method has none to take.
+    pub(super) body: Bytes,
+}
+
+// === impl Call ===
+
+impl Call {
+    /// The parameter `name` of the path; empty where its route has none.
+    pub(super) fn parameter(&self, name: &str) -> &str {
+        let found = self.parameters.iter().find(|(it, _)| it == name);
+        found.map_or("", |(_, value)| value)
+    }
+
+    pub(super) fn query(&self) -> &str {
+        self.head.uri.query().unwrap_or_default()
+    }
+}

@@ -1,0 +1,209 @@
+//! Client of a running proxy's admin listener, for the commands that talk to it.
+//!
+//! They run in scripts and terminals, once: each request has a connection and a runtime of its own.
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use clap::Args;
+use http::header::{ACCEPT, AUTHORIZATION, HOST};
+use http::uri::Authority;
+use http::{Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::check::BAD_CONFIGURATION;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// No answer of the admin listener that a command asks for is longer.
+const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Where the listener is, and what opens it.
+#[derive(Args)]
+pub(super) struct Client {
+    /// The proxy's admin listener, as HOST:PORT or as its URL.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9180", value_parser = address)]
+    admin: Authority,
+    /// Its token.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        value_parser = token,
+        env = "COPAL_ADMIN_TOKEN",
+        hide_env_values = true
+    )]
+    token: Option<String>,
+}
+
+/// A request, but for what all of them have.
+pub(super) struct Ask<'a> {
+    pub(super) method: &'a str,
+    /// Path and query, percent-encoded.
+    pub(super) target: &'a str,
+    pub(super) accept: &'a str,
+    pub(super) body: String,
+}
+
+/// Why there is no good answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// An answer of another status, and what it says.
+    #[error("{0}: {1}")]
+    Refused(StatusCode, String),
+    /// No answer, or none that makes sense.
+    #[error("{0:#}")]
+    Broken(#[from] anyhow::Error),
+}
+
+// === impl Client ===
+
+impl Client {
+    /// The content of the answer, which is a 200.
+    ///
+    /// # Errors
+    /// Nobody listens there, the exchange broke off or took too long, or the status is another.
+    pub(super) fn ask(&self, ask: Ask) -> Result<String, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("no runtime")?;
+        let answered = runtime.block_on(async { timeout(TIMEOUT, self.exchange(ask)).await });
+        let late = || format!("no answer within {} s", TIMEOUT.as_secs());
+        match answered.with_context(late)?? {
+            (StatusCode::OK, text) => Ok(text),
+            (status, text) => Err(Failure::Refused(status, text.trim().to_owned())),
+        }
+    }
+
+    async fn exchange(&self, ask: Ask<'_>) -> anyhow::Result<(StatusCode, String)> {
+        let stream = TcpStream::connect(self.admin.as_str()).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(ask.method)
+            .uri(ask.target)
+            .header(HOST, self.admin.as_str())
+            .header(ACCEPT, ask.accept);
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Full::new(Bytes::from(ask.body)))?;
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(anyhow::Error::from_boxed)?.to_bytes();
+        Ok((head.status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    /// Ends a command: shows what was answered, or tells why not.
+    pub(super) fn finish(&self, what: &str, answered: Result<String, Failure>) -> ExitCode {
+        match answered {
+            Ok(text) => {
+                // Whoever closed the stream does not want to know.
+                let _ = io::stdout().write_all(text.as_bytes());
+                ExitCode::SUCCESS
+            }
+            Err(failure) => {
+                let admin = &self.admin;
+                let _ = writeln!(
+                    io::stderr(),
+                    "copal: cannot {what} by way of {admin}: {failure}"
+                );
+                failure.exit()
+            }
+        }
+    }
+}
+
+// === impl Failure ===
+
+impl Failure {
+    fn exit(&self) -> ExitCode {
+        match self {
+            Self::Refused(StatusCode::BAD_REQUEST, _) => ExitCode::from(BAD_CONFIGURATION),
+            Self::Refused(..) | Self::Broken(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// A host and a port, as they stand before any look-up; or the listener's URL.
+fn address(text: &str) -> Result<Authority, String> {
+    let wanted = |_| "a host and a port are wanted, such as 127.0.0.1:9180".to_owned();
+    let uri: Uri = text.parse().map_err(wanted)?;
+    let has_more = !matches!(uri.path(), "" | "/") || uri.query().is_some();
+    let authority = uri
+        .authority()
+        .filter(|it| !has_more && !it.as_str().contains('@'));
+    let with_port = match (uri.scheme_str(), authority) {
+        (Some("https"), _) => return Err("the admin listener does not speak https".to_owned()),
+        (_, Some(it)) if it.port_u16().is_some() && !it.host().is_empty() => it.to_string(),
+        (Some(_), Some(it)) => format!("{it}:80"),
+        _ => String::new(),
+    };
+    with_port.parse().map_err(wanted)
+}
+
+/// A token without what would end its line.
+fn token(text: &str) -> Result<String, String> {
+    let token = text.trim();
+    if token.chars().all(|char| char.is_ascii_graphic()) {
+        return Ok(token.to_owned());
+    }
+    Err("a token has visible ASCII characters only".to_owned())
+}
+
+/// With everything percent-encoded but what RFC 3986 §2.3 calls unreserved.
+pub(super) fn encoded(text: &str) -> impl Display {
+    const RESERVED: AsciiSet = NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    utf8_percent_encode(text, &RESERVED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_and_a_port_or_a_url() {
+        let rows = [
+            ("127.0.0.1:9180", Some("127.0.0.1:9180")),
+            ("localhost:80", Some("localhost:80")),
+            ("[::1]:9180", Some("[::1]:9180")),
+            ("http://admin.example:9180", Some("admin.example:9180")),
+            ("http://admin.example/", Some("admin.example:80")),
+            ("http://[::1]", Some("[::1]:80")),
+            ("admin.example", None),
+            (":9180", None),
+            ("http://:9180", None),
+            ("localhost:99999", None),
+            ("http://localhost:99999", None),
+            ("http://localhost:9180/admin", None),
+            ("http://me@localhost:9180", None),
+            ("https://localhost:9180", None),
+            ("/run/copal.sock", None),
+            ("", None),
+        ];
+        for (text, expected) in rows {
+            let found = address(text).ok().map(|it| it.to_string());
+            assert_eq!(found.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_leaves_its_parameter() {
+        assert_eq!(
+            encoded("http://h/a?b=1&c=%20+é\r\n").to_string(),
+            "http%3A%2F%2Fh%2Fa%3Fb%3D1%26c%3D%2520%2B%C3%A9%0D%0A"
+        );
+    }
+}
