@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::memory::Notes;
+use super::moka::Notes;
 use super::object::Object;
 use crate::semantics::key::{Key, KeyBuf};
 use crate::semantics::no_vary_search::{NO_VARY_SEARCH, NoVarySearch};

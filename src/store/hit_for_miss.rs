@@ -7,7 +7,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::memory::Marks;
+use super::moka::Marks;
 
 /// Bounded marks, each with an end.
 pub(super) struct HitForMiss {

@@ -13,7 +13,7 @@ mod hit_for_miss;
 mod inspect;
 mod invalidate;
 mod joined;
-mod memory;
+mod moka;
 mod object;
 mod shelf;
 mod slices;
@@ -32,6 +32,7 @@ pub use object::Object;
 pub use slices::{Sliced, Source};
 pub use slot::Slot;
 
+use self::moka::Memory;
 use crate::config;
 use crate::semantics::key::{Key, KeyBuf};
 use crate::semantics::no_vary_search::NoVarySearch;
@@ -42,7 +43,6 @@ pub use budget::Share;
 use equivalents::Equivalents;
 use flight::Flights;
 use hit_for_miss::HitForMiss;
-use memory::Memory;
 use shelf::Shelf;
 use slices::SliceCounts;
 

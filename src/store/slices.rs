@@ -19,7 +19,7 @@ use super::flight::Leader;
 use super::growing::Growing;
 use super::head::Head;
 use super::joined::Joined;
-use super::memory::{Graves, SliceKey};
+use super::moka::{Graves, SliceKey};
 use super::object::{Content, Object};
 use super::slot::Slot;
 use crate::body::{Body, Error};

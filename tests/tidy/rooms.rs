@@ -18,7 +18,7 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "store",
-        "budget head memory shelf joined slices growing object content equivalents hit_for_miss \
+        "budget head moka shelf joined slices growing object content equivalents hit_for_miss \
          flight fill slot invalidate inspect",
     ),
     (
@@ -65,8 +65,8 @@ pub const AGAINST_ORDER: &[(&str, &str)] = &[
     ("store/flight", "fill"),
     ("store/growing", "object"),
     ("store/joined", "slices"),
-    ("store/memory", "object"),
-    ("store/memory", "shelf"),
+    ("store/moka/memory", "object"),
+    ("store/moka/memory", "shelf"),
     ("store/shelf", "object"),
     ("store/slices", "flight"),
     ("store/slices", "growing"),
@@ -112,7 +112,7 @@ pub const KNOTS: &[&[&str]] = &[
         "store/flight",
         "store/growing",
         "store/joined",
-        "store/memory",
+        "store/moka/memory",
         "store/object",
         "store/shelf",
         "store/slices",
