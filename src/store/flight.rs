@@ -15,16 +15,10 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::sync::watch;
 
-use super::fill::Filler;
-use super::growing::Growing;
-use super::head::Head;
-use super::object::{Content, Object};
+use super::Store;
+use super::object::Object;
 use super::shelf::Shelf;
-use super::{Admission, Store};
-use crate::body::Body;
-use crate::semantics::freshness::Term;
 use crate::semantics::key::Key;
-use crate::semantics::storable::WhyNot;
 use crate::semantics::vary::{Selecting, Variant};
 
 /// Power of two: a key's shard is picked by the low bits of its hash.
@@ -335,32 +329,6 @@ impl Leader {
         self.unattended
     }
 
-    /// Whether a body of this announced length may be stored.
-    pub fn admit(&self, announced: Option<u64>) -> Result<Admission, WhyNot> {
-        self.store.admit(announced)
-    }
-
-    /// The head is here and will be stored. Where it may be shared, followers read from the first
-    /// byte on; else they go their own ways. Gives the writer of the body, the object, and a first
-    /// reader.
-    pub fn begin(
-        mut self,
-        admission: Admission,
-        head: Head,
-        term: Term,
-        variant: Variant,
-        shared: bool,
-    ) -> (Filler, Arc<Object>, Body) {
-        let growing = Growing::new(admission.announced, admission.share);
-        let object = Object::new(head, term, variant, Content::Growing(Arc::clone(&growing)));
-        let object = Arc::new(object);
-        let body = object.body();
-        self.tell_of(&object, shared);
-        self.settled = true;
-        let filler = Filler::new(self, Arc::clone(&object), growing);
-        (filler, object, body)
-    }
-
     /// An object that needs no filling: filed at once, unless a purge came meanwhile. A `stale` one
     /// that the origin has confirmed is filed in its place, unless that place has been taken.
     pub fn land(
@@ -440,6 +408,12 @@ impl Leader {
             &self.flight,
         );
         self.tell(outcome);
+    }
+
+    /// The head is here, and with it all that followers need. From here on the permit is a filler's.
+    pub(super) fn take_off(&mut self, object: &Arc<Object>, shared: bool) {
+        self.tell_of(object, shared);
+        self.settled = true;
     }
 
     fn tell_of(&self, object: &Arc<Object>, shared: bool) {

@@ -4,9 +4,11 @@
 //! storability; it keeps what it is told to keep, within its budgets.
 
 mod budget;
+mod content;
 mod equivalents;
 mod fill;
 mod flight;
+mod graves;
 mod growing;
 mod head;
 mod hit_for_miss;
@@ -15,20 +17,23 @@ mod invalidate;
 mod joined;
 mod moka;
 mod object;
+mod pour;
 mod shelf;
 mod slices;
 mod slot;
+mod whole;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-pub use fill::{Admission, Filler, Unwanted};
+pub use fill::{Admission, Filler};
 pub use flight::{Claim, Failure, Follower, Leader, Outcome};
 pub use head::{Head, TooLong};
 pub use inspect::{Company, Fetches, Inspection};
 pub use invalidate::Purge;
 pub use object::Object;
+pub use pour::{Unwanted, Writer};
 pub use slices::{Sliced, Source};
 pub use slot::Slot;
 
@@ -36,7 +41,6 @@ use self::moka::Memory;
 use crate::config;
 use crate::semantics::key::{Key, KeyBuf};
 use crate::semantics::no_vary_search::NoVarySearch;
-use crate::semantics::storable::WhyNot;
 use crate::semantics::vary::Selecting;
 use budget::Budget;
 pub use budget::Share;
@@ -194,18 +198,6 @@ impl Store {
         self.memory.tidy();
         self.misses.tidy();
         self.equivalents.tidy();
-    }
-
-    fn admit(&self, announced: Option<u64>) -> Result<Admission, WhyNot> {
-        let object_bytes_max = self.limits.object_bytes_max;
-        if announced.is_some_and(|len| len > object_bytes_max) {
-            return Err(WhyNot::TooLarge);
-        }
-        let share = self
-            .budget
-            .take(announced.unwrap_or(0))
-            .ok_or(WhyNot::NoRoom)?;
-        Ok(Admission { announced, share })
     }
 
     /// Puts `object` on the key's shelf, in place of `replaced` if there is such a one. The caller

@@ -7,12 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use http::header::{self, HeaderMap};
 
-use super::growing::Growing;
+use super::content::Content;
 use super::head::Head;
-use super::joined::Joined;
 use super::slices::Slices;
 use crate::body::Body;
 use crate::semantics::conditional::Validators;
@@ -37,17 +35,6 @@ pub struct Object {
     content: Content,
     /// The one thing that changes, and nothing is decided by it.
     hits: AtomicU32,
-}
-
-/// Where an object's bytes are.
-#[derive(Clone, Debug)]
-pub(super) enum Content {
-    Empty,
-    One(Bytes),
-    Many(Arc<[Bytes]>),
-    Growing(Arc<Growing>),
-    /// In parts that are entries of their own; not all of them need be here.
-    Sliced(Arc<Slices>),
 }
 
 // === impl Object ===
@@ -114,34 +101,22 @@ impl Object {
     }
 
     pub(super) fn slices(&self) -> Option<&Arc<Slices>> {
-        match &self.content {
-            Content::Sliced(slices) => Some(slices),
-            _ => None,
-        }
+        self.content.slices()
     }
 
     /// What is known of the body's length.
     pub fn length(&self) -> Length {
-        match &self.content {
-            Content::Empty => Length::Exact(0),
-            Content::One(bytes) => Length::Exact(bytes.len() as u64),
-            Content::Many(parts) => Length::Exact(parts.iter().map(|part| part.len() as u64).sum()),
-            Content::Growing(growing) => growing.length(),
-            Content::Sliced(slices) => Length::Exact(slices.about.complete),
-        }
+        self.content.length()
     }
 
     /// Whether all its bytes are here, even if it has not been filed yet, or can be had any time.
     pub fn is_whole(&self) -> bool {
-        match &self.content {
-            Content::Growing(growing) => growing.is_whole(),
-            _ => true,
-        }
+        self.content.is_whole()
     }
 
     /// Whether its bytes broke off: no longer a thing to hand out.
     pub fn is_failed(&self) -> bool {
-        matches!(&self.content, Content::Growing(growing) if growing.is_failed())
+        self.content.is_failed()
     }
 
     /// What conditional requests are compared with.
@@ -180,47 +155,19 @@ impl Object {
     }
 }
 
-// === impl Content ===
-
-impl Content {
-    /// A reader from the first byte.
-    pub(super) fn body(&self) -> Body {
-        match self {
-            Self::Empty => Body::empty(),
-            Self::One(bytes) => Body::full(bytes.clone()),
-            Self::Many(parts) => Body::pieces(Arc::clone(parts)),
-            Self::Growing(growing) => Body::stream(Growing::reader(growing)),
-            Self::Sliced(slices) => Body::seekable(Joined::new(slices)),
-        }
-    }
-
-    pub(super) fn weight_bytes(&self) -> usize {
-        match self {
-            Self::Empty => 0,
-            Self::One(bytes) => bytes.len(),
-            Self::Many(parts) => parts
-                .iter()
-                .map(|part| part.len() + size_of::<Bytes>())
-                .sum(),
-            // Charged to the fill budget until it is complete.
-            Self::Growing(_) => 0,
-            Self::Sliced(slices) => slices.weight_bytes(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use http::StatusCode;
 
+    use super::super::whole::Whole;
     use super::*;
 
     fn object() -> Object {
         let head = Head::pack(StatusCode::OK, &HeaderMap::new()).unwrap();
         let term = Term::new(SystemTime::UNIX_EPOCH, Duration::from_secs(60));
-        Object::new(head, term, Variant::default(), Content::Empty)
+        Object::new(head, term, Variant::default(), Content::Whole(Whole::Empty))
     }
 
     #[test]

@@ -18,8 +18,8 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "store",
-        "budget head moka shelf joined slices growing object content equivalents hit_for_miss \
-         flight fill slot invalidate inspect",
+        "budget head graves whole growing pour slot slices joined content object shelf moka \
+         hit_for_miss equivalents flight fill invalidate inspect",
     ),
     (
         "pipeline",
@@ -62,16 +62,6 @@ pub const AGAINST_ORDER: &[(&str, &str)] = &[
     ("origin/vitals", "overload"),
     ("origin/vitals", "retry"),
     ("server/watch", "framing"),
-    ("store/flight", "fill"),
-    ("store/growing", "object"),
-    ("store/joined", "slices"),
-    ("store/moka/memory", "object"),
-    ("store/moka/memory", "shelf"),
-    ("store/shelf", "object"),
-    ("store/slices", "flight"),
-    ("store/slices", "growing"),
-    ("store/slices", "object"),
-    ("store/slices", "slot"),
 ];
 
 /// The request machine: its loop, and the steps that hand a request on to one another.
@@ -107,17 +97,6 @@ pub const KNOTS: &[&[&str]] = &[
     &["origin/discovery", "origin/registry"],
     &["semantics/facet", "semantics/vary"],
     &["semantics/freshness", "semantics/stale"],
-    &[
-        "store/fill",
-        "store/flight",
-        "store/growing",
-        "store/joined",
-        "store/moka/memory",
-        "store/object",
-        "store/shelf",
-        "store/slices",
-        "store/slot",
-    ],
 ];
 
 /// Which file imports which, by module path such as `store/shelf`; a `mod.rs` is its folder.

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use parking_lot::Mutex;
 
-use super::super::object::Content;
+use super::super::graves::{Graves, SliceKey};
 use super::super::shelf::Shelf;
+use super::super::whole::Whole;
 use super::{Hasher, OVERHEAD_BYTES, UNIT_BYTES, units};
 use crate::semantics::key::Key;
 
@@ -28,18 +28,8 @@ pub(in crate::store) struct Memory {
 #[derive(Clone)]
 enum Entry {
     Shelf(Shelf),
-    Slice(Arc<Content>),
+    Slice(Arc<Whole>),
 }
-
-/// The number of a content and of one of its slices: a key that is no URI's, for it begins with
-/// NUL.
-#[derive(Clone, Copy)]
-pub(in crate::store) struct SliceKey([u8; 17]);
-
-/// Slices whose content has gone, to be taken out when there is time: the last who knew it may be
-/// moka itself, in the middle of its maintenance, where it must not be called.
-#[derive(Default)]
-pub(in crate::store) struct Graves(Mutex<Vec<SliceKey>>);
 
 /// What is held at this moment, counted as entries come and go.
 #[derive(Debug, Default)]
@@ -79,23 +69,23 @@ impl Memory {
     }
 
     /// The slice under `key`; counts as a use of it.
-    pub(in crate::store) fn slice(&self, key: SliceKey) -> Option<Arc<Content>> {
-        match self.cache.get(&key.0[..])? {
-            Entry::Slice(content) => Some(content),
+    pub(in crate::store) fn slice(&self, key: SliceKey) -> Option<Arc<Whole>> {
+        match self.cache.get(key.as_bytes())? {
+            Entry::Slice(whole) => Some(whole),
             Entry::Shelf(_) => None,
         }
     }
 
     /// Whether there is a slice under `key`; is no use of it.
     pub(in crate::store) fn has_slice(&self, key: SliceKey) -> bool {
-        self.cache.contains_key(&key.0[..])
+        self.cache.contains_key(key.as_bytes())
     }
 
     /// Files a slice, and makes room for it at once. moka keeps the order of use by batches of
     /// dozens of entries: of slices these could be all the memory there is, and the object that
     /// they are of would be evicted first.
-    pub(in crate::store) fn put_slice(&self, key: SliceKey, content: Arc<Content>) {
-        self.insert(Key::from(&key.0[..]), Entry::Slice(content));
+    pub(in crate::store) fn put_slice(&self, key: SliceKey, whole: Arc<Whole>) {
+        self.insert(Key::from(key.as_bytes()), Entry::Slice(whole));
         self.tidy();
     }
 
@@ -112,9 +102,8 @@ impl Memory {
     }
 
     fn bury(&self) {
-        let dead = std::mem::take(&mut *self.graves.0.lock());
-        for key in dead {
-            self.cache.invalidate(&key.0[..]);
+        for key in self.graves.take() {
+            self.cache.invalidate(key.as_bytes());
         }
     }
 
@@ -185,26 +174,6 @@ impl Entry {
     }
 }
 
-// === impl SliceKey ===
-
-impl SliceKey {
-    pub(in crate::store) fn new(content: u64, index: u64) -> Self {
-        let mut key = [0; 17];
-        key[1..9].copy_from_slice(&content.to_be_bytes());
-        key[9..].copy_from_slice(&index.to_be_bytes());
-        Self(key)
-    }
-}
-
-// === impl Graves ===
-
-impl Graves {
-    /// Notes slices that are to be taken out.
-    pub(in crate::store) fn dig(&self, keys: impl Iterator<Item = SliceKey>) {
-        self.0.lock().extend(keys);
-    }
-}
-
 // === impl Held ===
 
 impl Held {
@@ -224,7 +193,7 @@ impl Held {
 fn weight_bytes(key: &Key, entry: &Entry) -> u64 {
     let entry = match entry {
         Entry::Shelf(shelf) => shelf.weight_bytes(),
-        Entry::Slice(content) => OVERHEAD_BYTES + content.weight_bytes(),
+        Entry::Slice(whole) => OVERHEAD_BYTES + whole.weight_bytes(),
     };
     (key.len_bytes() + entry) as u64
 }

@@ -5,7 +5,7 @@ mod memory;
 mod notes;
 
 pub(super) use marks::Marks;
-pub(super) use memory::{Graves, Memory, SliceKey};
+pub(super) use memory::Memory;
 pub(super) use notes::Notes;
 
 /// moka's weights are `u32`: weighing in units of 64 bytes lets a cache hold 256 GiB.
