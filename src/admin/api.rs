@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Doors, answer, origins};
-use crate::store::Purge;
+use crate::semantics::reference::Target;
+use crate::store::{How, Invalidation, What};
 use crate::telemetry::Outcome;
 
 /// The body of a purge: exactly one of `url` and `all`.
@@ -25,19 +26,12 @@ pub(super) fn purge(doors: &Doors, body: &Bytes) -> Answer {
         Ok(request) => request,
         Err(error) => return complaint(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    let how = if request.soft {
-        Purge::Soft
-    } else {
-        Purge::Hard
-    };
-    let purged = match (request.url, request.all) {
-        (Some(url), false) => (doors.purge)(&url, how).map_err(|error| format!("url: {error}")),
-        (None, true) => Ok(doors.store.purge_all(how)),
-        _ => Err("exactly one of \"url\" and \"all\" is wanted".to_owned()),
-    };
-    match purged {
-        Ok(count) => json(StatusCode::OK, &json!({ "purged": count })),
-        Err(complaints) => complaint(StatusCode::BAD_REQUEST, &complaints),
+    match request.invalidation() {
+        Ok(wanted) => json(
+            StatusCode::OK,
+            &json!({ "purged": (doors.invalidate)(&wanted) }),
+        ),
+        Err(wrong) => complaint(StatusCode::BAD_REQUEST, &wrong),
     }
 }
 
@@ -83,6 +77,25 @@ pub(super) fn status(doors: &Doors) -> Answer {
         "origins": origins,
     });
     json(StatusCode::OK, &status)
+}
+
+// === impl PurgeRequest ===
+
+impl PurgeRequest {
+    fn invalidation(self) -> Result<Invalidation, String> {
+        let what = match (self.url, self.all) {
+            (Some(url), false) => {
+                What::Url(Target::parse(&url).map_err(|error| format!("url: {error}"))?)
+            }
+            (None, true) => What::All,
+            _ => return Err("exactly one of \"url\" and \"all\" is wanted".to_owned()),
+        };
+        let how = match self.soft {
+            true => How::Soft,
+            false => How::Hard,
+        };
+        Ok(Invalidation { what, how })
+    }
 }
 
 pub(super) fn complaint(status: StatusCode, text: &str) -> Answer {

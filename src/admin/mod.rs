@@ -40,7 +40,7 @@ use tokio::time::timeout;
 
 use crate::config;
 use crate::origin::Pool;
-use crate::store::{Inspection, Purge, Store};
+use crate::store::{Inspection, Invalidation, Store};
 use crate::telemetry::{Family, Forecast, Telemetry};
 
 /// The longest request body the API reads.
@@ -51,9 +51,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may be used over and over.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Purges what is stored of an absolute URL, and tells how many objects that were; why not, if it is
-/// no URL.
-pub type PurgeUrl = Box<dyn Fn(&str, Purge) -> Result<u64, String> + Send + Sync>;
+/// Forgets what is meant, and tells how many objects that were, where it is known.
+pub type Invalidate = Box<dyn Fn(&Invalidation) -> Option<u64> + Send + Sync>;
 
 /// What would become of a GET for a URL with these fields, and what is stored of it; why not, if it
 /// is no URL.
@@ -76,8 +75,8 @@ pub struct Doors {
     pub uptime: Box<dyn Fn() -> Duration + Send + Sync>,
     /// Whether new traffic is welcome.
     pub ready: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Purges an absolute URL.
-    pub purge: PurgeUrl,
+    /// Purges.
+    pub invalidate: Invalidate,
     /// Tells what the cache knows of an absolute URL.
     pub explain: Explain,
     /// Reads the configuration again; the complaints if it was refused.

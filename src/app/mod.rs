@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tracing::{info, warn};
 
 use crate::admin::{Admin, Doors};
@@ -192,10 +192,7 @@ fn doors(
         connections: Box::new(move || server.connections()),
         uptime: Box::new(clock::uptime),
         ready: Box::new(move || !drain.has_begun()),
-        purge: Box::new(move |url, how| {
-            let purged = purging.load().purge_url(url, how);
-            purged.map_err(|error| error.to_string())
-        }),
+        invalidate: Box::new(move |wanted| purging.load().invalidate(wanted)),
         explain: Box::new(move |url, fields| {
             let explained = explaining.load().explain(url, fields);
             explained.map_err(|error| error.to_string())
@@ -209,7 +206,11 @@ async fn tidy(current: Arc<Current>) {
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;
-        current.load().tidy();
+        let site = current.load();
+        // What a purge has killed may be much; a runtime's thread has requests to serve.
+        if task::spawn_blocking(move || site.tidy()).await.is_err() {
+            warn!("tidying panicked");
+        }
     }
 }
 

@@ -79,7 +79,13 @@ impl Leader {
         shared: bool,
     ) -> (Filler, Arc<Object>, Body) {
         let growing = Growing::new(admission.announced, admission.share);
-        let object = Object::new(head, term, variant, Content::Growing(Arc::clone(&growing)));
+        let object = Object::new(
+            head,
+            term,
+            variant,
+            Content::Growing(Arc::clone(&growing)),
+            self.born(),
+        );
         let object = Arc::new(object);
         let body = object.body();
         self.take_off(&object, shared);
@@ -102,7 +108,7 @@ impl Leader {
         let slices = Slices::new(self.store(), self.key(), sliced);
         let (slot, first) = Slices::first(&slices, self.store(), index);
         let body = Body::seekable(Joined::new(&slices).expecting(index, first));
-        let object = Object::new(head, term, variant, Content::Sliced(slices));
+        let object = Object::new(head, term, variant, Content::Sliced(slices), self.born());
         let object = self.land(object, None, shared);
         (slot, object, body)
     }
@@ -186,6 +192,7 @@ impl Writer for Filler {
                 *old.term(),
                 old.variant().clone(),
                 Content::Whole(self.growing.whole()),
+                self.leader.born(),
             );
             self.leader.file(Arc::new(object), None);
         }

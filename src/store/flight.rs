@@ -3,8 +3,9 @@
 //! A flight is an origin request in progress. Its [`Leader`] is a permit: only who holds it may
 //! begin a fill, and dropping it unsettled wakes the followers, so that none waits for a task
 //! that died. All edits of a key's shelf happen under the lock of the key's shard, together with
-//! the flight's end; a purge takes the same lock and dooms the flights it meets, so an answer
-//! asked for before the purge never becomes a hit after it.
+//! the flight's end. A purge of the key takes the same lock and dooms the flights it meets, one of
+//! everything is compared with their births; so an answer asked for before a purge never becomes a
+//! hit after it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,7 @@ use smallvec::SmallVec;
 use tokio::sync::watch;
 
 use super::Store;
+use super::born::Born;
 use super::object::Object;
 use super::shelf::Shelf;
 use crate::semantics::key::Key;
@@ -87,7 +89,7 @@ pub(super) struct Flights {
     shards: Box<[Mutex<Shard>]>,
 }
 
-type Shard =
+pub(super) type Shard =
     std::collections::HashMap<Key, SmallVec<[Arc<Flight>; 1]>, foldhash::quality::RandomState>;
 
 pub(super) struct Flight {
@@ -95,6 +97,8 @@ pub(super) struct Flight {
     predicted: Variant,
     /// Whether others may follow.
     open: AtomicBool,
+    /// When the origin is asked.
+    born: Born,
     /// A purge met this flight: its answer must not be stored.
     doomed: AtomicBool,
     outcome: watch::Sender<Outcome>,
@@ -125,19 +129,10 @@ impl Flights {
         }
     }
 
-    pub(super) fn shard(&self, key: &Key) -> &Mutex<Shard> {
+    pub(super) fn shard(&self, key: &[u8]) -> &Mutex<Shard> {
         use std::hash::BuildHasher;
         // The remainder keeps the index below SHARDS, so the cast and the indexing cannot fail.
         &self.shards[(self.hasher.hash_one(key) % SHARDS as u64) as usize]
-    }
-
-    /// Nothing that is being asked for now will be stored.
-    pub(super) fn doom_all(&self) {
-        for shard in &self.shards {
-            for (_, flights) in shard.lock().drain() {
-                flights.iter().for_each(|flight| flight.doom());
-            }
-        }
     }
 
     pub(super) fn doom(shard: &mut Shard, key: &Key) {
@@ -150,12 +145,13 @@ impl Flights {
 // === impl Flight ===
 
 impl Flight {
-    fn new(predicted: Variant, open: bool) -> Arc<Self> {
+    fn new(predicted: Variant, open: bool, born: Born) -> Arc<Self> {
         let (outcome, _) = watch::channel(Outcome::Pending);
         let (open, doomed) = (AtomicBool::new(open), AtomicBool::new(false));
         Arc::new(Self {
             predicted,
             open,
+            born,
             doomed,
             outcome,
         })
@@ -166,6 +162,11 @@ impl Flight {
         self.open.load(Ordering::Relaxed)
     }
 
+    /// One that is nobody else's.
+    fn alone(born: Born) -> Arc<Self> {
+        Self::new(Variant::default(), false, born)
+    }
+
     /// How many wait for its head.
     pub(super) fn followers(&self) -> usize {
         self.outcome.receiver_count()
@@ -173,6 +174,10 @@ impl Flight {
 
     fn doom(&self) {
         self.doomed.store(true, Ordering::Relaxed);
+    }
+
+    fn is_doomed(&self) -> bool {
+        self.doomed.load(Ordering::Relaxed)
     }
 
     /// The object of this flight, once its head is here.
@@ -194,28 +199,52 @@ impl Store {
         request: &Selecting,
         usable: impl Fn(&Object) -> bool,
     ) -> Claim {
-        let mut shard = self.flights.shard(key).lock();
-        let shelf = self.memory.get(key.as_ref());
+        let mut shard = self.flights.shard(key.as_ref()).lock();
+        let shelf = self.shelf_in(&shard, key.as_ref());
         let landed = shelf.as_ref().and_then(|shelf| shelf.find(request));
         if let Some(object) = landed.filter(|object| usable(object)) {
             return Claim::Landed(Arc::clone(object));
         }
-        match meet(shard.get(key), shelf.as_ref(), request, usable) {
+        match meet(self.aloft(&shard, key), shelf.as_ref(), request, usable) {
             Met::Object(object) => Claim::Landed(object),
             Met::Pending(flight) => self.follow(&mut shard, key, &flight),
-            Met::Nobody(variant) => Claim::Leader(self.lead(&mut shard, key, variant, true)),
+            Met::Nobody(variant) => {
+                let flight = Flight::new(variant, true, self.birth());
+                Claim::Leader(self.lead(&mut shard, key, flight))
+            }
         }
     }
 
     /// The permit to ask without company: for answers that are known not to be shareable.
     pub fn alone(self: &Arc<Self>, key: &Key) -> Leader {
-        let mut shard = self.flights.shard(key).lock();
-        self.lead(&mut shard, key, Variant::default(), false)
+        self.alone_since(key, self.birth())
+    }
+
+    /// The same for an answer to what was asked for then.
+    pub fn alone_since(self: &Arc<Self>, key: &Key, born: Born) -> Leader {
+        let mut shard = self.flights.shard(key.as_ref()).lock();
+        self.lead(&mut shard, key, Flight::alone(born))
+    }
+
+    /// The birth of what is asked for now: what an invalidation to come will be younger than.
+    pub fn birth(&self) -> Born {
+        self.stamps.newest()
+    }
+
+    /// The flights for a key that no invalidation has overtaken: what was asked for before one is
+    /// for those alone who wait for it already.
+    pub(super) fn aloft<'a>(
+        &'a self,
+        shard: &'a Shard,
+        key: &Key,
+    ) -> impl Iterator<Item = &'a Arc<Flight>> {
+        let flights = shard.get(key).into_iter().flatten();
+        flights.filter(|flight| self.stamps.fate(flight.born).is_none())
     }
 
     fn follow(self: &Arc<Self>, shard: &mut Shard, key: &Key, flight: &Flight) -> Claim {
         if flight.followers() >= self.limits.followers_max {
-            return Claim::Crowded(self.lead(shard, key, Variant::default(), false));
+            return Claim::Crowded(self.lead(shard, key, Flight::alone(self.birth())));
         }
         let outcome = flight.outcome.subscribe();
         Claim::Follower(Follower {
@@ -224,14 +253,7 @@ impl Store {
         })
     }
 
-    fn lead(
-        self: &Arc<Self>,
-        shard: &mut Shard,
-        key: &Key,
-        predicted: Variant,
-        open: bool,
-    ) -> Leader {
-        let flight = Flight::new(predicted, open);
+    fn lead(self: &Arc<Self>, shard: &mut Shard, key: &Key, flight: Arc<Flight>) -> Leader {
         shard
             .entry(key.clone())
             .or_default()
@@ -256,8 +278,8 @@ pub(super) enum Met {
 
 /// Looks through the flights for a key. What its newest object has not said of `Vary`, a filling
 /// one may tell.
-pub(super) fn meet(
-    flights: Option<&SmallVec<[Arc<Flight>; 1]>>,
+pub(super) fn meet<'a>(
+    flights: impl Iterator<Item = &'a Arc<Flight>>,
     shelf: Option<&Shelf>,
     request: &Selecting,
     usable: impl Fn(&Object) -> bool,
@@ -265,8 +287,7 @@ pub(super) fn meet(
     let newest = shelf.and_then(|shelf| shelf.objects().first());
     let mut predicted = newest.map(|object| object.variant().predict(request));
     let mut pending = SmallVec::<[&Arc<Flight>; 2]>::new();
-    let open = flights.into_iter().flatten().filter(|f| f.is_open());
-    for flight in open {
+    for flight in flights.filter(|flight| flight.is_open()) {
         // One look only: what was pending at a first may have landed by a second, and be missed.
         match &*flight.outcome.borrow() {
             Outcome::Pending => pending.push(flight),
@@ -309,12 +330,12 @@ impl Leader {
         if *key == self.key {
             return self;
         }
-        let mut moved = self.store.alone(key);
+        let mut moved = self.store.alone_since(key, self.flight.born);
         moved.unattended = self.unattended;
         self.close(Outcome::Abandoned);
         self.settled = true;
         // The new flight is in the table by now, so that no purge falls between the two.
-        if self.flight.doomed.load(Ordering::Relaxed) {
+        if self.flight.is_doomed() {
             moved.flight.doom();
         }
         moved
@@ -323,6 +344,16 @@ impl Leader {
     /// The key that the answer will be filed under.
     pub fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// The birth of what it brings.
+    pub(super) fn born(&self) -> Born {
+        self.flight.born
+    }
+
+    /// Whether an invalidation has come since the origin was asked.
+    fn is_doomed(&self) -> bool {
+        self.flight.is_doomed() || self.store.stamps.fate(self.flight.born).is_some()
     }
 
     pub(super) fn is_unattended(&self) -> bool {
@@ -337,7 +368,7 @@ impl Leader {
         stale: Option<&Arc<Object>>,
         shared: bool,
     ) -> Arc<Object> {
-        let object = Arc::new(object);
+        let object = Arc::new(object.reborn(self.flight.born));
         // Filed first: who wakes and looks anew must not find what this has replaced.
         self.file(Arc::clone(&object), stale);
         self.tell_of(&object, shared);
@@ -370,8 +401,9 @@ impl Leader {
     /// Leaves the table; marks the key when the reason will hold for the next request too. What
     /// was asked without company says nothing of other requests.
     pub(super) fn withdraw(&self, lasts: bool, now: SystemTime) {
-        if self.flight.is_open() && lasts {
-            self.store.misses.mark(self.key.as_ref(), now);
+        if self.flight.is_open() && lasts && !self.is_doomed() {
+            let store = &self.store;
+            store.misses.mark(self.key.as_ref(), now, self.flight.born);
         }
         self.close(Outcome::Declined);
     }
@@ -379,9 +411,9 @@ impl Leader {
     /// Files the object under the key, unless a purge came since the origin was asked, or the
     /// object that it is to replace is no longer there.
     pub(super) fn file(&self, object: Arc<Object>, replaced: Option<&Arc<Object>>) {
-        let mut shard = self.store.flights.shard(&self.key).lock();
-        if !self.flight.doomed.load(Ordering::Relaxed) {
-            self.store.put(&self.key, object, replaced);
+        let mut shard = self.store.flights.shard(self.key.as_ref()).lock();
+        if !self.is_doomed() {
+            self.store.put(&shard, &self.key, object, replaced);
         }
         remove(&mut shard, &self.key, &self.flight);
     }
@@ -389,21 +421,21 @@ impl Leader {
     /// Takes from the shelf what this object would have replaced: it is the newer answer, even if
     /// it will not be filed itself.
     pub(super) fn forget_replaced_by(&self, object: &Object) {
-        let _shard = self.store.flights.shard(&self.key).lock();
+        let shard = self.store.flights.shard(self.key.as_ref()).lock();
         // What lies there after a purge was asked for later than this.
-        if self.flight.doomed.load(Ordering::Relaxed) {
+        if self.is_doomed() {
             return;
         }
-        let memory = &self.store.memory;
-        if let Some(shelf) = memory.get(self.key.as_ref()) {
-            memory.put_left(&self.key, shelf.without_replaced_by(object));
+        if let Some(shelf) = self.store.shelf_in(&shard, self.key.as_ref()) {
+            let left = shelf.without_replaced_by(object);
+            self.store.memory.put_left(&self.key, left);
         }
     }
 
     /// Leaves the table and wakes the followers.
     pub(super) fn close(&self, outcome: Outcome) {
         remove(
-            &mut self.store.flights.shard(&self.key).lock(),
+            &mut self.store.flights.shard(self.key.as_ref()).lock(),
             &self.key,
             &self.flight,
         );

@@ -1,14 +1,16 @@
 //! A stored response: head, term and body. A reader's thing, whether complete or still filling.
 //!
-//! Objects never change, but for the count of their hits. A 304 or a soft purge makes a new object that shares the old one's bytes,
-//! so a client reading one is never surprised. How a body grows is in `growing.rs`.
+//! Objects never change, but for the count of their hits and the invalidations that they have
+//! outlived. A 304 or a soft purge makes a new object that shares the old one's bytes, so a client
+//! reading one is never surprised. How a body grows is in `growing.rs`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use http::header::{self, HeaderMap};
 
+use super::born::Born;
 use super::content::Content;
 use super::head::Head;
 use super::slices::Slices;
@@ -33,19 +35,28 @@ pub struct Object {
     term: Term,
     variant: Variant,
     content: Content,
-    /// The one thing that changes, and nothing is decided by it.
+    /// When it was asked for; raised to the latest invalidation that it is known to have outlived.
+    born: AtomicU64,
+    /// Nothing is decided by it.
     hits: AtomicU32,
 }
 
 // === impl Object ===
 
 impl Object {
-    pub(super) fn new(head: Head, term: Term, variant: Variant, content: Content) -> Self {
+    pub(super) fn new(
+        head: Head,
+        term: Term,
+        variant: Variant,
+        content: Content,
+        born: Born,
+    ) -> Self {
         Self {
             head,
             term,
             variant,
             content,
+            born: AtomicU64::new(born.bits()),
             hits: AtomicU32::new(0),
         }
     }
@@ -131,19 +142,37 @@ impl Object {
     /// The same response under the fields and the term that a 304 brought (RFC 9111 §4.3.4).
     pub fn refreshed(&self, fields: &HeaderMap, term: Term, variant: Variant) -> Option<Self> {
         let head = Head::pack(self.head.status(), fields).ok()?;
-        Some(Self::new(head, term, variant, self.content.clone()).succeeding(self))
+        let content = self.content.clone();
+        Some(Self::new(head, term, variant, content, self.born()).succeeding(self))
     }
 
-    /// The same response, stale from `now` on: what a soft purge leaves.
-    pub(super) fn expired(&self, now: SystemTime) -> Self {
-        let term = self.term.expired(now);
+    /// The same response, stale since that moment: what a soft purge leaves. It has outlived all
+    /// invalidations up to `newest`.
+    pub(super) fn expired(&self, since: SystemTime, newest: Born) -> Self {
         Self::new(
             self.head.clone(),
-            term,
+            self.term.expired(since),
             self.variant.clone(),
             self.content.clone(),
+            newest,
         )
         .succeeding(self)
+    }
+
+    /// The birth by which it is compared with invalidations: older ones are not about it.
+    pub(super) fn born(&self) -> Born {
+        Born::of_bits(self.born.load(Ordering::Relaxed))
+    }
+
+    /// The same with another birth: that of the request whose 304 confirmed it.
+    pub(super) fn reborn(mut self, born: Born) -> Self {
+        *self.born.get_mut() = born.bits();
+        self
+    }
+
+    /// Notes that no invalidation up to `newest` is about it, so that the next look need not ask.
+    pub(super) fn outlive(&self, newest: Born) {
+        self.born.fetch_max(newest.bits(), Ordering::Relaxed);
     }
 
     /// Real bytes this object keeps alive, index and allocator included.
@@ -167,7 +196,13 @@ mod tests {
     fn object() -> Object {
         let head = Head::pack(StatusCode::OK, &HeaderMap::new()).unwrap();
         let term = Term::new(SystemTime::UNIX_EPOCH, Duration::from_secs(60));
-        Object::new(head, term, Variant::default(), Content::Whole(Whole::Empty))
+        Object::new(
+            head,
+            term,
+            Variant::default(),
+            Content::Whole(Whole::Empty),
+            Born::FIRST,
+        )
     }
 
     #[test]
@@ -183,7 +218,7 @@ mod tests {
         let (term, variant) = (*first.term(), first.variant().clone());
         let second = first.refreshed(&HeaderMap::new(), term, variant).unwrap();
         second.count_hit();
-        let third = second.expired(SystemTime::UNIX_EPOCH);
+        let third = second.expired(SystemTime::UNIX_EPOCH, Born::FIRST);
         assert_eq!([first.hits(), second.hits(), third.hits()], [1, 2, 2]);
     }
 

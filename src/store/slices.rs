@@ -110,7 +110,7 @@ impl Slices {
     pub(super) fn open(this: &Arc<Self>, index: u64) -> Result<Body, Error> {
         let store = this.store.upgrade().ok_or(Error::Truncated)?;
         // Who reads on uses the object: it must not be evicted before its slices are.
-        store.memory.get(this.key.as_ref());
+        store.memory.touch(this.key.as_ref());
         let mut state = this.state.lock();
         if let Some(slice) = store.memory.slice(this.key_of(index)) {
             store.slices.from_memory.fetch_add(1, Ordering::Relaxed);
@@ -265,7 +265,7 @@ mod tests {
     use tokio::task::yield_now;
 
     use super::super::shelf::Shelf;
-    use super::super::{Claim, Head, Object, Writer};
+    use super::super::{Claim, Found, Head, How, Invalidation, Object, What, Writer};
     use super::*;
     use crate::clock;
     use crate::config;
@@ -412,6 +412,35 @@ mod tests {
         assert_eq!(store.memory.get(key().as_ref()).map(|_| ()), None);
         assert!(matches!(read(object.body()).await, Err(Error::Truncated)));
         assert_eq!(source.brought.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_slice_that_comes_after_a_purge_brings_nothing_back() {
+        for how in [How::Hard, How::Soft] {
+            let (store, source) = (store(1 << 20), text(20));
+            let (slot, object, body) = begin(&store, &source);
+            let wanted = Invalidation {
+                what: What::All,
+                how,
+            };
+            store.invalidate(&wanted, |_| unreachable!(), clock::now());
+            tokio::spawn(write(source.text.clone(), slot));
+            assert_eq!(
+                read(body).await.unwrap(),
+                source.text,
+                "its client is served"
+            );
+            let (headers, facet) = (HeaderMap::new(), Facet::default());
+            let selecting = Selecting {
+                headers: &headers,
+                facet: &facet,
+            };
+            match store.find(key().as_ref(), &selecting, clock::now()) {
+                Found::Object(found) => assert!(how == How::Soft && found.term().is_expired()),
+                _ => assert_eq!(how, How::Hard),
+            }
+            assert!(!object.lacks(ByteRange { first: 0, last: 19 }));
+        }
     }
 
     #[tokio::test]

@@ -18,12 +18,12 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "store",
-        "budget head graves whole growing pour slot slices joined content object shelf moka \
-         hit_for_miss equivalents flight fill invalidate inspect",
+        "born stamps budget head graves whole growing pour slot slices joined content object shelf \
+         moka hit_for_miss equivalents flight fill find sweep invalidate inspect",
     ),
     (
         "pipeline",
-        "reasons client route site exchange locator next wanted dispatch page answer fetch flow step explain",
+        "reasons client route site exchange locator next wanted dispatch answer fetch flow step explain",
     ),
     (
         "server",

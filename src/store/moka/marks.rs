@@ -6,12 +6,20 @@ use std::time::{Duration, SystemTime};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+use super::super::born::Born;
 use super::Hasher;
+
+/// One fact: until when it holds, and when what it is about was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct Mark {
+    pub(in crate::store) until: SystemTime,
+    pub(in crate::store) born: Born,
+}
 
 /// Short facts by key, bounded by their number, in a cache of their own. Of the key only its hash
 /// is kept: two keys that share one share a mark, which costs no more than some coalescing.
 pub(in crate::store) struct Marks {
-    cache: Cache<u64, SystemTime, Hasher>,
+    cache: Cache<u64, Mark, Hasher>,
     hasher: Hasher,
 }
 
@@ -31,20 +39,16 @@ impl Marks {
         }
     }
 
-    pub(in crate::store) fn get(&self, key: &[u8]) -> Option<SystemTime> {
+    pub(in crate::store) fn get(&self, key: &[u8]) -> Option<Mark> {
         self.cache.get(&self.hasher.hash_one(key))
     }
 
-    pub(in crate::store) fn put(&self, key: &[u8], until: SystemTime) {
-        self.cache.insert(self.hasher.hash_one(key), until);
+    pub(in crate::store) fn put(&self, key: &[u8], mark: Mark) {
+        self.cache.insert(self.hasher.hash_one(key), mark);
     }
 
     pub(in crate::store) fn remove(&self, key: &[u8]) {
         self.cache.invalidate(&self.hasher.hash_one(key));
-    }
-
-    pub(in crate::store) fn clear(&self) {
-        self.cache.invalidate_all();
     }
 
     pub(in crate::store) fn tidy(&self) {

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use parking_lot::Mutex;
 
+use super::super::born::Born;
 use super::super::graves::{Graves, SliceKey};
 use super::super::shelf::Shelf;
 use super::super::whole::Whole;
@@ -22,6 +24,9 @@ pub(in crate::store) struct Memory {
     cache: Cache<Key, Entry, Hasher>,
     held: Arc<Held>,
     graves: Arc<Graves>,
+    /// How many entries were looked at.
+    #[cfg(test)]
+    reads: AtomicU64,
 }
 
 /// What stands under a key.
@@ -34,9 +39,16 @@ enum Entry {
 /// What is held at this moment, counted as entries come and go.
 #[derive(Debug, Default)]
 struct Held {
-    objects: AtomicU64,
+    counted: Mutex<Counted>,
     bytes: AtomicU64,
     evicted: AtomicU64,
+}
+
+/// The objects that count: what is older than a purge of everything awaits its end.
+#[derive(Debug, Default)]
+struct Counted {
+    since: Born,
+    objects: u64,
 }
 
 // === impl Memory ===
@@ -55,12 +67,26 @@ impl Memory {
             cache,
             held,
             graves: Arc::default(),
+            #[cfg(test)]
+            reads: AtomicU64::new(0),
         }
     }
 
     /// The shelf under `key`; counts as a use of it.
     pub(in crate::store) fn get(&self, key: &[u8]) -> Option<Shelf> {
+        #[cfg(test)]
+        self.reads.fetch_add(1, Ordering::Relaxed);
         self.cache.get(key)?.into_shelf()
+    }
+
+    #[cfg(test)]
+    pub(in crate::store) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    /// Notes a use of what is under `key`.
+    pub(in crate::store) fn touch(&self, key: &[u8]) {
+        self.cache.get(key);
     }
 
     /// Files `shelf` in place of what was under `key`.
@@ -95,9 +121,9 @@ impl Memory {
     }
 
     fn insert(&self, key: Key, entry: Entry) {
-        let (objects, bytes) = (entry.objects(), weight_bytes(&key, &entry));
-        self.held.objects.fetch_add(objects, Ordering::Relaxed);
+        let bytes = weight_bytes(&key, &entry);
         self.held.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.held.come(&entry);
         self.cache.insert(key, entry);
     }
 
@@ -119,31 +145,44 @@ impl Memory {
 
     /// Drops what is under `key` and tells how many objects that were.
     pub(in crate::store) fn remove(&self, key: &[u8]) -> u64 {
-        self.cache.remove(key).map_or(0, |entry| entry.objects())
+        let removed = self.cache.remove(key);
+        removed.map_or(0, |entry| entry.objects(Born::NEVER))
     }
 
-    /// The keys of objects at this moment.
-    pub(in crate::store) fn keys(&self) -> Vec<Key> {
-        let shelves = self.cache.iter();
-        shelves
-            .filter(|(_, entry)| matches!(entry, Entry::Shelf(_)))
-            .map(|(key, _)| Key::clone(&key))
-            .collect()
+    /// All shelves with their keys, one after another; to be walked at leisure. Is no use of them.
+    pub(in crate::store) fn shelves(&self) -> impl Iterator<Item = (Arc<Key>, Shelf)> {
+        let entries = self.cache.iter();
+        #[cfg(test)]
+        let entries = entries.inspect(|_| {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+        });
+        entries.filter_map(|(key, entry)| Some((key, entry.into_shelf()?)))
     }
 
-    /// Drops everything.
-    pub(in crate::store) fn clear(&self) {
-        self.cache.invalidate_all();
+    /// Gives back the memory of what was dropped, as far as moka has heard of it.
+    pub(in crate::store) fn settle(&self) {
+        self.cache.run_pending_tasks();
+    }
+
+    /// Counts objects anew: those that are older are none any more. Tells how many there were.
+    pub(in crate::store) fn count_since(&self, born: Born) -> u64 {
+        let mut counted = self.held.counted.lock();
+        let before = counted.objects;
+        *counted = Counted {
+            since: born,
+            objects: 0,
+        };
+        before
     }
 
     /// Gives back the memory of what was dropped, and evicts what is too much.
     pub(in crate::store) fn tidy(&self) {
         self.bury();
-        self.cache.run_pending_tasks();
+        self.settle();
     }
 
     pub(in crate::store) fn objects(&self) -> u64 {
-        self.held.objects.load(Ordering::Relaxed)
+        self.held.counted.lock().objects
     }
 
     pub(in crate::store) fn bytes(&self) -> u64 {
@@ -165,27 +204,34 @@ impl Entry {
         }
     }
 
-    /// How many objects it is.
-    fn objects(&self) -> u64 {
-        match self {
-            Self::Shelf(shelf) => shelf.objects().len() as u64,
-            Self::Slice(_) => 0,
-        }
+    /// How many objects it is, without those that are older.
+    fn objects(&self, since: Born) -> u64 {
+        let Self::Shelf(shelf) = self else { return 0 };
+        let objects = shelf.objects().iter();
+        objects.filter(|object| object.born() >= since).count() as u64
     }
 }
 
 // === impl Held ===
 
 impl Held {
+    fn come(&self, entry: &Entry) {
+        let mut counted = self.counted.lock();
+        counted.objects += entry.objects(counted.since);
+    }
+
     /// Runs inside whichever call moka does its maintenance in, so it only counts.
     fn gone(&self, key: &Key, entry: &Entry, cause: RemovalCause) {
-        let objects = entry.objects();
-        self.objects.fetch_sub(objects, Ordering::Relaxed);
+        {
+            let mut counted = self.counted.lock();
+            counted.objects = counted.objects.saturating_sub(entry.objects(counted.since));
+        }
         self.bytes
             .fetch_sub(weight_bytes(key, entry), Ordering::Relaxed);
         if cause == RemovalCause::Size {
             // A slice makes room by itself.
-            self.evicted.fetch_add(objects.max(1), Ordering::Relaxed);
+            let objects = entry.objects(Born::NEVER).max(1);
+            self.evicted.fetch_add(objects, Ordering::Relaxed);
         }
     }
 }

@@ -4,7 +4,7 @@ mod marks;
 mod memory;
 mod notes;
 
-pub(super) use marks::Marks;
+pub(super) use marks::{Mark, Marks};
 pub(super) use memory::Memory;
 pub(super) use notes::Notes;
 
