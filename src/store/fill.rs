@@ -11,8 +11,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::budget::Share;
+use super::claim::Leader;
 use super::content::Content;
-use super::flight::{Leader, Outcome};
+use super::flight::Outcome;
 use super::growing::Growing;
 use super::head::Head;
 use super::joined::Joined;

@@ -5,6 +5,7 @@
 
 mod born;
 mod budget;
+mod claim;
 mod content;
 mod equivalents;
 mod fill;
@@ -32,9 +33,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 pub use born::Born;
+pub use claim::{Claim, Follower, Leader};
 pub use fill::{Admission, Filler};
 pub use find::Found;
-pub use flight::{Claim, Failure, Follower, Leader, Outcome};
+pub use flight::{Failure, Outcome};
 pub use head::{Head, TooLong};
 pub use inspect::{Company, Fetches, Inspection};
 pub use invalidate::{How, Invalidation, What};
