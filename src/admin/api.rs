@@ -10,11 +10,13 @@ use crate::semantics::reference::Target;
 use crate::store::{How, Invalidation, What};
 use crate::telemetry::Outcome;
 
-/// The body of a purge: exactly one of `url` and `all`.
+/// The body of a purge: exactly one of `url`, `prefix`, `host` and `all`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PurgeRequest {
     url: Option<String>,
+    prefix: Option<String>,
+    host: Option<String>,
     #[serde(default)]
     all: bool,
     #[serde(default)]
@@ -83,12 +85,21 @@ pub(super) fn status(doors: &Doors) -> Answer {
 
 impl PurgeRequest {
     fn invalidation(self) -> Result<Invalidation, String> {
-        let what = match (self.url, self.all) {
-            (Some(url), false) => {
+        let what = match (self.url, self.prefix, self.host, self.all) {
+            (Some(url), None, None, false) => {
                 What::Url(Target::parse(&url).map_err(|error| format!("url: {error}"))?)
             }
-            (None, true) => What::All,
-            _ => return Err("exactly one of \"url\" and \"all\" is wanted".to_owned()),
+            (None, Some(prefix), None, false) => {
+                What::prefix(&prefix).map_err(|error| format!("prefix: {error}"))?
+            }
+            (None, None, Some(host), false) => {
+                What::host(&host).map_err(|_| "host: not a valid host".to_owned())?
+            }
+            (None, None, None, true) => What::All,
+            _ => {
+                let wanted = "exactly one of \"url\", \"prefix\", \"host\" and \"all\" is wanted";
+                return Err(wanted.to_owned());
+            }
         };
         let how = match self.soft {
             true => How::Soft,

@@ -2,7 +2,7 @@
 //!
 //! | path | does |
 //! |---|---|
-//! | `POST /api/v1/purge` | `{"url":…}` or `{"all":true}`, with `"soft":true` if wished |
+//! | `POST /api/v1/purge` | `{"url":…}`, `{"prefix":…}`, `{"host":…}` or `{"all":true}`, with `"soft":true` if wished |
 //! | `POST /api/v1/reload` | reads the configuration again, as SIGHUP does |
 //! | `GET /api/v1/explain?url=…` | what the cache knows of a URL, and what a GET would meet |
 //! | `GET /api/v1/status` | counters, store and origins as JSON |
@@ -216,7 +216,8 @@ impl Admin {
 const ORIGINS: &str = "/api/v1/origins/";
 
 const INDEX: &str = "copal admin\n\n\
-    POST /api/v1/purge    {\"url\":\"http://host/path\"} or {\"all\":true}, with \"soft\":true if wished\n\
+    POST /api/v1/purge    {\"url\":\"http://host/path\"}, {\"prefix\":\"http://host/path/\"}, {\"host\":\"host\"}\n\
+    \x20                     or {\"all\":true}, with \"soft\":true if wished\n\
     POST /api/v1/reload\n\
     GET  /api/v1/status\n\
     GET  /api/v1/explain?url=http%3A%2F%2Fhost%2Fpath, with &header=Name%3A%20value if wished\n\

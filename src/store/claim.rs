@@ -77,7 +77,11 @@ impl Store {
     /// The same for an answer to what was asked for then.
     pub fn alone_since(self: &Arc<Self>, key: &Key, born: Born) -> Leader {
         let mut shard = self.flights.shard(key.as_ref()).lock();
-        self.lead(&mut shard, key, Flight::alone(born))
+        let flight = Flight::alone(born);
+        if self.stamps.may_be_over(born, key.as_ref()) {
+            flight.doom();
+        }
+        self.lead(&mut shard, key, flight)
     }
 
     /// The birth of what is asked for now: what an invalidation to come will be younger than.
@@ -90,10 +94,12 @@ impl Store {
     pub(super) fn aloft<'a>(
         &'a self,
         shard: &'a Shard,
-        key: &Key,
+        key: &'a Key,
     ) -> impl Iterator<Item = &'a Arc<Flight>> {
         let flights = shard.get(key).into_iter().flatten();
-        flights.filter(|flight| self.stamps.fate(flight.born()).is_none())
+        flights.filter(move |flight| {
+            !flight.is_doomed() && self.stamps.fate(flight.born(), key.as_ref()).is_none()
+        })
     }
 
     fn follow(self: &Arc<Self>, shard: &mut Shard, key: &Key, flight: &Flight) -> Claim {
@@ -167,7 +173,9 @@ impl Leader {
 
     /// Whether an invalidation has come since the origin was asked.
     fn is_doomed(&self) -> bool {
-        self.flight.is_doomed() || self.store.stamps.fate(self.flight.born()).is_some()
+        let stamps = &self.store.stamps;
+        let fate = || stamps.fate(self.flight.born(), self.key.as_ref());
+        self.flight.is_doomed() || fate().is_some()
     }
 
     pub(super) fn is_unattended(&self) -> bool {

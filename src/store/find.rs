@@ -70,7 +70,7 @@ impl Store {
         if shelf.is_younger_than(newest) {
             return Some(shelf);
         }
-        match shelf.weeded(newest, |born| self.stamps.fate(born)) {
+        match shelf.weeded(newest, |born| self.stamps.fate(born, key)) {
             Weeded::Unchanged => Some(shelf),
             Weeded::Changed(left) => {
                 self.memory.put_left(&Key::from(key), left.clone());

@@ -104,6 +104,16 @@ impl Flights {
         &self.shards[(self.hasher.hash_one(key) % SHARDS as u64) as usize]
     }
 
+    /// Dooms whatever was asked for too early, before the stamps that say so are forgotten.
+    pub(super) fn doom_where(&self, is_over: impl Fn(Born, &Key) -> bool) {
+        for shard in &self.shards {
+            for (key, flights) in shard.lock().iter() {
+                let over = flights.iter().filter(|flight| is_over(flight.born, key));
+                over.for_each(|flight| flight.doom());
+            }
+        }
+    }
+
     pub(super) fn doom(shard: &mut Shard, key: &Key) {
         for flight in shard.remove(key).into_iter().flatten() {
             flight.doom();

@@ -38,7 +38,7 @@ impl HitForMiss {
     pub(super) fn left(&self, key: &[u8], now: SystemTime) -> Option<Duration> {
         let mark = self.marks.get(key)?;
         let left = mark.until.duration_since(now).ok()?;
-        let is_in_force = !left.is_zero() && self.stamps.fate(mark.born).is_none();
+        let is_in_force = !left.is_zero() && self.stamps.fate(mark.born, key).is_none();
         is_in_force.then_some(left)
     }
 

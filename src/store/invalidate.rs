@@ -9,8 +9,9 @@ use std::time::SystemTime;
 
 use super::Store;
 use super::flight::Flights;
+use super::stamps::{Fate, SLASHES_MAX};
 use crate::semantics::key::{Key, KeyBuf, Scheme, normal_authority};
-use crate::semantics::reference::Target;
+use crate::semantics::reference::{BadUrl, Target};
 
 /// What is to be forgotten, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +30,26 @@ pub enum What {
     Url(Target),
     /// All variants of this very URI: no other origin's (RFC 9111 §4.4).
     Uri(Target),
+    /// All URLs of a host and port, by either scheme.
+    Host(Target),
+    /// All URLs that begin like this one, by either scheme. Its path ends with a slash.
+    Prefix(Target),
     /// Everything.
     All,
+}
+
+/// What cannot be the beginning of URLs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPrefix {
+    /// No URL.
+    #[error(transparent)]
+    Url(#[from] BadUrl),
+    /// It ends within a name, or in a query.
+    #[error("a path that ends with a slash is wanted, and no query")]
+    Open,
+    /// Its path is too deep.
+    #[error("the path has more than {SLASHES_MAX} slashes")]
+    Deep,
 }
 
 /// What becomes of the objects.
@@ -58,6 +77,10 @@ impl Store {
         match &invalidation.what {
             What::Url(target) => Some(by_either_scheme(target).iter().map(purge).sum()),
             What::Uri(target) => Some(purge(target)),
+            What::Host(area) | What::Prefix(area) => {
+                self.purge_area(area, how, now);
+                None
+            }
             What::All => Some(self.purge_all(how, now)),
         }
     }
@@ -87,18 +110,23 @@ impl Store {
 
     /// A number for what was asked for before now. No object is looked at, and no flight.
     fn purge_all(&self, how: How, now: SystemTime) -> u64 {
-        match how {
-            How::Hard => {
-                let mut count = 0;
-                self.stamps
-                    .kill_all(|born| count = self.memory.count_since(born));
-                count
+        let mut count = self.memory.objects();
+        self.stamps.add(how.fate(now), |born| {
+            if how == How::Hard {
+                count = self.memory.count_since(born);
             }
-            How::Soft => {
-                self.stamps.expire_all(now);
-                self.memory.objects()
-            }
-        }
+        });
+        count
+    }
+
+    /// The same for the keys of an area. How many objects that is nobody knows.
+    fn purge_area(&self, area: &Target, how: How, now: SystemTime) {
+        let targets = by_either_scheme(area);
+        let areas: Vec<_> = targets
+            .iter()
+            .map(|it| KeyBuf::new(it.scheme, &it.authority, &it.path_and_query))
+            .collect();
+        self.stamps.add_areas(&areas, how.fate(now));
     }
 }
 
@@ -115,12 +143,56 @@ impl Display for Invalidation {
 
 // === impl What ===
 
+impl What {
+    /// All URLs of a host, with its port if it is no scheme's own.
+    ///
+    /// # Errors
+    /// [`BadUrl`] when it is no valid host.
+    pub fn host(host: &str) -> Result<Self, BadUrl> {
+        let authority = normal_authority(host, Scheme::Http).ok_or(BadUrl)?;
+        Ok(Self::Host(Target {
+            scheme: Scheme::Http,
+            authority: authority.into_owned(),
+            path_and_query: "/".to_owned(),
+        }))
+    }
+
+    /// All URLs that begin like an absolute one.
+    ///
+    /// # Errors
+    /// [`BadPrefix`] says what is wrong with it.
+    pub fn prefix(url: &str) -> Result<Self, BadPrefix> {
+        let target = Target::parse(url)?;
+        let path = target.path_and_query.as_bytes();
+        if !path.ends_with(b"/") || path.contains(&b'?') {
+            return Err(BadPrefix::Open);
+        }
+        match memchr::memchr_iter(b'/', path).count() > SLASHES_MAX {
+            true => Err(BadPrefix::Deep),
+            false => Ok(Self::Prefix(target)),
+        }
+    }
+}
+
 impl Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(target) => write!(f, "{target} by either scheme"),
             Self::Uri(target) => write!(f, "{target}"),
+            Self::Host(target) => write!(f, "the host {}", target.authority),
+            Self::Prefix(target) => write!(f, "all that begins with {target} by either scheme"),
             Self::All => f.write_str("everything"),
+        }
+    }
+}
+
+// === impl How ===
+
+impl How {
+    fn fate(self, now: SystemTime) -> Fate {
+        match self {
+            Self::Hard => Fate::Gone,
+            Self::Soft => Fate::Stale { since: now },
         }
     }
 }
@@ -155,13 +227,28 @@ mod tests {
     use crate::semantics::vary::{Selecting, Variant};
 
     const LIFETIME: Duration = Duration::from_secs(60);
-    const EVERYTHING: [Invalidation; 2] = [all(How::Hard), all(How::Soft)];
-
-    const fn all(how: How) -> Invalidation {
+    fn all(how: How) -> Invalidation {
         Invalidation {
             what: What::All,
             how,
         }
+    }
+
+    /// All that meets `/a` by a number.
+    fn stamps() -> Vec<Invalidation> {
+        let host = What::host("a.test").unwrap();
+        let prefix = What::prefix("https://a.test/").unwrap();
+        let each = |what: What| {
+            let how = [How::Hard, How::Soft].into_iter();
+            how.map(move |how| Invalidation {
+                what: what.clone(),
+                how,
+            })
+        };
+        [What::All, host, prefix]
+            .into_iter()
+            .flat_map(each)
+            .collect()
     }
 
     fn store() -> Arc<Store> {
@@ -249,13 +336,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_purge_of_everything_looks_at_nothing() {
-        for (wanted, left) in EVERYTHING.iter().zip([0, 1000]) {
+        for (how, left) in [(How::Hard, 0), (How::Soft, 1000)] {
             let store = store();
             for number in 0..1000 {
                 fill(&store, &format!("/{number}"), "text").await;
             }
             let read = store.memory.reads();
-            assert_eq!(invalidate(&store, wanted), Some(1000));
+            assert_eq!(invalidate(&store, &all(how)), Some(1000));
             assert_eq!(
                 (store.memory.reads() - read, store.stats().objects),
                 (0, left)
@@ -266,7 +353,7 @@ mod tests {
                 2,
                 "first and second look at one"
             );
-            assert_eq!(invalidate(&store, wanted), Some(left), "{wanted}");
+            assert_eq!(invalidate(&store, &all(how)), Some(left));
         }
     }
 
@@ -308,7 +395,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_fill_that_was_asked_for_before_a_purge_is_no_hit_after_it() {
-        for wanted in EVERYTHING {
+        for wanted in stamps() {
             let store = store();
             let (before, early) = (lead(&store, "/a"), begin(lead(&store, "/b"), "old").await);
             invalidate(&store, &wanted);
@@ -325,7 +412,7 @@ mod tests {
     /// Asked before, it revives nothing; asked after, it does.
     #[tokio::test]
     async fn a_304_renews_the_birth_of_what_it_confirms() {
-        for wanted in EVERYTHING {
+        for wanted in stamps() {
             for asked_before in [true, false] {
                 let store = store();
                 fill(&store, "/a", "text").await;
@@ -344,6 +431,24 @@ mod tests {
         }
     }
 
+    /// By then the stamp is forgotten.
+    #[tokio::test]
+    async fn what_was_asked_for_before_a_purge_is_no_hit_after_its_sweep() {
+        for wanted in stamps() {
+            let store = store();
+            let (born, leader) = (store.birth(), lead(&store, "/a"));
+            let early = begin(lead(&store, "/b"), "old").await;
+            invalidate(&store, &wanted);
+            store.tidy();
+            begin(leader, "old").await.complete();
+            early.complete();
+            let posted = store.alone_since(&key("/c"), born);
+            begin(posted, "old").await.complete();
+            let hits = ["/a", "/b", "/c"].map(|path| is_hit(&store, path));
+            assert_eq!(hits, [false; 3], "{wanted}");
+        }
+    }
+
     #[tokio::test]
     async fn a_permit_that_moves_to_another_key_keeps_its_birth() {
         let store = store();
@@ -359,7 +464,7 @@ mod tests {
             what: What::Url(target("/a")),
             how,
         };
-        for wanted in EVERYTHING
+        for wanted in stamps()
             .into_iter()
             .chain([page(How::Hard), page(How::Soft)])
         {
@@ -385,6 +490,11 @@ mod tests {
     fn no_race_brings_back_what_was_purged() {
         const ROUNDS: u64 = 3_000;
         let (store, page, purged) = (store(), AtomicU64::new(1), AtomicU64::new(0));
+        let pages = [How::Hard, How::Soft].map(|how| Invalidation {
+            what: What::Url(target("/a")),
+            how,
+        });
+        let wanted: Vec<_> = stamps().into_iter().chain(pages).collect();
         thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
@@ -395,13 +505,8 @@ mod tests {
             }
             for round in 1..=ROUNDS {
                 let change = page.fetch_add(1, Ordering::SeqCst) + 1;
-                let what = match round % 3 {
-                    0 => What::Url(target("/a")),
-                    _ => What::All,
-                };
-                let how = [How::Hard, How::Soft][(round % 2) as usize];
-                let wanted = Invalidation { what, how };
-                invalidate(&store, &wanted);
+                let wanted = &wanted[round as usize % wanted.len()];
+                invalidate(&store, wanted);
                 purged.store(change, Ordering::SeqCst);
                 let found = find(&store, "/a").filter(|object| is_fresh_now(object));
                 let text = found.map(|object| number(&object));

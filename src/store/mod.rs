@@ -39,7 +39,7 @@ pub use find::Found;
 pub use flight::{Failure, Outcome};
 pub use head::{Head, TooLong};
 pub use inspect::{Company, Fetches, Inspection};
-pub use invalidate::{How, Invalidation, What};
+pub use invalidate::{BadPrefix, How, Invalidation, What};
 pub use object::Object;
 pub use pour::{Unwanted, Writer};
 pub use slices::{Sliced, Source};
@@ -56,6 +56,7 @@ use flight::Flights;
 use hit_for_miss::HitForMiss;
 use slices::SliceCounts;
 use stamps::Stamps;
+use sweep::Rest;
 
 /// The store's figures at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +82,7 @@ pub struct Store {
     memory: Memory,
     flights: Flights,
     stamps: Arc<Stamps>,
+    rest: Rest,
     misses: HitForMiss,
     equivalents: Equivalents,
     budget: Arc<Budget>,
@@ -110,6 +112,7 @@ impl Store {
             flights: Flights::new(),
             misses: HitForMiss::new(config.hit_for_miss_max, config.hit_for_miss, &stamps),
             stamps,
+            rest: Rest::default(),
             equivalents: Equivalents::new(),
             budget: Budget::new(config.fill_bytes_max),
             fills: Arc::default(),
