@@ -1,4 +1,4 @@
-//! Birth numbers: which invalidations came before something was asked of an origin.
+//! Birth number: how many invalidations had come when an origin was asked.
 //!
 //! No clock has a part in them, so none that is set back can bring anything back to life.
 

@@ -1,4 +1,4 @@
-//! Coalescing: the permits to ask an origin for a key, or to wait for whoever asks.
+//! Request coalescing: the permits to ask an origin for a key, and to wait for the one that asks.
 //!
 //! A [`Leader`] is a permit: only who holds it may begin a fill, and dropping it unsettled wakes the
 //! followers, so that none waits for a task that died.

@@ -1,4 +1,4 @@
-//! The content of an object: all here, still growing, or in slices.
+//! Content of an object: all here, still growing, or in slices.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The one writer of an object: bytes from the origin into readers and store at once.
+//! Writer of an object: bytes from the origin into readers and store at once.
 //!
 //! A fill that ends without [`Writer::complete`] has failed: its readers see the cut, nothing is
 //! stored, and followers that have nothing yet may lead again. A fill that finds no room goes on

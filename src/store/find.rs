@@ -1,4 +1,4 @@
-//! What lies under a key: the one reader of shelves, and the edits of them.
+//! Lookup of a key: the one reader of shelves, and their edits.
 //!
 //! Whoever asks gets what invalidations have left: what they are about is taken off its shelf, or
 //! filed as stale, when it is looked at.

@@ -1,4 +1,4 @@
-//! Keys of slices that nobody will ask for any more, until they are taken out of memory.
+//! List of slices without a content, until they are taken out of memory.
 
 use parking_lot::Mutex;
 

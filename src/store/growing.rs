@@ -1,4 +1,4 @@
-//! A body while it grows: one writer, any number of readers, each from the first byte.
+//! Growing body: one writer, any number of readers, each from the first byte.
 //!
 //! Pieces are copied into storage of their own size, since a chunk as hyper hands it out pins the
 //! whole read buffer it was cut from. Small pieces gather in a tail; a reader at the live edge

@@ -1,5 +1,5 @@
-//! Keys whose last answer could not be shared: their requests wait for nobody (Varnish:
-//! hit-for-miss).
+//! Hit-for-miss: marks on keys whose last answer could not be shared, so that their requests wait for
+//! nobody.
 //!
 //! Without this memory every request for such a page would first wait for another's answer, only
 //! to learn that it has to ask itself. A mark ends with its time or with the first answer that

@@ -1,4 +1,4 @@
-//! What lies under a key, for somebody to look at: nothing is served, claimed or changed.
+//! Inspection of a key, for an explanation: nothing is served or claimed.
 //!
 //! One thing a look does: moka has no way to read an entry that is not a use of it, so to look at
 //! a page defers its eviction as a request would. Its hits are not counted.

@@ -1,4 +1,4 @@
-//! Invalidation: what is to be forgotten, and how; one value for all who ask for it.
+//! Invalidation: what is to be forgotten, and how, as one value with one entry.
 //!
 //! It names URLs and not keys, so that it can be printed, and carried to others whose keys are made
 //! by other rules. What is being fetched at that moment is met too: those clients get their answer,

@@ -1,4 +1,4 @@
-//! Where objects live: find one, claim the right to fetch one, invalidate them.
+//! Object store: lookups, permits to fetch, invalidation, all within budgets of memory.
 //!
 //! The store outlives sites and their configuration. It decides nothing about freshness or
 //! storability; it keeps what it is told to keep, within its budgets.

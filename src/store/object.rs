@@ -1,4 +1,4 @@
-//! A stored response: head, term and body. A reader's thing, whether complete or still filling.
+//! Stored response: head, term and content, for its readers, complete or still filling.
 //!
 //! Objects never change, but for the count of their hits and the invalidations that they have
 //! outlived. A 304 or a soft purge makes a new object that shares the old one's bytes, so a client

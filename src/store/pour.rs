@@ -1,4 +1,4 @@
-//! The loop that pours an origin's body into its one writer, be that of an object or of a slice.
+//! Fill loop: an origin's body poured into its one writer, be that of an object or of a slice.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The variants filed under one key: the stored responses that their `Vary` tells apart.
+//! Shelf: the variants of one key, which are stored responses that their `Vary` tells apart.
 //!
 //! A shelf never changes; putting an object on it makes a new shelf. The newest stands first,
 //! because RFC 9111 §4.1 wants the most recent of several that match. It does not store itself.

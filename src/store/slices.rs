@@ -1,5 +1,5 @@
-//! The content of a large object that is kept in slices: which there are, which are arriving, and
-//! what they all must share.
+//! Content in slices, of a large object: which there are, which are arriving, and what they all must
+//! share.
 //!
 //! The slices' bytes are entries of their own in memory, so that a cold one can be evicted alone;
 //! they are found by the content's number, and when the last who knows the content has gone, they

@@ -1,4 +1,4 @@
-//! The one writer of a slice: bytes from the origin into readers and store at once.
+//! Writer of a slice: bytes from the origin into readers and store at once.
 //!
 //! A slot that is dropped before [`Writer::complete`] has failed: the readers of its slice see the
 //! cut, and who asks for the slice later has it sent for again. It is to a slice what a filler is

@@ -1,4 +1,4 @@
-//! Stamps: which births have been invalidated, told by comparing numbers and not by looking for
+//! Invalidation stamps: which births are over, told by comparing numbers and not by looking for
 //! objects.
 //!
 //! A stamp says "what was asked for before me", of everything or of an area, which is how the keys of

@@ -1,4 +1,4 @@
-//! The sweep: memory of what hard purges have killed, given back in the background.
+//! Background sweep of what hard purges have killed, to give its memory back.
 //!
 //! moka's own way to drop everything is quick to ask for, but leaves the work to whoever reads next,
 //! a tenth of a second at a time. Here one thread that nobody waits for takes a few objects at a

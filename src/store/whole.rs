@@ -1,4 +1,4 @@
-//! A body that is all in memory, in the shape it is stored in.
+//! Complete body in memory, in the shape it is stored in.
 
 use std::sync::Arc;
 

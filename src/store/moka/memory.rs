@@ -1,4 +1,4 @@
-//! The memory tier: complete objects in moka, weighed in real bytes.
+//! Memory tier: complete objects and slices in moka, weighed in real bytes.
 //!
 //! Eviction is least-recently-used: moka's TinyLFU turns new objects away while the cache is full
 //! of popular ones, which for a proxy means that a new page stays slow. Freshness is not moka's

@@ -1,4 +1,4 @@
-//! The one door to moka: objects, marks and notes, each bounded by a cache of its own.
+//! Door to moka, the only one: objects, marks and notes, each in a bounded cache of its own.
 
 mod marks;
 mod memory;
