@@ -71,7 +71,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hyper", HYPER),
     ("hyper_util", HYPER),
     ("h2", &["origin/connect/"]),
-    ("moka", &["store/memory.rs"]),
+    ("moka", &["store/moka/"]),
     ("http_cache_semantics", &["semantics/policy.rs"]),
     ("clap", &["main.rs", "cli/"]),
     ("hickory_resolver", &["origin/resolve/resolver.rs"]),

@@ -7,7 +7,7 @@ use copal::config::{Config, Flags};
 use copal::semantics::freshness::Term;
 use copal::semantics::key::{KeyBuf, Scheme};
 use copal::semantics::vary::{Selecting, Variant};
-use copal::store::{Claim, Found, Head, Store};
+use copal::store::{Claim, Found, Head, Store, Writer};
 use criterion::{BatchSize, Criterion};
 use http::{HeaderMap, StatusCode};
 

@@ -9,14 +9,17 @@ use super::call::Call;
 use super::figures::{self, STORE};
 use super::{Admin, origins};
 use crate::clock;
-use crate::store::Purge;
+use crate::semantics::reference::Target;
+use crate::store::{How, Invalidation, What};
 use crate::telemetry::Outcome;
 
-/// The body of a purge: exactly one of `url` and `all`.
+/// The body of a purge: exactly one of `url`, `prefix`, `host` and `all`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PurgeRequest {
     url: Option<String>,
+    prefix: Option<String>,
+    host: Option<String>,
     #[serde(default)]
     all: bool,
     #[serde(default)]
@@ -28,21 +31,12 @@ pub(super) fn purge(admin: &Admin, call: &Call) -> Answer {
         Ok(request) => request,
         Err(error) => return complaint(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    let how = if request.soft {
-        Purge::Soft
-    } else {
-        Purge::Hard
-    };
-    let purged = match (request.url, request.all) {
-        (Some(url), false) => {
-            (admin.current.load().purge_url(&url, how)).map_err(|error| format!("url: {error}"))
+    match request.invalidation() {
+        Ok(wanted) => {
+            let purged = admin.current.load().invalidate(&wanted);
+            json(StatusCode::OK, &json!({ "purged": purged }))
         }
-        (None, true) => Ok(admin.store.purge_all(how)),
-        _ => Err("exactly one of \"url\" and \"all\" is wanted".to_owned()),
-    };
-    match purged {
-        Ok(count) => json(StatusCode::OK, &json!({ "purged": count })),
-        Err(complaints) => complaint(StatusCode::BAD_REQUEST, &complaints),
+        Err(wrong) => complaint(StatusCode::BAD_REQUEST, &wrong),
     }
 }
 
@@ -83,4 +77,32 @@ pub(super) fn status(admin: &Admin, _: &Call) -> Answer {
         "origins": origins,
     });
     json(StatusCode::OK, &status)
+}
+
+// === impl PurgeRequest ===
+
+impl PurgeRequest {
+    fn invalidation(self) -> Result<Invalidation, String> {
+        let what = match (self.url, self.prefix, self.host, self.all) {
+            (Some(url), None, None, false) => {
+                What::Url(Target::parse(&url).map_err(|error| format!("url: {error}"))?)
+            }
+            (None, Some(prefix), None, false) => {
+                What::prefix(&prefix).map_err(|error| format!("prefix: {error}"))?
+            }
+            (None, None, Some(host), false) => {
+                What::host(&host).map_err(|_| "host: not a valid host".to_owned())?
+            }
+            (None, None, None, true) => What::All,
+            _ => {
+                let wanted = "exactly one of \"url\", \"prefix\", \"host\" and \"all\" is wanted";
+                return Err(wanted.to_owned());
+            }
+        };
+        let how = match self.soft {
+            true => How::Soft,
+            false => How::Hard,
+        };
+        Ok(Invalidation { what, how })
+    }
 }

@@ -19,7 +19,7 @@ static TABLE: [(&str, &[Endpoint]); 10] = [
     (
         "/api/v1/purge",
         &[post(api::purge).with(
-            "  {\"url\":\"http://host/path\"} or {\"all\":true}, with \"soft\":true if wished",
+            "  {\"url\":…}, {\"prefix\":…}, {\"host\":…} or {\"all\":true}, with \"soft\":true if wished",
         )],
     ),
     ("/api/v1/reload", &[post(api::reload)]),

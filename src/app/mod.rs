@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tracing::{info, warn};
 
 use crate::admin::{Admin, Process};
@@ -203,7 +203,11 @@ async fn tidy(current: Arc<Current>) {
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;
-        current.load().tidy();
+        let site = current.load();
+        // What a purge has killed may be much; a runtime's thread has requests to serve.
+        if task::spawn_blocking(move || site.tidy()).await.is_err() {
+            warn!("tidying panicked");
+        }
     }
 }
 

@@ -17,7 +17,6 @@ mod wanted;
 mod dispatch;
 mod locator;
 mod next;
-mod page;
 mod reasons;
 
 mod answer;
@@ -27,7 +26,6 @@ mod fetch;
 pub use client::Client;
 pub use explain::Forecast;
 pub use flow::{refuse, serve};
-pub use page::BadUrl;
 pub use route::{BadPath, Handler};
 pub use site::{BadSite, Current, Site};
 pub use step::synth::Refusal;

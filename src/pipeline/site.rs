@@ -10,9 +10,11 @@ use ipnet::IpNet;
 use super::client::TrustedProxies;
 use super::route::limit::Bounds;
 use super::route::{BadPath, Routes};
+use crate::clock;
 use crate::config::Config;
 use crate::origin::{BadTls, Pool, Registry, Resolver};
-use crate::store::Store;
+use crate::semantics::reference::Target;
+use crate::store::{Invalidation, Store};
 use crate::telemetry::{Family, Telemetry};
 
 /// Routes, origins, store and telemetry: all that the steps work with.
@@ -96,6 +98,15 @@ impl Site {
     /// Where facts go.
     pub fn telemetry(&self) -> &Arc<Telemetry> {
         &self.telemetry
+    }
+
+    /// Forgets what is meant, and tells how many objects that were, where it is known.
+    pub fn invalidate(&self, invalidation: &Invalidation) -> Option<u64> {
+        let key_of = |target: &Target| {
+            let (scheme, authority) = (target.scheme, &target.authority);
+            self.locate(scheme, authority, &target.path_and_query).0
+        };
+        self.store.invalidate(invalidation, key_of, clock::now())
     }
 
     /// Gives back what connections and memory nobody needs; to be called now and then.

@@ -3,6 +3,10 @@
 //!
 //! Nothing else is normalised: the result is compared with URIs as clients write them.
 
+use std::fmt::{self, Display};
+
+use http::Uri;
+
 use super::key::{Scheme, normal_authority};
 
 /// A URI that we may have stored.
@@ -16,9 +20,41 @@ pub struct Target {
     pub path_and_query: String,
 }
 
+/// Not an absolute http or https URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an absolute http or https URL")]
+pub struct BadUrl;
+
 // === impl Target ===
 
 impl Target {
+    /// What an absolute URL names.
+    ///
+    /// # Errors
+    /// [`BadUrl`] when `url` is not an absolute http or https URL, or names no valid host.
+    pub fn parse(url: &str) -> Result<Self, BadUrl> {
+        let uri: Uri = url.parse().map_err(|_| BadUrl)?;
+        let scheme = match uri.scheme_str() {
+            Some("http") => Scheme::Http,
+            Some("https") => Scheme::Https,
+            _ => return Err(BadUrl),
+        };
+        let authority = uri.authority().ok_or(BadUrl)?;
+        let authority = normal_authority(authority.as_str(), scheme).ok_or(BadUrl)?;
+        let target = uri.path_and_query().map_or("", |target| target.as_str());
+        let slash = if target.starts_with('/') { "" } else { "/" };
+        Ok(Self {
+            scheme,
+            authority: authority.into_owned(),
+            path_and_query: format!("{slash}{target}"),
+        })
+    }
+
+    /// The path without the query.
+    pub fn path(&self) -> &str {
+        divide(&self.path_and_query).0
+    }
+
     /// What `reference` points to from here; `None` for what is no http or https URI.
     pub fn resolve(&self, reference: &str) -> Option<Self> {
         // A fragment is the client's business.
@@ -60,6 +96,17 @@ impl Target {
                 join(&without_dots(&format!("{folder}{path}")), query)
             }
         }
+    }
+}
+
+impl Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            scheme,
+            authority,
+            path_and_query,
+        } = self;
+        write!(f, "{}://{authority}{path_and_query}", scheme.as_str())
     }
 }
 
@@ -132,11 +179,6 @@ mod tests {
         }
     }
 
-    fn written(target: &Target) -> String {
-        let scheme = target.scheme.as_str();
-        format!("{scheme}://{}{}", target.authority, target.path_and_query)
-    }
-
     #[test]
     fn references_are_resolved() {
         // RFC 3986 §5.4.1 and §5.4.2, without fragments and other schemes.
@@ -176,7 +218,7 @@ mod tests {
         ];
         for (reference, expected) in rows {
             let found = base().resolve(reference);
-            let found = found.as_ref().map(written).unwrap_or_default();
+            let found = found.as_ref().map(Target::to_string).unwrap_or_default();
             assert_eq!(found, expected, "{reference}");
         }
     }

@@ -1,4 +1,4 @@
-//! Bytes that may be held by objects still filling, counted apart from the complete ones.
+//! Memory budget of bodies that are still arriving, apart from that of complete objects.
 //!
 //! A budget refuses, it never waits: a fill without room streams through instead.
 

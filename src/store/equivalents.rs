@@ -1,5 +1,5 @@
-//! Which URIs have one response, by No-Vary-Search: for each path its latest word, and for each set
-//! of equivalent URIs the key that their response is filed under.
+//! Equivalent URIs (No-Vary-Search): for each path its latest word, and for each set of URIs that
+//! have one response the key that it is filed under.
 //!
 //! Every response is filed under its own URI's key. What is noted here is only where else to look;
 //! whether the object that lies there is meant is told by that object's own field, so that no note,
@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::memory::Notes;
+use super::moka::Notes;
 use super::object::Object;
 use crate::semantics::key::{Key, KeyBuf};
 use crate::semantics::no_vary_search::{NO_VARY_SEARCH, NoVarySearch};

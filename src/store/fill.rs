@@ -1,21 +1,31 @@
-//! The one writer of an object: bytes from the origin into readers and store at once.
+//! Writer of an object: bytes from the origin into readers and store at once.
 //!
-//! A fill that ends without [`Filler::complete`] has failed: its readers see the cut, nothing is
+//! A fill that ends without [`Writer::complete`] has failed: its readers see the cut, nothing is
 //! stored, and followers that have nothing yet may lead again. A fill that finds no room goes on
 //! as a mere stream, so that a full store never costs a client its response.
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::budget::Share;
-use super::flight::{Leader, Outcome};
-use super::growing::{Demand, Growing};
+use super::claim::Leader;
+use super::content::Content;
+use super::flight::Outcome;
+use super::growing::Growing;
+use super::head::Head;
+use super::joined::Joined;
 use super::object::Object;
+use super::pour::{InFlight, Unwanted, Writer};
+use super::slices::{Sliced, Slices};
+use super::slot::Slot;
+use crate::body::Body;
 use crate::clock;
+use crate::semantics::freshness::Term;
+use crate::semantics::storable::WhyNot;
+use crate::semantics::vary::Variant;
 
 /// In transit, readers that are far behind may cost the others this much time in all; then they
 /// are cut off. A slow client's socket takes its bytes in large sips, so this is not short.
@@ -24,14 +34,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Leave to store a body, with the room for it.
 #[derive(Debug)]
 pub struct Admission {
-    pub(super) announced: Option<u64>,
-    pub(super) share: Share,
+    announced: Option<u64>,
+    share: Share,
 }
-
-/// Nobody reads this body, and it will not be stored: there is no use in fetching more of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("nobody wants the rest of this body")]
-pub struct Unwanted;
 
 /// The right to write one object's body.
 pub struct Filler {
@@ -47,8 +52,68 @@ pub struct Filler {
     _count: InFlight,
 }
 
-/// Counts the fills in progress.
-pub(super) struct InFlight(Arc<AtomicU64>);
+// === impl Leader: fills ===
+
+impl Leader {
+    /// Whether a body of this announced length may be stored.
+    pub fn admit(&self, announced: Option<u64>) -> Result<Admission, WhyNot> {
+        let store = self.store();
+        if announced.is_some_and(|len| len > store.limits.object_bytes_max) {
+            return Err(WhyNot::TooLarge);
+        }
+        let share = store.budget.take(announced.unwrap_or(0));
+        Ok(Admission {
+            announced,
+            share: share.ok_or(WhyNot::NoRoom)?,
+        })
+    }
+
+    /// The head is here and will be stored. Where it may be shared, followers read from the first
+    /// byte on; else they go their own ways. Gives the writer of the body, the object, and a first
+    /// reader.
+    pub fn begin(
+        mut self,
+        admission: Admission,
+        head: Head,
+        term: Term,
+        variant: Variant,
+        shared: bool,
+    ) -> (Filler, Arc<Object>, Body) {
+        let growing = Growing::new(admission.announced, admission.share);
+        let object = Object::new(
+            head,
+            term,
+            variant,
+            Content::Growing(Arc::clone(&growing)),
+            self.born(),
+        );
+        let object = Arc::new(object);
+        let body = object.body();
+        self.take_off(&object, shared);
+        let filler = Filler::new(self, Arc::clone(&object), growing);
+        (filler, object, body)
+    }
+
+    /// The head is here, and with it the slice `index` of a content that will be kept in slices.
+    /// The object is filed at once, for what it lacks can be had at any time. Gives the slice's
+    /// writer, the object, and a first reader.
+    pub fn begin_sliced(
+        self,
+        head: Head,
+        term: Term,
+        variant: Variant,
+        sliced: Sliced,
+        index: u64,
+        shared: bool,
+    ) -> (Slot, Arc<Object>, Body) {
+        let slices = Slices::new(self.store(), self.key(), sliced);
+        let (slot, first) = Slices::first(&slices, self.store(), index);
+        let body = Body::seekable(Joined::new(&slices).expecting(index, first));
+        let object = Object::new(head, term, variant, Content::Sliced(slices), self.born());
+        let object = self.land(object, None, shared);
+        (slot, object, body)
+    }
+}
 
 // === impl Filler ===
 
@@ -65,58 +130,6 @@ impl Filler {
             complete: false,
             _count: count,
         }
-    }
-
-    /// Appends a piece. In transit it waits until a reader wants more.
-    ///
-    /// # Errors
-    /// [`Unwanted`] when all readers have left and the rest is not to be stored either.
-    pub async fn push(&mut self, piece: &[u8]) -> Result<(), Unwanted> {
-        if !self.transit && !self.make_room(piece.len() as u64) {
-            self.go_into_transit();
-        }
-        self.len += piece.len() as u64;
-        self.growing.push(piece);
-        loop {
-            let laggard = self.growing.laggard();
-            let began = clock::instant();
-            let demand = poll_fn(|cx| self.growing.poll_demand(cx));
-            let Some(laggard) = laggard else {
-                return demand.await.into();
-            };
-            let demand = timeout(self.patience, demand).await;
-            self.patience = self.patience.saturating_sub(began.elapsed());
-            match demand {
-                Ok(demand) => return demand.into(),
-                Err(_) => self.growing.cut(laggard),
-            }
-        }
-    }
-
-    /// Ends when nobody reads and the body is not wanted for its own sake.
-    pub async fn unwanted(&self) {
-        let to_the_end = self.leader.store().limits.finish_fill || self.leader.is_unattended();
-        if to_the_end && !self.transit {
-            return std::future::pending().await;
-        }
-        poll_fn(|cx| self.growing.poll_deserted(cx)).await;
-    }
-
-    /// The body is whole: files the object, unless it was too large or purged meanwhile, and lets
-    /// its readers come to the end.
-    pub fn complete(mut self) {
-        self.complete = true;
-        if !self.transit {
-            let old = &self.object;
-            let object = Object::new(
-                old.head().clone(),
-                *old.term(),
-                old.variant().clone(),
-                self.growing.content(),
-            );
-            self.leader.file(Arc::new(object), None);
-        }
-        self.growing.finish();
     }
 
     /// Whether the next `more` bytes may be kept.
@@ -139,33 +152,60 @@ impl Filler {
     }
 }
 
+impl Writer for Filler {
+    async fn push(&mut self, piece: &[u8]) -> Result<(), Unwanted> {
+        if !self.transit && !self.make_room(piece.len() as u64) {
+            self.go_into_transit();
+        }
+        self.len += piece.len() as u64;
+        self.growing.push(piece);
+        loop {
+            let laggard = self.growing.laggard();
+            let began = clock::instant();
+            let demand = poll_fn(|cx| self.growing.poll_demand(cx));
+            let Some(laggard) = laggard else {
+                return demand.await.into();
+            };
+            let demand = timeout(self.patience, demand).await;
+            self.patience = self.patience.saturating_sub(began.elapsed());
+            match demand {
+                Ok(demand) => return demand.into(),
+                Err(_) => self.growing.cut(laggard),
+            }
+        }
+    }
+
+    async fn unwanted(&self) {
+        let to_the_end = self.leader.store().limits.finish_fill || self.leader.is_unattended();
+        if to_the_end && !self.transit {
+            return std::future::pending().await;
+        }
+        poll_fn(|cx| self.growing.poll_deserted(cx)).await;
+    }
+
+    /// Files the object, unless it was too large or purged meanwhile.
+    fn complete(mut self) {
+        self.complete = true;
+        if !self.transit {
+            let old = &self.object;
+            let object = Object::new(
+                old.head().clone(),
+                *old.term(),
+                old.variant().clone(),
+                Content::Whole(self.growing.whole()),
+                self.leader.born(),
+            );
+            self.leader.file(Arc::new(object), None);
+        }
+        self.growing.finish();
+    }
+}
+
 impl Drop for Filler {
     fn drop(&mut self) {
         if !self.complete {
             self.growing.fail();
             self.leader.close(Outcome::Abandoned);
         }
-    }
-}
-
-impl From<Demand> for Result<(), Unwanted> {
-    fn from(demand: Demand) -> Self {
-        match demand {
-            Demand::More => Ok(()),
-            Demand::Nobody => Err(Unwanted),
-        }
-    }
-}
-
-impl InFlight {
-    pub(super) fn new(fills: &Arc<AtomicU64>) -> Self {
-        fills.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(fills))
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

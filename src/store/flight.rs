@@ -1,46 +1,27 @@
-//! Coalescing: one origin request per key and variant, and the permits to make it or wait for it.
+//! Flights: origin requests in progress, by key, so that there is one for each variant.
 //!
-//! A flight is an origin request in progress. Its [`Leader`] is a permit: only who holds it may
-//! begin a fill, and dropping it unsettled wakes the followers, so that none waits for a task
-//! that died. All edits of a key's shelf happen under the lock of the key's shard, together with
-//! the flight's end; a purge takes the same lock and dooms the flights it meets, so an answer
-//! asked for before the purge never becomes a hit after it.
+//! All edits of a key's shelf happen under the lock of the key's shard, together with the flight's
+//! end. A purge of the key takes the same lock and dooms the flights it meets, one of everything is
+//! compared with their births; so an answer asked for before a purge never becomes a hit after it.
+//! Who may begin a flight, follow it and end it is in `claim.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::StatusCode;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::sync::watch;
 
-use super::fill::Filler;
-use super::growing::Growing;
-use super::head::Head;
-use super::object::{Content, Object};
+use super::born::Born;
+use super::object::Object;
 use super::shelf::Shelf;
-use super::{Admission, Store};
-use crate::body::Body;
-use crate::semantics::freshness::Term;
 use crate::semantics::key::Key;
-use crate::semantics::storable::WhyNot;
 use crate::semantics::vary::{Selecting, Variant};
 
 /// Power of two: a key's shard is picked by the low bits of its hash.
 const SHARDS: usize = 64;
-
-/// What a request for a key may do next.
-pub enum Claim {
-    /// Ask the origin; others may wait for the answer.
-    Leader(Leader),
-    /// Wait for the request that is already asking.
-    Follower(Follower),
-    /// An object that came meanwhile, complete or still filling.
-    Landed(Arc<Object>),
-    /// As many wait as may: ask the origin without company.
-    Crowded(Leader),
-}
 
 /// How a flight ended, or stands.
 #[derive(Clone)]
@@ -71,29 +52,13 @@ pub struct Failure {
     pub retry_after: Duration,
 }
 
-/// The permit to ask the origin for a key and to store what it answers.
-pub struct Leader {
-    store: Arc<Store>,
-    key: Key,
-    flight: Arc<Flight>,
-    settled: bool,
-    /// The body is wanted for the store alone: no client reads it.
-    unattended: bool,
-}
-
-/// The permit to wait for a flight.
-pub struct Follower {
-    outcome: watch::Receiver<Outcome>,
-    timeout: Duration,
-}
-
 /// All flights, in shards by key.
 pub(super) struct Flights {
     hasher: foldhash::quality::RandomState,
     shards: Box<[Mutex<Shard>]>,
 }
 
-type Shard =
+pub(super) type Shard =
     std::collections::HashMap<Key, SmallVec<[Arc<Flight>; 1]>, foldhash::quality::RandomState>;
 
 pub(super) struct Flight {
@@ -101,6 +66,8 @@ pub(super) struct Flight {
     predicted: Variant,
     /// Whether others may follow.
     open: AtomicBool,
+    /// When the origin is asked.
+    born: Born,
     /// A purge met this flight: its answer must not be stored.
     doomed: AtomicBool,
     outcome: watch::Sender<Outcome>,
@@ -131,17 +98,18 @@ impl Flights {
         }
     }
 
-    pub(super) fn shard(&self, key: &Key) -> &Mutex<Shard> {
+    pub(super) fn shard(&self, key: &[u8]) -> &Mutex<Shard> {
         use std::hash::BuildHasher;
         // The remainder keeps the index below SHARDS, so the cast and the indexing cannot fail.
         &self.shards[(self.hasher.hash_one(key) % SHARDS as u64) as usize]
     }
 
-    /// Nothing that is being asked for now will be stored.
-    pub(super) fn doom_all(&self) {
+    /// Dooms whatever was asked for too early, before the stamps that say so are forgotten.
+    pub(super) fn doom_where(&self, is_over: impl Fn(Born, &Key) -> bool) {
         for shard in &self.shards {
-            for (_, flights) in shard.lock().drain() {
-                flights.iter().for_each(|flight| flight.doom());
+            for (key, flights) in shard.lock().iter() {
+                let over = flights.iter().filter(|flight| is_over(flight.born, key));
+                over.for_each(|flight| flight.doom());
             }
         }
     }
@@ -156,12 +124,13 @@ impl Flights {
 // === impl Flight ===
 
 impl Flight {
-    fn new(predicted: Variant, open: bool) -> Arc<Self> {
+    pub(super) fn new(predicted: Variant, open: bool, born: Born) -> Arc<Self> {
         let (outcome, _) = watch::channel(Outcome::Pending);
         let (open, doomed) = (AtomicBool::new(open), AtomicBool::new(false));
         Arc::new(Self {
             predicted,
             open,
+            born,
             doomed,
             outcome,
         })
@@ -172,13 +141,40 @@ impl Flight {
         self.open.load(Ordering::Relaxed)
     }
 
+    /// One that is nobody else's.
+    pub(super) fn alone(born: Born) -> Arc<Self> {
+        Self::new(Variant::default(), false, born)
+    }
+
+    /// When the origin is asked, as a number.
+    pub(super) fn born(&self) -> Born {
+        self.born
+    }
+
+    /// From now on nobody may follow. It stays in the table, so that a purge still meets it.
+    pub(super) fn close(&self) {
+        self.open.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn tell(&self, outcome: Outcome) {
+        self.outcome.send_replace(outcome);
+    }
+
+    pub(super) fn outcome(&self) -> watch::Receiver<Outcome> {
+        self.outcome.subscribe()
+    }
+
     /// How many wait for its head.
     pub(super) fn followers(&self) -> usize {
         self.outcome.receiver_count()
     }
 
-    fn doom(&self) {
+    pub(super) fn doom(&self) {
         self.doomed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_doomed(&self) -> bool {
+        self.doomed.load(Ordering::Relaxed)
     }
 
     /// The object of this flight, once its head is here.
@@ -186,68 +182,6 @@ impl Flight {
         match &*self.outcome.borrow() {
             Outcome::Object(object) => Some(Arc::clone(object)),
             _ => None,
-        }
-    }
-}
-
-// === impl Store: claims ===
-
-impl Store {
-    /// Asks to lead, to follow, or to take what has landed since [`Store::find`].
-    pub fn claim(
-        self: &Arc<Self>,
-        key: &Key,
-        request: &Selecting,
-        usable: impl Fn(&Object) -> bool,
-    ) -> Claim {
-        let mut shard = self.flights.shard(key).lock();
-        let shelf = self.memory.get(key.as_ref());
-        let landed = shelf.as_ref().and_then(|shelf| shelf.find(request));
-        if let Some(object) = landed.filter(|object| usable(object)) {
-            return Claim::Landed(Arc::clone(object));
-        }
-        match meet(shard.get(key), shelf.as_ref(), request, usable) {
-            Met::Object(object) => Claim::Landed(object),
-            Met::Pending(flight) => self.follow(&mut shard, key, &flight),
-            Met::Nobody(variant) => Claim::Leader(self.lead(&mut shard, key, variant, true)),
-        }
-    }
-
-    /// The permit to ask without company: for answers that are known not to be shareable.
-    pub fn alone(self: &Arc<Self>, key: &Key) -> Leader {
-        let mut shard = self.flights.shard(key).lock();
-        self.lead(&mut shard, key, Variant::default(), false)
-    }
-
-    fn follow(self: &Arc<Self>, shard: &mut Shard, key: &Key, flight: &Flight) -> Claim {
-        if flight.followers() >= self.limits.followers_max {
-            return Claim::Crowded(self.lead(shard, key, Variant::default(), false));
-        }
-        let outcome = flight.outcome.subscribe();
-        Claim::Follower(Follower {
-            outcome,
-            timeout: self.limits.follower_timeout,
-        })
-    }
-
-    fn lead(
-        self: &Arc<Self>,
-        shard: &mut Shard,
-        key: &Key,
-        predicted: Variant,
-        open: bool,
-    ) -> Leader {
-        let flight = Flight::new(predicted, open);
-        shard
-            .entry(key.clone())
-            .or_default()
-            .push(Arc::clone(&flight));
-        Leader {
-            store: Arc::clone(self),
-            key: key.clone(),
-            flight,
-            settled: false,
-            unattended: false,
         }
     }
 }
@@ -262,8 +196,8 @@ pub(super) enum Met {
 
 /// Looks through the flights for a key. What its newest object has not said of `Vary`, a filling
 /// one may tell.
-pub(super) fn meet(
-    flights: Option<&SmallVec<[Arc<Flight>; 1]>>,
+pub(super) fn meet<'a>(
+    flights: impl Iterator<Item = &'a Arc<Flight>>,
     shelf: Option<&Shelf>,
     request: &Selecting,
     usable: impl Fn(&Object) -> bool,
@@ -271,8 +205,7 @@ pub(super) fn meet(
     let newest = shelf.and_then(|shelf| shelf.objects().first());
     let mut predicted = newest.map(|object| object.variant().predict(request));
     let mut pending = SmallVec::<[&Arc<Flight>; 2]>::new();
-    let open = flights.into_iter().flatten().filter(|f| f.is_open());
-    for flight in open {
+    for flight in flights.filter(|flight| flight.is_open()) {
         // One look only: what was pending at a first may have landed by a second, and be missed.
         match &*flight.outcome.borrow() {
             Outcome::Pending => pending.push(flight),
@@ -293,200 +226,11 @@ pub(super) fn meet(
     )
 }
 
-// === impl Leader ===
-
-impl Leader {
-    /// The store this permit is of.
-    pub fn store(&self) -> &Arc<Store> {
-        &self.store
-    }
-
-    /// The same permit for a fetch that no client waits for.
-    #[must_use]
-    pub fn unattended(mut self) -> Self {
-        self.unattended = true;
-        self
-    }
-
-    /// The permit for the answer under another key, where it belongs to that: those who waited for
-    /// it under this one look anew, for it is not theirs.
-    #[must_use]
-    pub fn moved_to(mut self, key: &Key) -> Self {
-        if *key == self.key {
-            return self;
-        }
-        let mut moved = self.store.alone(key);
-        moved.unattended = self.unattended;
-        self.close(Outcome::Abandoned);
-        self.settled = true;
-        // The new flight is in the table by now, so that no purge falls between the two.
-        if self.flight.doomed.load(Ordering::Relaxed) {
-            moved.flight.doom();
-        }
-        moved
-    }
-
-    /// The key that the answer will be filed under.
-    pub fn key(&self) -> &Key {
-        &self.key
-    }
-
-    pub(super) fn is_unattended(&self) -> bool {
-        self.unattended
-    }
-
-    /// Whether a body of this announced length may be stored.
-    pub fn admit(&self, announced: Option<u64>) -> Result<Admission, WhyNot> {
-        self.store.admit(announced)
-    }
-
-    /// The head is here and will be stored. Where it may be shared, followers read from the first
-    /// byte on; else they go their own ways. Gives the writer of the body, the object, and a first
-    /// reader.
-    pub fn begin(
-        mut self,
-        admission: Admission,
-        head: Head,
-        term: Term,
-        variant: Variant,
-        shared: bool,
-    ) -> (Filler, Arc<Object>, Body) {
-        let growing = Growing::new(admission.announced, admission.share);
-        let object = Object::new(head, term, variant, Content::Growing(Arc::clone(&growing)));
-        let object = Arc::new(object);
-        let body = object.body();
-        self.tell_of(&object, shared);
-        self.settled = true;
-        let filler = Filler::new(self, Arc::clone(&object), growing);
-        (filler, object, body)
-    }
-
-    /// An object that needs no filling: filed at once, unless a purge came meanwhile. A `stale` one
-    /// that the origin has confirmed is filed in its place, unless that place has been taken.
-    pub fn land(
-        mut self,
-        object: Object,
-        stale: Option<&Arc<Object>>,
-        shared: bool,
-    ) -> Arc<Object> {
-        let object = Arc::new(object);
-        // Filed first: who wakes and looks anew must not find what this has replaced.
-        self.file(Arc::clone(&object), stale);
-        self.tell_of(&object, shared);
-        self.settled = true;
-        object
-    }
-
-    /// The answer is not to be shared: all followers go on at once, and where the reason `lasts`
-    /// later requests do not wait at all. `replaced` is the stored response that the origin has
-    /// disowned by this answer.
-    pub fn decline(mut self, lasts: bool, replaced: Option<&Arc<Object>>, now: SystemTime) {
-        if let Some(object) = replaced {
-            self.store.forget(&self.key, object);
-        }
-        self.withdraw(lasts, now);
-        self.settled = true;
-    }
-
-    /// There is no answer. Where asking again now would not bring one either, those who waited
-    /// `share` the failure; else one of them leads.
-    pub fn fail(mut self, failure: Failure, share: bool) {
-        self.close(if share {
-            Outcome::Failed(failure)
-        } else {
-            Outcome::Abandoned
-        });
-        self.settled = true;
-    }
-
-    /// Leaves the table; marks the key when the reason will hold for the next request too. What
-    /// was asked without company says nothing of other requests.
-    pub(super) fn withdraw(&self, lasts: bool, now: SystemTime) {
-        if self.flight.is_open() && lasts {
-            self.store.misses.mark(self.key.as_ref(), now);
-        }
-        self.close(Outcome::Declined);
-    }
-
-    /// Files the object under the key, unless a purge came since the origin was asked, or the
-    /// object that it is to replace is no longer there.
-    pub(super) fn file(&self, object: Arc<Object>, replaced: Option<&Arc<Object>>) {
-        let mut shard = self.store.flights.shard(&self.key).lock();
-        if !self.flight.doomed.load(Ordering::Relaxed) {
-            self.store.put(&self.key, object, replaced);
-        }
-        remove(&mut shard, &self.key, &self.flight);
-    }
-
-    /// Takes from the shelf what this object would have replaced: it is the newer answer, even if
-    /// it will not be filed itself.
-    pub(super) fn forget_replaced_by(&self, object: &Object) {
-        let _shard = self.store.flights.shard(&self.key).lock();
-        // What lies there after a purge was asked for later than this.
-        if self.flight.doomed.load(Ordering::Relaxed) {
-            return;
-        }
-        let memory = &self.store.memory;
-        if let Some(shelf) = memory.get(self.key.as_ref()) {
-            memory.put_left(&self.key, shelf.without_replaced_by(object));
-        }
-    }
-
-    /// Leaves the table and wakes the followers.
-    pub(super) fn close(&self, outcome: Outcome) {
-        remove(
-            &mut self.store.flights.shard(&self.key).lock(),
-            &self.key,
-            &self.flight,
-        );
-        self.tell(outcome);
-    }
-
-    fn tell_of(&self, object: &Arc<Object>, shared: bool) {
-        if shared {
-            self.tell(Outcome::Object(Arc::clone(object)));
-        } else {
-            // It stays in the table, so that a purge still meets it.
-            self.flight.open.store(false, Ordering::Relaxed);
-            self.tell(Outcome::Declined);
-        }
-    }
-
-    fn tell(&self, outcome: Outcome) {
-        self.flight.outcome.send_replace(outcome);
-    }
-}
-
-impl Drop for Leader {
-    fn drop(&mut self) {
-        if !self.settled {
-            self.close(Outcome::Abandoned);
-        }
-    }
-}
-
-fn remove(shard: &mut Shard, key: &Key, flight: &Arc<Flight>) {
+pub(super) fn remove(shard: &mut Shard, key: &Key, flight: &Arc<Flight>) {
     if let Some(flights) = shard.get_mut(key) {
         flights.retain(|other| !Arc::ptr_eq(other, flight));
         if flights.is_empty() {
             shard.remove(key);
-        }
-    }
-}
-
-// === impl Follower ===
-
-impl Follower {
-    /// Waits for the flight's head; `None` when that took longer than the limit.
-    pub async fn outcome(mut self) -> Option<Outcome> {
-        let landed = self
-            .outcome
-            .wait_for(|outcome| !matches!(outcome, Outcome::Pending));
-        match tokio::time::timeout(self.timeout, landed).await {
-            Ok(Ok(outcome)) => Some(outcome.clone()),
-            // The sender lives as long as the leader, which always tells before it goes.
-            Ok(Err(_)) => Some(Outcome::Abandoned),
-            Err(_) => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A body while it grows: one writer, any number of readers, each from the first byte.
+//! Growing body: one writer, any number of readers, each from the first byte.
 //!
 //! Pieces are copied into storage of their own size, since a chunk as hyper hands it out pins the
 //! whole read buffer it was cut from. Small pieces gather in a tail; a reader at the live edge
@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use slab::Slab;
 
 use super::budget::Share;
-use super::object::Content;
+use super::whole::Whole;
 use crate::body::Error;
 use crate::semantics::range::Length;
 
@@ -28,9 +28,6 @@ use crate::semantics::range::Length;
 const SEGMENT_BYTES: usize = 16 * 1024;
 /// A body announced as no longer than this is gathered in one block.
 const BLOCK_BYTES_MAX: u64 = 64 * 1024;
-/// Segments of a finished body up to this long are joined into one block, so that a hit is one
-/// write.
-const JOIN_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A body of unknown length takes its room in steps of this size.
 const STEP_BYTES: u64 = 64 * 1024;
 /// How far a writer in transit may run ahead of its fastest reader.
@@ -247,15 +244,15 @@ impl Growing {
         wake(wakers);
     }
 
-    /// All bytes are here: the content in the shape it is stored in. Readers get the last of it
-    /// after [`Growing::finish`].
-    pub(super) fn content(&self) -> Content {
+    /// All bytes are here: the shape they are stored in. Readers get the last of them after
+    /// [`Growing::finish`].
+    pub(super) fn whole(&self) -> Whole {
         let segments: Vec<Bytes> = {
             let mut state = self.state.lock();
             state.freeze_tail();
             state.segments.iter().cloned().collect()
         };
-        content(segments)
+        Whole::new(segments)
     }
 
     /// The end: what is to be filed has been.
@@ -446,19 +443,6 @@ impl Drop for Reader {
     }
 }
 
-/// All segments, joined into one where that is cheap.
-fn content(segments: Vec<Bytes>) -> Content {
-    let len: usize = segments.iter().map(Bytes::len).sum();
-    match segments.as_slice() {
-        [] => Content::Empty,
-        [only] => Content::One(only.clone()),
-        many if len <= JOIN_BYTES_MAX => {
-            Content::One(Bytes::from(many.concat().into_boxed_slice()))
-        }
-        _ => Content::Many(segments.into()),
-    }
-}
-
 fn wake(wakers: impl IntoIterator<Item = Waker>) {
     for waker in wakers {
         waker.wake();
@@ -528,7 +512,7 @@ mod tests {
         let growing = Growing::new(Some(40_000), room());
         growing.push(&[1; 20_000]);
         growing.push(&[2; 20_000]);
-        assert!(matches!(growing.content(), Content::One(bytes) if bytes.len() == 40_000));
+        assert!(matches!(growing.whole(), Whole::One(bytes) if bytes.len() == 40_000));
     }
 
     #[tokio::test]

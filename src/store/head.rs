@@ -1,4 +1,4 @@
-//! A stored response's status and fields, packed into one block of bytes.
+//! Head of a stored response: status and fields, packed into one block of bytes.
 //!
 //! A `HeaderMap` spends about a hundred bytes on each field beside its text, and its values pin
 //! the read buffer they were parsed from. The block costs two or three bytes a field, and building

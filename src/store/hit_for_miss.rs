@@ -1,27 +1,32 @@
-//! Keys whose last answer could not be shared: their requests wait for nobody (Varnish:
-//! hit-for-miss).
+//! Hit-for-miss: marks on keys whose last answer could not be shared, so that their requests wait for
+//! nobody.
 //!
 //! Without this memory every request for such a page would first wait for another's answer, only
 //! to learn that it has to ask itself. A mark ends with its time or with the first answer that
 //! can be stored. Kept apart from the objects, so that marks never push a page out.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::memory::Marks;
+use super::born::Born;
+use super::moka::{Mark, Marks};
+use super::stamps::Stamps;
 
 /// Bounded marks, each with an end.
 pub(super) struct HitForMiss {
     marks: Marks,
     lasts: Duration,
+    stamps: Arc<Stamps>,
 }
 
 // === impl HitForMiss ===
 
 impl HitForMiss {
-    pub(super) fn new(marks_max: u64, lasts: Duration) -> Self {
+    pub(super) fn new(marks_max: u64, lasts: Duration, stamps: &Arc<Stamps>) -> Self {
         Self {
             marks: Marks::new(marks_max, lasts),
             lasts,
+            stamps: Arc::clone(stamps),
         }
     }
 
@@ -31,13 +36,17 @@ impl HitForMiss {
 
     /// How much longer the key is marked, if it is.
     pub(super) fn left(&self, key: &[u8], now: SystemTime) -> Option<Duration> {
-        let left = self.marks.get(key)?.duration_since(now).ok()?;
-        (!left.is_zero()).then_some(left)
+        let mark = self.marks.get(key)?;
+        let left = mark.until.duration_since(now).ok()?;
+        let is_in_force = !left.is_zero() && self.stamps.fate(mark.born, key).is_none();
+        is_in_force.then_some(left)
     }
 
-    pub(super) fn mark(&self, key: &[u8], now: SystemTime) {
+    /// Marks the key by an answer to what was asked for then.
+    pub(super) fn mark(&self, key: &[u8], now: SystemTime, born: Born) {
         if !self.lasts.is_zero() {
-            self.marks.put(key, now + self.lasts);
+            let until = now + self.lasts;
+            self.marks.put(key, Mark { until, born });
         }
     }
 
@@ -47,9 +56,5 @@ impl HitForMiss {
 
     pub(super) fn tidy(&self) {
         self.marks.tidy();
-    }
-
-    pub(super) fn clear(&self) {
-        self.marks.clear();
     }
 }

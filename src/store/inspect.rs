@@ -1,4 +1,4 @@
-//! What lies under a key, for somebody to look at: nothing is served, claimed or changed.
+//! Inspection of a key, for an explanation: nothing is served or claimed.
 //!
 //! One thing a look does: moka has no way to read an entry that is not a use of it, so to look at
 //! a page defers its eviction as a request would. Its hits are not counted.
@@ -56,8 +56,8 @@ pub struct Fetches {
 impl Store {
     /// What a lookup for `request` would find under `key`, and all that lies there.
     pub fn inspect(&self, key: &Key, request: &Selecting, now: SystemTime) -> (Found, Inspection) {
-        let shard = self.flights.shard(key).lock();
-        let shelf = self.memory.get(key.as_ref());
+        let shard = self.flights.shard(key.as_ref()).lock();
+        let shelf = self.shelf_in(&shard, key.as_ref());
         let found = self.find_on(shelf.as_ref(), key.as_ref(), request, now);
         let stored = shelf.iter().flat_map(|shelf| shelf.objects());
         let mut objects: Vec<_> = stored.cloned().collect();
@@ -66,7 +66,7 @@ impl Store {
             Found::Uncacheable | Found::Absent { .. } => None,
         };
         let mut fetches = Fetches::default();
-        for flight in shard.get(key).into_iter().flatten() {
+        for flight in self.aloft(&shard, key) {
             fetches.count += 1;
             fetches.open += usize::from(flight.is_open());
             fetches.waiting += flight.followers();
@@ -74,7 +74,7 @@ impl Store {
         }
         let is_fresh =
             |object: &Object| matches!(object.term().freshness(now), Freshness::Fresh { .. });
-        let company = match meet(shard.get(key), shelf.as_ref(), request, is_fresh) {
+        let company = match meet(self.aloft(&shard, key), shelf.as_ref(), request, is_fresh) {
             Met::Object(object) => Company::Object(object),
             Met::Pending(_) => Company::Pending,
             Met::Nobody(_) => Company::Nobody,

@@ -1,4 +1,4 @@
-//! A reader who joins slices to one body, beginning anywhere.
+//! Reader of a content in slices: joins them to one body, beginning anywhere.
 //!
 //! It holds the slice that it reads and at most one more, which it has opened ahead of its turn. So
 //! a slow client holds two slices, however long the whole is. Where slices come from is not known

@@ -1,63 +1,62 @@
-//! Where objects live: find one, claim the right to fetch one, invalidate them.
+//! Object store: lookups, permits to fetch, invalidation, all within budgets of memory.
 //!
 //! The store outlives sites and their configuration. It decides nothing about freshness or
 //! storability; it keeps what it is told to keep, within its budgets.
 
+mod born;
 mod budget;
+mod claim;
+mod content;
 mod equivalents;
 mod fill;
+mod find;
 mod flight;
+mod graves;
 mod growing;
 mod head;
 mod hit_for_miss;
 mod inspect;
 mod invalidate;
 mod joined;
-mod memory;
+mod moka;
 mod object;
+mod pour;
 mod shelf;
 mod slices;
 mod slot;
+mod stamps;
+mod sweep;
+mod whole;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-pub use fill::{Admission, Filler, Unwanted};
-pub use flight::{Claim, Failure, Follower, Leader, Outcome};
+pub use born::Born;
+pub use claim::{Claim, Follower, Leader};
+pub use fill::{Admission, Filler};
+pub use find::Found;
+pub use flight::{Failure, Outcome};
 pub use head::{Head, TooLong};
 pub use inspect::{Company, Fetches, Inspection};
-pub use invalidate::Purge;
+pub use invalidate::{BadPrefix, How, Invalidation, What};
 pub use object::Object;
+pub use pour::{Unwanted, Writer};
 pub use slices::{Sliced, Source};
 pub use slot::Slot;
 
+use self::moka::Memory;
 use crate::config;
 use crate::semantics::key::{Key, KeyBuf};
 use crate::semantics::no_vary_search::NoVarySearch;
-use crate::semantics::storable::WhyNot;
-use crate::semantics::vary::Selecting;
 use budget::Budget;
 pub use budget::Share;
 use equivalents::Equivalents;
 use flight::Flights;
 use hit_for_miss::HitForMiss;
-use memory::Memory;
-use shelf::Shelf;
 use slices::SliceCounts;
-
-/// A lookup's answer.
-pub enum Found {
-    /// A stored response for this request, fresh or stale.
-    Object(Arc<Object>),
-    /// The last answer could not be shared: wait for nobody (hit-for-miss).
-    Uncacheable,
-    /// Nothing for this request.
-    Absent {
-        /// Whether the key has responses for other requests, by their `Vary`.
-        others: bool,
-    },
-}
+use stamps::Stamps;
+use sweep::Rest;
 
 /// The store's figures at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +81,8 @@ pub struct Stats {
 pub struct Store {
     memory: Memory,
     flights: Flights,
+    stamps: Arc<Stamps>,
+    rest: Rest,
     misses: HitForMiss,
     equivalents: Equivalents,
     budget: Arc<Budget>,
@@ -105,10 +106,13 @@ struct Limits {
 impl Store {
     /// An empty store within the configured budgets.
     pub fn new(config: &config::Store) -> Arc<Self> {
+        let stamps = Arc::new(Stamps::new());
         Arc::new(Self {
             memory: Memory::new(config.memory_bytes),
             flights: Flights::new(),
-            misses: HitForMiss::new(config.hit_for_miss_max, config.hit_for_miss),
+            misses: HitForMiss::new(config.hit_for_miss_max, config.hit_for_miss, &stamps),
+            stamps,
+            rest: Rest::default(),
             equivalents: Equivalents::new(),
             budget: Budget::new(config.fill_bytes_max),
             fills: Arc::default(),
@@ -123,30 +127,6 @@ impl Store {
                 finish_fill: config.finish_fill,
             },
         })
-    }
-
-    /// The stored response for a request, if there is one. Waits for nothing.
-    pub fn find(&self, key: &[u8], request: &Selecting, now: SystemTime) -> Found {
-        let shelf = self.memory.get(key);
-        self.find_on(shelf.as_ref(), key, request, now)
-    }
-
-    fn find_on(
-        &self,
-        shelf: Option<&Shelf>,
-        key: &[u8],
-        request: &Selecting,
-        now: SystemTime,
-    ) -> Found {
-        match shelf {
-            Some(shelf) => match shelf.find(request) {
-                Some(object) => Found::Object(Arc::clone(object)),
-                None if self.misses.is_marked(key, now) => Found::Uncacheable,
-                None => Found::Absent { others: true },
-            },
-            None if self.misses.is_marked(key, now) => Found::Uncacheable,
-            None => Found::Absent { others: false },
-        }
     }
 
     /// Where the response for an equivalent URI is filed, and by which word (No-Vary-Search) it is
@@ -189,57 +169,12 @@ impl Store {
         }
     }
 
-    /// Gives memory back that was dropped or evicted; to be called now and then.
+    /// Gives memory back that was dropped, evicted or purged; to be called now and then, on a thread
+    /// that may take its time.
     pub fn tidy(&self) {
         self.memory.tidy();
         self.misses.tidy();
         self.equivalents.tidy();
-    }
-
-    fn admit(&self, announced: Option<u64>) -> Result<Admission, WhyNot> {
-        let object_bytes_max = self.limits.object_bytes_max;
-        if announced.is_some_and(|len| len > object_bytes_max) {
-            return Err(WhyNot::TooLarge);
-        }
-        let share = self
-            .budget
-            .take(announced.unwrap_or(0))
-            .ok_or(WhyNot::NoRoom)?;
-        Ok(Admission { announced, share })
-    }
-
-    /// Puts `object` on the key's shelf, in place of `replaced` if there is such a one. The caller
-    /// holds the key's shard.
-    fn put(&self, key: &Key, object: Arc<Object>, replaced: Option<&Arc<Object>>) {
-        let mut shelf = self.memory.get(key.as_ref());
-        if let Some(replaced) = replaced {
-            let Some(old) = shelf.filter(|shelf| shelf.holds(replaced)) else {
-                return;
-            };
-            shelf = old.without(replaced);
-        }
-        let bytes_max = self.limits.shelf_bytes_max;
-        let shelf = match shelf {
-            Some(shelf) => shelf.with(object, self.limits.variants_max, bytes_max),
-            None => Shelf::new(object),
-        };
-        self.memory.put(key.clone(), shelf);
-        self.misses.unmark(key.as_ref());
-    }
-
-    /// Takes one object off the key's shelf: it is of no more use.
-    pub fn forget(&self, key: &Key, object: &Arc<Object>) {
-        self.forget_if(key, |other| Arc::ptr_eq(other, object));
-    }
-
-    /// Takes the first object off the key's shelf that is meant.
-    fn forget_if(&self, key: &Key, is_meant: impl Fn(&Arc<Object>) -> bool) {
-        let _shard = self.flights.shard(key).lock();
-        let Some(shelf) = self.memory.get(key.as_ref()) else {
-            return;
-        };
-        if let Some(object) = shelf.objects().iter().find(|object| is_meant(object)) {
-            self.memory.put_left(key, shelf.without(object));
-        }
+        self.sweep();
     }
 }

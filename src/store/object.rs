@@ -1,18 +1,18 @@
-//! A stored response: head, term and body. A reader's thing, whether complete or still filling.
+//! Stored response: head, term and content, for its readers, complete or still filling.
 //!
-//! Objects never change, but for the count of their hits. A 304 or a soft purge makes a new object that shares the old one's bytes,
-//! so a client reading one is never surprised. How a body grows is in `growing.rs`.
+//! Objects never change, but for the count of their hits and the invalidations that they have
+//! outlived. A 304 or a soft purge makes a new object that shares the old one's bytes, so a client
+//! reading one is never surprised. How a body grows is in `growing.rs`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use http::header::{self, HeaderMap};
 
-use super::growing::Growing;
+use super::born::Born;
+use super::content::Content;
 use super::head::Head;
-use super::joined::Joined;
 use super::slices::Slices;
 use crate::body::Body;
 use crate::semantics::conditional::Validators;
@@ -35,30 +35,28 @@ pub struct Object {
     term: Term,
     variant: Variant,
     content: Content,
-    /// The one thing that changes, and nothing is decided by it.
+    /// When it was asked for; raised to the latest invalidation that it is known to have outlived.
+    born: AtomicU64,
+    /// Nothing is decided by it.
     hits: AtomicU32,
-}
-
-/// Where an object's bytes are.
-#[derive(Clone, Debug)]
-pub(super) enum Content {
-    Empty,
-    One(Bytes),
-    Many(Arc<[Bytes]>),
-    Growing(Arc<Growing>),
-    /// In parts that are entries of their own; not all of them need be here.
-    Sliced(Arc<Slices>),
 }
 
 // === impl Object ===
 
 impl Object {
-    pub(super) fn new(head: Head, term: Term, variant: Variant, content: Content) -> Self {
+    pub(super) fn new(
+        head: Head,
+        term: Term,
+        variant: Variant,
+        content: Content,
+        born: Born,
+    ) -> Self {
         Self {
             head,
             term,
             variant,
             content,
+            born: AtomicU64::new(born.bits()),
             hits: AtomicU32::new(0),
         }
     }
@@ -114,34 +112,22 @@ impl Object {
     }
 
     pub(super) fn slices(&self) -> Option<&Arc<Slices>> {
-        match &self.content {
-            Content::Sliced(slices) => Some(slices),
-            _ => None,
-        }
+        self.content.slices()
     }
 
     /// What is known of the body's length.
     pub fn length(&self) -> Length {
-        match &self.content {
-            Content::Empty => Length::Exact(0),
-            Content::One(bytes) => Length::Exact(bytes.len() as u64),
-            Content::Many(parts) => Length::Exact(parts.iter().map(|part| part.len() as u64).sum()),
-            Content::Growing(growing) => growing.length(),
-            Content::Sliced(slices) => Length::Exact(slices.about.complete),
-        }
+        self.content.length()
     }
 
     /// Whether all its bytes are here, even if it has not been filed yet, or can be had any time.
     pub fn is_whole(&self) -> bool {
-        match &self.content {
-            Content::Growing(growing) => growing.is_whole(),
-            _ => true,
-        }
+        self.content.is_whole()
     }
 
     /// Whether its bytes broke off: no longer a thing to hand out.
     pub fn is_failed(&self) -> bool {
-        matches!(&self.content, Content::Growing(growing) if growing.is_failed())
+        self.content.is_failed()
     }
 
     /// What conditional requests are compared with.
@@ -156,19 +142,37 @@ impl Object {
     /// The same response under the fields and the term that a 304 brought (RFC 9111 §4.3.4).
     pub fn refreshed(&self, fields: &HeaderMap, term: Term, variant: Variant) -> Option<Self> {
         let head = Head::pack(self.head.status(), fields).ok()?;
-        Some(Self::new(head, term, variant, self.content.clone()).succeeding(self))
+        let content = self.content.clone();
+        Some(Self::new(head, term, variant, content, self.born()).succeeding(self))
     }
 
-    /// The same response, stale from `now` on: what a soft purge leaves.
-    pub(super) fn expired(&self, now: SystemTime) -> Self {
-        let term = self.term.expired(now);
+    /// The same response, stale since that moment: what a soft purge leaves. It has outlived all
+    /// invalidations up to `newest`.
+    pub(super) fn expired(&self, since: SystemTime, newest: Born) -> Self {
         Self::new(
             self.head.clone(),
-            term,
+            self.term.expired(since),
             self.variant.clone(),
             self.content.clone(),
+            newest,
         )
         .succeeding(self)
+    }
+
+    /// The birth by which it is compared with invalidations: older ones are not about it.
+    pub(super) fn born(&self) -> Born {
+        Born::of_bits(self.born.load(Ordering::Relaxed))
+    }
+
+    /// The same with another birth: that of the request whose 304 confirmed it.
+    pub(super) fn reborn(mut self, born: Born) -> Self {
+        *self.born.get_mut() = born.bits();
+        self
+    }
+
+    /// Notes that no invalidation up to `newest` is about it, so that the next look need not ask.
+    pub(super) fn outlive(&self, newest: Born) {
+        self.born.fetch_max(newest.bits(), Ordering::Relaxed);
     }
 
     /// Real bytes this object keeps alive, index and allocator included.
@@ -180,47 +184,25 @@ impl Object {
     }
 }
 
-// === impl Content ===
-
-impl Content {
-    /// A reader from the first byte.
-    pub(super) fn body(&self) -> Body {
-        match self {
-            Self::Empty => Body::empty(),
-            Self::One(bytes) => Body::full(bytes.clone()),
-            Self::Many(parts) => Body::pieces(Arc::clone(parts)),
-            Self::Growing(growing) => Body::stream(Growing::reader(growing)),
-            Self::Sliced(slices) => Body::seekable(Joined::new(slices)),
-        }
-    }
-
-    pub(super) fn weight_bytes(&self) -> usize {
-        match self {
-            Self::Empty => 0,
-            Self::One(bytes) => bytes.len(),
-            Self::Many(parts) => parts
-                .iter()
-                .map(|part| part.len() + size_of::<Bytes>())
-                .sum(),
-            // Charged to the fill budget until it is complete.
-            Self::Growing(_) => 0,
-            Self::Sliced(slices) => slices.weight_bytes(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use http::StatusCode;
 
+    use super::super::whole::Whole;
     use super::*;
 
     fn object() -> Object {
         let head = Head::pack(StatusCode::OK, &HeaderMap::new()).unwrap();
         let term = Term::new(SystemTime::UNIX_EPOCH, Duration::from_secs(60));
-        Object::new(head, term, Variant::default(), Content::Empty)
+        Object::new(
+            head,
+            term,
+            Variant::default(),
+            Content::Whole(Whole::Empty),
+            Born::FIRST,
+        )
     }
 
     #[test]
@@ -236,7 +218,7 @@ mod tests {
         let (term, variant) = (*first.term(), first.variant().clone());
         let second = first.refreshed(&HeaderMap::new(), term, variant).unwrap();
         second.count_hit();
-        let third = second.expired(SystemTime::UNIX_EPOCH);
+        let third = second.expired(SystemTime::UNIX_EPOCH, Born::FIRST);
         assert_eq!([first.hits(), second.hits(), third.hits()], [1, 2, 2]);
     }
 

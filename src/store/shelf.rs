@@ -1,4 +1,4 @@
-//! The variants filed under one key: the stored responses that their `Vary` tells apart.
+//! Shelf: the variants of one key, which are stored responses that their `Vary` tells apart.
 //!
 //! A shelf never changes; putting an object on it makes a new shelf. The newest stands first,
 //! because RFC 9111 §4.1 wants the most recent of several that match. It does not store itself.
@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::born::Born;
 use super::object::Object;
+use super::stamps::Fate;
 use crate::semantics::vary::{Selecting, Variant};
 
 /// One or more objects, newest first.
@@ -14,6 +16,14 @@ use crate::semantics::vary::{Selecting, Variant};
 pub(super) enum Shelf {
     One(Arc<Object>),
     Many(Arc<[Arc<Object>]>),
+}
+
+/// What invalidations have left of a shelf.
+pub(super) enum Weeded {
+    /// They were not about it.
+    Unchanged,
+    /// Other objects, or none.
+    Changed(Option<Shelf>),
 }
 
 // === impl Shelf ===
@@ -93,8 +103,37 @@ impl Shelf {
         let stale = self
             .objects()
             .iter()
-            .map(|object| Arc::new(object.expired(now)));
+            .map(|object| Arc::new(object.expired(now, object.born())));
         Self::from_objects(stale.collect())
+    }
+
+    /// Whether no object here is older than the invalidation `newest`.
+    pub(super) fn is_younger_than(&self, newest: Born) -> bool {
+        self.objects().iter().all(|object| object.born() >= newest)
+    }
+
+    /// The shelf without what is gone by its `fate`, and with what is stale as such. What is left
+    /// has outlived all invalidations up to `newest`.
+    pub(super) fn weeded(&self, newest: Born, fate: impl Fn(Born) -> Option<Fate>) -> Weeded {
+        let mut left = Vec::with_capacity(self.objects().len());
+        let mut changed = false;
+        for object in self.objects() {
+            match fate(object.born()) {
+                Some(Fate::Gone) => changed = true,
+                Some(Fate::Stale { since }) if !object.term().is_expired() => {
+                    changed = true;
+                    left.push(Arc::new(object.expired(since, newest)));
+                }
+                Some(Fate::Stale { .. }) | None => {
+                    object.outlive(newest);
+                    left.push(Arc::clone(object));
+                }
+            }
+        }
+        match changed {
+            true => Weeded::Changed((!left.is_empty()).then(|| Self::from_objects(left))),
+            false => Weeded::Unchanged,
+        }
     }
 
     pub(super) fn weight_bytes(&self) -> usize {

@@ -1,5 +1,5 @@
-//! The content of a large object that is kept in slices: which there are, which are arriving, and
-//! what they all must share.
+//! Content in slices, of a large object: which there are, which are arriving, and what they all must
+//! share.
 //!
 //! The slices' bytes are entries of their own in memory, so that a cold one can be evicted alone;
 //! they are found by the content's number, and when the last who knows the content has gone, they
@@ -15,19 +15,14 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::Store;
-use super::flight::Leader;
+use super::graves::{Graves, SliceKey};
 use super::growing::Growing;
-use super::head::Head;
-use super::joined::Joined;
-use super::memory::{Graves, SliceKey};
-use super::object::{Content, Object};
-use super::slot::Slot;
+use super::slot::{Collector, Slot};
+use super::whole::Whole;
 use crate::body::{Body, Error};
 use crate::semantics::combine::Version;
-use crate::semantics::freshness::Term;
 use crate::semantics::key::Key;
 use crate::semantics::range::ByteRange;
-use crate::semantics::vary::Variant;
 
 /// Slices that have gone are noticed at the latest when there are twice as many notes as before,
 /// and not while there are fewer than this.
@@ -72,7 +67,7 @@ pub(super) struct Slices {
 struct State {
     arriving: HashMap<u64, Arc<Growing>>,
     /// Slices that were filed; those that have been evicted since are dead.
-    filed: HashMap<u64, Weak<Content>>,
+    filed: HashMap<u64, Weak<Whole>>,
     notes_max: usize,
 }
 
@@ -84,34 +79,10 @@ pub(super) struct SliceCounts {
     pub(super) from_origin: AtomicU64,
 }
 
-// === impl Leader: slices ===
-
-impl Leader {
-    /// The head is here, and with it the slice `index` of a content that will be kept in slices.
-    /// The object is filed at once, for what it lacks can be had at any time. Gives the slice's
-    /// writer, the object, and a first reader.
-    pub fn begin_sliced(
-        self,
-        head: Head,
-        term: Term,
-        variant: Variant,
-        sliced: Sliced,
-        index: u64,
-        shared: bool,
-    ) -> (Slot, Arc<Object>, Body) {
-        let slices = Slices::new(self.store(), self.key(), sliced);
-        let (slot, first) = Slices::begin(&slices, &mut slices.state.lock(), self.store(), index);
-        let body = Body::seekable(Joined::new(&slices).expecting(index, first));
-        let object = Object::new(head, term, variant, Content::Sliced(slices));
-        let object = self.land(object, None, shared);
-        (slot, object, body)
-    }
-}
-
 // === impl Slices ===
 
 impl Slices {
-    fn new(store: &Arc<Store>, key: &Key, about: Sliced) -> Arc<Self> {
+    pub(super) fn new(store: &Arc<Store>, key: &Key, about: Sliced) -> Arc<Self> {
         Arc::new(Self {
             number: store.slices.contents.fetch_add(1, Ordering::Relaxed),
             key: key.clone(),
@@ -139,11 +110,11 @@ impl Slices {
     pub(super) fn open(this: &Arc<Self>, index: u64) -> Result<Body, Error> {
         let store = this.store.upgrade().ok_or(Error::Truncated)?;
         // Who reads on uses the object: it must not be evicted before its slices are.
-        store.memory.get(this.key.as_ref());
+        store.memory.touch(this.key.as_ref());
         let mut state = this.state.lock();
-        if let Some(content) = store.memory.slice(this.key_of(index)) {
+        if let Some(slice) = store.memory.slice(this.key_of(index)) {
             store.slices.from_memory.fetch_add(1, Ordering::Relaxed);
-            return Ok(content.body());
+            return Ok(slice.body());
         }
         if let Some(growing) = state.arriving.get(&index) {
             return Ok(Body::stream(Growing::reader(growing)));
@@ -167,11 +138,18 @@ impl Slices {
         })
     }
 
+    /// The writer of the slice that is here first, and its first reader.
+    pub(super) fn first(this: &Arc<Self>, store: &Store, index: u64) -> (Slot, Body) {
+        Self::begin(this, &mut this.state.lock(), store, index)
+    }
+
     /// The writer of a slice, and its first reader. Where there is no room for it, the slice is in
     /// transit: it is this reader's alone and will not be kept.
     fn begin(this: &Arc<Self>, state: &mut State, store: &Store, index: u64) -> (Slot, Body) {
         store.slices.from_origin.fetch_add(1, Ordering::Relaxed);
-        let len = this.range(index).map_or(0, ByteRange::bytes);
+        // Only slices that there are are begun.
+        let range = this.range(index).unwrap_or(ByteRange { first: 0, last: 0 });
+        let len = range.bytes();
         let room = match len <= store.limits.object_bytes_max {
             true => store.budget.take(len),
             false => None,
@@ -185,44 +163,9 @@ impl Slices {
         } else {
             state.arriving.insert(index, Arc::clone(&growing));
         }
-        (Slot::new(this, index, growing, transit, store), body)
-    }
-
-    /// The slice is whole: from here on it is found in memory.
-    pub(super) fn file(&self, index: u64, content: Content) {
-        let content = Arc::new(content);
-        // Filed first: who no longer finds it arriving must find it here.
-        if let Some(store) = self.store.upgrade() {
-            store
-                .memory
-                .put_slice(self.key_of(index), Arc::clone(&content));
-        }
-        let mut state = self.state.lock();
-        state.note(index, Arc::downgrade(&content));
-        state.arriving.remove(&index);
-    }
-
-    /// The slice will not come: who asks for it again has it sent for again.
-    pub(super) fn give_up(&self, index: u64, growing: &Arc<Growing>) {
-        let mut state = self.state.lock();
-        let arriving = state.arriving.get(&index);
-        if arriving.is_some_and(|other| Arc::ptr_eq(other, growing)) {
-            state.arriving.remove(&index);
-        }
-    }
-
-    /// The origin has another version: the object is dropped, and who still reads it gets what is
-    /// here and no more.
-    pub(super) fn outdate(&self) {
-        self.outdated.store(true, Ordering::Relaxed);
-        if let Some(store) = self.store.upgrade() {
-            let ours = |object: &Arc<Object>| {
-                object
-                    .slices()
-                    .is_some_and(|slices| slices.number == self.number)
-            };
-            store.forget_if(&self.key, ours);
-        }
+        let content = Arc::clone(this) as Arc<dyn Collector>;
+        let slot = Slot::new(content, (index, range), growing, transit, store);
+        (slot, body)
     }
 
     /// Bytes it keeps alive beside its slices.
@@ -235,12 +178,54 @@ impl Slices {
     }
 }
 
+impl Collector for Slices {
+    fn complete_bytes(&self) -> u64 {
+        self.about.complete
+    }
+
+    fn version(&self) -> &Version {
+        &self.about.version
+    }
+
+    fn file(&self, index: u64, slice: Whole) {
+        let slice = Arc::new(slice);
+        // Filed first: who no longer finds it arriving must find it here.
+        if let Some(store) = self.store.upgrade() {
+            store
+                .memory
+                .put_slice(self.key_of(index), Arc::clone(&slice));
+        }
+        let mut state = self.state.lock();
+        state.note(index, Arc::downgrade(&slice));
+        state.arriving.remove(&index);
+    }
+
+    fn give_up(&self, index: u64, growing: &Arc<Growing>) {
+        let mut state = self.state.lock();
+        let arriving = state.arriving.get(&index);
+        if arriving.is_some_and(|other| Arc::ptr_eq(other, growing)) {
+            state.arriving.remove(&index);
+        }
+    }
+
+    fn outdate(&self) {
+        self.outdated.store(true, Ordering::Relaxed);
+        if let Some(store) = self.store.upgrade() {
+            store.forget_if(&self.key, |object| {
+                object
+                    .slices()
+                    .is_some_and(|slices| slices.number == self.number)
+            });
+        }
+    }
+}
+
 impl Drop for Slices {
     fn drop(&mut self) {
         let filed = std::mem::take(&mut self.state.get_mut().filed);
         let alive = filed
             .into_iter()
-            .filter(|(_, content)| content.strong_count() > 0);
+            .filter(|(_, slice)| slice.strong_count() > 0);
         self.graves
             .dig(alive.map(|(index, _)| SliceKey::new(self.number, index)));
     }
@@ -260,12 +245,12 @@ impl fmt::Debug for Slices {
 impl State {
     /// Notes what was filed, and forgets now and then what has been evicted: an origin that claims
     /// an endless length must not make the notes endless.
-    fn note(&mut self, index: u64, content: Weak<Content>) {
+    fn note(&mut self, index: u64, slice: Weak<Whole>) {
         if self.filed.len() >= self.notes_max.max(NOTES_MIN) {
-            self.filed.retain(|_, content| content.strong_count() > 0);
+            self.filed.retain(|_, slice| slice.strong_count() > 0);
             self.notes_max = self.filed.len() * 2;
         }
-        self.filed.insert(index, content);
+        self.filed.insert(index, slice);
     }
 }
 
@@ -279,14 +264,15 @@ mod tests {
     use proptest::prelude::*;
     use tokio::task::yield_now;
 
-    use super::super::Claim;
     use super::super::shelf::Shelf;
+    use super::super::{Claim, Found, Head, How, Invalidation, Object, What, Writer};
     use super::*;
     use crate::clock;
     use crate::config;
     use crate::semantics::facet::Facet;
+    use crate::semantics::freshness::Term;
     use crate::semantics::key::{KeyBuf, Scheme};
-    use crate::semantics::vary::Selecting;
+    use crate::semantics::vary::{Selecting, Variant};
 
     const SLICE: u64 = 7;
 
@@ -429,11 +415,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_slice_that_comes_after_a_purge_brings_nothing_back() {
+        for how in [How::Hard, How::Soft] {
+            let (store, source) = (store(1 << 20), text(20));
+            let (slot, object, body) = begin(&store, &source);
+            let wanted = Invalidation {
+                what: What::All,
+                how,
+            };
+            store.invalidate(&wanted, |_| unreachable!(), clock::now());
+            tokio::spawn(write(source.text.clone(), slot));
+            assert_eq!(
+                read(body).await.unwrap(),
+                source.text,
+                "its client is served"
+            );
+            let (headers, facet) = (HeaderMap::new(), Facet::default());
+            let selecting = Selecting {
+                headers: &headers,
+                facet: &facet,
+            };
+            match store.find(key().as_ref(), &selecting, clock::now()) {
+                Found::Object(found) => assert!(how == How::Soft && found.term().is_expired()),
+                _ => assert_eq!(how, How::Hard),
+            }
+            assert!(!object.lacks(ByteRange { first: 0, last: 19 }));
+        }
+    }
+
+    #[tokio::test]
     async fn notes_of_what_was_evicted_do_not_pile_up() {
         let mut state = State::default();
-        let alive = Arc::new(Content::Empty);
+        let alive = Arc::new(Whole::Empty);
         for index in 0..100 * NOTES_MIN as u64 {
-            let evicted = Arc::new(Content::Empty);
+            let evicted = Arc::new(Whole::Empty);
             let content = if index % 100 == 0 { &alive } else { &evicted };
             state.note(index, Arc::downgrade(content));
         }

@@ -1,6 +1,6 @@
-//! The one writer of a slice: bytes from the origin into readers and store at once.
+//! Writer of a slice: bytes from the origin into readers and store at once.
 //!
-//! A slot that is dropped before [`Slot::complete`] has failed: the readers of its slice see the
+//! A slot that is dropped before [`Writer::complete`] has failed: the readers of its slice see the
 //! cut, and who asks for the slice later has it sent for again. It is to a slice what a filler is
 //! to an object; but it knows how long its body has to be.
 
@@ -8,15 +8,34 @@ use std::future::{pending, poll_fn};
 use std::sync::Arc;
 
 use super::Store;
-use super::fill::{InFlight, Unwanted};
 use super::growing::Growing;
-use super::slices::Slices;
+use super::pour::{InFlight, Unwanted, Writer};
+use super::whole::Whole;
 use crate::semantics::combine::Version;
 use crate::semantics::range::ByteRange;
 
+/// The content that a slice is a part of, as its writer sees it.
+pub(super) trait Collector: Send + Sync {
+    /// The length of the whole.
+    fn complete_bytes(&self) -> u64;
+
+    /// Which whole it is.
+    fn version(&self) -> &Version;
+
+    /// The slice is whole: from here on it is found in memory.
+    fn file(&self, index: u64, slice: Whole);
+
+    /// The slice will not come: who asks for it again has it sent for again.
+    fn give_up(&self, index: u64, growing: &Arc<Growing>);
+
+    /// The origin has another version: the object is dropped, and who still reads it gets what is
+    /// here and no more.
+    fn outdate(&self);
+}
+
 /// The right to write one slice.
 pub struct Slot {
-    slices: Arc<Slices>,
+    content: Arc<dyn Collector>,
     index: u64,
     range: ByteRange,
     growing: Arc<Growing>,
@@ -33,19 +52,16 @@ pub struct Slot {
 
 impl Slot {
     pub(super) fn new(
-        slices: &Arc<Slices>,
-        index: u64,
+        content: Arc<dyn Collector>,
+        (index, range): (u64, ByteRange),
         growing: Arc<Growing>,
         transit: bool,
         store: &Store,
     ) -> Self {
         Self {
-            slices: Arc::clone(slices),
+            content,
             index,
-            // Only slices that there are get a slot.
-            range: slices
-                .range(index)
-                .unwrap_or(ByteRange { first: 0, last: 0 }),
+            range,
             growing,
             len: 0,
             transit,
@@ -62,19 +78,24 @@ impl Slot {
 
     /// The length of the whole that they are a part of.
     pub fn complete_bytes(&self) -> u64 {
-        self.slices.about.complete
+        self.content.complete_bytes()
     }
 
     /// Which whole that is.
     pub fn version(&self) -> &Version {
-        &self.slices.about.version
+        self.content.version()
     }
 
-    /// Appends a piece. In transit it waits until the reader wants more.
-    ///
-    /// # Errors
-    /// [`Unwanted`] when the reader in transit has left, or the piece goes beyond the slice's end.
-    pub async fn push(&mut self, piece: &[u8]) -> Result<(), Unwanted> {
+    /// The origin has another version by now, or none: this slice will never come, and the object
+    /// is dropped with all its slices.
+    pub fn outdate(self) {
+        self.content.outdate();
+    }
+}
+
+impl Writer for Slot {
+    /// Refuses a piece that goes beyond the slice's end.
+    async fn push(&mut self, piece: &[u8]) -> Result<(), Unwanted> {
         self.len += piece.len() as u64;
         if self.len > self.range.bytes() {
             return Err(Unwanted);
@@ -83,30 +104,22 @@ impl Slot {
         poll_fn(|cx| self.growing.poll_demand(cx)).await.into()
     }
 
-    /// Ends when nobody reads and the slice is not wanted for its own sake.
-    pub async fn unwanted(&self) {
+    async fn unwanted(&self) {
         if self.finish && !self.transit {
             return pending().await;
         }
         poll_fn(|cx| self.growing.poll_deserted(cx)).await;
     }
 
-    /// The body has ended: files the slice, if it is whole.
-    pub fn complete(mut self) {
+    fn complete(mut self) {
         if self.len != self.range.bytes() {
             return;
         }
         self.complete = true;
         if !self.transit {
-            self.slices.file(self.index, self.growing.content());
+            self.content.file(self.index, self.growing.whole());
         }
         self.growing.finish();
-    }
-
-    /// The origin has another version by now, or none: this slice will never come, and the object
-    /// is dropped with all its slices.
-    pub fn outdate(self) {
-        self.slices.outdate();
     }
 }
 
@@ -114,7 +127,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         if !self.complete {
             // First off the table, so that nobody joins what has failed.
-            self.slices.give_up(self.index, &self.growing);
+            self.content.give_up(self.index, &self.growing);
             self.growing.fail();
         }
     }

@@ -109,6 +109,53 @@ async fn all_may_be_purged_at_once() {
     }
 }
 
+/// Host and path of what is there before each purge.
+const PAGES: [(&str, &str); 8] = [
+    ("example.test", "/"),
+    ("example.test", "/shop"),
+    ("example.test", "/shop/"),
+    ("example.test", "/shop/a"),
+    ("example.test", "/shop/deep/a?b=/c"),
+    ("example.test", "/shopping/a"),
+    ("example.test:8080", "/shop/a"),
+    ("other.test", "/shop/a"),
+];
+
+#[tokio::test]
+async fn a_host_and_a_prefix_are_purged_with_all_their_pages_and_no_other() {
+    let table: [(&str, &[usize]); 6] = [
+        ("\"host\":\"Example.test\"", &[0, 1, 2, 3, 4, 5]),
+        ("\"host\":\"example.test:8080\"", &[6]),
+        ("\"prefix\":\"http://example.test/\"", &[0, 1, 2, 3, 4, 5]),
+        ("\"prefix\":\"http://example.test/shop/\"", &[2, 3, 4]),
+        ("\"prefix\":\"https://example.test/shop/deep/\"", &[4]),
+        ("\"prefix\":\"http://example.test/none/\"", &[]),
+    ];
+    let origin = counting();
+    let proxy = Proxy::start(&origin).await;
+    let get = async |index: usize| {
+        let (host, path) = PAGES[index];
+        proxy.get_with(path, &[("host", host)]).await
+    };
+    for soft in [false, true] {
+        for (what, met) in table {
+            for index in 0..PAGES.len() {
+                get(index).await;
+            }
+            let answer = proxy.purge(&format!("{{{what},\"soft\":{soft}}}")).await;
+            assert_eq!(purged(&answer), None, "{what}");
+            for (index, page) in PAGES.iter().enumerate() {
+                let next = get(index).await;
+                let is_right = match met.contains(&index) {
+                    true => next.says("fwd=stale") == soft && !next.is_hit(),
+                    false => next.is_hit(),
+                };
+                assert!(is_right, "{what}, {page:?}: {next:?}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_purge_that_makes_no_sense_is_a_400_and_purges_nothing() {
     let origin = counting();
@@ -123,6 +170,12 @@ async fn a_purge_that_makes_no_sense_is_a_400_and_purges_nothing() {
         "{\"url\":7}",
         "{\"url\":\"\"}",
         "{\"urk\":\"x\"}",
+        "{\"host\":\"a b\"}",
+        "{\"host\":\"example.test\",\"all\":true}",
+        "{\"prefix\":\"/\"}",
+        "{\"prefix\":\"http://example.test/a\"}",
+        "{\"prefix\":\"http://example.test/?a/\"}",
+        "{\"prefix\":\"http://example.test/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/\"}",
     ];
     for json in table {
         let response = proxy.purge(json).await;
@@ -159,8 +212,19 @@ async fn the_command_purges_prints_the_count_and_says_how_it_went() {
     assert_eq!(purge(&["--soft", URL]).await.status.code(), Some(0));
     assert!(proxy.get("/a").await.says("fwd=stale"));
 
-    assert_eq!(purge(&["--all"]).await.status.code(), Some(0));
-    assert!(!proxy.get("/a").await.is_hit());
+    for what in [
+        &["--all"][..],
+        &["--host", "example.test"],
+        &["--prefix", "http://example.test/", URL],
+    ] {
+        proxy.get("/a").await;
+        let output = purge(what).await;
+        assert_eq!(output.status.code(), Some(0), "{what:?}: {output:?}");
+        assert!(!proxy.get("/a").await.is_hit(), "{what:?}");
+    }
+    for nonsense in [&[][..], &["--all", URL], &["--all", "--host", "a"]] {
+        assert_eq!(purge(nonsense).await.status.code(), Some(2), "{nonsense:?}");
+    }
 }
 
 #[tokio::test]

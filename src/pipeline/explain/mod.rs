@@ -13,11 +13,11 @@ use http::{HeaderMap, HeaderValue, Method};
 use super::dispatch::Dispatch;
 use super::locator::Locator;
 use super::next::Next;
-use super::page::{BadUrl, Page};
 use super::route::{Destination, Route, describe};
 use super::site::Site;
 use crate::clock;
 use crate::semantics::facet::Facet;
+use crate::semantics::reference::{BadUrl, Target};
 use crate::semantics::vary::Selecting;
 use crate::store::Inspection;
 use ahead::Ahead;
@@ -35,11 +35,16 @@ impl Site {
         url: &str,
         mut fields: HeaderMap,
     ) -> Result<(Forecast, Inspection), BadUrl> {
-        let page = Page::parse(url)?;
+        let target = Target::parse(url)?;
         // Every request has one, and a response may vary by it.
-        let host = HeaderValue::try_from(&page.authority).map_err(|_| BadUrl)?;
+        let host = HeaderValue::try_from(&target.authority).map_err(|_| BadUrl)?;
         fields.entry(HOST).or_insert(host);
-        let (key, destination) = self.locate(page.scheme, &page.authority, &page.target);
+        let Target {
+            scheme,
+            authority,
+            path_and_query,
+        } = &target;
+        let (key, destination) = self.locate(*scheme, authority, path_and_query);
         let mut locator = Locator::new(key);
         let (ahead, stored) = match destination {
             None => (Ahead::NoRoute, self.inspect(&locator, &fields)),

@@ -9,12 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{AGE, CONTENT_LENGTH, DATE, VIA};
 use http::{HeaderMap, Method, Response, StatusCode, Version};
-use http_body::{Body as _, Frame};
-use http_body_util::BodyExt;
-use tracing::debug;
+use http_body::Body as _;
 
 use super::outbound;
-use super::slices::{self, First};
+use super::slices::First;
 use crate::body::Body;
 use crate::clock;
 use crate::origin::{self, Phase};
@@ -28,7 +26,7 @@ use crate::semantics::policy::{Answered, Asked, Rules, judge};
 use crate::semantics::storable::{Storable, WhyNot, speaks_of_resource};
 use crate::semantics::vary::{Selecting, Variant, Vary};
 use crate::semantics::{conditional, date, headers};
-use crate::store::{Admission, Failure, Filler, Head, Leader, Object, TooLong};
+use crate::store::{Admission, Failure, Head, Leader, Object, TooLong, Writer};
 
 /// The permit to settle an answer, and what it is judged by.
 pub(in crate::pipeline) struct Settlement {
@@ -216,7 +214,7 @@ impl Settlement {
         let shared = term.is_shareable(now);
         let leader = self.leader_for(response.headers());
         let (filler, object, body) = leader.begin(admission, head, term, variant, shared);
-        tokio::spawn(fill(filler, response.into_body()));
+        tokio::spawn(filler.pour(response.into_body()));
         Arrived::Stored { object, body, aged }
     }
 
@@ -233,7 +231,7 @@ impl Settlement {
         let shared = term.is_shareable(arrival.received_at);
         let leader = self.leader_for(arrival.response.headers());
         let (slot, object, body) = leader.begin_sliced(head, term, variant, sliced, index, shared);
-        tokio::spawn(slices::pour(slot, arrival.response.into_body()));
+        tokio::spawn(slot.pour(arrival.response.into_body()));
         Arrived::Stored { object, body, aged }
     }
 
@@ -383,30 +381,4 @@ fn to_store(mut fields: HeaderMap, now: SystemTime) -> HeaderMap {
     // message's header section if it is cached or forwarded downstream." (RFC 9110 §6.6.1)
     fields.entry(DATE).or_insert_with(|| date::format(now));
     fields
-}
-
-/// Writes the object until the origin's body ends. Dropping the filler on the way fails it.
-async fn fill(mut filler: Filler, mut body: Body) {
-    loop {
-        let frame = tokio::select! {
-            biased;
-            frame = body.frame() => frame,
-            () = filler.unwanted() => return,
-        };
-        let Some(frame) = frame else { break };
-        match frame.map(Frame::into_data) {
-            Ok(Ok(piece)) => {
-                if filler.push(&piece).await.is_err() {
-                    return;
-                }
-            }
-            // Trailers never get here; they are no part of the content.
-            Ok(Err(_)) => {}
-            Err(error) => {
-                debug!(%error, "a fill broke off");
-                return;
-            }
-        }
-    }
-    filler.complete();
 }

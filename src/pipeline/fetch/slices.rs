@@ -11,8 +11,6 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_RANGE, IF_MATCH, IF_RANGE, RANGE, REFERER};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request};
-use http_body::Frame;
-use http_body_util::BodyExt;
 use tracing::debug;
 
 use crate::body::Body;
@@ -30,7 +28,7 @@ use crate::semantics::policy::{Answered, Asked, Rules, judge};
 use crate::semantics::range::{self, ByteRange};
 use crate::semantics::storable::Storable;
 use crate::semantics::vary::Variant;
-use crate::store::{Head, Object, Sliced, Slot, Source, TooLong};
+use crate::store::{Head, Object, Sliced, Slot, Source, TooLong, Writer};
 
 /// Where `object_max` is less than this, slices would be so small that nothing is sliced.
 const SLICE_BYTES_MIN: u64 = 64 * 1024;
@@ -212,7 +210,7 @@ impl SliceFetch {
         let origin = &**self.pool.name();
         match answer {
             Ok(Answer { response, .. }) if self.fits(&slot, &response, requested_at) => {
-                pour(slot, response.into_body()).await;
+                slot.pour(response.into_body()).await;
             }
             Ok(Answer { response, .. }) => {
                 let status = response.status();
@@ -291,29 +289,4 @@ pub(super) fn declare_whole(response: &mut Response<Body>) {
 /// Whether a status says nothing of the resource: it may be as before with the next request.
 fn is_of_the_moment(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status.as_u16(), 408 | 421 | 425 | 429)
-}
-
-/// Writes a slice until the origin's body ends. Dropping the slot on the way fails it.
-pub(super) async fn pour(mut slot: Slot, mut body: Body) {
-    loop {
-        let frame = tokio::select! {
-            biased;
-            frame = body.frame() => frame,
-            () = slot.unwanted() => return,
-        };
-        match frame.map(|frame| frame.map(Frame::into_data)) {
-            None => return slot.complete(),
-            Some(Ok(Ok(piece))) => {
-                if slot.push(&piece).await.is_err() {
-                    return;
-                }
-            }
-            // Trailers are about one answer, not about the whole.
-            Some(Ok(Err(_))) => {}
-            Some(Err(error)) => {
-                debug!(%error, "a slice broke off");
-                return;
-            }
-        }
-    }
 }

@@ -14,7 +14,7 @@ use tracing::debug;
 use super::deliver::Deliver;
 use super::synth::Synth;
 use crate::body::Body;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::origin::{self, Answer};
 use crate::pipeline::answer::How;
 use crate::pipeline::fetch::outbound;
@@ -29,7 +29,7 @@ use crate::semantics::headers;
 use crate::semantics::reference::Target;
 use crate::semantics::trailers;
 use crate::semantics::vary::Vary;
-use crate::store::{self, Failure, Object};
+use crate::store::{self, Born, Failure, Invalidation, Object, What};
 use crate::telemetry::Fetched;
 
 /// A request that the cache has no part in.
@@ -40,6 +40,13 @@ pub(in crate::pipeline) struct Pass {
     pub(in crate::pipeline) stored: Option<Arc<Object>>,
 }
 
+/// When the origin was asked.
+struct Began {
+    instant: Instant,
+    at: SystemTime,
+    born: Born,
+}
+
 // === impl Pass ===
 
 impl Pass {
@@ -47,7 +54,11 @@ impl Pass {
         let Some(permit) = self.wanted.route().scope.bounds.enter() else {
             return self.failed(concurrency::FULL);
         };
-        let began = (clock::instant(), clock::now());
+        let began = Began {
+            instant: clock::instant(),
+            at: clock::now(),
+            born: self.wanted.store().birth(),
+        };
         let answer = self.send().await;
         let server = answer
             .as_ref()
@@ -57,10 +68,10 @@ impl Pass {
         self.wanted.exchange.entry.record.fetched = Some(Fetched {
             origin,
             server,
-            duration: began.0.elapsed(),
+            duration: began.instant.elapsed(),
         });
         match answer {
-            Ok(Answer { response, .. }) => self.answered(permit.hold(response), began.1),
+            Ok(Answer { response, .. }) => self.answered(permit.hold(response), &began),
             Err(error) => {
                 let origin = &**self.wanted.pool().name();
                 debug!(origin, error = %error.causes(), "no answer");
@@ -83,7 +94,7 @@ impl Pass {
         self.wanted.pool().send(request, upload, interim).await
     }
 
-    fn answered(self, response: Response<Body>, requested_at: SystemTime) -> Step {
+    fn answered(self, response: Response<Body>, began: &Began) -> Step {
         if self.can_be_stood_in_for(response.status()) {
             return self.stand_in(Some(response.status()));
         }
@@ -93,7 +104,7 @@ impl Pass {
         }
         self.heed_head(&response);
         if self.is_the_page(&response) {
-            return self.adopt(response, requested_at);
+            return self.adopt(response, began);
         }
         let status = self.why.cache_status();
         Step::Deliver(Deliver::passed(self.wanted, response, status))
@@ -123,10 +134,10 @@ impl Pass {
             // "However, a cache MUST NOT trigger an invalidation under these conditions if the
             // origin […] of the URI to be invalidated differs from that of the target URI".
             .filter(|it| (it.scheme, &it.authority) == (target.scheme, &target.authority));
-        let site = self.wanted.exchange.site();
+        let (site, how) = (self.wanted.exchange.site(), store::How::Hard);
         for it in pointed_to.chain([target.clone()]) {
-            let (authority, target) = (&it.authority, &it.path_and_query);
-            site.purge_target(it.scheme, authority, target, store::Purge::Hard);
+            let what = What::Uri(it);
+            site.invalidate(&Invalidation { what, how });
         }
     }
 
@@ -207,12 +218,13 @@ impl Pass {
     }
 
     /// Stores it as what a GET would have brought, if it may be.
-    fn adopt(self, response: Response<Body>, requested_at: SystemTime) -> Step {
+    fn adopt(self, response: Response<Body>, began: &Began) -> Step {
         let Self { wanted, why, .. } = self;
-        let leader = wanted.store().alone(&wanted.key().to_key());
+        let key = wanted.key().to_key();
+        let leader = wanted.store().alone_since(&key, began.born);
         let arrival = Arrival {
             response,
-            requested_at,
+            requested_at: began.at,
             received_at: clock::now(),
         };
         match Settlement::of_post(&wanted, leader).settle(arrival) {

@@ -6,13 +6,14 @@ use super::synth::Synth;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
 use crate::semantics::key::KeyBuf;
-use crate::store;
+use crate::semantics::reference::Target;
+use crate::store::{How, Invalidation, What};
 
 /// The right to invalidate one key.
 pub(in crate::pipeline) struct Purge {
     pub(in crate::pipeline) exchange: Box<Exchange>,
     pub(in crate::pipeline) key: KeyBuf,
-    pub(in crate::pipeline) how: store::Purge,
+    pub(in crate::pipeline) how: How,
 }
 
 // === impl Purge ===
@@ -20,10 +21,12 @@ pub(in crate::pipeline) struct Purge {
 impl Purge {
     pub(in crate::pipeline) fn run(self) -> Step {
         let Self { exchange, key, how } = self;
-        let site = exchange.site();
-        let count = site.purge_page(key.authority(), &exchange.target(), how);
-        // The host was valid enough to make a key of.
-        let count = count.unwrap_or_default();
+        let what = What::Url(Target {
+            scheme: exchange.client.scheme,
+            authority: key.authority().to_owned(),
+            path_and_query: exchange.target().into_owned(),
+        });
+        let count = exchange.site().invalidate(&Invalidation { what, how });
         Step::Synth(Synth::purged(exchange, count))
     }
 }

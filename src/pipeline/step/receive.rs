@@ -21,7 +21,7 @@ use crate::pipeline::route::limit::Limited;
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::headers;
 use crate::semantics::key::{KeyBuf, normal_authority};
-use crate::store;
+use crate::store::How;
 
 /// A request as it came in.
 pub(in crate::pipeline) struct Receive {
@@ -151,18 +151,18 @@ fn authority(exchange: &Exchange) -> Result<Cow<'_, str>, Refusal> {
 
 /// `PURGE` and `SOFTPURGE` are ours only where networks are configured; else they are unknown
 /// methods like any other.
-fn asked_to_purge(exchange: &Exchange) -> Option<store::Purge> {
+fn asked_to_purge(exchange: &Exchange) -> Option<How> {
     if exchange.site().purge_from.is_empty() {
         return None;
     }
     match exchange.request.method.as_str() {
-        "PURGE" => Some(store::Purge::Hard),
-        "SOFTPURGE" => Some(store::Purge::Soft),
+        "PURGE" => Some(How::Hard),
+        "SOFTPURGE" => Some(How::Soft),
         _ => None,
     }
 }
 
-fn purge(exchange: Box<Exchange>, key: KeyBuf, how: store::Purge) -> Step {
+fn purge(exchange: Box<Exchange>, key: KeyBuf, how: How) -> Step {
     let address = match exchange.client.address.ip() {
         IpAddr::V6(address) => address.to_canonical(),
         address => address,

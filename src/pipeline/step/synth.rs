@@ -88,9 +88,10 @@ impl Synth {
         Self::own(exchange, answer, Outcome::Synth, "no-route")
     }
 
-    /// How many objects were purged.
-    pub(in crate::pipeline) fn purged(exchange: Box<Exchange>, count: u64) -> Self {
+    /// How many objects were purged, where it is known.
+    pub(in crate::pipeline) fn purged(exchange: Box<Exchange>, count: Option<u64>) -> Self {
         let mut answer = Answer::text(StatusCode::OK, "");
+        let count = count.map_or_else(|| "null".to_owned(), |count| count.to_string());
         answer.body = Bytes::from(format!("{{\"purged\":{count}}}\n"));
         answer
             .fields
