@@ -31,6 +31,9 @@ pub struct CacheRules {
     pub enabled: bool,
     /// What may be stored and for how long.
     pub rules: Rules,
+    /// How long a request waits for an origin before a stale response that may stand in for it is
+    /// served.
+    pub stale_after: Duration,
     /// Whether a request with cookies beyond those of the key is served as if it had none.
     pub ignore_cookies: bool,
     /// Whether the directives of requests are obeyed (RFC 9111 §5.2.1). `only-if-cached` always is.
@@ -83,6 +86,8 @@ pub(super) struct RawCacheRules {
     grace: Given<Period>,
     default_grace: Given<Period>,
     stale_if_error: Given<Period>,
+    sick_grace: Given<Period>,
+    stale_after: Given<Period>,
     keep: Given<Period>,
     set_cookie: Option<SetCookie>,
     cookies: Option<Cookies>,
@@ -132,6 +137,7 @@ impl CacheRules {
         Self {
             enabled: true,
             rules: rules_of_profile(profile),
+            stale_after: Duration::from_secs(5),
             ignore_cookies: profile == Profile::Rfc,
             obey_requests: false,
             range: RangeMiss::Whole,
@@ -189,6 +195,7 @@ impl RawCacheRules {
         let rules = CacheRules {
             enabled: enabled.unwrap_or(base.enabled),
             rules: self.rules_over(&base.rules, report),
+            stale_after: units::period(&self.stale_after, base.stale_after),
             ignore_cookies: ignore.unwrap_or(base.ignore_cookies),
             obey_requests: obey.unwrap_or(base.obey_requests),
             range: self.range_over(base.range, slice_bytes),
@@ -221,6 +228,7 @@ impl RawCacheRules {
             grace: units::given_period(&self.grace).or(base.grace),
             default_grace: units::period(&self.default_grace, base.default_grace),
             stale_if_error: units::period(&self.stale_if_error, base.stale_if_error),
+            sick_grace: units::given_period(&self.sick_grace).or(base.sick_grace),
             keep: units::period(&self.keep, base.keep),
             store_set_cookie: store_set_cookie.unwrap_or(base.store_set_cookie),
         }
@@ -303,6 +311,8 @@ targeted = ["Copal-Cache-Control", "cdn-cache-control"]
 grace = "4m"
 default_grace = "5m"
 stale_if_error = "6m"
+sick_grace = "9m"
+stale_after = "10m"
 keep = "7m"
 set_cookie = "store"
 cookies = "ignore"
@@ -339,9 +349,11 @@ fold = { accept_encoding = ["GZIP"], accept_language = ["en"], user_agent = true
                 grace: Some(minutes(4)),
                 default_grace: minutes(5),
                 stale_if_error: minutes(6),
+                sick_grace: Some(minutes(9)),
                 keep: minutes(7),
                 store_set_cookie: true,
             },
+            stale_after: minutes(10),
             ignore_cookies: true,
             obey_requests: true,
             range: RangeMiss::Slice {

@@ -38,6 +38,8 @@ pub(super) enum Excuse {
     Accepted,
     /// Its origin cannot be reached.
     Sick,
+    /// Its origin was asked, for the reason `fwd`, and takes its time.
+    Slow { fwd: Fwd },
     /// Its origin was asked, for the reason `fwd`, and failed, perhaps with this status.
     Failed {
         fwd: Fwd,
@@ -91,6 +93,10 @@ impl Excuse {
     pub(super) fn over(self, status: CacheStatus) -> CacheStatus {
         match self {
             Self::Grace | Self::Accepted | Self::Sick => status,
+            Self::Slow { fwd } => CacheStatus {
+                fwd: Some(fwd),
+                ..status
+            },
             Self::Failed {
                 fwd,
                 status: fwd_status,
@@ -108,8 +114,8 @@ impl Excuse {
     }
 
     /// Whether its origin was asked first, in vain.
-    pub(super) fn follows_a_failure(self) -> bool {
-        matches!(self, Self::Failed { .. })
+    pub(super) fn was_asked_for(self) -> bool {
+        matches!(self, Self::Slow { .. } | Self::Failed { .. })
     }
 
     /// The directive that is acted upon, stated or not.
@@ -117,6 +123,7 @@ impl Excuse {
         match self {
             Self::Grace => "stale-while-revalidate",
             Self::Accepted => "max-stale",
+            Self::Slow { .. } => "stale-after",
             Self::Sick | Self::Failed { .. } => "stale-if-error",
         }
     }

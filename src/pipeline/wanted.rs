@@ -56,6 +56,12 @@ impl Wanted {
         &self.exchange.entry.site.store
     }
 
+    /// Whether the origin can't be reached, or lately has let a request for the same wait for too long.
+    pub(super) fn is_sick(&self) -> bool {
+        let now = self.exchange.now;
+        self.pool().is_sick() || self.store().is_hanging(self.key(), now)
+    }
+
     pub(super) fn key(&self) -> &KeyBuf {
         self.locator.key()
     }

@@ -37,6 +37,8 @@ pub struct Rules {
     pub default_grace: Duration,
     /// How long a response without `stale-if-error` (RFC 5861 §4) may stand in for an error.
     pub stale_if_error: Duration,
+    /// The same, whatever the response says itself.
+    pub sick_grace: Option<Duration>,
     /// How long a stale response is kept for validation beyond all that.
     pub keep: Duration,
     /// Whether a response with Set-Cookie may be stored, cookie and all (RFC 9111 §7.3).
@@ -89,6 +91,7 @@ impl Default for Rules {
             grace: None,
             default_grace: Duration::ZERO,
             stale_if_error: Duration::ZERO,
+            sick_grace: None,
             keep: Duration::MAX,
             store_set_cookie: false,
         }

@@ -57,7 +57,9 @@ impl Windows {
         };
         let if_error = match is_error {
             true => Duration::ZERO,
-            false => stated(directives.stale_if_error, rules.stale_if_error),
+            false => rules
+                .sick_grace
+                .unwrap_or_else(|| stated(directives.stale_if_error, rules.stale_if_error)),
         };
         Self {
             while_revalidate_secs: whole_seconds(grace),

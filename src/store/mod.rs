@@ -13,6 +13,7 @@ mod find;
 mod flight;
 mod graves;
 mod growing;
+mod hanging;
 mod head;
 mod hit_for_miss;
 mod inspect;
@@ -53,6 +54,7 @@ use budget::Budget;
 pub use budget::Share;
 use equivalents::Equivalents;
 use flight::Flights;
+use hanging::Hanging;
 use hit_for_miss::HitForMiss;
 use slices::SliceCounts;
 use stamps::Stamps;
@@ -84,6 +86,7 @@ pub struct Store {
     stamps: Arc<Stamps>,
     rest: Rest,
     misses: HitForMiss,
+    hanging: Hanging,
     equivalents: Equivalents,
     budget: Arc<Budget>,
     fills: Arc<AtomicU64>,
@@ -111,6 +114,7 @@ impl Store {
             memory: Memory::new(config.memory_bytes),
             flights: Flights::new(),
             misses: HitForMiss::new(config.hit_for_miss_max, config.hit_for_miss, &stamps),
+            hanging: Hanging::new(),
             stamps,
             rest: Rest::default(),
             equivalents: Equivalents::new(),
@@ -138,6 +142,16 @@ impl Store {
     /// Whether the last answer for `key` could not be shared (hit-for-miss).
     pub fn is_uncacheable(&self, key: &[u8], now: SystemTime) -> bool {
         self.misses.is_marked(key, now)
+    }
+
+    /// Notes that the origin lets a request for `key` wait for too long.
+    pub fn mark_hanging(&self, key: &[u8], now: SystemTime) {
+        self.hanging.mark(key, now, self.stamps.newest());
+    }
+
+    /// Whether it lately has.
+    pub fn is_hanging(&self, key: &[u8], now: SystemTime) -> bool {
+        self.hanging.is_marked(key, now)
     }
 
     /// Notes that the response filed under `place` says `word` of the URI of `key`.
@@ -174,6 +188,7 @@ impl Store {
     pub fn tidy(&self) {
         self.memory.tidy();
         self.misses.tidy();
+        self.hanging.tidy();
         self.equivalents.tidy();
         self.sweep();
     }

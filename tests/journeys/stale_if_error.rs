@@ -6,6 +6,7 @@ use crate::harness::{
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 const FRESH: Fields<'static> = &[("cache-control", "max-age=60"), ("etag", "\"old\"")];
 
@@ -337,4 +338,112 @@ async fn an_error_whose_body_trickles_holds_no_connection() {
     }
     gate.arrived(1).await;
     gate.open();
+}
+
+// --- an origin that hangs ------------------------------------------------------------------------
+
+/// An origin that answers the first request for a page, and lets the others wait at the gate.
+fn hanging(gate: &Gate, fields: Fields<'static>) -> Origin {
+    let gate = gate.clone();
+    Origin::start(async move |request, connection| {
+        if request.nth > 1 {
+            gate.pass().await;
+        }
+        let body = format!("answer {}", request.nth);
+        connection.respond(200, fields, body).await;
+    })
+}
+
+const STALE_AT_ONCE: Fields<'static> = &[
+    ("cache-control", "max-age=1, stale-if-error=600"),
+    ("age", "5"),
+    ("etag", "\"1\""),
+];
+
+#[tokio::test]
+async fn a_stale_page_is_served_while_its_origin_hangs_and_the_fetch_goes_on() {
+    let gate = Gate::new();
+    let origin = hanging(&gate, STALE_AT_ONCE);
+    let cache = "stale_after = '300ms'";
+    let proxy = Proxy::before(&origin).table("cache", cache).start().await;
+    proxy.get("/a").await;
+    let (mut leader, mut follower) = (proxy.client().await, proxy.client().await);
+    leader.request("GET", "/a", &[]).await;
+    gate.arrived(1).await;
+    follower.request("GET", "/a", &[]).await;
+    for client in [&mut leader, &mut follower] {
+        let response = client.response().await;
+        assert_eq!(response.text(), "answer 1", "{response:?}");
+        assert!(response.says("fwd=stale"), "{response:?}");
+        assert!(response.says("detail=stale-after"), "{response:?}");
+    }
+    // From now on nobody waits, and nobody else asks.
+    let began = Instant::now();
+    for _ in 0..20 {
+        let response = proxy.get("/a").await;
+        assert!(response.is_stale_hit(), "{response:?}");
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "twenty waits take six seconds"
+    );
+    assert_eq!(origin.count("/a"), 2);
+    gate.open();
+    eventually("the answer that was late is stored", async || {
+        proxy.get("/a").await.text() != "answer 1"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_head_of_a_stale_page_does_not_wait_for_an_origin_that_hangs() {
+    let gate = Gate::new();
+    let origin = hanging(&gate, STALE_AT_ONCE);
+    let cache = "stale_after = '300ms'";
+    let proxy = Proxy::before(&origin).table("cache", cache).start().await;
+    proxy.get("/a").await;
+    let mut client = proxy.client().await;
+    client.request("HEAD", "/a", &[]).await;
+    let head = client.head().await;
+    assert_eq!(head.status(), 200, "{head:?}");
+    assert_eq!(head.field("content-length"), Some("8"), "{head:?}");
+}
+
+#[tokio::test]
+async fn what_may_not_be_served_stale_waits_for_its_origin() {
+    let gate = Gate::new();
+    let fields: Fields = &[
+        ("cache-control", "max-age=1, must-revalidate"),
+        ("age", "5"),
+        ("etag", "\"1\""),
+    ];
+    let origin = hanging(&gate, fields);
+    let cache = "stale_after = '0s'";
+    let proxy = Proxy::before(&origin).table("cache", cache).start().await;
+    proxy.get("/a").await;
+    let mut client = proxy.client().await;
+    client.request("GET", "/a", &[]).await;
+    gate.arrived(1).await;
+    assert!(client.is_silent_for(Duration::from_millis(300)).await);
+    gate.open();
+    assert_eq!(client.response().await.text(), "answer 2");
+}
+
+#[tokio::test]
+async fn sick_grace_overrules_what_the_response_says() {
+    let fields: Fields = &[
+        ("cache-control", "max-age=1, stale-if-error=0"),
+        ("age", "5"),
+        ("etag", "\"1\""),
+    ];
+    let origin = Origin::start(async move |request, connection| match request.nth {
+        1 => connection.respond(200, fields, "hello").await,
+        _ => connection.respond(503, &[], "down").await,
+    });
+    for (line, expected) in [("stale_if_error = '10m'", 503), ("sick_grace = '10m'", 200)] {
+        let path = format!("/{expected}");
+        let proxy = Proxy::before(&origin).table("cache", line).start().await;
+        assert_eq!(proxy.get(&path).await.status, 200);
+        assert_eq!(proxy.get(&path).await.status, expected, "{line}");
+    }
 }

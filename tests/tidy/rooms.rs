@@ -19,7 +19,7 @@ pub const ROOMS: &[(&str, &str)] = &[
     (
         "store",
         "born stamps budget head graves whole growing pour slot slices joined content object shelf \
-         moka hit_for_miss equivalents flight claim fill find sweep invalidate inspect",
+         moka hit_for_miss hanging equivalents flight claim fill find sweep invalidate inspect",
     ),
     (
         "pipeline",

@@ -54,7 +54,7 @@ impl How {
     pub(super) fn is_hit(&self) -> bool {
         match self {
             Self::Hit => true,
-            Self::Stale(excuse) => !excuse.follows_a_failure(),
+            Self::Stale(excuse) => !excuse.was_asked_for(),
             _ => false,
         }
     }

@@ -32,14 +32,21 @@ pub(super) enum Ahead {
 // === impl Ahead ===
 
 impl Ahead {
-    pub(super) fn of(route: &Route, found: Found, fields: &HeaderMap, stored: &Inspection) -> Self {
+    /// By what was `found`; `sick` tells whether the origin cannot be asked in good time.
+    pub(super) fn of(
+        route: &Route,
+        found: Found,
+        fields: &HeaderMap,
+        stored: &Inspection,
+        sick: impl FnOnce() -> bool,
+    ) -> Self {
         let asker = Asker {
             method: &Method::GET,
             fields,
             caching: &route.caching,
             now: stored.at,
         };
-        let next = asker.decide(found, || route.pool.is_sick());
+        let next = asker.decide(found, sick);
         match (&next, &stored.company) {
             (Next::Ask { fwd, .. }, Company::Object(object)) => {
                 Self::Join(*fwd, Arc::clone(object))

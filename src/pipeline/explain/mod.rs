@@ -97,7 +97,8 @@ impl Site {
             Dispatch::Pass(why) => Ahead::Pass(why),
             Dispatch::OnlyIfCached => Ahead::Next(Next::OnlyIfCached),
             Dispatch::Lookup | Dispatch::Query => {
-                Ahead::of(route, locator.for_this_uri(found), fields, &stored)
+                let sick = || route.pool.is_sick() || self.store.is_hanging(locator.key(), now);
+                Ahead::of(route, locator.for_this_uri(found), fields, &stored, sick)
             }
         };
         (ahead, stored)

@@ -79,8 +79,8 @@ fn why_by_age(next: &Next, object: &Object, now: SystemTime) -> String {
             format!("{response} has been stale for {stale}, which the request accepts.")
         }
         Next::Stale(..) => format!(
-            "{response} has been stale for {stale}; its origin cannot be reached, and \
-                 for {} it may stand in for it.",
+            "{response} has been stale for {stale}; its origin cannot be reached or \
+                 lately took too long, and for {} it may stand in for it.",
             secs(term.windows().if_error())
         ),
         Next::AskAlone { .. } if term.always_validate() => {

@@ -4,6 +4,7 @@
 //! What may be stored is judged by `semantics`; here is what is looked for, and under which key.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::COOKIE;
@@ -21,6 +22,8 @@ pub(in crate::pipeline) struct Caching {
     /// Whether it is done at all.
     pub(in crate::pipeline) enabled: bool,
     pub(in crate::pipeline) rules: Arc<Rules>,
+    /// How long a request waits for the origin before a stale response stands in for its answer.
+    pub(in crate::pipeline) stale_after: Duration,
     /// Whether Cache-Control of requests is obeyed.
     pub(in crate::pipeline) obeys_requests: bool,
     pub(in crate::pipeline) on_range: OnRange,
@@ -61,6 +64,7 @@ impl Caching {
         Self {
             enabled: config.enabled,
             rules: Arc::new(config.rules.clone()),
+            stale_after: config.stale_after,
             obeys_requests: config.obey_requests,
             on_range: match config.range {
                 config::RangeMiss::Whole => OnRange::Whole,

@@ -73,6 +73,7 @@ fn rules_of(caching: &Caching) -> Vec<(&'static str, String)> {
         grace,
         default_grace,
         stale_if_error,
+        sick_grace,
         keep,
         store_set_cookie,
     } = &*caching.rules;
@@ -96,6 +97,8 @@ fn rules_of(caching: &Caching) -> Vec<(&'static str, String)> {
         ("grace", grace.as_ref().map(time)),
         ("default_grace", Some(time(default_grace))),
         ("stale_if_error", Some(time(stale_if_error))),
+        ("sick_grace", sick_grace.as_ref().map(time)),
+        ("stale_after", Some(time(&caching.stale_after))),
         ("keep", Some(time(keep))),
         (
             "set_cookie",

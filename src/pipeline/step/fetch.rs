@@ -5,10 +5,13 @@
 //! that a client who leaves does not end it for those who wait; alone it is cancelled with its
 //! client, as long as nothing of the answer is to be stored. The errand itself is in `errand.rs`.
 
+use std::ops::ControlFlow;
+use std::pin::pin;
 use std::sync::Arc;
 
-use http::Response;
+use http::{Response, StatusCode};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::deliver::Deliver;
 use super::pass::Pass;
@@ -51,20 +54,25 @@ pub(in crate::pipeline) enum Audience {
 impl Fetch {
     pub(in crate::pipeline) async fn run(self) -> Step {
         let Self {
-            mut wanted,
+            wanted,
             leader,
             fwd,
             stale,
             audience,
         } = self;
-        let asks = match (audience, &stale) {
-            (Audience::Client, None) => Asks::AsClient,
+        let has_stale = stale.is_some();
+        let asks = match (audience, has_stale) {
+            (Audience::Client, false) => Asks::AsClient,
             _ => Asks::ForStore,
         };
         let errand = Errand::new(&wanted, leader, stale, asks);
-        let brought = match audience {
-            Audience::All => detached(errand).await,
-            Audience::Crowd | Audience::Client => Some(errand.run().await),
+        let (mut wanted, brought) = match (audience, has_stale) {
+            (Audience::Crowd | Audience::Client, false) => (wanted, Some(errand.run().await)),
+            // What can be stood in for goes on without its client, as what others wait for does.
+            _ => match unless_slow(wanted, has_stale, fwd, detached(errand)).await {
+                ControlFlow::Continue(brought) => brought,
+                ControlFlow::Break(step) => return step,
+            },
         };
         let Some(Brought { arrived, fetched }) = brought else {
             return Step::Synth(Synth::internal(wanted.exchange, fwd));
@@ -123,11 +131,49 @@ pub(super) fn failed(wanted: Wanted, failure: Failure, fwd: Fwd) -> Step {
             Step::Deliver(Deliver::stored(wanted, object, How::Collapsed { fwd }))
         }
         StandIn::Fresh(object) | StandIn::Stale(object) => {
+            if failure.status == StatusCode::GATEWAY_TIMEOUT {
+                wanted.store().mark_hanging(wanted.key(), now);
+            }
             let how = How::Stale(Excuse::Failed { fwd, status });
             Step::Deliver(Deliver::stored(wanted, object, how))
         }
         StandIn::Nothing => Step::Synth(Synth::failure(wanted.exchange, failure, fwd)),
     }
+}
+
+/// Waits for what is coming; where something stored may stand in, no longer than the route says. Then
+/// that is delivered.
+pub(super) async fn unless_slow<T>(
+    wanted: Wanted,
+    has_stale: bool,
+    fwd: Fwd,
+    coming: impl Future<Output = T>,
+) -> ControlFlow<Step, (Wanted, T)> {
+    let after = wanted.caching().stale_after;
+    let mut coming = pin!(coming);
+    if has_stale {
+        if let Ok(come) = timeout(after, coming.as_mut()).await {
+            return ControlFlow::Continue((wanted, come));
+        }
+        let (now, status) = (clock::now(), StatusCode::GATEWAY_TIMEOUT);
+        let stand_in = StandIn::of(&wanted.asker(), wanted.find_at(now), status, now);
+        if let StandIn::Fresh(object) | StandIn::Stale(object) = stand_in {
+            return ControlFlow::Break(slow(wanted, object, fwd));
+        }
+    }
+    let come = coming.await;
+    ControlFlow::Continue((wanted, come))
+}
+
+/// The origin takes its time: the stale response is served, and for some seconds at once.
+fn slow(wanted: Wanted, object: Arc<Object>, fwd: Fwd) -> Step {
+    let now = clock::now();
+    let how = match object.term().is_fresh(now) {
+        true => How::Collapsed { fwd },
+        false => How::Stale(Excuse::Slow { fwd }),
+    };
+    wanted.store().mark_hanging(wanted.key(), now);
+    Step::Deliver(Deliver::stored(wanted, object, how))
 }
 
 /// Runs the errand as a task; `None` if it died.

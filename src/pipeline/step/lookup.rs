@@ -33,8 +33,8 @@ pub(in crate::pipeline) struct Lookup {
 impl Lookup {
     pub(in crate::pipeline) fn run(mut self) -> Step {
         let found = self.wanted.find();
-        let pool = self.wanted.pool();
-        match self.wanted.asker().decide(found, || pool.is_sick()) {
+        let wanted = &self.wanted;
+        match wanted.asker().decide(found, || wanted.is_sick()) {
             Next::Hit(object) => Step::Deliver(Deliver::stored(self.wanted, object, How::Hit)),
             Next::Stale(object, excuse) => self.deliver_stale(object, excuse),
             Next::Ask { fwd, stale } => self.ask(fwd, stale),

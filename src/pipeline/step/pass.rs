@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use http::header::{CONTENT_LOCATION, COOKIE, HeaderMap, HeaderName, LOCATION};
 use http::{Method, Response, StatusCode};
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::deliver::Deliver;
@@ -59,7 +60,9 @@ impl Pass {
             at: clock::now(),
             born: self.wanted.store().birth(),
         };
-        let answer = self.send().await;
+        let Some(answer) = self.send_unless_slow().await else {
+            return self.stand_in(Excuse::Slow { fwd: Fwd::Stale });
+        };
         let server = answer
             .as_ref()
             .ok()
@@ -80,6 +83,15 @@ impl Pass {
         }
     }
 
+    /// `None` where the origin takes longer than it may while something stored may stand in.
+    async fn send_unless_slow(&mut self) -> Option<Result<Answer, origin::Error>> {
+        if !self.can_be_stood_in_for(StatusCode::GATEWAY_TIMEOUT) {
+            return Some(self.send().await);
+        }
+        let after = self.wanted.caching().stale_after;
+        timeout(after, self.send()).await.ok()
+    }
+
     async fn send(&mut self) -> Result<Answer, origin::Error> {
         let mut request = outbound::request(&self.wanted);
         let exchange = &mut self.wanted.exchange;
@@ -96,7 +108,7 @@ impl Pass {
 
     fn answered(self, response: Response<Body>, began: &Began) -> Step {
         if self.can_be_stood_in_for(response.status()) {
-            return self.stand_in(Some(response.status()));
+            return self.stand_in(failed(Some(response.status())));
         }
         let method = &self.wanted.exchange.request.method;
         if headers::invalidates(method) && !is_error(response.status()) {
@@ -113,7 +125,7 @@ impl Pass {
     /// There is no answer: none came, or too many other requests are under way on this route.
     fn failed(self, failure: Failure) -> Step {
         if self.can_be_stood_in_for(failure.status) {
-            return self.stand_in(None);
+            return self.stand_in(failed(None));
         }
         Step::Synth(Synth::failure(
             self.wanted.exchange,
@@ -176,11 +188,8 @@ impl Pass {
         self.stored.as_ref().is_some_and(usable)
     }
 
-    fn stand_in(self, status: Option<StatusCode>) -> Step {
-        let how = How::Stale(Excuse::Failed {
-            fwd: Fwd::Stale,
-            status,
-        });
+    fn stand_in(self, excuse: Excuse) -> Step {
+        let how = How::Stale(excuse);
         match self.stored {
             Some(object) => Step::Deliver(Deliver::stored(self.wanted, object, how)),
             // Whoever calls this has seen that there is one.
@@ -245,6 +254,11 @@ impl Pass {
             }
         }
     }
+}
+
+fn failed(status: Option<StatusCode>) -> Excuse {
+    let fwd = Fwd::Stale;
+    Excuse::Failed { fwd, status }
 }
 
 /// "A 'non-error response' is one with a 2xx (Successful) or 3xx (Redirection) status code."

@@ -5,6 +5,7 @@
 //! leader got no answer; back to Lookup when the object is another variant's or the leader
 //! vanished.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::deliver::Deliver;
@@ -32,34 +33,34 @@ pub(in crate::pipeline) struct Wait {
 impl Wait {
     pub(in crate::pipeline) async fn run(self) -> Step {
         let Self {
-            mut lookup,
+            lookup: Lookup { wanted, mut waited },
             fwd,
             stale,
             follower,
         } = self;
-        let outcome = follower.outcome().await;
-        let wanted = &mut lookup.wanted;
+        let coming = follower.outcome();
+        let (mut wanted, outcome) =
+            match fetch::unless_slow(wanted, stale.is_some(), fwd, coming).await {
+                ControlFlow::Continue(come) => come,
+                ControlFlow::Break(step) => return step,
+            };
         wanted.exchange.now = clock::now();
         match outcome {
             Some(Outcome::Object(object)) => {
                 let ours = object.variant().matches(&wanted.selecting()) && wanted.suits(&object);
                 if !ours || object.is_failed() {
-                    return Step::Lookup(lookup);
+                    return Step::Lookup(Lookup { wanted, waited });
                 }
-                Step::Deliver(Deliver::stored(
-                    lookup.wanted,
-                    object,
-                    How::Collapsed { fwd },
-                ))
+                Step::Deliver(Deliver::stored(wanted, object, How::Collapsed { fwd }))
             }
             // "Pending" is never handed out; were it, looking again is what it means.
-            Some(Outcome::Abandoned | Outcome::Pending) if lookup.waited < WAITS_MAX => {
-                lookup.waited += 1;
-                Step::Lookup(lookup)
+            Some(Outcome::Abandoned | Outcome::Pending) if waited < WAITS_MAX => {
+                waited += 1;
+                Step::Lookup(Lookup { wanted, waited })
             }
-            Some(Outcome::Failed(failure)) => fetch::failed(lookup.wanted, failure, fwd),
+            Some(Outcome::Failed(failure)) => fetch::failed(wanted, failure, fwd),
             Some(Outcome::Abandoned | Outcome::Pending | Outcome::Declined) | None => {
-                ask_alone(lookup.wanted, fwd, stale)
+                ask_alone(wanted, fwd, stale)
             }
         }
     }
