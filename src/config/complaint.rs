@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, one complaint a line.
+//! Complaints about a configuration, one a line.
 //!
 //! Not the finding of mistakes: `report.rs` gathers them, the files of the tables make them.
 

@@ -1,4 +1,4 @@
-//! What the user wrote, and what it means.
+//! Configuration: what the user wrote, and what it means.
 //!
 //! A file is loaded, parsed into raw tables that hold just what was typed, checked, and resolved
 //! into [`Config`], where every default is filled in and every value has the type it is used as.

@@ -1,5 +1,5 @@
-//! How the connections to an origin's servers are spoken and kept: the version of HTTP, how many
-//! requests share a connection, how many are opened ahead, how old they get.
+//! Connections to an origin's servers: the version of HTTP, how many requests share one, how many are
+//! opened ahead, how old they get.
 //!
 //! Not how many there may be, nor how long anything may take: those are in `origin.rs`.
 

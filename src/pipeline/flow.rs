@@ -1,4 +1,4 @@
-//! The journey of one request, all of it on this screen.
+//! Request machine: the journey of one request, all of it on this screen.
 //!
 //! ```text
 //! Receive → (Query →) Lookup → (Wait | Fetch | Pass) → Deliver → Done

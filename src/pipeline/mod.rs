@@ -1,5 +1,5 @@
-//! One request's journey through the cache: the machine in `flow.rs`, its steps in `step/`, and what
-//! they work with.
+//! Pipeline of a request through the cache: the machine in `flow.rs`, its steps in `step/`, and what they
+//! work with.
 //!
 //! A [`Site`] is everything a request needs, built once from the configuration; [`Current`] is
 //! the handle by which a reload swaps it. The pipeline knows no sockets and no configuration

@@ -1,5 +1,5 @@
-//! What is to be done for a request, by what the store has for it: decided here, done in Lookup,
-//! told in advance by an explanation.
+//! Decision on a request by what the store has for it: made here, carried out by Lookup, told in advance
+//! by an explanation.
 //!
 //! Pure: the store has been looked into, the time is an argument, nothing is claimed or dropped.
 

@@ -1,4 +1,4 @@
-//! All that requests are served with, built once from a configuration, and the handle by which a
+//! Site: all that requests are served with, built once from a configuration, and the handle by which a
 //! reload swaps it.
 
 use std::collections::BTreeMap;

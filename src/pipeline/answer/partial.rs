@@ -1,4 +1,5 @@
-//! The parts of a stored response that a client's Range asks for: 206, or 416 where there are none.
+//! Partial responses: the parts of a stored response that a client's Range asks for, as a 206, or a 416
+//! where there are none.
 //!
 //! Part of Deliver. Which parts is decided in `semantics/range.rs`; here they become a response.
 //! What passes by the cache is the origin's to cut.

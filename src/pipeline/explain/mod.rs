@@ -1,4 +1,5 @@
-//! What would become of a GET for a URL, and why: the journey as far as Lookup, told and not taken.
+//! Explanation of a URL: what would become of a GET for it, and why. The journey as far as Lookup, told
+//! and not taken.
 //!
 //! The verdicts are those that the steps act upon; here they are put into words. Nothing is asked
 //! of the origin, nothing is claimed, and no request is counted.

@@ -1,4 +1,4 @@
-//! Asking the origin: the request it gets to see, the errand that sends it, and what becomes of the
+//! Fetches from the origin: the request it gets to see, the errand that sends it, the settlement of its
 //! answer.
 //!
 //! Which step asks, and what its client gets to see of the answer, is told in `step/`.

@@ -1,4 +1,4 @@
-//! What an origin gets to see of a request: rebuilt from the client's, never passed on as it came.
+//! Request to the origin: rebuilt from the client's, never passed on as it came.
 //!
 //! Framing, hop-by-hop fields and claims about who the client is do not go through; the target
 //! does, byte for byte. Whether the origin is asked at all is decided elsewhere.

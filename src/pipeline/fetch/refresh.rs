@@ -1,4 +1,4 @@
-//! Refreshing a stale object behind its clients' backs: an errand whose answer nobody waits for.
+//! Background refresh of a stale object: an errand whose answer nobody waits for.
 //!
 //! Lookup starts it, with the permit to lead, for an object that it has just served stale. What it
 //! brings is filed like any fetch's; an error leaves the object as it is. It is no step of any

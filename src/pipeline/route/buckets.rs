@@ -1,5 +1,4 @@
-//! Where the token buckets of one limit are kept: a table of fixed size, so that no flood of keys
-//! makes it grow.
+//! Token buckets of one limit: a table of fixed size, so that no flood of keys makes it grow.
 //!
 //! How a bucket fills and empties is governor's to know (GCRA): a bucket is but the moment at which
 //! it is full again. The table has sets of sixteen places, as the caches of a processor have, and

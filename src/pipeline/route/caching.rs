@@ -1,5 +1,5 @@
-//! How a route's responses are cached: the operator's rules, compiled, and what they make of a
-//! request before it is looked up.
+//! Caching rules of a route: what the operator says, compiled, and what it makes of a request before it
+//! is looked up.
 //!
 //! What may be stored is judged by `semantics`; here is what is looked for, and under which key.
 

@@ -1,4 +1,4 @@
-//! The last step but one: a response's head as the client gets to see it.
+//! Step Deliver, the last but one: a response's head as the client gets to see it.
 //!
 //! Comes from Lookup on a hit, and from Wait, Fetch and Pass. Goes to Done. What is made of a stored
 //! object is told in `answer/`; bodies flow on their own.

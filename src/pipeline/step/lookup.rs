@@ -1,4 +1,4 @@
-//! The second step: is there a stored response for this request, and may it be used?
+//! Step Lookup: is there a stored response for this request, and may it be used?
 //!
 //! Comes from Receive and Query, and from Wait when what was waited for did not suit. Goes to
 //! Deliver on a hit, fresh or in its grace; else to Wait, Fetch or Pass. What is to be done is

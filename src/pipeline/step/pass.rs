@@ -1,4 +1,4 @@
-//! Past the cache: the origin's response straight to one client, never stored.
+//! Step Pass, past the cache: the origin's response goes straight to one client and is not stored.
 //!
 //! Comes from Receive and Lookup. Goes to Deliver, or to Synth when the origin gave no answer.
 //! It is cancelled with its client. An answer to a method that may have changed something

@@ -1,4 +1,4 @@
-//! PURGE and SOFTPURGE from a client that may: all variants of the URL it was sent to.
+//! Step Purge: PURGE and SOFTPURGE from a client that may, for all variants of the URL it was sent to.
 //!
 //! Comes from Receive, which has checked the network. Goes to Synth with the count.
 

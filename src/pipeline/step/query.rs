@@ -1,5 +1,5 @@
-//! QUERY: a safe and idempotent question whose content is part of what is asked (RFC 10008), so the
-//! key has to hold it before anything can be looked up.
+//! Step Query: a QUERY's content is part of what is asked (RFC 10008), so the key has to hold it before
+//! anything can be looked up.
 //!
 //! Comes from Receive. Goes to Lookup, with the content in the request's facet; to Pass when there
 //! is more of it than is held for this; to Synth when it breaks off.

@@ -1,4 +1,4 @@
-//! The first step: is this a request we may act upon, whose is it, and what is to be done?
+//! Step Receive, the first: is this a request we may act upon, whose is it, and what is to be done?
 //!
 //! Comes from the server. Goes to Lookup, Query, Pass, Purge or Synth.
 

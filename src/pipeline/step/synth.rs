@@ -1,4 +1,4 @@
-//! Our own answers: redirects, fixed answers, refusals, failures, results of a purge.
+//! Step Synth, an answer of our own: redirects, fixed answers, refusals, failures, results of a purge.
 //!
 //! Comes from any step. Goes to Done. The one place where an error becomes a status. Bodies are
 //! one short line of text that a person can read and a search engine will not mistake for a page.

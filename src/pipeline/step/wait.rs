@@ -1,4 +1,4 @@
-//! Waiting for a request that is already asking the origin.
+//! Step Wait: another request is already asking the origin, and its answer may be shared.
 //!
 //! Comes from Lookup. Goes to Deliver with the other's object while it still arrives; to Fetch,
 //! alone, when there is nothing to share; to Synth, or to Deliver with a stale object, when the
