@@ -13,7 +13,7 @@ use super::born::Born;
 use super::flight::{Failure, Flight, Met, Outcome, Shard, meet, remove};
 use super::object::Object;
 use crate::semantics::key::Key;
-use crate::semantics::vary::Selecting;
+use crate::semantics::vary::{Selecting, Variant};
 
 /// What a request for a key may do next.
 pub enum Claim {
@@ -199,13 +199,19 @@ impl Leader {
     }
 
     /// The answer is not to be shared: all followers go on at once, and where the reason `lasts`
-    /// later requests do not wait at all. `replaced` is the stored response that the origin has
-    /// disowned by this answer.
-    pub fn decline(mut self, lasts: bool, replaced: Option<&Arc<Object>>, now: SystemTime) {
+    /// later requests do not wait at all. That goes for requests of the answer's `variant`; for all,
+    /// if it has none. `replaced` is the stored response that the origin has disowned by this answer.
+    pub fn decline(
+        mut self,
+        lasts: bool,
+        variant: Option<Variant>,
+        replaced: Option<&Arc<Object>>,
+        now: SystemTime,
+    ) {
         if let Some(object) = replaced {
             self.store.forget(&self.key, object);
         }
-        self.withdraw(lasts, now);
+        self.withdraw(lasts, variant, now);
         self.settled = true;
     }
 
@@ -222,14 +228,12 @@ impl Leader {
 
     /// Leaves the table; marks the key when the reason will hold for the next request too. What
     /// was asked without company says nothing of other requests.
-    pub(super) fn withdraw(&self, lasts: bool, now: SystemTime) {
+    pub(super) fn withdraw(&self, lasts: bool, variant: Option<Variant>, now: SystemTime) {
         if self.flight.is_open() && lasts && !self.is_doomed() {
-            let store = &self.store;
-            store
-                .misses
-                .mark(self.key.as_ref(), now, self.flight.born());
+            let (misses, born) = (&self.store.misses, self.flight.born());
+            misses.mark(self.key.as_ref(), variant.as_ref(), now, born);
         }
-        self.close(Outcome::Declined);
+        self.close(Outcome::Declined(variant));
     }
 
     /// Files the object under the key, unless a purge came since the origin was asked, or the
@@ -277,7 +281,8 @@ impl Leader {
             self.flight.tell(Outcome::Object(Arc::clone(object)));
         } else {
             self.flight.close();
-            self.flight.tell(Outcome::Declined);
+            let variant = object.variant().clone();
+            self.flight.tell(Outcome::Declined(Some(variant)));
         }
     }
 }

@@ -147,7 +147,8 @@ impl Filler {
             self.leader.forget_replaced_by(&self.object);
         }
         // First off the table, so that nobody joins whose first bytes are gone.
-        self.leader.withdraw(too_large, clock::now());
+        let variant = self.object.variant().clone();
+        self.leader.withdraw(too_large, Some(variant), clock::now());
         self.growing.go_into_transit();
     }
 }

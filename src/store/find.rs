@@ -45,10 +45,10 @@ impl Store {
         match shelf {
             Some(shelf) => match shelf.find(request) {
                 Some(object) => Found::Object(Arc::clone(object)),
-                None if self.misses.is_marked(key, now) => Found::Uncacheable,
+                None if self.misses.is_marked(key, request, now) => Found::Uncacheable,
                 None => Found::Absent { others: true },
             },
-            None if self.misses.is_marked(key, now) => Found::Uncacheable,
+            None if self.misses.is_marked(key, request, now) => Found::Uncacheable,
             None => Found::Absent { others: false },
         }
     }
@@ -95,13 +95,13 @@ impl Store {
             };
             shelf = old.without(replaced);
         }
+        self.misses.unmark_variant(key.as_ref(), object.variant());
         let bytes_max = self.limits.shelf_bytes_max;
         let shelf = match shelf {
             Some(shelf) => shelf.with(object, self.limits.variants_max, bytes_max),
             None => Shelf::new(object),
         };
         self.memory.put(key.clone(), shelf);
-        self.misses.unmark(key.as_ref());
     }
 
     /// Takes one object off the key's shelf: it is of no more use.

@@ -30,8 +30,9 @@ pub enum Outcome {
     Pending,
     /// The answer can be shared; its body may still be arriving.
     Object(Arc<Object>),
-    /// The answer is the leader's alone: everybody asks for himself, at once.
-    Declined,
+    /// The answer is the leader's alone: requests of its variant, or all if it has none, ask for
+    /// themselves, at once.
+    Declined(Option<Variant>),
     /// The origin could not be asked; asking again now would find the same.
     Failed(Failure),
     /// The leader vanished: one of the followers may lead.

@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::born::Born;
-use super::moka::{Mark, Marks};
+use super::moka::{Mark, Marked, Marks};
 
 /// At most so many keys; beyond it the one not asked for longest is forgotten, which costs a wait.
 const KEYS_MAX: u64 = 10_000;
@@ -25,8 +25,8 @@ impl Hanging {
     }
 
     pub(super) fn mark(&self, key: &[u8], now: SystemTime, born: Born) {
-        let until = now + LASTS;
-        self.0.put(key, Mark { until, born });
+        let (until, what) = (now + LASTS, Marked::All);
+        self.0.put(key, Mark { until, born, what });
     }
 
     pub(super) fn tidy(&self) {

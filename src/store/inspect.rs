@@ -83,7 +83,7 @@ impl Store {
             at: now,
             objects,
             chosen,
-            hit_for_miss: self.misses.left(key.as_ref(), now),
+            hit_for_miss: self.misses.left(key.as_ref(), request, now),
             fetches,
             company,
         };

@@ -469,17 +469,23 @@ mod tests {
             .chain([page(How::Hard), page(How::Soft)])
         {
             let store = store();
-            let is_marked = || store.is_uncacheable(key("/a").as_ref(), clock::now());
+            let is_marked = || {
+                store.is_uncacheable(
+                    key("/a").as_ref(),
+                    &Selecting::by(&HeaderMap::new()),
+                    clock::now(),
+                )
+            };
             let early = lead(&store, "/a");
             store
                 .misses
-                .mark(key("/a").as_ref(), clock::now(), store.birth());
+                .mark(key("/a").as_ref(), None, clock::now(), store.birth());
             assert!(is_marked());
             invalidate(&store, &wanted);
             assert!(!is_marked(), "{wanted}");
-            early.decline(true, None, clock::now());
+            early.decline(true, None, None, clock::now());
             assert!(!is_marked(), "asked before: {wanted}");
-            lead(&store, "/a").decline(true, None, clock::now());
+            lead(&store, "/a").decline(true, None, None, clock::now());
             assert!(is_marked(), "asked after: {wanted}");
         }
     }

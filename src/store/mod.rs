@@ -50,6 +50,7 @@ use self::moka::Memory;
 use crate::config;
 use crate::semantics::key::{Key, KeyBuf};
 use crate::semantics::no_vary_search::NoVarySearch;
+use crate::semantics::vary::Selecting;
 use budget::Budget;
 pub use budget::Share;
 use equivalents::Equivalents;
@@ -140,8 +141,8 @@ impl Store {
     }
 
     /// Whether the last answer for `key` could not be shared (hit-for-miss).
-    pub fn is_uncacheable(&self, key: &[u8], now: SystemTime) -> bool {
-        self.misses.is_marked(key, now)
+    pub fn is_uncacheable(&self, key: &[u8], request: &Selecting, now: SystemTime) -> bool {
+        self.misses.is_marked(key, request, now)
     }
 
     /// Notes that the origin lets a request for `key` wait for too long.

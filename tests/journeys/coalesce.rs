@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    CHUNKED, DEADLINE, End, FRESH, Fields, Gate, Origin, PRIVATE, Proxy, all_wait, eventually,
-    holding, responses,
+    CHUNKED, DEADLINE, End, FRESH, Fields, Gate, Origin, PRIVATE, Proxy, Request, all_wait,
+    eventually, holding, responses,
 };
 
 /// c00013: a herd before there is anything is one request, and all get its answer.
@@ -414,4 +414,59 @@ async fn followers_are_bounded_in_number() {
     for response in responses(&mut herd).await {
         assert!(response.is_good("hello"), "{response:?}");
     }
+}
+
+/// A payload that may not be stored, and the page at the same URL that may.
+#[tokio::test]
+async fn an_uncacheable_variant_takes_no_coalescing_from_its_siblings() {
+    let gate = Gate::new();
+    let origin = {
+        let gate = gate.clone();
+        Origin::start(async move |request: &Request, connection| {
+            if request.path == "/cold" {
+                gate.pass().await;
+            }
+            let lifetime = match request.field("rsc") {
+                Some(_) => "no-store",
+                None => "s-maxage=600",
+            };
+            let fields = [("vary", "RSC"), ("cache-control", lifetime)];
+            connection.respond(200, &fields, "hello").await;
+        })
+    };
+    let proxy = Proxy::start(&origin).await;
+    let payload: Fields = &[("rsc", "1")];
+    // Marked by the payload, then a cold herd for the page; its payload stays marked.
+    proxy.get_with("/a", payload).await;
+    let mut herd = proxy.herd(20, "/a").await;
+    for response in responses(&mut herd).await {
+        assert_eq!(response.status, 200);
+    }
+    assert_eq!(
+        origin.count("/a"),
+        2,
+        "one for the payload, one for the herd"
+    );
+    let response = proxy.get_with("/a", payload).await;
+    assert!(
+        response.says("fwd=vary-miss") || response.says("fwd=uri-miss"),
+        "{response:?}"
+    );
+
+    // The payload leads, and the herd waits for it before anything is known.
+    let mut leader = proxy.client().await;
+    leader.request("GET", "/cold", payload).await;
+    gate.arrived(1).await;
+    let mut herd = proxy.herd(20, "/cold").await;
+    all_wait(&mut herd).await;
+    gate.open();
+    leader.response().await;
+    for response in responses(&mut herd).await {
+        assert_eq!(response.status, 200);
+    }
+    assert_eq!(
+        origin.count("/cold"),
+        2,
+        "one for the payload, one for the herd"
+    );
 }

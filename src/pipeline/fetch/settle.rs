@@ -277,6 +277,7 @@ impl Settlement {
             (Storable::No(why), _) | (_, Err(why)) => Some(*why),
             _ => None,
         };
+        let declined = variant.as_ref().ok().cloned();
         let variant = variant.unwrap_or_else(|_| stale.variant().clone());
         let refreshed = stale.refreshed(&fields, term, variant);
         match (refreshed, why_not) {
@@ -288,8 +289,8 @@ impl Settlement {
             },
             (refreshed, why) => {
                 let disowned = Some(stale).filter(|_| why != Some(WhyNot::RequestNoStore));
-                self.leader
-                    .decline(why.is_none_or(WhyNot::lasts), disowned, now);
+                let lasts = why.is_none_or(WhyNot::lasts);
+                self.leader.decline(lasts, declined, disowned, now);
                 Arrived::Confirmed {
                     object: refreshed.map_or_else(|| Arc::clone(stale), Arc::new),
                     stored: false,
@@ -305,7 +306,8 @@ impl Settlement {
         let about_others = !matches!(why, WhyNot::RequestNoStore | WhyNot::Authorization);
         let replaced = self.stale.as_ref().filter(|_| speaks && about_others);
         let lasts = why.lasts() && speaks;
-        self.leader.decline(lasts, replaced, now);
+        let variant = self.variant(response.headers()).ok();
+        self.leader.decline(lasts, variant, replaced, now);
         Arrived::Private { response, why }
     }
 

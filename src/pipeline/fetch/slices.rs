@@ -274,7 +274,7 @@ fn ranges(request: &request::Parts) -> HeaderMap {
 fn is_known_to_be_useless(wanted: &Wanted) -> bool {
     let exchange = &wanted.exchange;
     exchange.request.headers.contains_key(AUTHORIZATION)
-        || wanted.store().is_uncacheable(wanted.key(), exchange.now)
+        || (wanted.store()).is_uncacheable(wanted.key(), &wanted.selecting(), exchange.now)
 }
 
 /// Gives a part the head of the whole, which is stored.

@@ -58,8 +58,15 @@ impl Wait {
                 waited += 1;
                 Step::Lookup(Lookup { wanted, waited })
             }
+            // An answer to requests that differ from this one by what it varies by.
+            Some(Outcome::Declined(Some(variant)))
+                if waited < WAITS_MAX && !variant.matches(&wanted.selecting()) =>
+            {
+                waited += 1;
+                Step::Lookup(Lookup { wanted, waited })
+            }
             Some(Outcome::Failed(failure)) => fetch::failed(wanted, failure, fwd),
-            Some(Outcome::Abandoned | Outcome::Pending | Outcome::Declined) | None => {
+            Some(Outcome::Abandoned | Outcome::Pending | Outcome::Declined(_)) | None => {
                 ask_alone(wanted, fwd, stale)
             }
         }

@@ -1,19 +1,35 @@
 //! Short-lived facts by key, bounded by their number.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::HeaderName;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use smallvec::SmallVec;
 
 use super::super::born::Born;
 use super::Hasher;
 
 /// One fact: until when it holds, and when what it is about was asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::store) struct Mark {
     pub(in crate::store) until: SystemTime,
     pub(in crate::store) born: Born,
+    pub(in crate::store) what: Marked,
+}
+
+/// Which of a key's requests a fact is about.
+#[derive(Clone, Debug)]
+pub(in crate::store) enum Marked {
+    All,
+    /// Those whose variant by these fields has one of these hashes: clients choose the values, which
+    /// may be long.
+    Variants {
+        names: Arc<[HeaderName]>,
+        hashes: SmallVec<[u64; 2]>,
+    },
 }
 
 /// Short facts by key, bounded by their number, in a cache of their own. Of the key only its hash

@@ -4,7 +4,7 @@ mod marks;
 mod memory;
 mod notes;
 
-pub(super) use marks::{Mark, Marks};
+pub(super) use marks::{Mark, Marked, Marks};
 pub(super) use memory::Memory;
 pub(super) use notes::Notes;
 
@@ -14,7 +14,7 @@ const UNIT_BYTES: u64 = 64;
 /// What moka and the allocator spend on a small entry.
 const OVERHEAD_BYTES: usize = 256;
 
-type Hasher = foldhash::quality::RandomState;
+pub(super) type Hasher = foldhash::quality::RandomState;
 
 fn units(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX)
