@@ -19,7 +19,7 @@ pub mod no_vary_search;
 pub mod targeted;
 
 pub mod cookies;
-pub mod ends;
+pub mod endpoints;
 pub mod facet;
 pub mod fold;
 pub mod forwarded;

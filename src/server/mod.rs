@@ -29,7 +29,7 @@ pub use drain::Drain;
 pub use listener::{BindError, bind};
 
 use crate::config;
-use crate::pipeline::{Client, Current, Ends, Scheme};
+use crate::pipeline::{Client, Current, Endpoints, Scheme};
 use crate::telemetry::{Metrics, TunnelEnd};
 use crowd::Crowd;
 use http::Builders;
@@ -157,7 +157,7 @@ impl Server {
         let Some(seat) = self.crowd.admit(source.ip()) else {
             return self.metrics(Metrics::connection_refused);
         };
-        let ends = Ends {
+        let endpoints = Endpoints {
             source,
             destination,
         };
@@ -166,13 +166,17 @@ impl Server {
         self.metrics(Metrics::connection_accepted);
         tokio::spawn(async move {
             let open = Open(Arc::clone(&shared));
-            let ends = service.learn_ends(&mut stream, ends, &shared).await;
-            match (&service.0.protocol, ends) {
-                (Protocol::Http, Some(ends)) => http::serve(stream, ends.into(), shared).await,
+            let endpoints = service
+                .learn_endpoints(&mut stream, endpoints, &shared)
+                .await;
+            match (&service.0.protocol, endpoints) {
+                (Protocol::Http, Some(endpoints)) => {
+                    http::serve(stream, endpoints.into(), shared).await
+                }
                 (Protocol::Http, None) => shared.current.load().telemetry().metrics.bad_request(),
                 // Boxed, so that an idle HTTP connection does not carry what it never needs.
-                (Protocol::Tcp(tunnel), ends) => {
-                    Box::pin(serve_tcp(stream, ends, tunnel, &shared)).await;
+                (Protocol::Tcp(tunnel), endpoints) => {
+                    Box::pin(serve_tcp(stream, endpoints, tunnel, &shared)).await;
                 }
             }
             drop((open, seat, permit));
@@ -195,9 +199,14 @@ impl Service {
         }))
     }
 
-    /// The ends of a connection, as the proxy before us tells them where one is expected; `None` if
+    /// The endpoints of a connection, as the proxy before us tells them where one is expected; `None` if
     /// it does not.
-    async fn learn_ends(&self, stream: &mut TcpStream, own: Ends, shared: &Shared) -> Option<Ends> {
+    async fn learn_endpoints(
+        &self,
+        stream: &mut TcpStream,
+        own: Endpoints,
+        shared: &Shared,
+    ) -> Option<Endpoints> {
         if !self.0.accept_proxy {
             return Some(own);
         }
@@ -211,21 +220,26 @@ impl Service {
 
 // === impl Client ===
 
-impl From<Ends> for Client {
-    fn from(ends: Ends) -> Self {
+impl From<Endpoints> for Client {
+    fn from(endpoints: Endpoints) -> Self {
         Self {
-            address: ends.source,
-            local: ends.destination,
+            address: endpoints.source,
+            local: endpoints.destination,
             scheme: Scheme::Http,
         }
     }
 }
 
-async fn serve_tcp(stream: TcpStream, ends: Option<Ends>, tunnel: &Tunnel, shared: &Shared) {
+async fn serve_tcp(
+    stream: TcpStream,
+    endpoints: Option<Endpoints>,
+    tunnel: &Tunnel,
+    shared: &Shared,
+) {
     let telemetry = Arc::clone(shared.current.load().telemetry());
     telemetry.metrics.tunnel_opened();
-    let end = match ends {
-        Some(ends) => tunnel.serve(stream, ends, shared).await,
+    let end = match endpoints {
+        Some(endpoints) => tunnel.serve(stream, endpoints, shared).await,
         None => TunnelEnd::BadHeader,
     };
     telemetry.metrics.tunnel_ended(end);

@@ -1,5 +1,5 @@
 //! The PROXY protocol, versions 1 and 2: who a connection comes from, as the proxy before us tells
-//! it. How we tell it to the server behind us is in `semantics/ends.rs`.
+//! it. How we tell it to the server behind us is in `semantics/endpoints.rs`.
 //!
 //! By HAProxy's `proxy-protocol.txt`, which is what § refers to here. How long a header may take to
 //! come is the caller's business; how long it may be is bounded here. Not a byte behind it is
@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::io::{AsyncReadExt, copy, sink};
 use tokio::net::TcpStream;
 
-use crate::pipeline::Ends;
+use crate::pipeline::Endpoints;
 
 /// "The receiver must be configured to only receive the protocol described in this specification
 /// and must not try to guess" (§2); but which of its versions it is, the first bytes tell.
@@ -47,7 +47,7 @@ struct Head {
 ///
 /// # Errors
 /// [`Malformed`] as `InvalidData`, or the socket's own.
-pub(super) async fn read(stream: &mut TcpStream) -> io::Result<Option<Ends>> {
+pub(super) async fn read(stream: &mut TcpStream) -> io::Result<Option<Endpoints>> {
     let mut start = [0; SIGNATURE.len()];
     stream.read_exact(&mut start).await?;
     if start == SIGNATURE {
@@ -57,7 +57,7 @@ pub(super) async fn read(stream: &mut TcpStream) -> io::Result<Option<Ends>> {
     }
 }
 
-async fn read_v1(stream: &mut TcpStream, start: &[u8]) -> io::Result<Option<Ends>> {
+async fn read_v1(stream: &mut TcpStream, start: &[u8]) -> io::Result<Option<Endpoints>> {
     let (mut line, mut known) = ([0; V1_BYTES_MAX], start.len());
     line[..known].copy_from_slice(start);
     // Who speaks something else altogether need not be waited for.
@@ -81,7 +81,7 @@ async fn read_v1(stream: &mut TcpStream, start: &[u8]) -> io::Result<Option<Ends
     Err(Malformed.into())
 }
 
-async fn read_v2(stream: &mut TcpStream) -> io::Result<Option<Ends>> {
+async fn read_v2(stream: &mut TcpStream) -> io::Result<Option<Endpoints>> {
     let mut head = [0; 4];
     stream.read_exact(&mut head).await?;
     let head = Head::parse(head)?;
@@ -97,7 +97,7 @@ async fn read_v2(stream: &mut TcpStream) -> io::Result<Option<Ends>> {
 }
 
 /// A whole line with its CRLF (§2.1).
-fn parse_v1(line: &[u8]) -> Result<Option<Ends>, Malformed> {
+fn parse_v1(line: &[u8]) -> Result<Option<Endpoints>, Malformed> {
     let line = line.strip_suffix(b"\r\n").ok_or(Malformed)?;
     let line = std::str::from_utf8(line).map_err(|_| Malformed)?;
     let mut words = line.strip_prefix("PROXY ").ok_or(Malformed)?.split(' ');
@@ -120,7 +120,7 @@ fn parse_v1(line: &[u8]) -> Result<Option<Ends>, Malformed> {
         }
         .map_err(|_| Malformed)
     };
-    Ok(Some(Ends {
+    Ok(Some(Endpoints {
         source: SocketAddr::new(parse(source)?, from),
         destination: SocketAddr::new(parse(destination)?, to),
     }))
@@ -136,7 +136,7 @@ fn parse_port(text: &str) -> Result<u16, Malformed> {
 }
 
 /// Of as many bytes as [`Head::address_bytes`] says; none stand for no addresses.
-fn parse_addresses(bytes: &[u8]) -> Option<Ends> {
+fn parse_addresses(bytes: &[u8]) -> Option<Endpoints> {
     match bytes.len() {
         IPV4_BYTES => parse_addresses_of::<4>(bytes),
         IPV6_BYTES => parse_addresses_of::<16>(bytes),
@@ -144,14 +144,14 @@ fn parse_addresses(bytes: &[u8]) -> Option<Ends> {
     }
 }
 
-fn parse_addresses_of<const N: usize>(bytes: &[u8]) -> Option<Ends>
+fn parse_addresses_of<const N: usize>(bytes: &[u8]) -> Option<Endpoints>
 where
     IpAddr: From<[u8; N]>,
 {
     let (source, rest) = bytes.split_first_chunk::<N>()?;
     let (destination, ports) = rest.split_first_chunk::<N>()?;
     let [a, b, c, d] = ports.try_into().ok()?;
-    Some(Ends {
+    Some(Endpoints {
         source: SocketAddr::new((*source).into(), u16::from_be_bytes([a, b])),
         destination: SocketAddr::new((*destination).into(), u16::from_be_bytes([c, d])),
     })
@@ -205,8 +205,8 @@ mod tests {
 
     use super::*;
 
-    fn ends(source: &str, destination: &str) -> Ends {
-        Ends {
+    fn endpoints(source: &str, destination: &str) -> Endpoints {
+        Endpoints {
             source: source.parse().expect("an address"),
             destination: destination.parse().expect("an address"),
         }
@@ -214,8 +214,8 @@ mod tests {
 
     #[test]
     fn lines_of_version_1() {
-        let four = Some(ends("192.0.2.1:56324", "192.0.2.9:443"));
-        let six = Some(ends("[2001:db8::1]:1", "[2001:db8::2]:65535"));
+        let four = Some(endpoints("192.0.2.1:56324", "192.0.2.9:443"));
+        let six = Some(endpoints("[2001:db8::1]:1", "[2001:db8::2]:65535"));
         for (line, expected) in [
             // §2.1
             ("PROXY TCP4 192.0.2.1 192.0.2.9 56324 443\r\n", Ok(four)),
@@ -224,7 +224,7 @@ mod tests {
             ("PROXY UNKNOWN ffff::1 ::2 1 2\r\n", Ok(None)),
             (
                 "PROXY TCP4 192.0.2.1 192.0.2.9 0 0\r\n",
-                Ok(Some(ends("192.0.2.1:0", "192.0.2.9:0"))),
+                Ok(Some(endpoints("192.0.2.1:0", "192.0.2.9:0"))),
             ),
             ("PROXY TCP4 192.0.2.1 192.0.2.9 56324 443\n", Err(Malformed)),
             (
@@ -295,13 +295,13 @@ mod tests {
                 "PROXY TCP6 ::ffff:192.0.2.1 ::1 1 2\r\n",
             ),
         ] {
-            let header = ends(source, destination).to_v1();
+            let header = endpoints(source, destination).to_v1();
             assert_eq!(String::from_utf8_lossy(&header), line);
         }
     }
 
     /// What is read of these bytes, and what is left of them for the client's protocol.
-    async fn receive(bytes: &[u8]) -> (Option<Option<Ends>>, Vec<u8>) {
+    async fn receive(bytes: &[u8]) -> (Option<Option<Endpoints>>, Vec<u8>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("a bound socket");
         let mut sender = TcpStream::connect(address).await.expect("a listener");
@@ -316,8 +316,8 @@ mod tests {
 
     #[tokio::test]
     async fn not_a_byte_behind_the_header_is_taken() {
-        let known = ends("192.0.2.1:56324", "192.0.2.9:443");
-        let six = ends("[2001:db8::1]:1", "[2001:db8::2]:2");
+        let known = endpoints("192.0.2.1:56324", "192.0.2.9:443");
+        let six = endpoints("[2001:db8::1]:1", "[2001:db8::2]:2");
         let mut with_fields = known.to_v2();
         with_fields[15] += 6;
         with_fields.extend_from_slice(b"\x04\0\x03abc");
@@ -378,10 +378,10 @@ mod tests {
         fn what_is_written_is_read(source in any::<([u8; 4], u16)>(), to in any::<([u8; 16], u16)>()) {
             let source = SocketAddr::from(source);
             for destination in [SocketAddr::from(to), source] {
-                let ends = Ends { source, destination }.of_one_family();
-                prop_assert_eq!(parse_v1(&ends.to_v1()), Ok(Some(ends)));
-                prop_assert!(ends.to_v1().len() <= V1_BYTES_MAX);
-                prop_assert_eq!(parse_addresses(&ends.to_v2()[16..]), Some(ends));
+                let endpoints = Endpoints { source, destination }.of_one_family();
+                prop_assert_eq!(parse_v1(&endpoints.to_v1()), Ok(Some(endpoints)));
+                prop_assert!(endpoints.to_v1().len() <= V1_BYTES_MAX);
+                prop_assert_eq!(parse_addresses(&endpoints.to_v2()[16..]), Some(endpoints));
             }
         }
     }

@@ -19,7 +19,7 @@ use super::Shared;
 use crate::clock;
 use crate::config;
 use crate::origin::RawConnection;
-use crate::pipeline::Ends;
+use crate::pipeline::Endpoints;
 use crate::telemetry::{Direction, Metrics, TunnelEnd};
 
 /// Held for each direction of each connection: as much as HAProxy's and nginx's.
@@ -30,7 +30,7 @@ pub(super) struct Tunnel {
     origin: Arc<str>,
     idle_timeout: Duration,
     /// How servers are told who the client is, if they are.
-    header: Option<fn(Ends) -> Vec<u8>>,
+    header: Option<fn(Endpoints) -> Vec<u8>>,
 }
 
 /// The client's socket; what goes through is counted as it goes.
@@ -51,8 +51,8 @@ struct Pulse {
 impl Tunnel {
     pub(super) fn new(config: &config::Tunnel) -> Self {
         let header = config.proxy_protocol.map(|version| match version {
-            config::ProxyVersion::V1 => Ends::to_v1,
-            config::ProxyVersion::V2 => Ends::to_v2,
+            config::ProxyVersion::V1 => Endpoints::to_v1,
+            config::ProxyVersion::V2 => Endpoints::to_v2,
         });
         Self {
             origin: Arc::clone(&config.origin),
@@ -65,20 +65,25 @@ impl Tunnel {
     pub(super) async fn serve(
         &self,
         mut client: TcpStream,
-        ends: Ends,
+        endpoints: Endpoints,
         shared: &Shared,
     ) -> TunnelEnd {
         let telemetry = Arc::clone(shared.current.load().telemetry());
-        let Some(mut server) = self.connect(ends, shared).await else {
+        let Some(mut server) = self.connect(endpoints, shared).await else {
             reset(&client);
             return TunnelEnd::NoServer;
         };
-        let carry = self.carry(&mut client, &mut server.stream, ends, &telemetry.metrics);
+        let carry = self.carry(
+            &mut client,
+            &mut server.stream,
+            endpoints,
+            &telemetry.metrics,
+        );
         let end = tokio::select! {
             end = carry => end,
             () = shared.drain.was_cut() => TunnelEnd::Cut,
         };
-        debug!(client = %ends.source, server = &*server.server, end = end.as_str(), "a connection ended");
+        debug!(client = %endpoints.source, server = &*server.server, end = end.as_str(), "a connection ended");
         // What was broken off must not look as if it were whole.
         if matches!(end, TunnelEnd::Broken | TunnelEnd::Cut) {
             reset(&client);
@@ -89,14 +94,14 @@ impl Tunnel {
 
     /// Connects to a server of the origin as it is configured at this moment. Nothing of that
     /// configuration is kept, so that a connection of days holds no old one.
-    async fn connect(&self, ends: Ends, shared: &Shared) -> Option<RawConnection> {
+    async fn connect(&self, endpoints: Endpoints, shared: &Shared) -> Option<RawConnection> {
         let pool = shared.current.load().pool(&self.origin).cloned();
         let origin = &*self.origin;
         let Some(pool) = pool else {
             debug!(origin, "the origin of a TCP listener is gone");
             return None;
         };
-        match pool.connect(ends.source.ip()).await {
+        match pool.connect(endpoints.source.ip()).await {
             Ok(server) => Some(server),
             Err(error) => {
                 debug!(origin, %error, "no server accepts a connection");
@@ -111,11 +116,11 @@ impl Tunnel {
         &self,
         client: &mut TcpStream,
         server: &mut TcpStream,
-        ends: Ends,
+        endpoints: Endpoints,
         metrics: &Metrics,
     ) -> TunnelEnd {
         if let Some(header) = self.header
-            && server.write_all(&header(ends)).await.is_err()
+            && server.write_all(&header(endpoints)).await.is_err()
         {
             return TunnelEnd::Broken;
         }

@@ -21,16 +21,16 @@ pub const OURS_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 
 /// The two ends of a connection, as its client sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ends {
+pub struct Endpoints {
     /// The client's.
     pub source: SocketAddr,
     /// Where it was accepted.
     pub destination: SocketAddr,
 }
 
-// === impl Ends ===
+// === impl Endpoints ===
 
-impl Ends {
+impl Endpoints {
     /// A header of version 1 (§2.1).
     pub fn to_v1(self) -> Vec<u8> {
         let Self {
