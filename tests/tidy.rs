@@ -43,7 +43,14 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
     (
         "server",
-        &["clock", "pipeline", "body", "telemetry", "config"],
+        &[
+            "clock",
+            "semantics",
+            "pipeline",
+            "body",
+            "telemetry",
+            "config",
+        ],
     ),
     (
         "admin",

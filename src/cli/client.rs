@@ -102,7 +102,7 @@ impl Client {
         Ok((head.status, String::from_utf8_lossy(&body).into_owned()))
     }
 
-    /// Endpoints a command: shows what was answered, or tells why not.
+    /// Ends a command: shows what was answered, or tells why not.
     pub(super) fn finish(&self, what: &str, answered: Result<String, Failure>) -> ExitCode {
         match answered {
             Ok(text) => {

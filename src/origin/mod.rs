@@ -49,7 +49,7 @@ pub use server::{Downed, Fault, State, Verdict};
 pub use stats::ServerStats;
 
 use crate::config;
-use crate::semantics::endpoints::Endpoints;
+use crate::semantics::proxy_protocol::Endpoints;
 use balance::Candidate;
 use discovery::Discovery;
 use handover::Handover;

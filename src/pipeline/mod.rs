@@ -31,5 +31,4 @@ pub use site::{BadSite, Current, Site};
 pub use step::synth::Refusal;
 
 pub use crate::origin::{Interim, Sink};
-pub use crate::semantics::endpoints::Endpoints;
 pub use crate::semantics::key::Scheme;

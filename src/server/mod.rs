@@ -29,7 +29,8 @@ pub use drain::Drain;
 pub use listener::{BindError, bind};
 
 use crate::config;
-use crate::pipeline::{Client, Current, Endpoints, Scheme};
+use crate::pipeline::{Client, Current, Scheme};
+use crate::semantics::proxy_protocol::Endpoints;
 use crate::telemetry::{Metrics, TunnelEnd};
 use crowd::Crowd;
 use http::Builders;

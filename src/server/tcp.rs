@@ -19,7 +19,7 @@ use super::Shared;
 use crate::clock;
 use crate::config;
 use crate::origin::RawConnection;
-use crate::pipeline::Endpoints;
+use crate::semantics::proxy_protocol::Endpoints;
 use crate::telemetry::{Direction, Metrics, TunnelEnd};
 
 /// Held for each direction of each connection: as much as HAProxy's and nginx's.

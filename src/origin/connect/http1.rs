@@ -25,7 +25,7 @@ use crate::origin::dial::Stream;
 use crate::origin::dial::tls;
 use crate::origin::error::{Error, Kind, Phase, Retry};
 use crate::origin::permit::Permit;
-use crate::semantics::endpoints::Endpoints;
+use crate::semantics::proxy_protocol::Endpoints;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 

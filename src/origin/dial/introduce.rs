@@ -4,7 +4,7 @@
 //! A connection that was introduced is its client's alone: `peer/` finds it for no other.
 
 use crate::config::ProxyVersion;
-use crate::semantics::endpoints::{Endpoints, OURS_V1, OURS_V2};
+use crate::semantics::proxy_protocol::{Endpoints, OURS_V1, OURS_V2};
 
 /// The header of a new connection for this client, or for ourselves; empty where there is none.
 pub(in crate::origin) fn header(

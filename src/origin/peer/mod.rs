@@ -30,7 +30,7 @@ use super::permit::{Permit, Permits};
 use super::server::{Gate, Vitals};
 use crate::clock::{self, Instant};
 use crate::config;
-use crate::semantics::endpoints::Endpoints;
+use crate::semantics::proxy_protocol::Endpoints;
 use lease::Way;
 use streams::Streams;
 use warm::Warmth;

@@ -28,7 +28,7 @@ use super::roster::{self, Entry, Roster};
 use super::server::Flight;
 use crate::body::Body;
 use crate::config;
-use crate::semantics::endpoints::Endpoints;
+use crate::semantics::proxy_protocol::Endpoints;
 use budget::Budget;
 
 /// Waits double up to this many times the configured one (Envoy's default as well).

@@ -12,9 +12,9 @@ use crate::origin;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::route::Route;
 use crate::pipeline::wanted::Wanted;
-use crate::semantics::endpoints::Endpoints;
 use crate::semantics::forwarded::{FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::semantics::headers;
+use crate::semantics::proxy_protocol::Endpoints;
 
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
