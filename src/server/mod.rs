@@ -4,7 +4,6 @@
 //! a request's answer comes from [`crate::pipeline::serve`]. Only `tcp.rs` knows origins, for there
 //! are no requests in what it carries.
 
-mod crowd;
 mod drain;
 mod framing;
 mod http;
@@ -12,6 +11,7 @@ mod interim;
 mod io;
 mod listener;
 mod park;
+mod per_client;
 mod proxy_protocol;
 mod tcp;
 mod watch;
@@ -32,8 +32,8 @@ use crate::config;
 use crate::pipeline::{Client, Current, Scheme};
 use crate::semantics::proxy_protocol::Endpoints;
 use crate::telemetry::{Metrics, TunnelEnd};
-use crowd::Crowd;
 use http::Builders;
+use per_client::ClientLimit;
 use tcp::Tunnel;
 use watch::Patience;
 
@@ -43,7 +43,7 @@ pub struct Server {
     shared: Arc<Shared>,
     permits: Arc<Semaphore>,
     permits_max: u32,
-    crowd: Crowd,
+    client_limit: ClientLimit,
 }
 
 /// What the connections of one listener are for.
@@ -98,7 +98,7 @@ impl Server {
             shared: Arc::new(shared),
             permits,
             permits_max,
-            crowd: Crowd::new(config.connections_per_client_max),
+            client_limit: ClientLimit::new(config.connections_per_client_max),
         }
     }
 
@@ -155,7 +155,7 @@ impl Server {
             return;
         };
         // Closed by being dropped: who takes too many is not given an answer as well.
-        let Some(seat) = self.crowd.admit(source.ip()) else {
+        let Some(counted) = self.client_limit.count(source.ip()) else {
             return self.metrics(Metrics::connection_refused);
         };
         let endpoints = Endpoints {
@@ -180,7 +180,7 @@ impl Server {
                     Box::pin(serve_tcp(stream, endpoints, tunnel, &shared)).await;
                 }
             }
-            drop((open, seat, permit));
+            drop((open, counted, permit));
         });
     }
 }
