@@ -97,18 +97,18 @@ impl Builders {
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(mut stream: TcpStream, client: Client, shared: Arc<Shared>) {
-    let patience = shared.patience;
+    let timeouts = shared.timeouts;
     let before_first = |draining| {
         if draining {
-            patience.parked(true)
+            timeouts.parked(true)
         } else {
-            patience.idle
+            timeouts.idle
         }
     };
     if !park::wakes(&stream, &shared.drain, before_first).await {
         return;
     }
-    let mut first = match timeout(patience.header, park::first_bytes(&mut stream)).await {
+    let mut first = match timeout(timeouts.header, park::first_bytes(&mut stream)).await {
         Ok(Ok(First::Http1(bytes))) => bytes,
         Ok(Ok(First::Http2(bytes))) => {
             return Box::pin(drive_http2(stream, bytes, client, &shared)).await;
@@ -122,7 +122,7 @@ pub(super) async fn serve(mut stream: TcpStream, client: Client, shared: Arc<Sha
             return;
         };
         (stream, first) = (idle, rest);
-        let parked = |draining| patience.parked(draining);
+        let parked = |draining| timeouts.parked(draining);
         if first.is_empty() && !park::wakes(&stream, &shared.drain, parked).await {
             return;
         }
@@ -181,7 +181,7 @@ async fn drive(
     shared: &Shared,
     idle: Idle,
 ) -> Verdict {
-    let mut alarm = pin!(sleep(shared.patience.shortest()));
+    let mut alarm = pin!(sleep(shared.timeouts.shortest()));
     let mut drain = pin!(shared.drain.begun());
     let mut draining = false;
     poll_fn(move |cx| {
@@ -197,7 +197,7 @@ async fn drive(
             if alarm.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            match watch.verdict(&shared.patience, draining, idle) {
+            match watch.verdict(&shared.timeouts, draining, idle) {
                 Verdict::GoOn(time) => alarm.as_mut().reset(clock::instant() + time),
                 verdict => return Poll::Ready(verdict),
             }

@@ -35,7 +35,7 @@ use crate::telemetry::{Metrics, TunnelEnd};
 use http::Builders;
 use per_client::ClientLimit;
 use tcp::Tunnel;
-use watch::Patience;
+use watch::ConnectionTimeouts;
 
 /// The traffic side of the proxy.
 #[derive(Clone)]
@@ -66,7 +66,7 @@ struct Shared {
     current: Arc<Current>,
     drain: Drain,
     builders: Builders,
-    patience: Patience,
+    timeouts: ConnectionTimeouts,
     body_timeout: Duration,
     body_bytes_max: u64,
     header_fields_max: usize,
@@ -83,7 +83,7 @@ impl Server {
             current,
             drain,
             builders: Builders::new(config),
-            patience: Patience {
+            timeouts: ConnectionTimeouts {
                 header: config.header_timeout,
                 idle: config.idle_timeout,
                 send: config.send_timeout,
@@ -125,10 +125,10 @@ impl Server {
         self.empty_backlog(&listener, &service).await;
     }
 
-    /// Waits until all connections have ended, at most for `patience`; tells whether they have.
-    pub async fn ended(&self, patience: Duration) -> bool {
+    /// Waits until all connections have ended, at most this long; tells whether they have.
+    pub async fn ended(&self, at_most: Duration) -> bool {
         let all = self.permits.acquire_many(self.permits_max);
-        timeout(patience, all).await.is_ok()
+        timeout(at_most, all).await.is_ok()
     }
 
     async fn empty_backlog(&self, listener: &TcpListener, service: &Service) {
@@ -212,7 +212,7 @@ impl Service {
             return Some(own);
         }
         let read = Box::pin(timeout(
-            shared.patience.header,
+            shared.timeouts.header,
             proxy_protocol::read(stream),
         ));
         Some(read.await.ok()?.ok()?.unwrap_or(own))

@@ -22,23 +22,23 @@ pub(super) enum First {
     Http2(Bytes),
 }
 
-/// Waits for bytes until `patience` is over; false when none came, or the drain has begun and
+/// Waits for bytes for as long as `time` allows; false when none came, or the drain has begun and
 /// none came shortly after.
 pub(super) async fn wakes(
     stream: &TcpStream,
     drain: &Drain,
-    patience: impl Fn(bool) -> Duration,
+    time: impl Fn(bool) -> Duration,
 ) -> bool {
     tokio::select! {
-        woken = is_readable(stream, patience(drain.has_begun())) => return woken,
+        woken = is_readable(stream, time(drain.has_begun())) => return woken,
         () = drain.begun(), if !drain.has_begun() => {}
     }
-    is_readable(stream, patience(true)).await
+    is_readable(stream, time(true)).await
 }
 
 /// A socket may be said to be readable without having a byte, so this looks at one.
-async fn is_readable(stream: &TcpStream, patience: Duration) -> bool {
-    matches!(timeout(patience, stream.peek(&mut [0])).await, Ok(Ok(1)))
+async fn is_readable(stream: &TcpStream, time: Duration) -> bool {
+    matches!(timeout(time, stream.peek(&mut [0])).await, Ok(Ok(1)))
 }
 
 /// Reads no more than it takes to know the protocol.

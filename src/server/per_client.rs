@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn seats_are_given_back_and_nobody_is_remembered() {
+    fn places_are_given_back_and_nobody_is_remembered() {
         let limit = ClientLimit::new(2);
         let counted = [count(&limit, "192.0.2.1"), count(&limit, "192.0.2.1")];
         assert!(count(&limit, "192.0.2.1").is_none());

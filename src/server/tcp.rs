@@ -205,10 +205,10 @@ impl Pulse {
 
     /// Waits until there has been none for so long. One timer a connection, and it is set anew only
     /// when it has run out.
-    async fn stops(&self, patience: Duration) {
+    async fn stops(&self, silence_max: Duration) {
         loop {
             let silent_ms = now_ms().saturating_sub(self.at_ms.load(Ordering::Relaxed));
-            match patience.checked_sub(Duration::from_millis(silent_ms)) {
+            match silence_max.checked_sub(Duration::from_millis(silent_ms)) {
                 None | Some(Duration::ZERO) => return,
                 Some(left) => sleep(left).await,
             }
@@ -226,7 +226,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pulse_stops_so_long_after_its_last_beat() {
-        let (pulse, patience) = (Pulse::new(), Duration::from_secs(10));
+        let (pulse, silence_max) = (Pulse::new(), Duration::from_secs(10));
         let began = clock::instant();
         let beating = async {
             for _ in 0..3 {
@@ -234,7 +234,7 @@ mod tests {
                 pulse.beat();
             }
         };
-        tokio::join!(beating, pulse.stops(patience));
+        tokio::join!(beating, pulse.stops(silence_max));
         assert_eq!(began.elapsed().as_secs(), 37);
     }
 }

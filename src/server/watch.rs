@@ -21,7 +21,7 @@ const DRAIN_LINGER: Duration = Duration::from_millis(500);
 
 /// How long a connection may do what.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct ConnectionTimeouts {
     pub(super) header: Duration,
     pub(super) idle: Duration,
     pub(super) send: Duration,
@@ -154,30 +154,41 @@ impl Watch {
     }
 
     /// Judges the connection at this moment.
-    pub(super) fn verdict(&self, patience: &Patience, draining: bool, idle: Idle) -> Verdict {
+    pub(super) fn verdict(
+        &self,
+        timeouts: &ConnectionTimeouts,
+        draining: bool,
+        idle: Idle,
+    ) -> Verdict {
         let now = millis();
         let since = |time: &AtomicU64| match time.load(Ordering::Relaxed) {
             0 => None,
             at => Some(Duration::from_millis(now.saturating_sub(at))),
         };
-        let look = patience.shortest();
+        let look = timeouts.shortest();
         if let Some(stalled) = since(&self.stalled_since).max(self.longest_stall(now)) {
-            return go_on_until(patience.send, stalled).at_most(look);
+            return go_on_until(timeouts.send, stalled).at_most(look);
         }
         if self.in_progress.load(Ordering::Relaxed) > 0 || self.unflushed.load(Ordering::Relaxed) {
             return Verdict::GoOn(look);
         }
         // hyper reads no head while it answers another, so this time counts only now.
         if let Some(reading) = since(&self.head_since) {
-            return go_on_until(patience.header, reading).at_most(look);
+            return go_on_until(timeouts.header, reading).at_most(look);
         }
         if self.refused_from.load(Ordering::Relaxed) != u32::MAX {
             return Verdict::Close;
         }
-        self.verdict_idle(patience, draining, idle, now)
+        self.verdict_idle(timeouts, draining, idle, now)
     }
 
-    fn verdict_idle(&self, patience: &Patience, draining: bool, idle: Idle, now: u64) -> Verdict {
+    fn verdict_idle(
+        &self,
+        timeouts: &ConnectionTimeouts,
+        draining: bool,
+        idle: Idle,
+        now: u64,
+    ) -> Verdict {
         let since = &self.idle_since;
         let first_seen = since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
         let passed = Duration::from_millis(now.saturating_sub(first_seen.err().unwrap_or(now)));
@@ -186,11 +197,11 @@ impl Watch {
             let linger = if idle == Idle::Parks {
                 DRAIN_LINGER
             } else {
-                patience.send
+                timeouts.send
             };
             return go_on_until(linger, passed);
         }
-        match go_on_until(patience.idle, passed) {
+        match go_on_until(timeouts.idle, passed) {
             Verdict::GoOn(_) if idle == Idle::Parks && passed >= PARK_AFTER => Verdict::Park,
             verdict => verdict.at_most(PARK_AFTER),
         }
@@ -223,9 +234,9 @@ fn millis() -> u64 {
         .max(1)
 }
 
-// === impl Patience ===
+// === impl ConnectionTimeouts ===
 
-impl Patience {
+impl ConnectionTimeouts {
     /// How often a busy connection is looked at: often enough for the shortest limit.
     pub(super) fn shortest(&self) -> Duration {
         let shortest = self.header.min(self.idle).min(self.send).min(PARK_AFTER);
@@ -281,7 +292,7 @@ impl Drop for InProgress {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience {
+    const TIMEOUTS: ConnectionTimeouts = ConnectionTimeouts {
         header: Duration::from_secs(2),
         idle: Duration::from_secs(60),
         send: Duration::from_secs(3),
@@ -296,7 +307,7 @@ mod tests {
 
     async fn after(watch: &Watch, secs: u64) -> Verdict {
         tokio::time::advance(Duration::from_secs(secs)).await;
-        watch.verdict(&PATIENCE, false, Idle::Parks)
+        watch.verdict(&TIMEOUTS, false, Idle::Parks)
     }
 
     #[tokio::test(start_paused = true)]
