@@ -82,7 +82,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("http_cache_semantics", &["semantics/policy.rs"]),
     ("clap", &["main.rs", "cli/"]),
     ("hickory_resolver", &["origin/resolve/resolver.rs"]),
-    ("rustls", &["*/tls.rs"]),
+    ("rustls", &["*/tls.rs", "config/origin_tls.rs"]),
     ("tokio_rustls", &["*/tls.rs"]),
     ("toml", &["config/"]),
     ("serde_json", &["admin/", "cli/"]),
