@@ -107,7 +107,6 @@ const HYPER: &[&str] = &[
     "admin/mod.rs",
     "origin/connect/",
     "origin/health/probe.rs",
-    "body/mod.rs",
     "cli/client.rs",
     "cli/demo.rs",
 ];

@@ -13,7 +13,6 @@ use bytes::{Buf, Bytes};
 use http::header::{CONNECTION, EXPECT, HeaderValue};
 use http::{Request, Response, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -26,7 +25,7 @@ use super::interim::{Queue, Turn};
 use super::io::Watched;
 use super::park::{self, First};
 use super::watch::{Idle, InProgress, Stream, Verdict, Watch};
-use crate::body::{Body, Error, Limits, Progress};
+use crate::body::{Body, Error, Incoming, Limits, Progress};
 use crate::clock;
 use crate::config;
 use crate::pipeline::{self, Client, Refusal};
@@ -211,7 +210,7 @@ async fn drive(
 
 /// One request through the pipeline.
 async fn answer(
-    request: Request<Incoming>,
+    request: Request<impl Incoming>,
     client: Client,
     watch: &Arc<Watch>,
     interim: Option<&Arc<Queue>>,
@@ -273,7 +272,7 @@ fn expected_body(request: &Request<Body>) -> Option<Progress> {
 
 impl Shared {
     /// What hyper lets through although it is more than configured.
-    fn refusal(&self, request: &Request<Incoming>) -> Option<Refusal> {
+    fn refusal(&self, request: &Request<impl Incoming>) -> Option<Refusal> {
         if request.headers().len() > self.header_fields_max {
             return Some(Refusal::HeadTooLong);
         }
@@ -292,7 +291,7 @@ impl Shared {
 
     /// Holds the request's body to its limits, and the connection for as long as it is read: what
     /// is left of a body must never be taken for a request.
-    fn admit(&self, mut request: Request<Incoming>, watch: &Arc<Watch>) -> Request<Body> {
+    fn admit(&self, mut request: Request<impl Incoming>, watch: &Arc<Watch>) -> Request<Body> {
         if request.body().is_end_stream() {
             return request.map(|_| Body::empty());
         }
