@@ -16,7 +16,6 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
@@ -24,6 +23,7 @@ use super::Shared;
 use super::interim::{Queue, Turn};
 use super::io::Watched;
 use super::park::{self, First};
+use super::socket::Socket;
 use super::watch::{Idle, InProgress, Stream, Verdict, Watch};
 use crate::body::{Body, Error, Incoming, Limits, Progress};
 use crate::clock;
@@ -47,7 +47,7 @@ enum Driven {
     /// It is over.
     Closed,
     /// Nothing is happening on it.
-    Idle(TcpStream, Bytes),
+    Idle(Socket, Bytes),
 }
 
 /// A body that keeps its connection busy until it is gone.
@@ -95,7 +95,7 @@ impl Builders {
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn serve(mut stream: TcpStream, client: Client, shared: Arc<Shared>) {
+pub(super) async fn serve(mut socket: Socket, client: Client, shared: Arc<Shared>) {
     let timeouts = shared.timeouts;
     let before_first = |draining| {
         if draining {
@@ -104,40 +104,35 @@ pub(super) async fn serve(mut stream: TcpStream, client: Client, shared: Arc<Sha
             timeouts.idle
         }
     };
-    if !park::wakes(&stream, &shared.drain, before_first).await {
+    if !park::wakes(&socket, &shared.drain, before_first).await {
         return;
     }
-    let mut first = match timeout(timeouts.header, park::first_bytes(&mut stream)).await {
+    let mut first = match timeout(timeouts.header, park::first_bytes(&mut socket)).await {
         Ok(Ok(First::Http1(bytes))) => bytes,
         Ok(Ok(First::Http2(bytes))) => {
-            return Box::pin(drive_http2(stream, bytes, client, &shared)).await;
+            return Box::pin(drive_http2(socket, bytes, client, &shared)).await;
         }
         Ok(Err(_)) | Err(_) => return,
     };
     loop {
         // Boxed, and gone before the wait: a parked connection carries no driver along.
-        let driven = Box::pin(drive_http1(stream, first, client, &shared)).await;
+        let driven = Box::pin(drive_http1(socket, first, client, &shared)).await;
         let Driven::Idle(idle, rest) = driven else {
             return;
         };
-        (stream, first) = (idle, rest);
+        (socket, first) = (idle, rest);
         let parked = |draining| timeouts.parked(draining);
-        if first.is_empty() && !park::wakes(&stream, &shared.drain, parked).await {
+        if first.is_empty() && !park::wakes(&socket, &shared.drain, parked).await {
             return;
         }
     }
 }
 
 /// Drives an HTTP/1 connection until it ends or nothing happens on it.
-async fn drive_http1(
-    stream: TcpStream,
-    first: Bytes,
-    client: Client,
-    shared: &Arc<Shared>,
-) -> Driven {
+async fn drive_http1(socket: Socket, first: Bytes, client: Client, shared: &Arc<Shared>) -> Driven {
     let watch = Watch::new();
     let interim = Arc::new(Queue::default());
-    let io = Watched::http1(stream, first, Arc::clone(&watch), Arc::clone(&interim));
+    let io = Watched::http1(socket, first, Arc::clone(&watch), Arc::clone(&interim));
     let service = service_fn(|request| answer(request, client, &watch, Some(&interim), shared));
     let io = TokioIo::new(io);
     let mut connection = shared.builders.http1.serve_connection(io, service);
@@ -148,13 +143,13 @@ async fn drive_http1(
     let parts = connection.into_parts();
     // Even empty, hyper's buffer would keep its memory.
     let rest = Bytes::copy_from_slice(&parts.read_buf);
-    Driven::Idle(parts.io.into_inner().into_stream(), rest)
+    Driven::Idle(parts.io.into_inner().into_socket(), rest)
 }
 
 /// Drives an HTTP/2 connection until it ends.
-async fn drive_http2(stream: TcpStream, first: Bytes, client: Client, shared: &Arc<Shared>) {
+async fn drive_http2(socket: Socket, first: Bytes, client: Client, shared: &Arc<Shared>) {
     let watch = Watch::new();
-    let io = TokioIo::new(Watched::http2(stream, first, Arc::clone(&watch)));
+    let io = TokioIo::new(Watched::http2(socket, first, Arc::clone(&watch)));
     let service = {
         let (watch, shared) = (Arc::clone(&watch), Arc::clone(shared));
         service_fn(move |request| {

@@ -4,8 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tracing::warn;
+
+use super::socket::Socket;
+use crate::semantics::proxy_protocol::Endpoints;
 
 /// Clients that the kernel keeps waiting while all connections are taken.
 const BACKLOG: u32 = 4096;
@@ -41,13 +44,18 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
 
 /// The next connection. Errors of single connections are not the listener's; when the process
 /// itself is short of something, waiting is all that helps.
-pub(super) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+pub(super) async fn accept(listener: &TcpListener) -> (Socket, Endpoints) {
     loop {
         match listener.accept().await {
-            Ok((stream, address)) => {
-                // Without it small responses wait for the client's delayed acknowledgement.
-                let _ = stream.set_nodelay(true);
-                return (stream, address);
+            Ok((stream, source)) => {
+                let socket = Socket::tcp(stream);
+                if let Ok(destination) = socket.local() {
+                    let endpoints = Endpoints {
+                        source,
+                        destination,
+                    };
+                    return (socket, endpoints);
+                }
             }
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {

@@ -13,15 +13,15 @@ mod listener;
 mod park;
 mod per_client;
 mod proxy_protocol;
+mod socket;
 mod tcp;
 mod watch;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -34,6 +34,7 @@ use crate::semantics::proxy_protocol::Endpoints;
 use crate::telemetry::{Metrics, TunnelEnd};
 use http::Builders;
 use per_client::ClientLimit;
+use socket::Socket;
 use tcp::Tunnel;
 use watch::ConnectionTimeouts;
 
@@ -147,20 +148,13 @@ impl Server {
 
     fn spawn(
         &self,
-        (mut stream, source): (TcpStream, SocketAddr),
+        (mut socket, endpoints): (Socket, Endpoints),
         service: &Service,
         permit: OwnedSemaphorePermit,
     ) {
-        let Ok(destination) = stream.local_addr() else {
-            return;
-        };
         // Closed by being dropped: who takes too many is not given an answer as well.
-        let Some(counted) = self.client_limit.count(source.ip()) else {
+        let Some(counted) = self.client_limit.count(endpoints.source.ip()) else {
             return self.metrics(Metrics::connection_refused);
-        };
-        let endpoints = Endpoints {
-            source,
-            destination,
         };
         let (shared, service) = (Arc::clone(&self.shared), service.clone());
         shared.open.fetch_add(1, Ordering::Relaxed);
@@ -168,16 +162,16 @@ impl Server {
         tokio::spawn(async move {
             let open = Open(Arc::clone(&shared));
             let endpoints = service
-                .learn_endpoints(&mut stream, endpoints, &shared)
+                .learn_endpoints(&mut socket, endpoints, &shared)
                 .await;
             match (&service.0.protocol, endpoints) {
                 (Protocol::Http, Some(endpoints)) => {
-                    http::serve(stream, endpoints.into(), shared).await
+                    http::serve(socket, endpoints.into(), shared).await
                 }
                 (Protocol::Http, None) => shared.current.load().telemetry().metrics.bad_request(),
                 // Boxed, so that an idle HTTP connection does not carry what it never needs.
                 (Protocol::Tcp(tunnel), endpoints) => {
-                    Box::pin(serve_tcp(stream, endpoints, tunnel, &shared)).await;
+                    Box::pin(serve_tcp(socket, endpoints, tunnel, &shared)).await;
                 }
             }
             drop((open, counted, permit));
@@ -204,7 +198,7 @@ impl Service {
     /// it does not.
     async fn learn_endpoints(
         &self,
-        stream: &mut TcpStream,
+        socket: &mut Socket,
         own: Endpoints,
         shared: &Shared,
     ) -> Option<Endpoints> {
@@ -213,7 +207,7 @@ impl Service {
         }
         let read = Box::pin(timeout(
             shared.timeouts.header,
-            proxy_protocol::read(stream),
+            proxy_protocol::read(socket),
         ));
         Some(read.await.ok()?.ok()?.unwrap_or(own))
     }
@@ -231,16 +225,11 @@ impl From<Endpoints> for Client {
     }
 }
 
-async fn serve_tcp(
-    stream: TcpStream,
-    endpoints: Option<Endpoints>,
-    tunnel: &Tunnel,
-    shared: &Shared,
-) {
+async fn serve_tcp(socket: Socket, endpoints: Option<Endpoints>, tunnel: &Tunnel, shared: &Shared) {
     let telemetry = Arc::clone(shared.current.load().telemetry());
     telemetry.metrics.tunnel_opened();
     let end = match endpoints {
-        Some(endpoints) => tunnel.serve(stream, endpoints, shared).await,
+        Some(endpoints) => tunnel.serve(socket, endpoints, shared).await,
         None => TunnelEnd::BadHeader,
     };
     telemetry.metrics.tunnel_ended(end);

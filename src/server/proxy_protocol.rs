@@ -8,8 +8,8 @@
 use std::io;
 
 use tokio::io::{AsyncReadExt, copy, sink};
-use tokio::net::TcpStream;
 
+use super::socket::Socket;
 use crate::semantics::proxy_protocol::{
     ADDRESSES_BYTES_MAX, Endpoints, Head, Malformed, SIGNATURE, V1_BYTES_MAX, parse_addresses,
     parse_v1,
@@ -20,17 +20,17 @@ use crate::semantics::proxy_protocol::{
 ///
 /// # Errors
 /// [`Malformed`] as `InvalidData`, or the socket's own.
-pub(super) async fn read(stream: &mut TcpStream) -> io::Result<Option<Endpoints>> {
+pub(super) async fn read(socket: &mut Socket) -> io::Result<Option<Endpoints>> {
     let mut start = [0; SIGNATURE.len()];
-    stream.read_exact(&mut start).await?;
+    socket.read_exact(&mut start).await?;
     if start == SIGNATURE {
-        read_v2(stream).await
+        read_v2(socket).await
     } else {
-        read_v1(stream, &start).await
+        read_v1(socket, &start).await
     }
 }
 
-async fn read_v1(stream: &mut TcpStream, start: &[u8]) -> io::Result<Option<Endpoints>> {
+async fn read_v1(socket: &mut Socket, start: &[u8]) -> io::Result<Option<Endpoints>> {
     let (mut line, mut known) = ([0; V1_BYTES_MAX], start.len());
     line[..known].copy_from_slice(start);
     // Who speaks something else altogether need not be waited for.
@@ -39,13 +39,13 @@ async fn read_v1(stream: &mut TcpStream, start: &[u8]) -> io::Result<Option<Endp
     }
     while known < V1_BYTES_MAX {
         // Looked at before it is taken: what comes behind the line is the client's.
-        let seen = stream.peek(&mut line[known..]).await?;
+        let seen = socket.peek(&mut line[known..]).await?;
         if seen == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let end = memchr::memchr(b'\n', &line[known..known + seen]);
         let taken = end.map_or(seen, |at| at + 1);
-        stream.read_exact(&mut line[known..known + taken]).await?;
+        socket.read_exact(&mut line[known..known + taken]).await?;
         known += taken;
         if end.is_some() {
             return Ok(parse_v1(&line[..known])?);
@@ -54,16 +54,16 @@ async fn read_v1(stream: &mut TcpStream, start: &[u8]) -> io::Result<Option<Endp
     Err(Malformed.into())
 }
 
-async fn read_v2(stream: &mut TcpStream) -> io::Result<Option<Endpoints>> {
+async fn read_v2(socket: &mut Socket) -> io::Result<Option<Endpoints>> {
     let mut head = [0; 4];
-    stream.read_exact(&mut head).await?;
+    socket.read_exact(&mut head).await?;
     let head = Head::parse(head)?;
     let mut addresses = [0; ADDRESSES_BYTES_MAX];
     let addresses = &mut addresses[..head.address_bytes()];
-    stream.read_exact(addresses).await?;
+    socket.read_exact(addresses).await?;
     // "[…] the rest of the header […] may be skipped" (§2.2): a type, a length, a value each.
     let rest = u64::from(head.length).saturating_sub(addresses.len() as u64);
-    if copy(&mut stream.take(rest), &mut sink()).await? < rest {
+    if copy(&mut socket.take(rest), &mut sink()).await? < rest {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(parse_addresses(addresses))
@@ -80,7 +80,7 @@ impl From<Malformed> for io::Error {
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -96,12 +96,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("a bound socket");
         let mut sender = TcpStream::connect(address).await.expect("a listener");
-        let (mut stream, _) = listener.accept().await.expect("a client");
+        let (stream, _) = listener.accept().await.expect("a client");
+        let mut socket = Socket::tcp(stream);
         sender.write_all(bytes).await.expect("a reader");
         drop(sender);
-        let found = read(&mut stream).await.ok();
+        let found = read(&mut socket).await.ok();
         let mut rest = Vec::new();
-        stream.read_to_end(&mut rest).await.expect("a clean end");
+        socket.read_to_end(&mut rest).await.expect("a clean end");
         (found, rest)
     }
 

@@ -11,11 +11,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional_with_sizes};
-use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tracing::debug;
 
 use super::Shared;
+use super::socket::Socket;
 use crate::clock;
 use crate::config;
 use crate::origin::RawConnection;
@@ -35,7 +35,7 @@ pub(super) struct Tunnel {
 
 /// The client's socket; what goes through is counted as it goes.
 struct Metered<'a> {
-    stream: &'a mut TcpStream,
+    socket: &'a mut Socket,
     metrics: &'a Metrics,
     pulse: &'a Pulse,
 }
@@ -64,13 +64,13 @@ impl Tunnel {
     /// Carries a connection until it ends, and tells how it did.
     pub(super) async fn serve(
         &self,
-        mut client: TcpStream,
+        mut client: Socket,
         endpoints: Endpoints,
         shared: &Shared,
     ) -> TunnelEnd {
         let telemetry = Arc::clone(shared.current.load().telemetry());
         let Some(mut server) = self.connect(endpoints, shared).await else {
-            reset(&client);
+            client.set_zero_linger();
             return TunnelEnd::NoServer;
         };
         let carry = self.carry(
@@ -86,8 +86,9 @@ impl Tunnel {
         debug!(client = %endpoints.source, server = &*server.server, end = end.as_str(), "a connection ended");
         // What was broken off must not look as if it were whole.
         if matches!(end, TunnelEnd::Broken | TunnelEnd::Cut) {
-            reset(&client);
-            reset(&server.stream);
+            client.set_zero_linger();
+            // One that is gone already cannot be told.
+            let _ = server.stream.set_zero_linger();
         }
         end
     }
@@ -114,8 +115,8 @@ impl Tunnel {
     /// on, and the other goes on.
     async fn carry(
         &self,
-        client: &mut TcpStream,
-        server: &mut TcpStream,
+        client: &mut Socket,
+        server: &mut (impl AsyncRead + AsyncWrite + Unpin),
         endpoints: Endpoints,
         metrics: &Metrics,
     ) -> TunnelEnd {
@@ -126,7 +127,7 @@ impl Tunnel {
         }
         let pulse = Pulse::new();
         let mut client = Metered {
-            stream: client,
+            socket: client,
             metrics,
             pulse: &pulse,
         };
@@ -139,11 +140,6 @@ impl Tunnel {
             () = pulse.stops(self.idle_timeout) => TunnelEnd::Idle,
         }
     }
-}
-
-/// Has the other side see a reset instead of an end. One that is gone already cannot be told.
-fn reset(stream: &TcpStream) {
-    let _ = stream.set_zero_linger();
 }
 
 // === impl Metered ===
@@ -164,7 +160,7 @@ impl AsyncRead for Metered<'_> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut *self.stream).poll_read(cx, buf))?;
+        ready!(Pin::new(&mut *self.socket).poll_read(cx, buf))?;
         self.note(Direction::In, buf.filled().len() - before);
         Poll::Ready(Ok(()))
     }
@@ -176,17 +172,17 @@ impl AsyncWrite for Metered<'_> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut *self.stream).poll_write(cx, bytes))?;
+        let written = ready!(Pin::new(&mut *self.socket).poll_write(cx, bytes))?;
         self.note(Direction::Out, written);
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_flush(cx)
+        Pin::new(&mut *self.socket).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_shutdown(cx)
+        Pin::new(&mut *self.socket).poll_shutdown(cx)
     }
 }
 

@@ -27,7 +27,7 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "server",
-        "drain per_client proxy_protocol listener interim watch framing io park http tcp",
+        "drain per_client socket proxy_protocol listener interim watch framing io park http tcp",
     ),
     (
         "admin",
