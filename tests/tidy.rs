@@ -88,7 +88,11 @@ const DOORS: &[(&str, &[&str])] = &[
     ("serde_json", &["admin/", "cli/"]),
     (
         "arc_swap",
-        &["pipeline/site.rs", "origin/health/servers.rs"],
+        &[
+            "pipeline/site.rs",
+            "origin/health/servers.rs",
+            "telemetry/mod.rs",
+        ],
     ),
     (
         "governor",
