@@ -27,7 +27,7 @@ pub use client::Client;
 pub use explain::Forecast;
 pub use flow::{refuse, serve};
 pub use route::{BadPath, Handler};
-pub use site::{BadSite, Current, Site};
+pub use site::{BadSite, Current, Site, SiteHandle};
 pub use step::synth::Refusal;
 
 pub use crate::origin::{Interim, Sink};

@@ -212,7 +212,7 @@ async fn answer(
     shared: &Shared,
 ) -> Result<Response<Tracked>, Infallible> {
     let (in_progress, ambiguity) = watch.begin();
-    let site = shared.current.load();
+    let site = shared.current.handle();
     let refusal = ambiguity
         .map(|why| Refusal::Malformed(why.as_str()))
         .or_else(|| shared.refusal(&request));
