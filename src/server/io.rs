@@ -62,9 +62,9 @@ impl Watched {
         }
     }
 
-    /// The bare socket.
-    pub(super) fn into_socket(self) -> Socket {
-        self.socket
+    /// The bare socket, and what of the prefix nobody has read.
+    pub(super) fn into_parts(self) -> (Socket, Bytes) {
+        (self.socket, self.prefix)
     }
 
     fn follow(&mut self, bytes: &[u8]) {

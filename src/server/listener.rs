@@ -23,11 +23,11 @@ pub struct BindError {
     source: io::Error,
 }
 
-/// Binds `address`, port 0 for any free one.
+/// Binds `address`, port 0 for any free one, and tells which one that is.
 ///
 /// # Errors
 /// [`BindError`], which names the address.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+pub fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), BindError> {
     let bind = || {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()?
@@ -37,7 +37,8 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
         // So that a restart need not wait for the last connections of the one before.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        socket.listen(BACKLOG)
+        let listener = socket.listen(BACKLOG)?;
+        Ok((listener.local_addr()?, listener))
     };
     bind().map_err(|source| BindError { address, source })
 }

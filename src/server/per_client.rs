@@ -15,9 +15,8 @@ use parking_lot::Mutex;
 const IPV6_CLIENT: u128 = !0 << 64;
 
 /// Connections by client, where they are limited.
-#[derive(Clone, Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ClientLimit {
-    each_max: usize,
     present: Arc<Present>,
 }
 
@@ -30,22 +29,17 @@ type Present = Mutex<HashMap<IpAddr, usize, RandomState>>;
 // === impl ClientLimit ===
 
 impl ClientLimit {
-    /// Nothing is counted where `each_max` is zero.
-    pub(super) fn new(each_max: usize) -> Self {
-        let present = Arc::default();
-        Self { each_max, present }
-    }
-
     /// Counts one more connection of the client at `address`, unless it has as many as it may.
-    pub(super) fn count(&self, address: IpAddr) -> Option<Counted> {
-        if self.each_max == 0 {
+    /// Nothing is counted where `each_max` is zero.
+    pub(super) fn count(&self, address: IpAddr, each_max: usize) -> Option<Counted> {
+        if each_max == 0 {
             return Some(Counted(None));
         }
         let client = client(address);
         let mut present = self.present.lock();
         let count = present.entry(client).or_default();
         // An entry that has just been made has room: at least one is allowed.
-        if *count >= self.each_max {
+        if *count >= each_max {
             return None;
         }
         *count += 1;
@@ -81,8 +75,8 @@ impl Drop for Counted {
 mod tests {
     use super::*;
 
-    fn count(limit: &ClientLimit, address: &str) -> Option<Counted> {
-        limit.count(address.parse().unwrap())
+    fn count(limit: &ClientLimit, address: &str, each_max: usize) -> Option<Counted> {
+        limit.count(address.parse().unwrap(), each_max)
     }
 
     #[test]
@@ -95,26 +89,26 @@ mod tests {
             ("2001:db8::1", "2001:db8::ffff:0:0:1", true),
             ("2001:db8::1", "2001:db8:0:1::1", false),
         ] {
-            let limit = ClientLimit::new(1);
-            let _counted = count(&limit, one).unwrap();
-            assert_eq!(count(&limit, other).is_none(), same, "{one} {other}");
+            let limit = ClientLimit::default();
+            let _counted = count(&limit, one, 1).unwrap();
+            assert_eq!(count(&limit, other, 1).is_none(), same, "{one} {other}");
         }
     }
 
     #[test]
     fn places_are_given_back_and_nobody_is_remembered() {
-        let limit = ClientLimit::new(2);
-        let counted = [count(&limit, "192.0.2.1"), count(&limit, "192.0.2.1")];
-        assert!(count(&limit, "192.0.2.1").is_none());
+        let limit = ClientLimit::default();
+        let counted = [count(&limit, "192.0.2.1", 2), count(&limit, "192.0.2.1", 2)];
+        assert!(count(&limit, "192.0.2.1", 2).is_none());
         drop(counted);
-        assert!(count(&limit, "192.0.2.1").is_some());
+        assert!(count(&limit, "192.0.2.1", 2).is_some());
         assert!(limit.present.lock().is_empty());
     }
 
     #[test]
     fn without_a_limit_nothing_is_counted() {
-        let limit = ClientLimit::new(0);
-        let counted: Vec<_> = (0..100).map(|_| count(&limit, "192.0.2.1")).collect();
+        let limit = ClientLimit::default();
+        let counted: Vec<_> = (0..100).map(|_| count(&limit, "192.0.2.1", 0)).collect();
         assert!(counted.iter().all(Option::is_some) && limit.present.lock().is_empty());
     }
 }

@@ -14,11 +14,12 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectiona
 use tokio::time::sleep;
 use tracing::debug;
 
-use super::Shared;
+use super::Service;
 use super::socket::Socket;
 use crate::clock;
 use crate::config;
 use crate::origin::RawConnection;
+use crate::pipeline::Current;
 use crate::semantics::proxy_protocol::Endpoints;
 use crate::telemetry::{Direction, Metrics, TunnelEnd};
 
@@ -66,10 +67,10 @@ impl Tunnel {
         &self,
         mut client: Socket,
         endpoints: Endpoints,
-        shared: &Shared,
+        service: &Service,
     ) -> TunnelEnd {
-        let telemetry = Arc::clone(shared.current.load().telemetry());
-        let Some(mut server) = self.connect(endpoints, shared).await else {
+        let shared = &service.shared;
+        let Some(mut server) = self.connect(endpoints, &shared.current).await else {
             client.set_zero_linger();
             return TunnelEnd::NoServer;
         };
@@ -77,11 +78,11 @@ impl Tunnel {
             &mut client,
             &mut server.stream,
             endpoints,
-            &telemetry.metrics,
+            &shared.telemetry.metrics,
         );
         let end = tokio::select! {
             end = carry => end,
-            () = shared.drain.was_cut() => TunnelEnd::Cut,
+            () = service.drain.was_cut() => TunnelEnd::Cut,
         };
         debug!(client = %endpoints.source, server = &*server.server, end = end.as_str(), "a connection ended");
         // What was broken off must not look as if it were whole.
@@ -95,8 +96,8 @@ impl Tunnel {
 
     /// Connects to a server of the origin as it is configured at this moment. Nothing of that
     /// configuration is kept, so that a connection of days holds no old one.
-    async fn connect(&self, endpoints: Endpoints, shared: &Shared) -> Option<RawConnection> {
-        let pool = shared.current.load().pool(&self.origin).cloned();
+    async fn connect(&self, endpoints: Endpoints, current: &Current) -> Option<RawConnection> {
+        let pool = current.load().pool(&self.origin).cloned();
         let origin = &*self.origin;
         let Some(pool) = pool else {
             debug!(origin, "the origin of a TCP listener is gone");

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::framing::Ambiguity;
 use crate::clock;
+use crate::config;
 
 /// An idle connection gives its buffers back after this time.
 const PARK_AFTER: Duration = Duration::from_secs(1);
@@ -153,6 +154,14 @@ impl Watch {
         self.unflushed.store(false, Ordering::Relaxed);
     }
 
+    /// Whether one request has been answered to its end and the next has not begun.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.in_progress.load(Ordering::Relaxed) == 0
+            && !self.unflushed.load(Ordering::Relaxed)
+            && self.head_since.load(Ordering::Relaxed) == 0
+            && self.refused_from.load(Ordering::Relaxed) == u32::MAX
+    }
+
     /// Judges the connection at this moment.
     pub(super) fn verdict(
         &self,
@@ -237,6 +246,14 @@ fn millis() -> u64 {
 // === impl ConnectionTimeouts ===
 
 impl ConnectionTimeouts {
+    pub(super) fn new(config: &config::Server) -> Self {
+        Self {
+            header: config.header_timeout,
+            idle: config.idle_timeout,
+            send: config.send_timeout,
+        }
+    }
+
     /// How often a busy connection is looked at: often enough for the shortest limit.
     pub(super) fn shortest(&self) -> Duration {
         let shortest = self.header.min(self.idle).min(self.send).min(PARK_AFTER);
