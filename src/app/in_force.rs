@@ -1,5 +1,4 @@
-//! What the configuration in force has opened: listeners, the admin's among them, and the access
-//! log.
+//! Listeners, admin listener and access log as the configuration in force has opened them.
 //!
 //! A change is planned first, and all that can fail is in the plan; carrying it out cannot fail.
 

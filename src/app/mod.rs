@@ -1,4 +1,4 @@
-//! The top floor: builds everything once, runs it, and takes it down in order.
+//! Top floor: it builds everything once, runs it, and takes it down in order.
 //!
 //! The wiring is meant to be read aloud. Nothing else knows how the floors are put together.
 

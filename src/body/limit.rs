@@ -1,4 +1,4 @@
-//! A request's body as it comes from the client: bounded in bytes, and never silent for long.
+//! Limits of a request's body: bounded in bytes, and never silent for long.
 //!
 //! It also notes when it last moved, so that whoever waits for the answer to an upload can tell a
 //! slow upload from a slow answer. Responses have other bounds; they are not cut here.

@@ -1,4 +1,4 @@
-//! The one body type every floor passes: bytes in a stream, told apart only by where they lie.
+//! Body type that every floor passes on: bytes in a stream, told apart only by where they lie.
 //!
 //! A body knows nothing of caching, of origins or of clients. What a stored object or an origin
 //! connection has to do while its bytes flow is behind [`Body::stream`].

@@ -1,4 +1,4 @@
-//! One client connection: hyper parses, the pipeline answers, the watch keeps the time.
+//! HTTP connection of a client: hyper parses, the pipeline answers, the watch keeps the time.
 //!
 //! The door to hyper's server. A connection alternates between being driven here and waiting in
 //! `park.rs`. What a request means is the pipeline's business.

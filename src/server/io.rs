@@ -1,4 +1,4 @@
-//! The client's socket, wrapped: what goes through is noted for the connection's [`Watch`].
+//! Wrapper of a client's socket that notes what goes through it for the connection's [`Watch`].
 //!
 //! It changes no byte of hyper's, and adds interim responses where hyper has come to a pause.
 //! Timeouts and refusals are the driver's and the service's to act upon.

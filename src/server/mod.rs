@@ -1,4 +1,4 @@
-//! Where bytes enter and leave: listeners, connections, their limits and their end.
+//! Traffic side of the proxy: listeners, connections, their limits and their end.
 //!
 //! A permit for each connection, a task for each connection. The server knows nothing of caching;
 //! a request's answer comes from [`crate::pipeline::serve`]. Only `tcp.rs` knows origins, for there

@@ -1,4 +1,4 @@
-//! The bare socket before and between requests: no buffers, no parser, only a wait for bytes.
+//! Wait of an idle connection before and between requests: no buffers, no parser, only a socket.
 //!
 //! A keep-alive connection spends nearly all of its life here, so that fifty thousand of them
 //! cost little memory. Nothing is parsed here but the first bytes, which tell HTTP/2 from HTTP/1.

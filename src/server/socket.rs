@@ -1,4 +1,4 @@
-//! One client connection's socket, whatever lies beneath it.
+//! Socket of a client's connection, whatever lies beneath it.
 //!
 //! The only file that knows what that is; everything else in this floor reads, writes and asks here.
 

@@ -1,4 +1,4 @@
-//! One connection of a TCP listener: a server is chosen, and bytes are copied both ways.
+//! Connection of a TCP listener: a server is chosen, and bytes are copied both ways.
 //!
 //! What the bytes mean is nobody's business here. Which server it is, and whether it is well, is
 //! the origin's; who the client is, where a proxy before us tells it, is in `proxy_protocol.rs`.

@@ -1,4 +1,4 @@
-//! What a connection is doing at this moment, and whether it has done it for too long.
+//! State and timeouts of a connection: what it is doing, and whether it has done it for too long.
 //!
 //! The socket's wrapper and the service note facts; the connection's driver looks at them when
 //! its alarm rings. So all timeouts of a connection together cost one timer that is seldom set,
