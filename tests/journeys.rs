@@ -78,6 +78,7 @@ mod journeys {
     mod explain;
     mod log;
     mod reloads;
+    mod reloads_listeners;
     mod servers;
     mod shutdown;
 }

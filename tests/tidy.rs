@@ -43,7 +43,14 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
     (
         "server",
-        &["clock", "pipeline", "body", "telemetry", "config"],
+        &[
+            "clock",
+            "semantics",
+            "pipeline",
+            "body",
+            "telemetry",
+            "config",
+        ],
     ),
     (
         "admin",
@@ -75,13 +82,17 @@ const DOORS: &[(&str, &[&str])] = &[
     ("http_cache_semantics", &["semantics/policy.rs"]),
     ("clap", &["main.rs", "cli/"]),
     ("hickory_resolver", &["origin/resolve/resolver.rs"]),
-    ("rustls", &["*/tls.rs"]),
+    ("rustls", &["*/tls.rs", "config/origin_tls.rs"]),
     ("tokio_rustls", &["*/tls.rs"]),
     ("toml", &["config/"]),
     ("serde_json", &["admin/", "cli/"]),
     (
         "arc_swap",
-        &["pipeline/site.rs", "origin/health/servers.rs"],
+        &[
+            "pipeline/site.rs",
+            "origin/health/servers.rs",
+            "telemetry/mod.rs",
+        ],
     ),
     (
         "governor",
@@ -100,7 +111,6 @@ const HYPER: &[&str] = &[
     "admin/mod.rs",
     "origin/connect/",
     "origin/health/probe.rs",
-    "body/mod.rs",
     "cli/client.rs",
     "cli/demo.rs",
 ];

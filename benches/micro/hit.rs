@@ -12,7 +12,7 @@ use std::thread;
 use copal::body::Body;
 use copal::config::{Config, Flags};
 use copal::origin::Registry;
-use copal::pipeline::{self, Client, Scheme, Site};
+use copal::pipeline::{self, Client, Scheme, Site, SiteHandle};
 use copal::store::Store;
 use copal::telemetry::Telemetry;
 use criterion::{BatchSize, Criterion};
@@ -40,8 +40,7 @@ pub(crate) fn run(criterion: &mut Criterion) {
             bencher.iter_batched(
                 || ask(&headers),
                 |request| {
-                    let response =
-                        at_once(pipeline::serve(Arc::clone(&site), client(), request, None));
+                    let response = at_once(pipeline::serve(site.clone(), client(), request, None));
                     assert_eq!(response.status(), status);
                     read_whole(response);
                 },
@@ -76,7 +75,7 @@ fn answer(mut stream: TcpStream) {
     stream.write_all(&message).expect("a client that reads");
 }
 
-fn site(origin: SocketAddr) -> Arc<Site> {
+fn site(origin: SocketAddr) -> SiteHandle {
     let flags = Flags {
         listen: vec!["127.0.0.1:0".to_owned()],
         origins: vec![format!("http://{origin}")],
@@ -91,14 +90,14 @@ fn site(origin: SocketAddr) -> Arc<Site> {
         &Registry::default(),
         None,
     );
-    Arc::new(site.expect("a path that can be routed"))
+    SiteHandle::from(Arc::new(site.expect("a path that can be routed")))
 }
 
 /// The one miss. The object is filed by the time its last byte can be read, or soon after.
-fn warm(site: &Arc<Site>) {
+fn warm(site: &SiteHandle) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let response = pipeline::serve(Arc::clone(site), client(), ask(&request()), None).await;
+        let response = pipeline::serve(site.clone(), client(), ask(&request()), None).await;
         assert_eq!(response.status(), StatusCode::OK);
         let body = response.into_body().collect().await.expect("a whole body");
         assert_eq!(body.to_bytes().len(), 1024);
@@ -109,8 +108,8 @@ fn warm(site: &Arc<Site>) {
 }
 
 /// Whether a request still finds the miss in progress rather than a stored response.
-async fn is_filling(site: &Arc<Site>) -> bool {
-    let response = pipeline::serve(Arc::clone(site), client(), ask(&request()), None).await;
+async fn is_filling(site: &SiteHandle) -> bool {
+    let response = pipeline::serve(site.clone(), client(), ask(&request()), None).await;
     let status = response.headers().get("cache-status");
     !status.is_some_and(|status| status.as_bytes().starts_with(b"copal; hit"))
 }

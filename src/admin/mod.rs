@@ -27,6 +27,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::RwLock;
 use subtle::ConstantTimeEq;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -70,7 +71,8 @@ pub struct Admin {
     store: Arc<Store>,
     telemetry: Arc<Telemetry>,
     process: Box<dyn Process>,
-    token: Option<config::Secret>,
+    /// Held for a look or a change.
+    token: RwLock<Option<config::Secret>>,
 }
 
 // === impl Admin ===
@@ -90,11 +92,16 @@ impl Admin {
             store: Arc::clone(store),
             telemetry: Arc::clone(telemetry),
             process: Box::new(process),
-            token: config.token.clone(),
+            token: RwLock::new(config.token.clone()),
         })
     }
 
-    /// Serves `listener` for as long as the process lives: an operator wants to see a drain too.
+    /// Has requests carry another token from now on, those of open connections too.
+    pub fn set_token(&self, token: Option<config::Secret>) {
+        *self.token.write() = token;
+    }
+
+    /// Serves `listener` until its task is ended; not by a drain, which an operator wants to see too.
     pub async fn run(self: Arc<Self>, listener: TcpListener) {
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
@@ -174,7 +181,8 @@ impl Admin {
         if is_from_another_site(request) {
             return Err(text(StatusCode::FORBIDDEN, "not from another site\n").into());
         }
-        let Some(token) = &self.token else {
+        let token = self.token.read();
+        let Some(token) = &*token else {
             return Ok(());
         };
         let given = request.headers().get(AUTHORIZATION);

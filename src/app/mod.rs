@@ -1,28 +1,32 @@
-//! The top floor: builds everything once, runs it, and takes it down in order.
+//! Top floor: it builds everything once, runs it, and takes it down in order.
 //!
 //! The wiring is meant to be read aloud. Nothing else knows how the floors are put together.
 
+mod admin_listener;
+mod in_force;
 mod reload;
 mod signals;
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
-use tokio::task::{self, JoinSet};
+use parking_lot::Mutex;
+use tokio::task;
 use tracing::{info, warn};
 
 use crate::admin::{Admin, Process};
-use crate::config::{Config, Listen};
+use crate::config::{self, Config};
 use crate::origin::Registry;
 use crate::pipeline::{Current, Site};
-use crate::server::{self, Drain, Server, Service};
+use crate::server::{Bound, Drain, Listeners, Server};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
+use admin_listener::AdminListener;
+use in_force::InForce;
 use reload::Reload;
 use signals::{Event, Signals};
 
@@ -32,26 +36,22 @@ const TIDY_EVERY: Duration = Duration::from_millis(250);
 /// After a drain's deadline: how long those who can tell their clients have for it.
 const CUT_TAKES_MAX: Duration = Duration::from_millis(100);
 
-/// A proxy, built and bound, not yet serving.
+/// A proxy that serves; it is to be told when to end.
 pub struct App {
     server: Server,
     drain: Drain,
-    drain_timeout: Duration,
     reload: Arc<Reload>,
     current: Arc<Current>,
-    listeners: Vec<Traffic>,
-    admin: Option<(Arc<Admin>, TcpListener)>,
     signals: Signals,
 }
 
-/// A listener for clients: its protocol by name, and what its connections are for.
-type Traffic = (&'static str, TcpListener, Service);
-
 /// The process as its operator sees it.
+#[derive(Clone)]
 struct Running {
     server: Server,
     drain: Drain,
-    reload: Arc<Reload>,
+    /// Which owns the admin listener, and with it this.
+    reload: Weak<Reload>,
 }
 
 /// How a run ended.
@@ -66,97 +66,81 @@ pub enum Ended {
 // === impl App ===
 
 impl App {
-    /// Builds a proxy from `config`, watches for signals and binds its listeners: from the moment
+    /// Builds a proxy from `config`, watches for signals and opens its listeners: from the moment
     /// it says where it listens, it may be told to reload or to end. `file` is what a reload reads.
     ///
     /// # Errors
     /// What could not be opened or bound, with its name, or when signals cannot be watched.
-    pub fn build(config: Config, file: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub fn start(config: &Config, file: Option<PathBuf>) -> anyhow::Result<Self> {
         let signals = Signals::watch().context("cannot watch for signals")?;
         let telemetry = Telemetry::open(&config.log).context("cannot open the access log")?;
         let telemetry = Arc::new(telemetry);
         let store = Store::new(&config.store);
         let servers = Registry::default();
         let site = Site::build(
-            &config,
+            config,
             Arc::clone(&store),
             Arc::clone(&telemetry),
             &servers,
             None,
         )?;
         let current = Current::new(site);
+        let server = Server::new(&config.server, Arc::clone(&current), Arc::clone(&telemetry));
         let drain = Drain::new();
-        let server = Server::new(&config.server, Arc::clone(&current), drain.clone());
-        let listeners = bind_all(&config)?;
-        let reload = Reload::new(&config, file, &current, &store, &telemetry, servers);
-        let admin = match &config.admin {
-            Some(admin) => {
-                let process = Running {
-                    server: server.clone(),
-                    drain: drain.clone(),
-                    reload: Arc::clone(&reload),
-                };
-                let service = Admin::new(admin, &current, &store, &telemetry, process);
-                Some((service, server::bind(admin.address)?))
+        let reload = Arc::new_cyclic(|reload| {
+            let listeners = Listeners::new(&server, &drain);
+            let process = Running {
+                server: server.clone(),
+                drain: drain.clone(),
+                reload: Weak::clone(reload),
+            };
+            let admin = AdminListener::new(admin_of(process, &current, &store, &telemetry));
+            let log = config.log.clone();
+            Reload {
+                file,
+                store_table: config.store.clone(),
+                current: Arc::clone(&current),
+                store: Arc::clone(&store),
+                telemetry: Arc::clone(&telemetry),
+                servers,
+                drain: drain.clone(),
+                in_force: Mutex::new(InForce::new(listeners, admin, log, &server, &telemetry)),
             }
-            None => None,
-        };
-        let drain_timeout = config.server.drain_timeout;
+        });
+        reload.open(config)?;
         Ok(Self {
             server,
             drain,
-            drain_timeout,
             reload,
             current,
-            listeners,
-            admin,
             signals,
         })
     }
 
-    /// The addresses that were bound, in the order of the configuration; the admin's last.
+    /// The addresses that are bound, in the order of the configuration; the admin's last.
     pub fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
-        let traffic = self
-            .listeners
-            .iter()
-            .map(|(protocol, listener, _)| (*protocol, listener));
-        let admin = self.admin.as_ref().map(|(_, listener)| ("admin", listener));
-        traffic
-            .chain(admin)
-            .filter_map(|(protocol, listener)| Some((protocol, listener.local_addr().ok()?)))
-            .collect()
+        self.reload.bound()
     }
 
-    /// Says on standard output what was bound, one line a listener.
+    /// Says on standard output what is bound, one line a listener.
     pub fn announce(&self) {
-        let mut out = std::io::stdout().lock();
-        for (protocol, address) in self.addresses() {
-            // Whoever closed the stream does not want to know.
-            let _ = writeln!(out, "listening {protocol} {address}");
-        }
-        let _ = out.flush();
+        announce(&self.addresses());
     }
 
     /// Serves until a signal says to end, then drains.
     pub async fn run(self) -> Ended {
         let mut signals = self.signals;
-        let mut accepting = JoinSet::new();
-        for (_, listener, service) in self.listeners {
-            accepting.spawn(self.server.clone().run(listener, service));
-        }
-        if let Some((admin, listener)) = self.admin {
-            tokio::spawn(admin.run(listener));
-        }
         tokio::spawn(tidy(Arc::clone(&self.current)));
         while signals.next().await == Event::Reload {
-            self.reload.run_logged();
+            self.reload.run_logged().await;
         }
         info!("draining");
         self.drain.begin();
+        let drain_timeout = self.current.load().server().drain_timeout;
         let ended = async {
             // First the listeners, so that what the kernel has accepted is counted too.
-            accepting.join_all().await;
-            self.server.ended(self.drain_timeout).await
+            self.reload.accepted().await;
+            self.server.ended(drain_timeout).await
         };
         let ended = tokio::select! {
             ended = ended => ended,
@@ -186,16 +170,32 @@ impl Process for Running {
     }
 
     fn reload(&self) -> Result<(), String> {
-        self.reload.run()
+        match self.reload.upgrade() {
+            Some(reload) => reload.run(),
+            None => Err("the process ends".to_owned()),
+        }
     }
 }
 
-fn bind_all(config: &Config) -> Result<Vec<Traffic>, server::BindError> {
-    let bind = |listen: &Listen| {
-        let listener = server::bind(listen.address)?;
-        Ok((listen.protocol.as_str(), listener, Service::new(listen)))
-    };
-    config.listen.iter().map(bind).collect()
+/// What makes the admin's service for one address.
+fn admin_of(
+    process: Running,
+    current: &Arc<Current>,
+    store: &Arc<Store>,
+    telemetry: &Arc<Telemetry>,
+) -> impl Fn(&config::Admin) -> Arc<Admin> + Send + 'static {
+    let (current, store) = (Arc::clone(current), Arc::clone(store));
+    let telemetry = Arc::clone(telemetry);
+    move |config| Admin::new(config, &current, &store, &telemetry, process.clone())
+}
+
+fn announce(bound: &[Bound]) {
+    let mut out = std::io::stdout().lock();
+    for (protocol, address) in bound {
+        // Whoever closed the stream does not want to know.
+        let _ = writeln!(out, "listening {protocol} {address}");
+    }
+    let _ = out.flush();
 }
 
 async fn tidy(current: Arc<Current>) {

@@ -1,102 +1,104 @@
-//! Reload: a new configuration becomes a whole new site, or nothing changes.
+//! Reload: a new configuration is put in force as a whole, or nothing changes.
 //!
-//! Sites, routes, origins and caching rules are swapped; store, counters and connections go on.
-//! What is bound or sized at the start (`listen`, `admin`, `store`, `log`, and `server` but for
-//! `purge_from`, `trusted_proxies`, `forwarded`, `target_bytes_max` and `limit`) needs a restart, and
-//! the log says so. Limits whose tables stay as they were keep their buckets. Pooled connections to
-//! origins are made anew; what is known of their servers goes on.
+//! All that can fail comes first: files are read, the site is built, new addresses are bound, a new
+//! access log is opened. Store, counters and what is known of servers go on, and so do the
+//! connections of every listener that stays. Only the store's sizes need a restart, and the log says
+//! so. Limits whose tables stay as they were keep their buckets. Pooled connections to origins are
+//! made anew.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
+use super::announce;
+use super::in_force::InForce;
 use crate::config::{self, Config};
 use crate::origin::Registry;
 use crate::pipeline::{Current, Site};
+use crate::server::{Bound, Drain};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 
 /// All that a reload needs.
 pub(super) struct Reload {
-    file: Option<PathBuf>,
-    started_with: Config,
-    current: Arc<Current>,
-    store: Arc<Store>,
-    telemetry: Arc<Telemetry>,
-    servers: Registry,
-    /// Of two that come at once, the later one has to read the file later. Never held across an
-    /// await.
-    turn: Mutex<()>,
+    pub(super) file: Option<PathBuf>,
+    /// The table of the start, which stays in force.
+    pub(super) store_table: config::Store,
+    pub(super) current: Arc<Current>,
+    pub(super) store: Arc<Store>,
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) servers: Registry,
+    pub(super) drain: Drain,
+    /// Of two reloads that come at once, the later one has to read the file later. Held as long as
+    /// one takes, so it is never taken by a thread that serves.
+    pub(super) in_force: Mutex<InForce>,
 }
 
 // === impl Reload ===
 
 impl Reload {
-    pub(super) fn new(
-        config: &Config,
-        file: Option<PathBuf>,
-        current: &Arc<Current>,
-        store: &Arc<Store>,
-        telemetry: &Arc<Telemetry>,
-        servers: Registry,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            file,
-            started_with: config.clone(),
-            current: Arc::clone(current),
-            store: Arc::clone(store),
-            telemetry: Arc::clone(telemetry),
-            servers,
-            turn: Mutex::default(),
-        })
+    /// Opens what the first configuration wants. Fails with the name of what cannot be had.
+    pub(super) fn open(&self, config: &Config) -> anyhow::Result<()> {
+        let mut in_force = self.in_force.lock();
+        let next = in_force.plan(config)?;
+        in_force.carry_out(next);
+        Ok(())
     }
 
-    /// Reads the file again and puts it in force; the complaints if it was refused.
+    /// All that listens, in the order of the configuration; the admin's last.
+    pub(super) fn bound(&self) -> Vec<Bound> {
+        self.in_force.lock().bound()
+    }
+
+    /// Reads the file again and puts it in force; the complaints if it was refused. It reads files
+    /// and waits for its turn: for a thread that may.
     pub(super) fn run(&self) -> Result<(), String> {
         self.telemetry.reopen();
-        let _turn = self.turn.lock();
+        let mut in_force = self.in_force.lock();
+        if self.drain.has_begun() {
+            return Err("draining: nothing new is begun".to_owned());
+        }
         let Some(file) = &self.file else {
             return Err("started from flags: there is no file to read again".to_owned());
         };
         let config = config::load(file).map_err(|complaints| complaints.to_string())?;
-        let (store, telemetry) = (Arc::clone(&self.store), Arc::clone(&self.telemetry));
-        let before = self.current.load();
-        let site = Site::build(&config, store, telemetry, &self.servers, Some(&before))
-            .map_err(|error| error.to_string())?;
-        self.current.swap(site);
-        for table in self.not_in_force(&config) {
+        let opened = self.put_in_force(&config, &mut in_force);
+        announce(&opened.map_err(|error| format!("{error:#}"))?);
+        if config.store != self.store_table {
+            let table = "store";
             warn!(table, "a change here takes effect at the next start");
         }
         Ok(())
     }
 
+    fn put_in_force(&self, config: &Config, in_force: &mut InForce) -> anyhow::Result<Vec<Bound>> {
+        let (store, telemetry) = (Arc::clone(&self.store), Arc::clone(&self.telemetry));
+        let before = self.current.load();
+        let site = Site::build(config, store, telemetry, &self.servers, Some(&before))?;
+        let next = in_force.plan(config)?;
+        self.current.swap(site);
+        Ok(in_force.carry_out(next))
+    }
+
     /// The same for a signal, whose sender reads the log.
-    pub(super) fn run_logged(&self) {
-        match self.run() {
+    pub(super) async fn run_logged(self: &Arc<Self>) {
+        let reload = Arc::clone(self);
+        let run = spawn_blocking(move || reload.run()).await;
+        match run.unwrap_or_else(|error| Err(error.to_string())) {
             Ok(()) => info!("reloaded"),
             Err(complaints) => error!(%complaints, "not reloaded; the old configuration goes on"),
         }
     }
 
-    fn not_in_force(&self, new: &Config) -> impl Iterator<Item = &'static str> {
-        let old = &self.started_with;
-        let mut server = old.server.clone();
-        server.purge_from.clone_from(&new.server.purge_from);
-        let trusted = &new.server.trusted_proxies;
-        server.trusted_proxies.clone_from(trusted);
-        server.forwarded = new.server.forwarded;
-        server.target_bytes_max = new.server.target_bytes_max;
-        server.limits.clone_from(&new.server.limits);
-        [
-            ("listen", old.listen != new.listen),
-            ("server", server != new.server),
-            ("admin", old.admin != new.admin),
-            ("log", old.log != new.log),
-            ("store", old.store != new.store),
-        ]
-        .into_iter()
-        .filter_map(|(table, changed)| changed.then_some(table))
+    /// Waits, once the drain has begun, until what the kernel has accepted is taken.
+    pub(super) async fn accepted(self: &Arc<Self>) {
+        let reload = Arc::clone(self);
+        let accepting = spawn_blocking(move || reload.in_force.lock().accepting()).await;
+        if let Ok(accepting) = accepting {
+            accepting.join_all().await;
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! SIGHUP, SIGTERM and ctrl-c as events.
+//! Signals of the process as events: SIGHUP, SIGTERM and ctrl-c.
 
 use std::io;
 

@@ -1,8 +1,9 @@
-//! A request's body as it comes from the client: bounded in bytes, and never silent for long.
+//! Limits of a request's body: bounded in bytes, and never silent for long.
 //!
 //! It also notes when it last moved, so that whoever waits for the answer to an upload can tell a
 //! slow upload from a slow answer. Responses have other bounds; they are not cut here.
 
+use std::error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,8 +14,22 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-use super::{Error, Incoming, trailers};
+use super::{Error, trailers};
 use crate::clock::Instant;
+
+/// The body of a request as a protocol's library hands it over: hyper's, or another's.
+pub trait Incoming:
+    HttpBody<Data = Bytes, Error: Into<Box<dyn error::Error + Send + Sync>>> + Send + Unpin + 'static
+{
+}
+
+impl<B> Incoming for B where
+    B: HttpBody<Data = Bytes, Error: Into<Box<dyn error::Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static
+{
+}
 
 /// What a request's body may cost.
 #[derive(Clone, Debug)]
@@ -42,8 +57,8 @@ struct State {
 }
 
 /// An incoming body under [`Limits`].
-pub(super) struct Limited {
-    body: Incoming,
+pub(super) struct Limited<B> {
+    body: B,
     left_bytes: u64,
     limits: Limits,
     silence: Option<Pin<Box<Sleep>>>,
@@ -92,8 +107,8 @@ impl Progress {
 
 // === impl Limited ===
 
-impl Limited {
-    pub(super) fn new(body: Incoming, limits: Limits) -> Self {
+impl<B: Incoming> Limited<B> {
+    pub(super) fn new(body: B, limits: Limits) -> Self {
         Self {
             body,
             left_bytes: limits.bytes_max,
@@ -118,7 +133,7 @@ impl Limited {
                 Poll::Ready(trailers::admitted(frame).map(Ok))
             }
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(self.admit(frame))),
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(Error::Broken(error.into())))),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
                 ready!(self.poll_silence(cx));
@@ -136,7 +151,7 @@ impl Limited {
     }
 }
 
-impl HttpBody for Limited {
+impl<B: Incoming> HttpBody for Limited<B> {
     type Data = Bytes;
     type Error = Error;
 

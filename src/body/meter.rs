@@ -1,4 +1,4 @@
-//! Counts a body's bytes and, at its end or abort, calls the function it was given, once.
+//! Meter of a body's bytes, which reports once, at the body's end or abort.
 //!
 //! The meter decides nothing: it only tells how much went out and whether it was all.
 

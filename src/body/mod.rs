@@ -1,4 +1,4 @@
-//! The one body type every floor passes: bytes in a stream, told apart only by where they lie.
+//! Body type that every floor passes on: bytes in a stream, told apart only by where they lie.
 //!
 //! A body knows nothing of caching, of origins or of clients. What a stored object or an origin
 //! connection has to do while its bytes flow is behind [`Body::stream`].
@@ -15,9 +15,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-pub use hyper::body::Incoming;
 
-pub use limit::{Limits, Progress};
+pub use limit::{Incoming, Limits, Progress};
 pub use meter::{Meter, Tally};
 
 /// Why a body ended before its end. Whoever reads it must make the cut visible.
@@ -25,7 +24,7 @@ pub use meter::{Meter, Tally};
 pub enum Error {
     /// The peer's bytes stopped short of what its head announced, or were malformed.
     #[error("the message broke off: {0}")]
-    Broken(#[from] hyper::Error),
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The origin's part of the body stopped before its end.
     #[error("the origin's response broke off")]
     Truncated,
@@ -122,7 +121,7 @@ impl Body {
     }
 
     /// A request's body as it comes in, held to `limits`.
-    pub fn incoming(body: Incoming, limits: Limits) -> Self {
+    pub fn incoming(body: impl Incoming, limits: Limits) -> Self {
         if body.is_end_stream() {
             Self::empty()
         } else {

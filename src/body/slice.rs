@@ -1,4 +1,4 @@
-//! Cuts a stretch of bytes out of a stream, and strings several bodies together.
+//! Slices and chains of bodies: a stretch of bytes out of a stream, and several bodies as one.
 //!
 //! Which stretches is decided elsewhere; bytes that are all here are cut in [`Body::slice`] itself.
 //! A slice that cannot be had in full fails: it never ends short.

@@ -1,4 +1,4 @@
-//! The frame behind the content, without what must not stand there.
+//! Trailers, the frame behind the content, without what must not stand there.
 //!
 //! Which fields those are is `semantics`' word; who gets the rest is decided where a message is made.
 

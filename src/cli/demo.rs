@@ -44,7 +44,7 @@ async fn demo() -> anyhow::Result<()> {
         admin: Some("127.0.0.1:0".to_owned()),
         ..Flags::default()
     };
-    let app = App::build(Config::from_flags(&flags)?, None)?;
+    let app = App::start(&Config::from_flags(&flags)?, None)?;
     app.announce();
     let addresses = app.addresses();
     let running = tokio::spawn(app.run());

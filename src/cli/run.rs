@@ -86,7 +86,7 @@ fn serve(config: Config, file: Option<PathBuf>) -> anyhow::Result<Ended> {
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
-        let app = App::build(config, file)?;
+        let app = App::start(&config, file)?;
         app.announce();
         anyhow::Ok(app.run().await)
     });

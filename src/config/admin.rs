@@ -1,4 +1,4 @@
-//! `[admin]`: the operator's door.
+//! Table `[admin]`: the operator's listener and its token.
 //!
 //! Not the endpoint itself, nor the comparison of tokens.
 

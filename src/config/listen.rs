@@ -1,4 +1,4 @@
-//! `[[listen]]` and `[server]`: where clients come in, and what they may ask of us.
+//! Tables `[[listen]]` and `[server]`: where clients come in, and what they may ask of us.
 //!
 //! Not the binding of sockets, nor which host leads where (`site.rs`).
 

@@ -1,4 +1,4 @@
-//! `[log]`: what is written about what happened, and where.
+//! Table `[log]`: what is written about what happened, and where.
 //!
 //! Not the writing itself.
 

@@ -20,6 +20,7 @@ use super::hedge::{Hedge, RawHedge};
 use super::host;
 use super::listen::RawProxyProtocol;
 use super::names;
+use super::origin_tls::{RawTls, Tls};
 use super::overload::{self, RawRequestsMax, RequestsMax};
 use super::report::{Given, Place, Report};
 use super::retry::{self, RawRetry, Retry};
@@ -27,7 +28,6 @@ use super::server::{self, RawServer, Server};
 use super::sticky::{RawSticky, Sticky};
 use super::table::{Table, Written};
 use super::text_or::TextOr;
-use super::tls::{RawTls, Tls};
 use super::units::{self, Count, Period};
 use super::wire::{HttpVersion, RawWire, Wire};
 

@@ -11,9 +11,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::host;
+use super::origin_tls;
 use super::report::{Given, Report};
 use super::text_or::TextOr;
-use super::tls;
 use super::units::{self, Count};
 
 const WEIGHTS: RangeInclusive<usize> = 1..=256;
@@ -153,7 +153,7 @@ impl ServerUrl {
         let (host, port) = host::parse_with_port(authority)?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         if tls {
-            tls::server_name(host)?;
+            origin_tls::server_name(host)?;
         }
         Ok(Self::Tcp {
             tls,

@@ -49,7 +49,7 @@ pub use server::{Downed, Fault, State, Verdict};
 pub use stats::ServerStats;
 
 use crate::config;
-use crate::semantics::ends::Ends;
+use crate::semantics::proxy_protocol::Endpoints;
 use balance::Candidate;
 use discovery::Discovery;
 use handover::Handover;
@@ -214,7 +214,7 @@ impl Pool {
     }
 
     /// Has a request tell whose it is, if the servers want to know.
-    pub fn introduce(&self, request: &mut Extensions, client: impl FnOnce() -> Ends) {
+    pub fn introduce(&self, request: &mut Extensions, client: impl FnOnce() -> Endpoints) {
         if self.introduces {
             request.insert(client());
         }

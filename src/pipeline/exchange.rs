@@ -4,14 +4,13 @@
 //! that step's own struct.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::request::Parts;
 use http::{Request, Response};
 
 use super::client::{Client, ForwardedBy};
-use super::site::Site;
+use super::site::{Site, SiteHandle};
 use crate::body::{Body, Meter, Progress};
 use crate::clock::{self, Instant};
 use crate::origin::{Belongs, Interim};
@@ -38,7 +37,7 @@ pub(super) struct Exchange {
 /// A request's entry in the books. It is closed when it is dropped, wherever the journey ended:
 /// with the response's last byte, or because the client left before its first.
 pub(super) struct Entry {
-    pub(super) site: Arc<Site>,
+    pub(super) site: SiteHandle,
     pub(super) record: Record,
     arrived: Instant,
 }
@@ -47,7 +46,7 @@ pub(super) struct Entry {
 
 impl Exchange {
     /// Boxed, for every step moves it on to the next.
-    pub(super) fn new(site: Arc<Site>, client: Client, request: Request<Body>) -> Box<Self> {
+    pub(super) fn new(site: SiteHandle, client: Client, request: Request<Body>) -> Box<Self> {
         let arrived = clock::instant();
         let now = clock::wall(arrived);
         let (client, forwarded_by) = site.trusted_proxies.of(client, request.headers());

@@ -8,14 +8,12 @@
 //! Each step owns what is known by then and gives the next step. `docs/journey.md` has the
 //! picture. Nothing is decided here.
 
-use std::sync::Arc;
-
 use http::{Request, Response};
 use tracing::trace;
 
 use super::client::Client;
 use super::exchange::Exchange;
-use super::site::Site;
+use super::site::SiteHandle;
 use super::step::deliver::Deliver;
 use super::step::fetch::Fetch;
 use super::step::lookup::Lookup;
@@ -59,7 +57,7 @@ pub(super) enum Step {
 /// Walks a request through its steps to its response. What an origin says to it before its answer
 /// goes to `interim`.
 pub async fn serve(
-    site: Arc<Site>,
+    site: SiteHandle,
     client: Client,
     request: Request<Body>,
     interim: Option<Interim>,
@@ -88,7 +86,7 @@ pub async fn serve(
 
 /// Answers a request that the server already knows to be unacceptable.
 pub fn refuse(
-    site: Arc<Site>,
+    site: SiteHandle,
     client: Client,
     request: Request<Body>,
     refusal: Refusal,

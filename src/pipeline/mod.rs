@@ -27,9 +27,8 @@ pub use client::Client;
 pub use explain::Forecast;
 pub use flow::{refuse, serve};
 pub use route::{BadPath, Handler};
-pub use site::{BadSite, Current, Site};
+pub use site::{BadSite, Current, Site, SiteHandle};
 pub use step::synth::Refusal;
 
 pub use crate::origin::{Interim, Sink};
-pub use crate::semantics::ends::Ends;
 pub use crate::semantics::key::Scheme;

@@ -2,16 +2,17 @@
 //! reload swaps it.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use ipnet::IpNet;
 
 use super::client::TrustedProxies;
 use super::route::limit::Bounds;
 use super::route::{BadPath, Routes};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::origin::{BadTls, Pool, Registry, Resolver};
 use crate::semantics::reference::Target;
 use crate::store::{Invalidation, Store};
@@ -25,8 +26,9 @@ pub struct Site {
     pub(super) store: Arc<Store>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) trusted_proxies: TrustedProxies,
-    pub(super) purge_from: Vec<IpNet>,
-    pub(super) target_bytes_max: usize,
+    pub(super) server: config::Server,
+    /// Whether another has taken its place.
+    is_replaced: AtomicBool,
 }
 
 /// A configuration that cannot become a site.
@@ -41,6 +43,13 @@ pub enum BadSite {
 
 /// The site in force. Requests under way keep the one they began with.
 pub struct Current(ArcSwap<Site>);
+
+/// One connection's handle of the site in force. Its requests clone it without touching memory that
+/// those of other connections touch.
+#[derive(Clone)]
+pub struct SiteHandle(Arc<Held>);
+
+struct Held(Arc<Site>);
 
 // === impl Site ===
 
@@ -66,8 +75,6 @@ impl Site {
         let bounds = Bounds::new(config, before.map(|it| &it.bounds));
         let routes = Routes::build(&config.sites, &bounds, |name| pools.get(name).cloned())?;
         let trusted_proxies = TrustedProxies::new(&config.server);
-        let purge_from = config.server.purge_from.clone();
-        let target_bytes_max = config.server.target_bytes_max;
         Ok(Self {
             routes,
             bounds,
@@ -75,8 +82,8 @@ impl Site {
             store,
             telemetry,
             trusted_proxies,
-            purge_from,
-            target_bytes_max,
+            server: config.server.clone(),
+            is_replaced: AtomicBool::new(false),
         })
     }
 
@@ -93,6 +100,16 @@ impl Site {
     /// The origin of this name.
     pub fn pool(&self, name: &str) -> Option<&Arc<Pool>> {
         self.pools.get(name)
+    }
+
+    /// What clients may ask, how much and for how long.
+    pub fn server(&self) -> &config::Server {
+        &self.server
+    }
+
+    /// Whether another site is in force by now.
+    pub fn is_replaced(&self) -> bool {
+        self.is_replaced.load(Ordering::Acquire)
     }
 
     /// Where facts go.
@@ -130,11 +147,47 @@ impl Current {
         self.0.load_full()
     }
 
+    /// A handle of the site in force, for one connection.
+    pub fn handle(&self) -> SiteHandle {
+        SiteHandle::from(self.load())
+    }
+
     /// Puts another site in force. Requests under way end on the old one.
     pub fn swap(&self, site: Site) {
         let site = Arc::new(site);
         let old = self.0.swap(Arc::clone(&site));
+        old.is_replaced.store(true, Ordering::Release);
         old.pools().for_each(|pool| pool.end());
         site.pools().for_each(Pool::begin);
+    }
+}
+
+// === impl SiteHandle ===
+
+impl SiteHandle {
+    /// Moves on to the site in force, if that is another by now.
+    pub fn renew(&mut self, current: &Current) {
+        if self.is_replaced() {
+            *self = current.handle();
+        }
+    }
+
+    /// The site, for what outlives the request.
+    pub(super) fn site(&self) -> &Arc<Site> {
+        &self.0.0
+    }
+}
+
+impl From<Arc<Site>> for SiteHandle {
+    fn from(site: Arc<Site>) -> Self {
+        Self(Arc::new(Held(site)))
+    }
+}
+
+impl Deref for SiteHandle {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.0.0
     }
 }

@@ -19,12 +19,12 @@ pub mod no_vary_search;
 pub mod targeted;
 
 pub mod cookies;
-pub mod ends;
 pub mod facet;
 pub mod fold;
 pub mod forwarded;
 pub mod headers;
 mod normal;
+pub mod proxy_protocol;
 pub mod trailers;
 pub mod vary;
 

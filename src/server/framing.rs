@@ -1,4 +1,4 @@
-//! Where one request ends and the next begins, seen from beside hyper: bytes in, verdicts out.
+//! Framing of a client's requests, followed beside hyper: bytes in, verdicts out.
 //!
 //! hyper resolves some ambiguous messages instead of refusing them: Content-Length together with
 //! Transfer-Encoding, a list of transfer codings that ends in chunked, bare line feeds. Two

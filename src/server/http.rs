@@ -1,4 +1,4 @@
-//! One client connection: hyper parses, the pipeline answers, the watch keeps the time.
+//! HTTP connection of a client: hyper parses, the pipeline answers, the watch keeps the time.
 //!
 //! The door to hyper's server. A connection alternates between being driven here and waiting in
 //! `park.rs`. What a request means is the pipeline's business.
@@ -13,23 +13,23 @@ use bytes::{Buf, Bytes};
 use http::header::{CONNECTION, EXPECT, HeaderValue};
 use http::{Request, Response, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-use super::Shared;
+use super::Service;
 use super::interim::{Queue, Turn};
 use super::io::Watched;
 use super::park::{self, First};
-use super::watch::{Idle, InProgress, Stream, Verdict, Watch};
-use crate::body::{Body, Error, Limits, Progress};
+use super::socket::Socket;
+use super::watch::{ConnectionTimeouts, Idle, InProgress, Stream, Verdict, Watch};
+use crate::body::{Body, Error, Incoming, Limits, Progress};
 use crate::clock;
 use crate::config;
-use crate::pipeline::{self, Client, Refusal};
+use crate::pipeline::{self, Client, Refusal, SiteHandle};
 
 /// The largest buffer of one connection: two of the largest heads, and a bound on what a slow
 /// client keeps in memory.
@@ -37,18 +37,23 @@ const BUFFER_BYTES_MIN: usize = 64 * 1024;
 const STREAMS_MAX: u32 = 100;
 const STREAM_BUFFER_BYTES: usize = 64 * 1024;
 
-/// hyper's settings, made once.
-pub(super) struct Builders {
-    http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+/// What the requests of one connection have in common, as long as it is driven.
+struct Conversation {
+    service: Arc<Service>,
+    client: Client,
+    /// The site in force, as far as this connection has noticed.
+    site: Mutex<SiteHandle>,
+    watch: Arc<Watch>,
+    /// `None` for HTTP/2.
+    interim: Option<Arc<Queue>>,
 }
 
 /// How a driven connection came back.
 enum Driven {
     /// It is over.
     Closed,
-    /// Nothing is happening on it.
-    Idle(TcpStream, Bytes),
+    /// Nothing is happening on it, or it is to go on by another site's settings.
+    Idle(Socket, Bytes),
 }
 
 /// A body that keeps its connection busy until it is gone.
@@ -71,214 +76,103 @@ struct Piece {
     stream: Option<Arc<Stream>>,
 }
 
-// === impl Builders ===
+// === impl Conversation ===
 
-impl Builders {
-    pub(super) fn new(config: &config::Server) -> Self {
-        let mut http1 = http1::Builder::new();
-        http1
-            // A client that has said all it wants may close its half and still be answered.
-            .half_close(true)
-            // The watch has one timer for all; hyper's would be set for every request.
-            .header_read_timeout(None)
-            .max_headers(config.header_fields_max)
-            .max_header_size(config.header_bytes_max)
-            .max_buf_size((2 * config.header_bytes_max).max(BUFFER_BYTES_MIN));
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
-        http2
-            .timer(TokioTimer::new())
-            .keep_alive_interval(config.idle_timeout)
-            .max_concurrent_streams(STREAMS_MAX)
-            .max_send_buf_size(STREAM_BUFFER_BYTES)
-            .max_header_list_size(u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX));
-        Self { http1, http2 }
+impl Conversation {
+    /// The site in force at this moment.
+    fn site(&self) -> SiteHandle {
+        let mut site = self.site.lock();
+        site.renew(&self.service.shared.current);
+        site.clone()
     }
-}
 
-/// Serves a connection until it ends.
-pub(super) async fn serve(mut stream: TcpStream, client: Client, shared: Arc<Shared>) {
-    let patience = shared.patience;
-    let before_first = |draining| {
-        if draining {
-            patience.parked(true)
-        } else {
-            patience.idle
-        }
-    };
-    if !park::wakes(&stream, &shared.drain, before_first).await {
-        return;
+    fn timeouts(&self) -> ConnectionTimeouts {
+        ConnectionTimeouts::new(self.site().server())
     }
-    let mut first = match timeout(patience.header, park::first_bytes(&mut stream)).await {
-        Ok(Ok(First::Http1(bytes))) => bytes,
-        Ok(Ok(First::Http2(bytes))) => {
-            return Box::pin(drive_http2(stream, bytes, client, &shared)).await;
-        }
-        Ok(Err(_)) | Err(_) => return,
-    };
-    loop {
-        // Boxed, and gone before the wait: a parked connection carries no driver along.
-        let driven = Box::pin(drive_http1(stream, first, client, &shared)).await;
-        let Driven::Idle(idle, rest) = driven else {
-            return;
-        };
-        (stream, first) = (idle, rest);
-        let parked = |draining| patience.parked(draining);
-        if first.is_empty() && !park::wakes(&stream, &shared.drain, parked).await {
-            return;
-        }
-    }
-}
 
-/// Drives an HTTP/1 connection until it ends or nothing happens on it.
-async fn drive_http1(
-    stream: TcpStream,
-    first: Bytes,
-    client: Client,
-    shared: &Arc<Shared>,
-) -> Driven {
-    let watch = Watch::new();
-    let interim = Arc::new(Queue::default());
-    let io = Watched::http1(stream, first, Arc::clone(&watch), Arc::clone(&interim));
-    let service = service_fn(|request| answer(request, client, &watch, Some(&interim), shared));
-    let io = TokioIo::new(io);
-    let mut connection = shared.builders.http1.serve_connection(io, service);
-    let verdict = drive(Pin::new(&mut connection), &watch, shared, Idle::Parks).await;
-    if verdict != Verdict::Park {
-        return Driven::Closed;
-    }
-    let parts = connection.into_parts();
-    // Even empty, hyper's buffer would keep its memory.
-    let rest = Bytes::copy_from_slice(&parts.read_buf);
-    Driven::Idle(parts.io.into_inner().into_stream(), rest)
-}
-
-/// Drives an HTTP/2 connection until it ends.
-async fn drive_http2(stream: TcpStream, first: Bytes, client: Client, shared: &Arc<Shared>) {
-    let watch = Watch::new();
-    let io = TokioIo::new(Watched::http2(stream, first, Arc::clone(&watch)));
-    let service = {
-        let (watch, shared) = (Arc::clone(&watch), Arc::clone(shared));
-        service_fn(move |request| {
-            let (watch, shared) = (Arc::clone(&watch), Arc::clone(&shared));
-            async move { answer(request, client, &watch, None, &shared).await }
+    /// Polls the connection, and looks at its watch whenever the alarm rings. Gives `Close` when the
+    /// connection has ended by itself or must end; `Park` when nothing happens on it, or when
+    /// another site has taken the place of the one that its settings are of, if they can change.
+    async fn drive(
+        &self,
+        mut connection: Pin<&mut impl Future<Output = hyper::Result<()>>>,
+        settings_of: Option<&SiteHandle>,
+    ) -> Verdict {
+        let idle = settings_of.map_or(Idle::Stays, |_| Idle::Parks);
+        let mut alarm = pin!(sleep(self.timeouts().shortest()));
+        let mut drain = pin!(self.service.drain.begun());
+        let mut draining = false;
+        poll_fn(move |cx| {
+            loop {
+                let is_outdated = settings_of.is_some_and(|site| site.is_replaced());
+                if is_outdated && self.watch.is_between_requests() {
+                    return Poll::Ready(Verdict::Park);
+                }
+                if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                    self.note_end(ended);
+                    return Poll::Ready(Verdict::Close);
+                }
+                if !draining && drain.as_mut().poll(cx).is_ready() {
+                    draining = true;
+                    alarm.as_mut().reset(clock::instant());
+                }
+                if alarm.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                match self.watch.verdict(&self.timeouts(), draining, idle) {
+                    Verdict::GoOn(time) => alarm.as_mut().reset(clock::instant() + time),
+                    verdict => return Poll::Ready(verdict),
+                }
+                // While a response is awaited nothing is read, so a reset would not be seen: the
+                // connection, polled again, looks for one.
+                self.watch.ask_for_probe();
+            }
         })
-    };
-    let mut connection = pin!(shared.builders.http2.serve_connection(io, service));
-    tokio::select! {
-        _ = drive(connection.as_mut(), &watch, shared, Idle::Stays) => return,
-        () = shared.drain.begun() => {}
+        .await
     }
-    // GOAWAY: no new streams, those open go on (RFC 9113 §6.8).
-    connection.as_mut().graceful_shutdown();
-    drive(connection, &watch, shared, Idle::Stays).await;
-}
 
-/// Polls the connection, and looks at its watch whenever the alarm rings. Gives `Close` when the
-/// connection has ended by itself or must end, `Park` when nothing happens on it.
-async fn drive(
-    mut connection: Pin<&mut impl Future<Output = hyper::Result<()>>>,
-    watch: &Watch,
-    shared: &Shared,
-    idle: Idle,
-) -> Verdict {
-    let mut alarm = pin!(sleep(shared.patience.shortest()));
-    let mut drain = pin!(shared.drain.begun());
-    let mut draining = false;
-    poll_fn(move |cx| {
-        loop {
-            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                shared.note_end(ended);
-                return Poll::Ready(Verdict::Close);
+    /// One request through the pipeline.
+    async fn answer(
+        &self,
+        request: Request<impl Incoming>,
+    ) -> Result<Response<Tracked>, Infallible> {
+        let (in_progress, ambiguity) = self.watch.begin();
+        let site = self.site();
+        let refusal = ambiguity
+            .map(|why| Refusal::Malformed(why.as_str()))
+            .or_else(|| refusal(&request, site.server()));
+        let version = request.version();
+        let request = self.hold_to_limits(request, site.server());
+        let expected = expected_body(&request);
+        // "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx response
+        // to an HTTP/1.0 client." (RFC 9110 §15.2)
+        let interim = self.interim.as_ref();
+        let turn = interim
+            .filter(|_| version == Version::HTTP_11)
+            .map(Queue::begin);
+        let mut response = match refusal {
+            None => {
+                let interim = turn.as_ref().map(Turn::interim);
+                pipeline::serve(site, self.client, request, interim).await
             }
-            if !draining && drain.as_mut().poll(cx).is_ready() {
-                draining = true;
-                alarm.as_mut().reset(clock::instant());
-            }
-            if alarm.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            match watch.verdict(&shared.patience, draining, idle) {
-                Verdict::GoOn(time) => alarm.as_mut().reset(clock::instant() + time),
-                verdict => return Poll::Ready(verdict),
-            }
-            // While a response is awaited nothing is read, so a reset would not be seen: the
-            // connection, polled again, looks for one.
-            watch.ask_for_probe();
+            Some(refusal) => pipeline::refuse(site, self.client, request, refusal),
+        };
+        if let Some(turn) = turn {
+            turn.end().await;
         }
-    })
-    .await
-}
-
-/// One request through the pipeline.
-async fn answer(
-    request: Request<Incoming>,
-    client: Client,
-    watch: &Arc<Watch>,
-    interim: Option<&Arc<Queue>>,
-    shared: &Shared,
-) -> Result<Response<Tracked>, Infallible> {
-    let (in_progress, ambiguity) = watch.begin();
-    let site = shared.current.load();
-    let refusal = ambiguity
-        .map(|why| Refusal::Malformed(why.as_str()))
-        .or_else(|| shared.refusal(&request));
-    let version = request.version();
-    let request = shared.admit(request, watch);
-    let expected = expected_body(&request);
-    // "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx response
-    // to an HTTP/1.0 client." (RFC 9110 §15.2)
-    let turn = interim
-        .filter(|_| version == Version::HTTP_11)
-        .map(Queue::begin);
-    let mut response = match refusal {
-        None => {
-            let interim = turn.as_ref().map(Turn::interim);
-            pipeline::serve(site, client, request, interim).await
+        let unread = expected.is_some_and(|body| !body.has_ended());
+        if version != Version::HTTP_2 && (unread || self.service.drain.has_begun()) {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Some(refusal) => pipeline::refuse(site, client, request, refusal),
-    };
-    if let Some(turn) = turn {
-        turn.end().await;
-    }
-    let unread = expected.is_some_and(|body| !body.has_ended());
-    if version != Version::HTTP_2 && (unread || shared.drain.has_begun()) {
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    let hold = match version {
-        Version::HTTP_2 => Hold::Stream(watch.stream(in_progress)),
-        _ => Hold::Body {
-            _in_progress: in_progress,
-        },
-    };
-    Ok(response.map(|body| Tracked { body, hold }))
-}
-
-/// The body that a client announces and perhaps keeps back, for it waits for a `100 Continue`;
-/// hyper sends that when somebody begins to read the body.
-///
-/// "A server that responds with a final status code before reading the entire request content
-/// SHOULD indicate whether it intends to close the connection […] or continue reading the request
-/// content." (RFC 9110 §10.1.1) We close: whether the body still comes is the client's choice, so
-/// where the next request begins is not known.
-fn expected_body(request: &Request<Body>) -> Option<Progress> {
-    if !request.headers().contains_key(EXPECT) {
-        return None;
-    }
-    request.extensions().get().cloned()
-}
-
-// === impl Shared ===
-
-impl Shared {
-    /// What hyper lets through although it is more than configured.
-    fn refusal(&self, request: &Request<Incoming>) -> Option<Refusal> {
-        if request.headers().len() > self.header_fields_max {
-            return Some(Refusal::HeadTooLong);
-        }
-        let is_too_long = request.body().size_hint().lower() > self.body_bytes_max;
-        is_too_long.then_some(Refusal::BodyTooLong)
+        let hold = match version {
+            Version::HTTP_2 => Hold::Stream(self.watch.stream(in_progress)),
+            _ => Hold::Body {
+                _in_progress: in_progress,
+            },
+        };
+        Ok(response.map(|body| Tracked { body, hold }))
     }
 
     /// hyper has answered a head it could not read by itself; this is the trace of it.
@@ -286,27 +180,28 @@ impl Shared {
         let Err(error) = ended else { return };
         debug!(%error, "a connection ended");
         if error.is_parse() || error.is_parse_too_large() {
-            self.current.load().telemetry().metrics.bad_request();
+            self.service.shared.telemetry.metrics.bad_request();
         }
     }
 
     /// Holds the request's body to its limits, and the connection for as long as it is read: what
     /// is left of a body must never be taken for a request.
-    fn admit(&self, mut request: Request<Incoming>, watch: &Arc<Watch>) -> Request<Body> {
+    fn hold_to_limits(
+        &self,
+        mut request: Request<impl Incoming>,
+        config: &config::Server,
+    ) -> Request<Body> {
         if request.body().is_end_stream() {
             return request.map(|_| Body::empty());
         }
         let progress = Progress::new(clock::instant());
         request.extensions_mut().insert(progress.clone());
         let limits = Limits {
-            bytes_max: self.body_bytes_max,
-            silence_max: self.body_timeout,
+            bytes_max: config.body_bytes_max,
+            silence_max: config.body_timeout,
             progress,
         };
-        request.map(|body| {
-            let hold = watch.hold();
-            Body::incoming(body, limits).holding(hold)
-        })
+        request.map(|body| Body::incoming(body, limits).holding(self.watch.hold()))
     }
 }
 
@@ -374,4 +269,145 @@ impl Drop for Piece {
             stream.note(false);
         }
     }
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(mut socket: Socket, client: Client, service: Arc<Service>) {
+    let timeouts = service.timeouts();
+    let before_first = |draining| {
+        if draining {
+            timeouts.parked(true)
+        } else {
+            timeouts.idle
+        }
+    };
+    if !park::wakes(&socket, &service.drain, before_first).await {
+        return;
+    }
+    let mut first = match timeout(timeouts.header, park::first_bytes(&mut socket)).await {
+        Ok(Ok(First::Http1(bytes))) => bytes,
+        Ok(Ok(First::Http2(bytes))) => {
+            return Box::pin(drive_http2(socket, bytes, client, service)).await;
+        }
+        Ok(Err(_)) | Err(_) => return,
+    };
+    loop {
+        // Boxed, and gone before the wait: a parked connection carries no driver along.
+        let driven = Box::pin(drive_http1(socket, first, client, &service)).await;
+        let Driven::Idle(idle, rest) = driven else {
+            return;
+        };
+        (socket, first) = (idle, rest);
+        let timeouts = service.timeouts();
+        let parked = |draining| timeouts.parked(draining);
+        if first.is_empty() && !park::wakes(&socket, &service.drain, parked).await {
+            return;
+        }
+    }
+}
+
+/// Drives an HTTP/1 connection until it ends, nothing happens on it, or its settings have changed.
+async fn drive_http1(
+    socket: Socket,
+    first: Bytes,
+    client: Client,
+    service: &Arc<Service>,
+) -> Driven {
+    let site = service.shared.current.handle();
+    let interim = Arc::new(Queue::default());
+    let conversation = Conversation {
+        service: Arc::clone(service),
+        client,
+        site: Mutex::new(site.clone()),
+        watch: Watch::new(),
+        interim: Some(Arc::clone(&interim)),
+    };
+    let io = Watched::http1(socket, first, Arc::clone(&conversation.watch), interim);
+    let answer = service_fn(|request| conversation.answer(request));
+    let mut connection = http1(site.server()).serve_connection(TokioIo::new(io), answer);
+    let driver = Pin::new(&mut connection);
+    if conversation.drive(driver, Some(&site)).await != Verdict::Park {
+        return Driven::Closed;
+    }
+    let parts = connection.into_parts();
+    let (socket, unread) = parts.io.into_inner().into_parts();
+    // Even empty, hyper's buffer would keep its memory.
+    Driven::Idle(socket, [&parts.read_buf[..], &unread].concat().into())
+}
+
+/// Drives an HTTP/2 connection until it ends.
+async fn drive_http2(socket: Socket, first: Bytes, client: Client, service: Arc<Service>) {
+    let site = service.shared.current.handle();
+    let builder = http2(site.server());
+    let conversation = Arc::new(Conversation {
+        service,
+        client,
+        site: Mutex::new(site),
+        watch: Watch::new(),
+        interim: None,
+    });
+    let io = Watched::http2(socket, first, Arc::clone(&conversation.watch));
+    let answer = {
+        let conversation = Arc::clone(&conversation);
+        service_fn(move |request| {
+            let conversation = Arc::clone(&conversation);
+            async move { conversation.answer(request).await }
+        })
+    };
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), answer));
+    tokio::select! {
+        _ = conversation.drive(connection.as_mut(), None) => return,
+        () = conversation.service.drain.begun() => {}
+    }
+    // GOAWAY: no new streams, those open go on (RFC 9113 §6.8).
+    connection.as_mut().graceful_shutdown();
+    conversation.drive(connection, None).await;
+}
+
+/// hyper's settings for one connection. They cost no more to make than to copy.
+fn http1(config: &config::Server) -> http1::Builder {
+    let mut http1 = http1::Builder::new();
+    http1
+        // A client that has said all it wants may close its half and still be answered.
+        .half_close(true)
+        // The watch has one timer for all; hyper's would be set for every request.
+        .header_read_timeout(None)
+        .max_headers(config.header_fields_max)
+        .max_header_size(config.header_bytes_max)
+        .max_buf_size((2 * config.header_bytes_max).max(BUFFER_BYTES_MIN));
+    http1
+}
+
+fn http2(config: &config::Server) -> http2::Builder<TokioExecutor> {
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    http2
+        .timer(TokioTimer::new())
+        .keep_alive_interval(config.idle_timeout)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_send_buf_size(STREAM_BUFFER_BYTES)
+        .max_header_list_size(u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX));
+    http2
+}
+
+/// The body that a client announces and perhaps keeps back, for it waits for a `100 Continue`;
+/// hyper sends that when somebody begins to read the body.
+///
+/// "A server that responds with a final status code before reading the entire request content
+/// SHOULD indicate whether it intends to close the connection […] or continue reading the request
+/// content." (RFC 9110 §10.1.1) We close: whether the body still comes is the client's choice, so
+/// where the next request begins is not known.
+fn expected_body(request: &Request<Body>) -> Option<Progress> {
+    if !request.headers().contains_key(EXPECT) {
+        return None;
+    }
+    request.extensions().get().cloned()
+}
+
+/// What hyper lets through although it is more than configured.
+fn refusal(request: &Request<impl Incoming>, config: &config::Server) -> Option<Refusal> {
+    if request.headers().len() > config.header_fields_max {
+        return Some(Refusal::HeadTooLong);
+    }
+    let is_too_long = request.body().size_hint().lower() > config.body_bytes_max;
+    is_too_long.then_some(Refusal::BodyTooLong)
 }

@@ -1,4 +1,4 @@
-//! The client's socket, wrapped: what goes through is noted for the connection's [`Watch`].
+//! Wrapper of a client's socket that notes what goes through it for the connection's [`Watch`].
 //!
 //! It changes no byte of hyper's, and adds interim responses where hyper has come to a pause.
 //! Timeouts and refusals are the driver's and the service's to act upon.
@@ -10,15 +10,15 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::framing::Framing;
 use super::interim::Queue;
+use super::socket::Socket;
 use super::watch::Watch;
 
 /// A socket under watch.
 pub(super) struct Watched {
-    stream: TcpStream,
+    socket: Socket,
     /// Bytes that were read before this wrapper was made.
     prefix: Bytes,
     watch: Arc<Watch>,
@@ -35,13 +35,13 @@ pub(super) struct Watched {
 impl Watched {
     /// An HTTP/1 connection, of which `prefix` has been read already.
     pub(super) fn http1(
-        stream: TcpStream,
+        socket: Socket,
         prefix: Bytes,
         watch: Arc<Watch>,
         interim: Arc<Queue>,
     ) -> Self {
         Self {
-            stream,
+            socket,
             prefix,
             watch,
             framing: Some(Framing::default()),
@@ -51,9 +51,9 @@ impl Watched {
     }
 
     /// An HTTP/2 connection, of which `prefix` has been read already.
-    pub(super) fn http2(stream: TcpStream, prefix: Bytes, watch: Arc<Watch>) -> Self {
+    pub(super) fn http2(socket: Socket, prefix: Bytes, watch: Arc<Watch>) -> Self {
         Self {
-            stream,
+            socket,
             prefix,
             watch,
             framing: None,
@@ -62,9 +62,9 @@ impl Watched {
         }
     }
 
-    /// The bare socket.
-    pub(super) fn into_stream(self) -> TcpStream {
-        self.stream
+    /// The bare socket, and what of the prefix nobody has read.
+    pub(super) fn into_parts(self) -> (Socket, Bytes) {
+        (self.socket, self.prefix)
     }
 
     fn follow(&mut self, bytes: &[u8]) {
@@ -97,7 +97,7 @@ impl Watched {
     /// not even hyper's own `100 Continue`, which it sends while a final response is awaited.
     fn poll_partial(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.partial.is_empty() {
-            let polled = Pin::new(&mut self.stream).poll_write(cx, &self.partial);
+            let polled = Pin::new(&mut self.socket).poll_write(cx, &self.partial);
             self.watch.note_write(polled.is_pending());
             match ready!(polled)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -117,7 +117,7 @@ impl AsyncRead for Watched {
         let this = self.get_mut();
         let known = buf.filled().len();
         if this.prefix.is_empty() {
-            ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+            ready!(Pin::new(&mut this.socket).poll_read(cx, buf))?;
         } else {
             let taken = this.prefix.len().min(buf.remaining());
             buf.put_slice(&this.prefix[..taken]);
@@ -135,7 +135,7 @@ impl AsyncWrite for Watched {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_partial(cx))?;
-        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let polled = Pin::new(&mut self.socket).poll_write(cx, bytes);
         self.watch.note_write(polled.is_pending());
         polled
     }
@@ -146,25 +146,25 @@ impl AsyncWrite for Watched {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_partial(cx))?;
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        let polled = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
         self.watch.note_write(polled.is_pending());
         polled
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.socket.is_write_vectored()
     }
 
     /// hyper flushes whenever it is polled, so this is where a reset is seen while nothing is
     /// read: when the driver has asked for a look.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.watch.wants_probe()
-            && let Some(error) = self.stream.take_error()?
+            && let Some(error) = self.socket.take_error()?
         {
             return Poll::Ready(Err(error));
         }
         ready!(self.poll_interim(cx))?;
-        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        let polled = Pin::new(&mut self.socket).poll_flush(cx);
         if polled.is_ready() {
             self.watch.note_flush();
         }
@@ -172,7 +172,7 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }
 
@@ -184,7 +184,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue, StatusCode};
     use socket2::SockRef;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpSocket};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
     use super::*;
     use crate::pipeline::Sink;
@@ -211,7 +211,12 @@ mod tests {
     async fn nothing_comes_into_a_head_that_has_begun() {
         let (server, mut client) = narrow().await;
         let queue = Arc::new(Queue::default());
-        let mut watched = Watched::http1(server, Bytes::new(), Watch::new(), Arc::clone(&queue));
+        let mut watched = Watched::http1(
+            Socket::tcp(server),
+            Bytes::new(),
+            Watch::new(),
+            Arc::clone(&queue),
+        );
         let link = HeaderValue::try_from("x".repeat(15_000)).expect("a value");
         let fields = HeaderMap::from_iter([(LINK, link)]);
         let _turn = queue.begin();

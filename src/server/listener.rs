@@ -4,8 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tracing::warn;
+
+use super::socket::Socket;
+use crate::semantics::proxy_protocol::Endpoints;
 
 /// Clients that the kernel keeps waiting while all connections are taken.
 const BACKLOG: u32 = 4096;
@@ -20,11 +23,11 @@ pub struct BindError {
     source: io::Error,
 }
 
-/// Binds `address`, port 0 for any free one.
+/// Binds `address`, port 0 for any free one, and tells which one that is.
 ///
 /// # Errors
 /// [`BindError`], which names the address.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+pub fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), BindError> {
     let bind = || {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()?
@@ -34,20 +37,26 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
         // So that a restart need not wait for the last connections of the one before.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        socket.listen(BACKLOG)
+        let listener = socket.listen(BACKLOG)?;
+        Ok((listener.local_addr()?, listener))
     };
     bind().map_err(|source| BindError { address, source })
 }
 
 /// The next connection. Errors of single connections are not the listener's; when the process
 /// itself is short of something, waiting is all that helps.
-pub(super) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+pub(super) async fn accept(listener: &TcpListener) -> (Socket, Endpoints) {
     loop {
         match listener.accept().await {
-            Ok((stream, address)) => {
-                // Without it small responses wait for the client's delayed acknowledgement.
-                let _ = stream.set_nodelay(true);
-                return (stream, address);
+            Ok((stream, source)) => {
+                let socket = Socket::tcp(stream);
+                if let Ok(destination) = socket.local() {
+                    let endpoints = Endpoints {
+                        source,
+                        destination,
+                    };
+                    return (socket, endpoints);
+                }
             }
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {

@@ -1,241 +1,159 @@
-//! Where bytes enter and leave: listeners, connections, their limits and their end.
+//! Traffic side of the proxy: listeners, connections, their limits and their end.
 //!
 //! A permit for each connection, a task for each connection. The server knows nothing of caching;
 //! a request's answer comes from [`crate::pipeline::serve`]. Only `tcp.rs` knows origins, for there
 //! are no requests in what it carries.
 
-mod crowd;
 mod drain;
+mod per_client;
+mod socket;
+
+mod connections;
+mod listener;
+mod proxy_protocol;
+
 mod framing;
 mod http;
 mod interim;
 mod io;
-mod listener;
 mod park;
-mod proxy_protocol;
 mod tcp;
 mod watch;
 
-use std::net::SocketAddr;
+mod accept;
+mod listeners;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 pub use drain::Drain;
 pub use listener::{BindError, bind};
+pub use listeners::{Bound, Listeners, Plan};
 
 use crate::config;
-use crate::pipeline::{Client, Current, Ends, Scheme};
-use crate::telemetry::{Metrics, TunnelEnd};
-use crowd::Crowd;
-use http::Builders;
+use crate::pipeline::{Client, Current, Scheme};
+use crate::semantics::proxy_protocol::Endpoints;
+use crate::telemetry::{Telemetry, TunnelEnd};
+use connections::Connections;
+use socket::Socket;
 use tcp::Tunnel;
-use watch::Patience;
+use watch::ConnectionTimeouts;
 
 /// The traffic side of the proxy.
 #[derive(Clone)]
-pub struct Server {
-    shared: Arc<Shared>,
-    permits: Arc<Semaphore>,
-    permits_max: u32,
-    crowd: Crowd,
+pub struct Server(Arc<Shared>);
+
+/// What all connections use.
+struct Shared {
+    current: Arc<Current>,
+    telemetry: Arc<Telemetry>,
+    connections: Connections,
 }
 
-/// What the connections of one listener are for.
-#[derive(Clone)]
-pub struct Service(Arc<Serve>);
-
-struct Serve {
+/// What the connections of one listener are for, by the configuration they were accepted under.
+struct Service {
+    shared: Arc<Shared>,
+    /// The listener's.
+    drain: Drain,
     protocol: Protocol,
     /// Whether each connection begins with a PROXY header.
     accept_proxy: bool,
 }
 
 enum Protocol {
-    Http,
+    /// HTTP, for URIs of this scheme.
+    Http(Scheme),
     Tcp(Tunnel),
-}
-
-/// What all connections use.
-struct Shared {
-    current: Arc<Current>,
-    drain: Drain,
-    builders: Builders,
-    patience: Patience,
-    body_timeout: Duration,
-    body_bytes_max: u64,
-    header_fields_max: usize,
-    open: AtomicU64,
 }
 
 // === impl Server ===
 
 impl Server {
-    /// A server that asks `current` for its site and ends with `drain`.
-    pub fn new(config: &config::Server, current: Arc<Current>, drain: Drain) -> Self {
-        let permits_max = u32::try_from(config.connections_max).unwrap_or(u32::MAX);
-        let shared = Shared {
+    /// A server that asks `current` for its site. Nothing comes in before there are [`Listeners`].
+    pub fn new(config: &config::Server, current: Arc<Current>, telemetry: Arc<Telemetry>) -> Self {
+        Self(Arc::new(Shared {
             current,
-            drain,
-            builders: Builders::new(config),
-            patience: Patience {
-                header: config.header_timeout,
-                idle: config.idle_timeout,
-                send: config.send_timeout,
-            },
-            body_timeout: config.body_timeout,
-            body_bytes_max: config.body_bytes_max,
-            header_fields_max: config.header_fields_max,
-            open: AtomicU64::new(0),
-        };
-        let permits = Arc::new(Semaphore::new(permits_max as usize));
-        Self {
-            shared: Arc::new(shared),
-            permits,
-            permits_max,
-            crowd: Crowd::new(config.connections_per_client_max),
-        }
+            telemetry,
+            connections: Connections::new(config.connections_max),
+        }))
+    }
+
+    /// Changes how many connections there may be at once. All other limits are the site's.
+    pub fn limit_connections(&self, max: usize) {
+        self.0.connections.limit(max);
     }
 
     /// Connections open at this moment.
     pub fn connections(&self) -> u64 {
-        self.shared.open.load(Ordering::Relaxed)
+        self.0.connections.count()
     }
 
-    /// Accepts on `listener` until the drain begins. Connections that the kernel has accepted by
-    /// then are served too, for their clients have been told that they are connected.
-    pub async fn run(self, listener: TcpListener, service: Service) {
-        loop {
-            let permit = tokio::select! {
-                permit = Arc::clone(&self.permits).acquire_owned() => permit,
-                () = self.shared.drain.begun() => break,
-            };
-            // The semaphore is never closed.
-            let Ok(permit) = permit else { return };
-            tokio::select! {
-                accepted = listener::accept(&listener) => self.spawn(accepted, &service, permit),
-                () = self.shared.drain.begun() => break,
-            }
-        }
-        self.empty_backlog(&listener, &service).await;
-    }
-
-    /// Waits until all connections have ended, at most for `patience`; tells whether they have.
-    pub async fn ended(&self, patience: Duration) -> bool {
-        let all = self.permits.acquire_many(self.permits_max);
-        timeout(patience, all).await.is_ok()
-    }
-
-    async fn empty_backlog(&self, listener: &TcpListener, service: &Service) {
-        while let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            tokio::select! {
-                biased;
-                accepted = listener::accept(listener) => self.spawn(accepted, service, permit),
-                () = tokio::task::yield_now() => return,
-            }
-        }
-    }
-
-    fn metrics(&self, count: fn(&Metrics)) {
-        count(&self.shared.current.load().telemetry().metrics);
-    }
-
-    fn spawn(
-        &self,
-        (mut stream, source): (TcpStream, SocketAddr),
-        service: &Service,
-        permit: OwnedSemaphorePermit,
-    ) {
-        let Ok(destination) = stream.local_addr() else {
-            return;
-        };
-        // Closed by being dropped: who takes too many is not given an answer as well.
-        let Some(seat) = self.crowd.admit(source.ip()) else {
-            return self.metrics(Metrics::connection_refused);
-        };
-        let ends = Ends {
-            source,
-            destination,
-        };
-        let (shared, service) = (Arc::clone(&self.shared), service.clone());
-        shared.open.fetch_add(1, Ordering::Relaxed);
-        self.metrics(Metrics::connection_accepted);
-        tokio::spawn(async move {
-            let open = Open(Arc::clone(&shared));
-            let ends = service.learn_ends(&mut stream, ends, &shared).await;
-            match (&service.0.protocol, ends) {
-                (Protocol::Http, Some(ends)) => http::serve(stream, ends.into(), shared).await,
-                (Protocol::Http, None) => shared.current.load().telemetry().metrics.bad_request(),
-                // Boxed, so that an idle HTTP connection does not carry what it never needs.
-                (Protocol::Tcp(tunnel), ends) => {
-                    Box::pin(serve_tcp(stream, ends, tunnel, &shared)).await;
-                }
-            }
-            drop((open, seat, permit));
-        });
+    /// Waits until all connections have ended, at most this long; tells whether they have.
+    pub async fn ended(&self, at_most: Duration) -> bool {
+        self.0.connections.ended(at_most).await
     }
 }
 
 // === impl Service ===
 
 impl Service {
-    /// What the connections of this listener are for.
-    pub fn new(config: &config::Listen) -> Self {
+    fn new(config: &config::Listen, server: &Server, drain: &Drain) -> Arc<Self> {
         let protocol = match &config.protocol {
-            config::Protocol::Http => Protocol::Http,
+            config::Protocol::Http => Protocol::Http(Scheme::Http),
             config::Protocol::Tcp(tunnel) => Protocol::Tcp(Tunnel::new(tunnel)),
         };
-        Self(Arc::new(Serve {
+        Arc::new(Self {
+            shared: Arc::clone(&server.0),
+            drain: drain.clone(),
             protocol,
             accept_proxy: config.accept_proxy,
-        }))
+        })
     }
 
-    /// The ends of a connection, as the proxy before us tells them where one is expected; `None` if
-    /// it does not.
-    async fn learn_ends(&self, stream: &mut TcpStream, own: Ends, shared: &Shared) -> Option<Ends> {
-        if !self.0.accept_proxy {
+    /// Serves one connection until it ends.
+    async fn serve(self: Arc<Self>, mut socket: Socket, own: Endpoints) {
+        let endpoints = self.learn_endpoints(&mut socket, own).await;
+        match (&self.protocol, endpoints) {
+            (Protocol::Http(scheme), Some(endpoints)) => {
+                let client = Client {
+                    address: endpoints.source,
+                    local: endpoints.destination,
+                    scheme: *scheme,
+                };
+                http::serve(socket, client, self).await;
+            }
+            (Protocol::Http(_), None) => self.shared.telemetry.metrics.bad_request(),
+            // Boxed, so that an idle HTTP connection does not carry what it never needs.
+            (Protocol::Tcp(tunnel), endpoints) => {
+                Box::pin(self.serve_tcp(socket, endpoints, tunnel)).await;
+            }
+        }
+    }
+
+    /// The endpoints of a connection, as the proxy before us tells them where one is expected; `None`
+    /// if it does not.
+    async fn learn_endpoints(&self, socket: &mut Socket, own: Endpoints) -> Option<Endpoints> {
+        if !self.accept_proxy {
             return Some(own);
         }
-        let read = Box::pin(timeout(
-            shared.patience.header,
-            proxy_protocol::read(stream),
-        ));
-        Some(read.await.ok()?.ok()?.unwrap_or(own))
+        let read = timeout(self.timeouts().header, proxy_protocol::read(socket));
+        Some(Box::pin(read).await.ok()?.ok()?.unwrap_or(own))
     }
-}
 
-// === impl Client ===
-
-impl From<Ends> for Client {
-    fn from(ends: Ends) -> Self {
-        Self {
-            address: ends.source,
-            local: ends.destination,
-            scheme: Scheme::Http,
-        }
+    async fn serve_tcp(&self, socket: Socket, endpoints: Option<Endpoints>, tunnel: &Tunnel) {
+        let metrics = &self.shared.telemetry.metrics;
+        metrics.tunnel_opened();
+        let end = match endpoints {
+            Some(endpoints) => tunnel.serve(socket, endpoints, self).await,
+            None => TunnelEnd::BadHeader,
+        };
+        metrics.tunnel_ended(end);
     }
-}
 
-async fn serve_tcp(stream: TcpStream, ends: Option<Ends>, tunnel: &Tunnel, shared: &Shared) {
-    let telemetry = Arc::clone(shared.current.load().telemetry());
-    telemetry.metrics.tunnel_opened();
-    let end = match ends {
-        Some(ends) => tunnel.serve(stream, ends, shared).await,
-        None => TunnelEnd::BadHeader,
-    };
-    telemetry.metrics.tunnel_ended(end);
-}
-
-/// Counts a connection as long as it is open, whatever ends it.
-struct Open(Arc<Shared>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    /// How long a connection may do what, by the site in force.
+    fn timeouts(&self) -> ConnectionTimeouts {
+        ConnectionTimeouts::new(self.shared.current.load().server())
     }
 }

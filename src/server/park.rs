@@ -1,4 +1,4 @@
-//! The bare socket before and between requests: no buffers, no parser, only a wait for bytes.
+//! Wait of an idle connection before and between requests: no buffers, no parser, only a socket.
 //!
 //! A keep-alive connection spends nearly all of its life here, so that fifty thousand of them
 //! cost little memory. Nothing is parsed here but the first bytes, which tell HTTP/2 from HTTP/1.
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::drain::Drain;
+use super::socket::Socket;
 
 /// How an HTTP/2 connection begins (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -22,34 +22,29 @@ pub(super) enum First {
     Http2(Bytes),
 }
 
-/// Waits for bytes until `patience` is over; false when none came, or the drain has begun and
+/// Waits for bytes for as long as `time` allows; false when none came, or the drain has begun and
 /// none came shortly after.
-pub(super) async fn wakes(
-    stream: &TcpStream,
-    drain: &Drain,
-    patience: impl Fn(bool) -> Duration,
-) -> bool {
+pub(super) async fn wakes(socket: &Socket, drain: &Drain, time: impl Fn(bool) -> Duration) -> bool {
     tokio::select! {
-        woken = is_readable(stream, patience(drain.has_begun())) => return woken,
+        woken = wakes_within(socket, time(drain.has_begun())) => return woken,
         () = drain.begun(), if !drain.has_begun() => {}
     }
-    is_readable(stream, patience(true)).await
+    wakes_within(socket, time(true)).await
 }
 
-/// A socket may be said to be readable without having a byte, so this looks at one.
-async fn is_readable(stream: &TcpStream, patience: Duration) -> bool {
-    matches!(timeout(patience, stream.peek(&mut [0])).await, Ok(Ok(1)))
+async fn wakes_within(socket: &Socket, time: Duration) -> bool {
+    timeout(time, socket.wakes()).await.unwrap_or(false)
 }
 
 /// Reads no more than it takes to know the protocol.
 ///
 /// # Errors
 /// The socket's own, and `UnexpectedEof` when the client left without a byte.
-pub(super) async fn first_bytes(stream: &mut TcpStream) -> io::Result<First> {
+pub(super) async fn first_bytes(socket: &mut Socket) -> io::Result<First> {
     let mut bytes = BytesMut::with_capacity(PREFACE.len());
     loop {
         let missing = PREFACE.len() - bytes.len();
-        if (&mut *stream)
+        if (&mut *socket)
             .take(missing as u64)
             .read_buf(&mut bytes)
             .await?

@@ -1,4 +1,4 @@
-//! One connection of a TCP listener: a server is chosen, and bytes are copied both ways.
+//! Connection of a TCP listener: a server is chosen, and bytes are copied both ways.
 //!
 //! What the bytes mean is nobody's business here. Which server it is, and whether it is well, is
 //! the origin's; who the client is, where a proxy before us tells it, is in `proxy_protocol.rs`.
@@ -11,15 +11,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional_with_sizes};
-use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tracing::debug;
 
-use super::Shared;
+use super::Service;
+use super::socket::Socket;
 use crate::clock;
 use crate::config;
 use crate::origin::RawConnection;
-use crate::pipeline::Ends;
+use crate::pipeline::Current;
+use crate::semantics::proxy_protocol::Endpoints;
 use crate::telemetry::{Direction, Metrics, TunnelEnd};
 
 /// Held for each direction of each connection: as much as HAProxy's and nginx's.
@@ -30,12 +31,12 @@ pub(super) struct Tunnel {
     origin: Arc<str>,
     idle_timeout: Duration,
     /// How servers are told who the client is, if they are.
-    header: Option<fn(Ends) -> Vec<u8>>,
+    header: Option<fn(Endpoints) -> Vec<u8>>,
 }
 
 /// The client's socket; what goes through is counted as it goes.
 struct Metered<'a> {
-    stream: &'a mut TcpStream,
+    socket: &'a mut Socket,
     metrics: &'a Metrics,
     pulse: &'a Pulse,
 }
@@ -51,8 +52,8 @@ struct Pulse {
 impl Tunnel {
     pub(super) fn new(config: &config::Tunnel) -> Self {
         let header = config.proxy_protocol.map(|version| match version {
-            config::ProxyVersion::V1 => Ends::to_v1,
-            config::ProxyVersion::V2 => Ends::to_v2,
+            config::ProxyVersion::V1 => Endpoints::to_v1,
+            config::ProxyVersion::V2 => Endpoints::to_v2,
         });
         Self {
             origin: Arc::clone(&config.origin),
@@ -64,39 +65,45 @@ impl Tunnel {
     /// Carries a connection until it ends, and tells how it did.
     pub(super) async fn serve(
         &self,
-        mut client: TcpStream,
-        ends: Ends,
-        shared: &Shared,
+        mut client: Socket,
+        endpoints: Endpoints,
+        service: &Service,
     ) -> TunnelEnd {
-        let telemetry = Arc::clone(shared.current.load().telemetry());
-        let Some(mut server) = self.connect(ends, shared).await else {
-            reset(&client);
+        let shared = &service.shared;
+        let Some(mut server) = self.connect(endpoints, &shared.current).await else {
+            client.set_zero_linger();
             return TunnelEnd::NoServer;
         };
-        let carry = self.carry(&mut client, &mut server.stream, ends, &telemetry.metrics);
+        let carry = self.carry(
+            &mut client,
+            &mut server.stream,
+            endpoints,
+            &shared.telemetry.metrics,
+        );
         let end = tokio::select! {
             end = carry => end,
-            () = shared.drain.was_cut() => TunnelEnd::Cut,
+            () = service.drain.was_cut() => TunnelEnd::Cut,
         };
-        debug!(client = %ends.source, server = &*server.server, end = end.as_str(), "a connection ended");
+        debug!(client = %endpoints.source, server = &*server.server, end = end.as_str(), "a connection ended");
         // What was broken off must not look as if it were whole.
         if matches!(end, TunnelEnd::Broken | TunnelEnd::Cut) {
-            reset(&client);
-            reset(&server.stream);
+            client.set_zero_linger();
+            // One that is gone already cannot be told.
+            let _ = server.stream.set_zero_linger();
         }
         end
     }
 
     /// Connects to a server of the origin as it is configured at this moment. Nothing of that
     /// configuration is kept, so that a connection of days holds no old one.
-    async fn connect(&self, ends: Ends, shared: &Shared) -> Option<RawConnection> {
-        let pool = shared.current.load().pool(&self.origin).cloned();
+    async fn connect(&self, endpoints: Endpoints, current: &Current) -> Option<RawConnection> {
+        let pool = current.load().pool(&self.origin).cloned();
         let origin = &*self.origin;
         let Some(pool) = pool else {
             debug!(origin, "the origin of a TCP listener is gone");
             return None;
         };
-        match pool.connect(ends.source.ip()).await {
+        match pool.connect(endpoints.source.ip()).await {
             Ok(server) => Some(server),
             Err(error) => {
                 debug!(origin, %error, "no server accepts a connection");
@@ -109,19 +116,19 @@ impl Tunnel {
     /// on, and the other goes on.
     async fn carry(
         &self,
-        client: &mut TcpStream,
-        server: &mut TcpStream,
-        ends: Ends,
+        client: &mut Socket,
+        server: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        endpoints: Endpoints,
         metrics: &Metrics,
     ) -> TunnelEnd {
         if let Some(header) = self.header
-            && server.write_all(&header(ends)).await.is_err()
+            && server.write_all(&header(endpoints)).await.is_err()
         {
             return TunnelEnd::Broken;
         }
         let pulse = Pulse::new();
         let mut client = Metered {
-            stream: client,
+            socket: client,
             metrics,
             pulse: &pulse,
         };
@@ -134,11 +141,6 @@ impl Tunnel {
             () = pulse.stops(self.idle_timeout) => TunnelEnd::Idle,
         }
     }
-}
-
-/// Has the other side see a reset instead of an end. One that is gone already cannot be told.
-fn reset(stream: &TcpStream) {
-    let _ = stream.set_zero_linger();
 }
 
 // === impl Metered ===
@@ -159,7 +161,7 @@ impl AsyncRead for Metered<'_> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut *self.stream).poll_read(cx, buf))?;
+        ready!(Pin::new(&mut *self.socket).poll_read(cx, buf))?;
         self.note(Direction::In, buf.filled().len() - before);
         Poll::Ready(Ok(()))
     }
@@ -171,17 +173,17 @@ impl AsyncWrite for Metered<'_> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut *self.stream).poll_write(cx, bytes))?;
+        let written = ready!(Pin::new(&mut *self.socket).poll_write(cx, bytes))?;
         self.note(Direction::Out, written);
         Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_flush(cx)
+        Pin::new(&mut *self.socket).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_shutdown(cx)
+        Pin::new(&mut *self.socket).poll_shutdown(cx)
     }
 }
 
@@ -200,10 +202,10 @@ impl Pulse {
 
     /// Waits until there has been none for so long. One timer a connection, and it is set anew only
     /// when it has run out.
-    async fn stops(&self, patience: Duration) {
+    async fn stops(&self, silence_max: Duration) {
         loop {
             let silent_ms = now_ms().saturating_sub(self.at_ms.load(Ordering::Relaxed));
-            match patience.checked_sub(Duration::from_millis(silent_ms)) {
+            match silence_max.checked_sub(Duration::from_millis(silent_ms)) {
                 None | Some(Duration::ZERO) => return,
                 Some(left) => sleep(left).await,
             }
@@ -221,7 +223,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pulse_stops_so_long_after_its_last_beat() {
-        let (pulse, patience) = (Pulse::new(), Duration::from_secs(10));
+        let (pulse, silence_max) = (Pulse::new(), Duration::from_secs(10));
         let began = clock::instant();
         let beating = async {
             for _ in 0..3 {
@@ -229,7 +231,7 @@ mod tests {
                 pulse.beat();
             }
         };
-        tokio::join!(beating, pulse.stops(patience));
+        tokio::join!(beating, pulse.stops(silence_max));
         assert_eq!(began.elapsed().as_secs(), 37);
     }
 }

@@ -1,4 +1,4 @@
-//! What a connection is doing at this moment, and whether it has done it for too long.
+//! State and timeouts of a connection: what it is doing, and whether it has done it for too long.
 //!
 //! The socket's wrapper and the service note facts; the connection's driver looks at them when
 //! its alarm rings. So all timeouts of a connection together cost one timer that is seldom set,
@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::framing::Ambiguity;
 use crate::clock;
+use crate::config;
 
 /// An idle connection gives its buffers back after this time.
 const PARK_AFTER: Duration = Duration::from_secs(1);
@@ -21,7 +22,7 @@ const DRAIN_LINGER: Duration = Duration::from_millis(500);
 
 /// How long a connection may do what.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct ConnectionTimeouts {
     pub(super) header: Duration,
     pub(super) idle: Duration,
     pub(super) send: Duration,
@@ -153,31 +154,50 @@ impl Watch {
         self.unflushed.store(false, Ordering::Relaxed);
     }
 
+    /// Whether one request has been answered to its end and the next has not begun.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.in_progress.load(Ordering::Relaxed) == 0
+            && !self.unflushed.load(Ordering::Relaxed)
+            && self.head_since.load(Ordering::Relaxed) == 0
+            && self.refused_from.load(Ordering::Relaxed) == u32::MAX
+    }
+
     /// Judges the connection at this moment.
-    pub(super) fn verdict(&self, patience: &Patience, draining: bool, idle: Idle) -> Verdict {
+    pub(super) fn verdict(
+        &self,
+        timeouts: &ConnectionTimeouts,
+        draining: bool,
+        idle: Idle,
+    ) -> Verdict {
         let now = millis();
         let since = |time: &AtomicU64| match time.load(Ordering::Relaxed) {
             0 => None,
             at => Some(Duration::from_millis(now.saturating_sub(at))),
         };
-        let look = patience.shortest();
+        let look = timeouts.shortest();
         if let Some(stalled) = since(&self.stalled_since).max(self.longest_stall(now)) {
-            return go_on_until(patience.send, stalled).at_most(look);
+            return go_on_until(timeouts.send, stalled).at_most(look);
         }
         if self.in_progress.load(Ordering::Relaxed) > 0 || self.unflushed.load(Ordering::Relaxed) {
             return Verdict::GoOn(look);
         }
         // hyper reads no head while it answers another, so this time counts only now.
         if let Some(reading) = since(&self.head_since) {
-            return go_on_until(patience.header, reading).at_most(look);
+            return go_on_until(timeouts.header, reading).at_most(look);
         }
         if self.refused_from.load(Ordering::Relaxed) != u32::MAX {
             return Verdict::Close;
         }
-        self.verdict_idle(patience, draining, idle, now)
+        self.verdict_idle(timeouts, draining, idle, now)
     }
 
-    fn verdict_idle(&self, patience: &Patience, draining: bool, idle: Idle, now: u64) -> Verdict {
+    fn verdict_idle(
+        &self,
+        timeouts: &ConnectionTimeouts,
+        draining: bool,
+        idle: Idle,
+        now: u64,
+    ) -> Verdict {
         let since = &self.idle_since;
         let first_seen = since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
         let passed = Duration::from_millis(now.saturating_sub(first_seen.err().unwrap_or(now)));
@@ -186,11 +206,11 @@ impl Watch {
             let linger = if idle == Idle::Parks {
                 DRAIN_LINGER
             } else {
-                patience.send
+                timeouts.send
             };
             return go_on_until(linger, passed);
         }
-        match go_on_until(patience.idle, passed) {
+        match go_on_until(timeouts.idle, passed) {
             Verdict::GoOn(_) if idle == Idle::Parks && passed >= PARK_AFTER => Verdict::Park,
             verdict => verdict.at_most(PARK_AFTER),
         }
@@ -223,9 +243,17 @@ fn millis() -> u64 {
         .max(1)
 }
 
-// === impl Patience ===
+// === impl ConnectionTimeouts ===
 
-impl Patience {
+impl ConnectionTimeouts {
+    pub(super) fn new(config: &config::Server) -> Self {
+        Self {
+            header: config.header_timeout,
+            idle: config.idle_timeout,
+            send: config.send_timeout,
+        }
+    }
+
     /// How often a busy connection is looked at: often enough for the shortest limit.
     pub(super) fn shortest(&self) -> Duration {
         let shortest = self.header.min(self.idle).min(self.send).min(PARK_AFTER);
@@ -281,7 +309,7 @@ impl Drop for InProgress {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience {
+    const TIMEOUTS: ConnectionTimeouts = ConnectionTimeouts {
         header: Duration::from_secs(2),
         idle: Duration::from_secs(60),
         send: Duration::from_secs(3),
@@ -296,7 +324,7 @@ mod tests {
 
     async fn after(watch: &Watch, secs: u64) -> Verdict {
         tokio::time::advance(Duration::from_secs(secs)).await;
-        watch.verdict(&PATIENCE, false, Idle::Parks)
+        watch.verdict(&TIMEOUTS, false, Idle::Parks)
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,6 +9,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
@@ -22,6 +24,9 @@ const LINES_MAX: usize = 8192;
 
 /// Spares most lines a second allocation while they are put together.
 const LINE_BYTES_TYPICAL: usize = 256;
+
+/// How often a log that is to end is looked at, whether any request has it still.
+const HANDING_OVER: Duration = Duration::from_millis(1);
 
 /// An open access log. Dropping it writes what still waits, for a second at most.
 pub struct AccessLog {
@@ -159,6 +164,14 @@ impl Write for Sink {
     /// Called by the writer's thread whenever no line waits.
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+/// Closes a log that another has followed, once what was handed to it is written.
+pub(super) fn end(log: Arc<AccessLog>) {
+    // A request that is just handing its line over has it still, for as long as that takes.
+    while Arc::strong_count(&log) > 1 {
+        thread::sleep(HANDING_OVER);
     }
 }
 

@@ -10,7 +10,12 @@ mod record;
 mod trace;
 mod tunnel;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fmt, io};
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 
 use crate::config::Log;
 
@@ -18,7 +23,7 @@ pub use access_log::AccessLog;
 pub use exposition::{CONTENT_TYPE, Family, Kind, Sample};
 pub use metrics::{Durations, Metrics, STATUS_CLASSES, Snapshot};
 pub use record::{Asked, Fetched, Outcome, Record, Refreshed};
-pub use trace::init;
+pub use trace::{init, set_level};
 pub use tunnel::{Direction, TunnelEnd};
 
 /// Counters and access log of one process. It outlives every reload, so that counters only grow.
@@ -26,7 +31,11 @@ pub use tunnel::{Direction, TunnelEnd};
 pub struct Telemetry {
     /// Counters; those of requests are fed by [`Telemetry::finish`] alone.
     pub metrics: Metrics,
-    access_log: Option<AccessLog>,
+    access_log: ArcSwapOption<AccessLog>,
+    /// Whether there is one: all that requests ask while there is none.
+    wants_lines: AtomicBool,
+    /// Lines lost by the access logs before this one. Held while one follows the other.
+    lost_before: Mutex<u64>,
 }
 
 // === impl Telemetry ===
@@ -37,30 +46,51 @@ impl Telemetry {
     /// # Errors
     /// When the access log's file cannot be opened for appending.
     pub fn open(log: &Log) -> io::Result<Self> {
+        let access_log = AccessLog::open(log)?;
         Ok(Self {
             metrics: Metrics::new(),
-            access_log: AccessLog::open(log)?,
+            wants_lines: AtomicBool::new(access_log.is_some()),
+            access_log: ArcSwapOption::new(access_log.map(Arc::new)),
+            lost_before: Mutex::new(0),
         })
+    }
+
+    /// Has another access log follow, or none. Waits until what was handed to the one before is
+    /// written, for a second at most: not on a thread that serves.
+    pub fn follow_with(&self, access_log: Option<AccessLog>) {
+        let before = {
+            let mut lost = self.lost_before.lock();
+            self.wants_lines
+                .store(access_log.is_some(), Ordering::Relaxed);
+            let before = self.access_log.swap(access_log.map(Arc::new));
+            *lost += before.as_ref().map_or(0, |it| it.dropped());
+            before
+        };
+        if let Some(before) = before {
+            access_log::end(before);
+        }
     }
 
     /// Counts and logs a request. Called once for each, when its response's body has ended or was
     /// broken off.
     pub fn finish(&self, record: &Record) {
         self.metrics.observe(record);
-        if let Some(log) = &self.access_log {
+        if self.wants_lines()
+            && let Some(log) = &*self.access_log.load()
+        {
             log.log(record);
         }
     }
 
     /// Whether there is an access log: whether [`Record::asked`] is worth filling.
     #[must_use]
-    pub const fn wants_lines(&self) -> bool {
-        self.access_log.is_some()
+    pub fn wants_lines(&self) -> bool {
+        self.wants_lines.load(Ordering::Relaxed)
     }
 
     /// Has the access log's file opened again before the next line, after a rotation.
     pub fn reopen(&self) {
-        if let Some(log) = &self.access_log {
+        if let Some(log) = &*self.access_log.load() {
             log.reopen();
         }
     }
@@ -68,7 +98,9 @@ impl Telemetry {
     /// Access-log lines lost so far.
     #[must_use]
     pub fn lines_dropped(&self) -> u64 {
-        self.access_log.as_ref().map_or(0, AccessLog::dropped)
+        let lost = self.lost_before.lock();
+        let access_log = self.access_log.load();
+        *lost + access_log.as_ref().map_or(0, |it| it.dropped())
     }
 
     /// Appends a whole scrape to `out`: the counters kept here, then the families handed in by
@@ -115,6 +147,25 @@ mod tests {
         let lines = fs::read_to_string(&path).unwrap();
         fs::remove_file(path).unwrap();
         assert_eq!(lines.lines().count(), 1);
+    }
+
+    #[test]
+    fn one_access_log_follows_another() {
+        let name = |it: &str| format!("copal-follow-{it}-{}.log", std::process::id());
+        let paths = ["one", "other"].map(|it| std::env::temp_dir().join(name(it)));
+        let [one, other] = paths.clone().map(|path| log(Access::File(path)));
+        let telemetry = Telemetry::open(&one).unwrap();
+        telemetry.finish(&record());
+        telemetry.follow_with(AccessLog::open(&other).unwrap());
+        telemetry.finish(&record());
+        telemetry.follow_with(None);
+        assert!(!telemetry.wants_lines());
+        telemetry.finish(&record());
+        for path in paths {
+            let lines = fs::read_to_string(&path).unwrap();
+            fs::remove_file(path).unwrap();
+            assert_eq!(lines.lines().count(), 1);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::env;
 use std::io;
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
 
@@ -10,6 +11,9 @@ use crate::config::Level;
 
 /// Environment variables that override the configured level. The first that isn't empty wins.
 const OVERRIDES: [&str; 2] = ["COPAL_LOG", "RUST_LOG"];
+
+/// Puts another filter in force. Empty where the environment has the say, or another subscriber.
+static FILTER: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
 
 /// Installs the subscriber of this process: compact lines on standard error, coloured if `ansi`.
 ///
@@ -22,17 +26,30 @@ pub fn init(level: Level, ansi: bool) {
         .filter_map(|name| env::var(name).ok())
         .find(|it| !it.is_empty());
     let (filter, complaint) = filter(wish.as_deref(), level);
-    let installed = tracing_subscriber::fmt()
+    let subscriber = tracing_subscriber::fmt()
         .compact()
         .with_ansi(ansi)
         .with_env_filter(filter)
         .with_writer(io::stderr)
-        .try_init();
-    if installed.is_err() {
+        .with_filter_reloading();
+    let handle = subscriber.reload_handle();
+    if subscriber.try_init().is_err() {
         tracing::debug!("a tracing subscriber is already installed; it is kept");
+    } else if wish.is_none() || complaint.is_some() {
+        let _ = FILTER.set(Box::new(move |filter| {
+            // Fails only when the subscriber is gone, and this one stays.
+            let _ = handle.reload(filter);
+        }));
     }
     if let Some(complaint) = complaint {
         tracing::warn!("log filter from the environment is not used: {complaint}");
+    }
+}
+
+/// Has events of another level written from now on, unless the environment has said which.
+pub fn set_level(level: Level) {
+    if let Some(put_in_force) = FILTER.get() {
+        put_in_force(configured(level));
     }
 }
 

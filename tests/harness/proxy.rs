@@ -153,6 +153,21 @@ impl Proxy {
         self.address
     }
 
+    /// Where it has said that listeners of this kind are, from the first to the last.
+    pub fn announced(&self, kind: &str) -> Vec<SocketAddr> {
+        let prefix = format!("listening {kind} ");
+        let lines = self.stdout();
+        let addresses = lines.iter().filter_map(|it| it.strip_prefix(&prefix));
+        addresses.filter_map(|it| it.parse().ok()).collect()
+    }
+
+    /// The address of the latest listener of this kind, once there have been so many.
+    pub async fn announces(&self, kind: &str, count: usize) -> SocketAddr {
+        let all = async || self.announced(kind).len() == count;
+        eventually("a listener to be announced", all).await;
+        self.announced(kind)[count - 1]
+    }
+
     /// Where the admin endpoint listens.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin.expect("a proxy with an admin listener")
@@ -335,6 +350,12 @@ impl Setup {
         let table = self.tables.entry(name).or_default();
         table.push_str(lines);
         table.push('\n');
+        self
+    }
+
+    /// Leaves a table out that it has so far.
+    pub fn without(mut self, name: &str) -> Self {
+        self.tables.remove(name);
         self
     }
 

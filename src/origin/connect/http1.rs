@@ -25,7 +25,7 @@ use crate::origin::dial::Stream;
 use crate::origin::dial::tls;
 use crate::origin::error::{Error, Kind, Phase, Retry};
 use crate::origin::permit::Permit;
-use crate::semantics::ends::Ends;
+use crate::semantics::proxy_protocol::Endpoints;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
@@ -44,7 +44,7 @@ pub(in crate::origin) struct Connection {
     /// When it is too old to be used again.
     over_at: Option<Instant>,
     /// Whose it was said to be, where servers are told.
-    client: Option<Ends>,
+    client: Option<Endpoints>,
 }
 
 /// What moves the bytes.
@@ -68,7 +68,7 @@ impl Connection {
         stream: Stream,
         permit: Permit,
         over_at: Option<Instant>,
-        client: Option<Ends>,
+        client: Option<Endpoints>,
     ) -> Result<Self, Error> {
         let (sender, wire) = http1::Builder::new()
             .max_headers(FIELDS_MAX)
@@ -103,7 +103,7 @@ impl Connection {
     }
 
     /// Whether it may carry a request of this client.
-    pub(in crate::origin) fn is_for(&self, client: Option<Ends>) -> bool {
+    pub(in crate::origin) fn is_for(&self, client: Option<Endpoints>) -> bool {
         self.client == client
     }
 

@@ -277,7 +277,7 @@ impl OriginBody {
             Some(Way::Whole(connection)) => connection.poll_body(&mut self.body, cx),
             Some(Way::Stream(_)) | None => Pin::new(&mut self.body).poll_frame(cx),
         };
-        polled.map_err(body::Error::from)
+        polled.map_err(|error| body::Error::Broken(error.into()))
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -30,7 +30,7 @@ use super::permit::{Permit, Permits};
 use super::server::{Gate, Vitals};
 use crate::clock::{self, Instant};
 use crate::config;
-use crate::semantics::ends::Ends;
+use crate::semantics::proxy_protocol::Endpoints;
 use lease::Way;
 use streams::Streams;
 use warm::Warmth;
@@ -155,7 +155,7 @@ impl Peer {
     pub(super) async fn lease(
         self: &Arc<Self>,
         from_pool: bool,
-        client: Option<Ends>,
+        client: Option<Endpoints>,
     ) -> Result<Lease, Error> {
         if let Some(streams) = &self.streams {
             return streams.lease(self, from_pool).await;
@@ -171,7 +171,7 @@ impl Peer {
         Ok(Lease::new(Arc::clone(self), Way::Whole(connection), false))
     }
 
-    async fn open(&self, permit: Permit, client: Option<Ends>) -> Result<Connection, Error> {
+    async fn open(&self, permit: Permit, client: Option<Endpoints>) -> Result<Connection, Error> {
         let timeout = self.limits.connect_timeout;
         let header = introduce::header(self.introduction, client);
         let opened = self.dial.open(timeout, Protocol::Http1, &header).await;
@@ -211,7 +211,7 @@ impl Peer {
     /// An idle connection where allowed, or leave to open one. Whoever asks is in flight, and no
     /// more requests are than connections may be: so if there is neither, a connection is being
     /// closed at this moment, or has become idle since we looked.
-    async fn find(&self, from_pool: bool, client: Option<Ends>) -> Result<Found, Error> {
+    async fn find(&self, from_pool: bool, client: Option<Endpoints>) -> Result<Found, Error> {
         if let Some(found) = self.look(from_pool, client).await {
             return Ok(found);
         }
@@ -257,7 +257,7 @@ impl Peer {
         self.permits.freed().ring();
     }
 
-    async fn look(&self, from_pool: bool, client: Option<Ends>) -> Option<Found> {
+    async fn look(&self, from_pool: bool, client: Option<Endpoints>) -> Option<Found> {
         if from_pool && let Some(connection) = self.take_idle(client).await {
             return Some(Found::Idle(connection));
         }
@@ -282,7 +282,7 @@ impl Peer {
 
     /// The freshest idle connection that is alive and may carry this client's requests: where
     /// nobody is introduced, all may.
-    async fn take_idle(&self, client: Option<Ends>) -> Option<Connection> {
+    async fn take_idle(&self, client: Option<Endpoints>) -> Option<Connection> {
         loop {
             let mut idle = {
                 let mut idle = self.idle.lock();

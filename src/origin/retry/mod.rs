@@ -28,7 +28,7 @@ use super::roster::{self, Entry, Roster};
 use super::server::Flight;
 use crate::body::Body;
 use crate::config;
-use crate::semantics::ends::Ends;
+use crate::semantics::proxy_protocol::Endpoints;
 use budget::Budget;
 
 /// Waits double up to this many times the configured one (Envoy's default as well).
@@ -62,7 +62,7 @@ pub(super) struct Course {
     /// Whether its client belongs to the server where it begins.
     pub(super) belongs: bool,
     /// Whose request it is, where servers are told.
-    pub(super) client: Option<Ends>,
+    pub(super) client: Option<Endpoints>,
 }
 
 /// Where a request is sent that has failed.

@@ -12,9 +12,9 @@ use crate::origin;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::route::Route;
 use crate::pipeline::wanted::Wanted;
-use crate::semantics::ends::Ends;
 use crate::semantics::forwarded::{FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::semantics::headers;
+use crate::semantics::proxy_protocol::Endpoints;
 
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
@@ -60,7 +60,7 @@ pub(in crate::pipeline) fn request(wanted: &Wanted) -> Request<Body> {
     if let Some(hint) = pool.hint(asked) {
         request.extensions_mut().insert(hint);
     }
-    pool.introduce(request.extensions_mut(), || Ends {
+    pool.introduce(request.extensions_mut(), || Endpoints {
         source: exchange.client.address,
         destination: exchange.client.local,
     });

@@ -34,7 +34,7 @@ impl Refresh {
         leave: OwnedSemaphorePermit,
     ) -> Self {
         Self {
-            site: Arc::clone(&wanted.exchange.entry.site),
+            site: Arc::clone(wanted.exchange.entry.site.site()),
             errand: Errand::new(wanted, leader.unattended(), Some(stale), Asks::ForStore)
                 .in_silence(),
             _leave: leave,

@@ -95,7 +95,7 @@ impl Slicing {
             slice_bytes,
             index: range::begins_at(&own) / slice_bytes,
             own,
-            site: Arc::downgrade(&wanted.exchange.entry.site),
+            site: Arc::downgrade(wanted.exchange.entry.site.site()),
             route: Arc::clone(wanted.route()),
             first: None,
         };

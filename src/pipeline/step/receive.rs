@@ -81,7 +81,7 @@ fn check(exchange: &Exchange) -> Result<(), Refusal> {
     if request.method == Method::CONNECT || request.method == Method::TRACE {
         return Err(Refusal::Method);
     }
-    if exchange.target().len() > exchange.site().target_bytes_max {
+    if exchange.target().len() > exchange.site().server.target_bytes_max {
         return Err(Refusal::TargetTooLong);
     }
     if headers::via_loops(&request.headers) {
@@ -152,7 +152,7 @@ fn authority(exchange: &Exchange) -> Result<Cow<'_, str>, Refusal> {
 /// `PURGE` and `SOFTPURGE` are ours only where networks are configured; else they are unknown
 /// methods like any other.
 fn asked_to_purge(exchange: &Exchange) -> Option<How> {
-    if exchange.site().purge_from.is_empty() {
+    if exchange.site().server.purge_from.is_empty() {
         return None;
     }
     match exchange.request.method.as_str() {
@@ -167,7 +167,7 @@ fn purge(exchange: Box<Exchange>, key: KeyBuf, how: How) -> Step {
         IpAddr::V6(address) => address.to_canonical(),
         address => address,
     };
-    let networks = &exchange.site().purge_from;
+    let networks = &exchange.site().server.purge_from;
     if networks.iter().any(|network| network.contains(&address)) {
         Step::Purge(Purge { exchange, key, how })
     } else {

@@ -1,4 +1,4 @@
-//! How many connections each client has, so that none takes the place of all others.
+//! Limit of connections per client, so that none takes the place of all others.
 //!
 //! A client is an IPv4 address, or the /64 of an IPv6 one. Only clients with a connection are
 //! remembered, so there are never more of them than connections. How many there may be in all is
@@ -15,41 +15,35 @@ use parking_lot::Mutex;
 const IPV6_CLIENT: u128 = !0 << 64;
 
 /// Connections by client, where they are limited.
-#[derive(Clone, Debug)]
-pub(super) struct Crowd {
-    each_max: usize,
+#[derive(Debug, Default)]
+pub(super) struct ClientLimit {
     present: Arc<Present>,
 }
 
 /// A connection that is counted as long as this lives, if it is counted at all.
 #[derive(Debug)]
-pub(super) struct Seat(Option<(Arc<Present>, IpAddr)>);
+pub(super) struct Counted(Option<(Arc<Present>, IpAddr)>);
 
 type Present = Mutex<HashMap<IpAddr, usize, RandomState>>;
 
-// === impl Crowd ===
+// === impl ClientLimit ===
 
-impl Crowd {
+impl ClientLimit {
+    /// Counts one more connection of the client at `address`, unless it has as many as it may.
     /// Nothing is counted where `each_max` is zero.
-    pub(super) fn new(each_max: usize) -> Self {
-        let present = Arc::default();
-        Self { each_max, present }
-    }
-
-    /// A seat for one more connection of the client at `address`, unless it has as many as it may.
-    pub(super) fn admit(&self, address: IpAddr) -> Option<Seat> {
-        if self.each_max == 0 {
-            return Some(Seat(None));
+    pub(super) fn count(&self, address: IpAddr, each_max: usize) -> Option<Counted> {
+        if each_max == 0 {
+            return Some(Counted(None));
         }
         let client = client(address);
         let mut present = self.present.lock();
         let count = present.entry(client).or_default();
         // An entry that has just been made has room: at least one is allowed.
-        if *count >= self.each_max {
+        if *count >= each_max {
             return None;
         }
         *count += 1;
-        Some(Seat(Some((Arc::clone(&self.present), client))))
+        Some(Counted(Some((Arc::clone(&self.present), client))))
     }
 }
 
@@ -60,9 +54,9 @@ fn client(address: IpAddr) -> IpAddr {
     }
 }
 
-// === impl Seat ===
+// === impl Counted ===
 
-impl Drop for Seat {
+impl Drop for Counted {
     fn drop(&mut self) {
         let Some((present, client)) = &self.0 else {
             return;
@@ -81,8 +75,8 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
-    fn admit(crowd: &Crowd, address: &str) -> Option<Seat> {
-        crowd.admit(address.parse().unwrap())
+    fn count(limit: &ClientLimit, address: &str, each_max: usize) -> Option<Counted> {
+        limit.count(address.parse().unwrap(), each_max)
     }
 
     #[test]
@@ -95,26 +89,26 @@ mod tests {
             ("2001:db8::1", "2001:db8::ffff:0:0:1", true),
             ("2001:db8::1", "2001:db8:0:1::1", false),
         ] {
-            let crowd = Crowd::new(1);
-            let _seat = admit(&crowd, one).unwrap();
-            assert_eq!(admit(&crowd, other).is_none(), same, "{one} {other}");
+            let limit = ClientLimit::default();
+            let _counted = count(&limit, one, 1).unwrap();
+            assert_eq!(count(&limit, other, 1).is_none(), same, "{one} {other}");
         }
     }
 
     #[test]
-    fn seats_are_given_back_and_nobody_is_remembered() {
-        let crowd = Crowd::new(2);
-        let seats = [admit(&crowd, "192.0.2.1"), admit(&crowd, "192.0.2.1")];
-        assert!(admit(&crowd, "192.0.2.1").is_none());
-        drop(seats);
-        assert!(admit(&crowd, "192.0.2.1").is_some());
-        assert!(crowd.present.lock().is_empty());
+    fn places_are_given_back_and_nobody_is_remembered() {
+        let limit = ClientLimit::default();
+        let counted = [count(&limit, "192.0.2.1", 2), count(&limit, "192.0.2.1", 2)];
+        assert!(count(&limit, "192.0.2.1", 2).is_none());
+        drop(counted);
+        assert!(count(&limit, "192.0.2.1", 2).is_some());
+        assert!(limit.present.lock().is_empty());
     }
 
     #[test]
     fn without_a_limit_nothing_is_counted() {
-        let crowd = Crowd::new(0);
-        let seats: Vec<_> = (0..100).map(|_| admit(&crowd, "192.0.2.1")).collect();
-        assert!(seats.iter().all(Option::is_some) && crowd.present.lock().is_empty());
+        let limit = ClientLimit::default();
+        let counted: Vec<_> = (0..100).map(|_| count(&limit, "192.0.2.1", 0)).collect();
+        assert!(counted.iter().all(Option::is_some) && limit.present.lock().is_empty());
     }
 }

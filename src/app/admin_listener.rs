@@ -1,0 +1,93 @@
+//! Admin listener, which a reload opens, moves and closes, and whose token it changes.
+//!
+//! Connections accepted at an address that is given up end by themselves within a minute or so, and
+//! keep to the token of that time: what was open to the world never becomes open to anybody.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+
+use crate::admin::Admin;
+use crate::config;
+use crate::server::{BindError, Bound, bind};
+
+/// The admin listener, or that there is none.
+pub(super) struct AdminListener {
+    /// Makes the service for one address.
+    make: Make,
+    open: Option<Open>,
+}
+
+/// What is to become of it.
+pub(super) enum Plan {
+    Closed,
+    Kept(config::Admin),
+    New(config::Admin, SocketAddr, TcpListener),
+}
+
+type Make = Box<dyn Fn(&config::Admin) -> Arc<Admin> + Send>;
+
+struct Open {
+    admin: Arc<Admin>,
+    written: SocketAddr,
+    address: SocketAddr,
+    accepting: AbortHandle,
+}
+
+// === impl AdminListener ===
+
+impl AdminListener {
+    pub(super) fn new(make: impl Fn(&config::Admin) -> Arc<Admin> + Send + 'static) -> Self {
+        Self {
+            make: Box::new(make),
+            open: None,
+        }
+    }
+
+    pub(super) fn bound(&self) -> Option<Bound> {
+        self.open.as_ref().map(|open| ("admin", open.address))
+    }
+
+    /// What is to be done so that it is as configured. Fails if it is to listen at an address that
+    /// cannot be had; nothing has changed then.
+    pub(super) fn plan(&self, wanted: Option<&config::Admin>) -> Result<Plan, BindError> {
+        let Some(wanted) = wanted else {
+            return Ok(Plan::Closed);
+        };
+        let is_there = |open: &Open| [open.written, open.address].contains(&wanted.address);
+        if self.open.as_ref().is_some_and(is_there) {
+            return Ok(Plan::Kept(wanted.clone()));
+        }
+        let (address, listener) = bind(wanted.address)?;
+        Ok(Plan::New(wanted.clone(), address, listener))
+    }
+
+    pub(super) fn carry_out(&mut self, plan: Plan) {
+        match (plan, &mut self.open) {
+            (Plan::Kept(config), Some(open)) => {
+                open.written = config.address;
+                open.admin.set_token(config.token);
+            }
+            (Plan::New(config, address, listener), _) => {
+                self.close();
+                let admin = (self.make)(&config);
+                let accepting = tokio::spawn(Arc::clone(&admin).run(listener));
+                self.open = Some(Open {
+                    admin,
+                    written: config.address,
+                    address,
+                    accepting: accepting.abort_handle(),
+                });
+            }
+            (Plan::Closed | Plan::Kept(_), _) => self.close(),
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(open) = self.open.take() {
+            open.accepting.abort();
+        }
+    }
+}

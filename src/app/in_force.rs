@@ -1,0 +1,99 @@
+//! Listeners, admin listener and access log as the configuration in force has opened them.
+//!
+//! A change is planned first, and all that can fail is in the plan; carrying it out cannot fail.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::task::JoinSet;
+
+use super::admin_listener::{self, AdminListener};
+use crate::config::{Config, Log};
+use crate::server::{self, Bound, Listeners, Server};
+use crate::telemetry::{self, AccessLog, Telemetry};
+
+/// Listeners and logs as they are at this moment.
+pub(super) struct InForce {
+    listeners: Listeners,
+    admin: AdminListener,
+    log: Log,
+    server: Server,
+    telemetry: Arc<Telemetry>,
+}
+
+/// How they will be: bound and opened, and not yet used.
+pub(super) struct Next {
+    listeners: server::Plan,
+    admin: admin_listener::Plan,
+    /// `None` where the access log stays as it is.
+    access_log: Option<Option<AccessLog>>,
+    log: Log,
+    connections_max: usize,
+}
+
+// === impl InForce ===
+
+impl InForce {
+    /// The logs of the start, and no listener as yet.
+    pub(super) fn new(
+        listeners: Listeners,
+        admin: AdminListener,
+        log: Log,
+        server: &Server,
+        telemetry: &Arc<Telemetry>,
+    ) -> Self {
+        Self {
+            listeners,
+            admin,
+            log,
+            server: server.clone(),
+            telemetry: Arc::clone(telemetry),
+        }
+    }
+
+    /// All that listens, in the order of the configuration; the admin's last.
+    pub(super) fn bound(&self) -> Vec<Bound> {
+        self.listeners.bound().chain(self.admin.bound()).collect()
+    }
+
+    /// Binds and opens what is new. Fails with the name of what cannot be had; then nothing has
+    /// changed.
+    pub(super) fn plan(&self, config: &Config) -> anyhow::Result<Next> {
+        let is_same = |log: &Log| (&log.access, log.format) == (&self.log.access, self.log.format);
+        let access_log = match is_same(&config.log) {
+            true => None,
+            false => Some(AccessLog::open(&config.log).context("cannot open the access log")?),
+        };
+        Ok(Next {
+            listeners: self.listeners.plan(&config.listen)?,
+            admin: self.admin.plan(config.admin.as_ref())?,
+            access_log,
+            log: config.log.clone(),
+            connections_max: config.server.connections_max,
+        })
+    }
+
+    /// Puts it in force; gives what listens where nothing, or something else, did before. For a
+    /// thread that may wait: what the last access log still has is written first.
+    pub(super) fn carry_out(&mut self, next: Next) -> Vec<Bound> {
+        let known = self.bound();
+        self.server.limit_connections(next.connections_max);
+        self.listeners.carry_out(next.listeners);
+        self.admin.carry_out(next.admin);
+        if let Some(access_log) = next.access_log {
+            self.telemetry.follow_with(access_log);
+        }
+        if next.log.level != self.log.level {
+            telemetry::set_level(next.log.level);
+        }
+        self.log = next.log;
+        let mut bound = self.bound();
+        bound.retain(|it| !known.contains(it));
+        bound
+    }
+
+    /// The tasks that accept, which end by themselves once the drain has begun.
+    pub(super) fn accepting(&mut self) -> JoinSet<()> {
+        self.listeners.accepting()
+    }
+}
