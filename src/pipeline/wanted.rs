@@ -40,6 +40,11 @@ impl Wanted {
         }
     }
 
+    /// What is left of it once it is known what is delivered: the key is of no more use.
+    pub(super) fn into_parts(self) -> (Box<Exchange>, RouteId) {
+        (self.exchange, self.route)
+    }
+
     pub(super) fn route(&self) -> &Arc<Route> {
         &self.exchange.entry.site.routes[self.route]
     }

@@ -13,6 +13,7 @@ use crate::pipeline::answer::{self, CACHE_STATUS, How};
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
 use crate::pipeline::reasons::outcome_of;
+use crate::pipeline::route::RouteId;
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::key::Scheme;
@@ -22,7 +23,8 @@ use crate::telemetry::Outcome;
 
 /// A response to be handed to the client.
 pub(in crate::pipeline) struct Deliver {
-    wanted: Wanted,
+    exchange: Box<Exchange>,
+    route: RouteId,
     what: What,
 }
 
@@ -41,33 +43,43 @@ enum What {
 
 impl Deliver {
     pub(super) fn stored(wanted: Wanted, object: Arc<Object>, how: How) -> Self {
-        let what = What::Stored { object, how };
-        Self { wanted, what }
+        Self::new(wanted, What::Stored { object, how })
     }
 
     /// The origin's answer, for this client alone.
     pub(super) fn passed(wanted: Wanted, response: Response<Body>, status: CacheStatus) -> Self {
-        let what = What::Passed { response, status };
-        Self { wanted, what }
+        Self::new(wanted, What::Passed { response, status })
+    }
+
+    fn new(wanted: Wanted, what: What) -> Self {
+        let (exchange, route) = wanted.into_parts();
+        Self {
+            exchange,
+            route,
+            what,
+        }
     }
 
     pub(in crate::pipeline) fn run(self) -> Step {
-        let Self { mut wanted, what } = self;
-        let exchange = &mut *wanted.exchange;
+        let Self {
+            mut exchange,
+            route,
+            what,
+        } = self;
         let (mut response, outcome) = match what {
             What::Stored { object, how } => {
                 exchange.entry.record.detail = how.detail(&object);
                 answer::respond(&exchange.request, exchange.now, &object, how)
             }
             What::Passed { response, status } => {
-                let (mut response, outcome) = passed(exchange, response, &status);
-                stick(&wanted, response.headers_mut());
+                let (mut response, outcome) = passed(&mut exchange, response, &status);
+                stick(&exchange, route, response.headers_mut());
                 (response, outcome)
             }
         };
-        let edits = &wanted.route().scope.response_fields;
+        let edits = &exchange.site().routes[route].scope.response_fields;
         edits.apply(response.headers_mut());
-        Step::Done(wanted.exchange.finish(response, outcome))
+        Step::Done(exchange.finish(response, outcome))
     }
 }
 
@@ -99,8 +111,8 @@ fn passed(
 ///
 /// RFC 9111 §5.2.2.7: "If a qualified private response directive is present, with an argument that
 /// lists one or more field names, then only the listed header fields are limited to a single user".
-fn stick(wanted: &Wanted, fields: &mut HeaderMap) {
-    let (exchange, pool) = (&wanted.exchange, wanted.pool());
+fn stick(exchange: &Exchange, route: RouteId, fields: &mut HeaderMap) {
+    let pool = &exchange.site().routes[route].pool;
     let fetched = exchange.entry.record.fetched.as_ref();
     let Some(server) = fetched.and_then(|it| it.server.as_ref()) else {
         return;

@@ -68,9 +68,11 @@ impl Fetch {
         };
         let errand = Errand::new(&wanted, leader, stale, asks);
         let (mut wanted, brought) = match (audience, has_stale) {
+            (Audience::All, false) => (wanted, detached(errand).await),
             (Audience::Crowd | Audience::Client, false) => (wanted, Some(errand.run().await)),
             // What can be stood in for goes on without its client, as what others wait for does.
-            _ => match unless_slow(wanted, has_stale, fwd, detached(errand)).await {
+            // Boxed, so that a miss does not carry its state along.
+            (_, true) => match Box::pin(unless_slow(wanted, fwd, detached(errand))).await {
                 ControlFlow::Continue(brought) => brought,
                 ControlFlow::Break(step) => return step,
             },
@@ -142,28 +144,28 @@ pub(super) fn failed(wanted: Wanted, failure: Failure, fwd: Fwd) -> Step {
     }
 }
 
-/// Waits for what is coming; where something stored may stand in, no longer than the route says. Then
+/// Waits for what is coming, but no longer than the route says if something stored may stand in: then
 /// that is delivered.
 pub(super) async fn unless_slow<T>(
     wanted: Wanted,
-    has_stale: bool,
     fwd: Fwd,
     coming: impl Future<Output = T>,
 ) -> ControlFlow<Step, (Wanted, T)> {
-    let after = wanted.caching().stale_after;
     let mut coming = pin!(coming);
-    if has_stale {
-        if let Ok(come) = timeout(after, coming.as_mut()).await {
-            return ControlFlow::Continue((wanted, come));
+    let after = wanted.caching().stale_after;
+    if let Ok(come) = timeout(after, coming.as_mut()).await {
+        return ControlFlow::Continue((wanted, come));
+    }
+    let (now, status) = (clock::now(), StatusCode::GATEWAY_TIMEOUT);
+    match StandIn::of(&wanted.asker(), wanted.find_at(now), status, now) {
+        StandIn::Fresh(object) | StandIn::Stale(object) => {
+            ControlFlow::Break(slow(wanted, object, fwd))
         }
-        let (now, status) = (clock::now(), StatusCode::GATEWAY_TIMEOUT);
-        let stand_in = StandIn::of(&wanted.asker(), wanted.find_at(now), status, now);
-        if let StandIn::Fresh(object) | StandIn::Stale(object) = stand_in {
-            return ControlFlow::Break(slow(wanted, object, fwd));
+        StandIn::Nothing => {
+            let come = coming.await;
+            ControlFlow::Continue((wanted, come))
         }
     }
-    let come = coming.await;
-    ControlFlow::Continue((wanted, come))
 }
 
 /// The origin takes its time: the stale response is served, and for some seconds at once.

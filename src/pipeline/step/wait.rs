@@ -39,11 +39,13 @@ impl Wait {
             follower,
         } = self;
         let coming = follower.outcome();
-        let (mut wanted, outcome) =
-            match fetch::unless_slow(wanted, stale.is_some(), fwd, coming).await {
+        let (mut wanted, outcome) = match stale {
+            None => (wanted, coming.await),
+            Some(_) => match Box::pin(fetch::unless_slow(wanted, fwd, coming)).await {
                 ControlFlow::Continue(come) => come,
                 ControlFlow::Break(step) => return step,
-            };
+            },
+        };
         wanted.exchange.now = clock::now();
         match outcome {
             Some(Outcome::Object(object)) => {
