@@ -101,9 +101,8 @@ impl Listeners {
         kept
     }
 
-    /// Opens, keeps and closes as planned. Gives what is spoken where it was not before.
-    pub fn carry_out(&mut self, plan: Plan) -> Vec<Bound> {
-        let known: Vec<Bound> = self.bound().collect();
+    /// Opens, keeps and closes as planned.
+    pub fn carry_out(&mut self, plan: Plan) {
         let open = std::mem::take(&mut self.open);
         let mut open: Vec<_> = open.into_iter().map(Some).collect();
         for (listen, source) in plan.0 {
@@ -120,7 +119,6 @@ impl Listeners {
         }
         // Of those closed before only what has not ended is remembered.
         while self.accepting.try_join_next().is_some() {}
-        self.bound().filter(|it| !known.contains(it)).collect()
     }
 
     /// Lets go of the loops that accept, so that the drain can be waited for: each ends when what
