@@ -494,13 +494,16 @@ mod tests {
     /// while others ask for it. Its text is the number of the change.
     #[test]
     fn no_race_brings_back_what_was_purged() {
-        const ROUNDS: u64 = 3_000;
+        const ROUNDS: u64 = 2_000;
         let (store, page, purged) = (store(), AtomicU64::new(1), AtomicU64::new(0));
         let pages = [How::Hard, How::Soft].map(|how| Invalidation {
             what: What::Url(target("/a")),
             how,
         });
+        // What a page's own purge meets is in the table of flights, and in no stamp.
+        let pages = pages.into_iter().cycle().take(stamps().len());
         let wanted: Vec<_> = stamps().into_iter().chain(pages).collect();
+        let mut found = Vec::new();
         thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
@@ -514,15 +517,21 @@ mod tests {
                 let wanted = &wanted[round as usize % wanted.len()];
                 invalidate(&store, wanted);
                 purged.store(change, Ordering::SeqCst);
-                let found = find(&store, "/a").filter(|object| is_fresh_now(object));
-                let text = found.map(|object| number(&object));
-                assert!(text.is_none_or(|text| text >= change), "{text:?}: {wanted}");
+                for _ in 0..2 {
+                    let fresh = find(&store, "/a").filter(|object| is_fresh_now(object));
+                    let text = fresh.map(|object| number(&object));
+                    if text.is_some_and(|text| text < change) {
+                        found.push(format!("{text:?} after {change}: {wanted}"));
+                    }
+                    thread::yield_now();
+                }
                 if round % 100 == 0 {
                     store.tidy();
                 }
             }
             purged.store(u64::MAX, Ordering::SeqCst);
         });
+        assert!(found.is_empty(), "{found:?}");
     }
 
     fn number(object: &Object) -> u64 {
@@ -541,6 +550,8 @@ mod tests {
         }
         let leader = store.alone(&key("/a"));
         let text = page.load(Ordering::SeqCst);
+        // The answer takes its time, and purges come meanwhile.
+        thread::yield_now();
         match found.filter(|stale| number(stale) == text) {
             Some(stale) => {
                 let term = Term::new(clock::now(), LIFETIME);
