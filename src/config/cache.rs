@@ -1,7 +1,7 @@
 //! `[cache]`, and `cache` of a route: by which rules responses are cached.
 //!
 //! Not the rules of RFC 9111 themselves: what stands here only bends or bounds them. The tables
-//! within are read by `key.rs`, `fold.rs` and `status_ttl.rs`.
+//! within are read by `cookies.rs`, `key.rs`, `fold.rs` and `status_ttl.rs`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::semantics::policy::Rules;
 
 use super::Profile;
+use super::cookies::{self, CookieLists, RawCookies};
 use super::fold::{Fold, RawFold};
 use super::key::{CacheKey, RawCacheKey};
 use super::names::{self, RawNames};
@@ -31,8 +32,9 @@ pub struct CacheRules {
     pub enabled: bool,
     /// What may be stored and for how long.
     pub rules: Rules,
-    /// Whether a request with cookies beyond those of the key is served as if it had none.
-    pub ignore_cookies: bool,
+    /// Which cookies make a request somebody's own; one without these is served as if it had none
+    /// but those of the key.
+    pub cookies: CookieLists,
     /// Whether the directives of requests are obeyed (RFC 9111 §5.2.1). `only-if-cached` always is.
     pub obey_requests: bool,
     /// What a miss with Range asks the origin for.
@@ -85,7 +87,7 @@ pub(super) struct RawCacheRules {
     stale_if_error: Given<Period>,
     keep: Given<Period>,
     set_cookie: Option<SetCookie>,
-    cookies: Option<Cookies>,
+    cookies: RawCookies,
     request_directives: Option<RequestDirectives>,
     range: Option<Range>,
     slice_size: Given<Size>,
@@ -100,13 +102,6 @@ pub(super) struct RawCacheRules {
 enum SetCookie {
     Pass,
     Store,
-}
-
-#[derive(Clone, Copy, PartialEq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Cookies {
-    Pass,
-    Ignore,
 }
 
 #[derive(Clone, Copy, PartialEq, Deserialize)]
@@ -132,7 +127,10 @@ impl CacheRules {
         Self {
             enabled: true,
             rules: rules_of_profile(profile),
-            ignore_cookies: profile == Profile::Rfc,
+            cookies: match profile {
+                Profile::Rfc => CookieLists::ignoring_all(),
+                Profile::Cautious => CookieLists::default(),
+            },
             obey_requests: false,
             range: RangeMiss::Whole,
             no_vary_search: true,
@@ -180,7 +178,6 @@ impl RawCacheRules {
     pub(super) fn over(&self, base: &CacheBase, report: &mut Report) -> CacheBase {
         let slice_bytes = units::bytes(&self.slice_size, base.slice_bytes, SLICE, report);
         let base = &base.rules;
-        let ignore = self.cookies.map(|it| it == Cookies::Ignore);
         let obey = self
             .request_directives
             .map(|it| it == RequestDirectives::Obey);
@@ -189,7 +186,7 @@ impl RawCacheRules {
         let rules = CacheRules {
             enabled: enabled.unwrap_or(base.enabled),
             rules: self.rules_over(&base.rules, report),
-            ignore_cookies: ignore.unwrap_or(base.ignore_cookies),
+            cookies: cookies::over(&self.cookies, &base.cookies, report),
             obey_requests: obey.unwrap_or(base.obey_requests),
             range: self.range_over(base.range, slice_bytes),
             no_vary_search: self.no_vary_search.unwrap_or(base.no_vary_search),
@@ -305,7 +302,7 @@ default_grace = "5m"
 stale_if_error = "6m"
 keep = "7m"
 set_cookie = "store"
-cookies = "ignore"
+cookies = { pass = ["a*"], ignore = ["b"] }
 request_directives = "obey"
 range = "slice"
 slice_size = "2MiB"
@@ -342,7 +339,10 @@ fold = { accept_encoding = ["GZIP"], accept_language = ["en"], user_agent = true
                 keep: minutes(7),
                 store_set_cookie: true,
             },
-            ignore_cookies: true,
+            cookies: CookieLists {
+                pass: text("a*"),
+                ignore: text("b"),
+            },
             obey_requests: true,
             range: RangeMiss::Slice {
                 slice_bytes: 2 << 20,

@@ -21,7 +21,7 @@ pub struct CacheKey {
     pub query_deny: Vec<String>,
     /// Request fields whose values are part of the key.
     pub fields: Vec<HeaderName>,
-    /// Cookies whose values are part of the key.
+    /// Cookies whose values are part of the key, by name or by glob.
     pub cookies: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ impl RawCacheKey {
             query_allow: allow.or_else(|| base.query_allow.clone()),
             query_deny: names::over(&self.query_deny, &base.query_deny, names::parameter, report),
             fields: names::over(&self.fields, &base.fields, key_field, report),
-            cookies: names::over(&self.cookies, &base.cookies, names::cookie, report),
+            cookies: names::over(&self.cookies, &base.cookies, names::key_cookies, report),
         }
     }
 }
