@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use copal::config::{
-    Action, Config, CookieLists, Flags, HostPattern, HttpVersion, Limit, LimitKey, Origin,
+    Action, Config, CookieLists, Flags, HostPattern, HttpVersion, Limit, LimitKey, Origin, Profile,
     Protocol, ProxyVersion, RangeMiss, TcpFlags, load, parse,
 };
 use proptest::prelude::*;
 
 const EXAMPLE: &str = include_str!("../../config.toml.example");
+const RECIPES: &str = include_str!("../../docs/recipes.md");
 
 /// The least that is a configuration.
 pub const MINIMAL: &str = "\
@@ -33,6 +34,27 @@ pub fn complaints(text: &str) -> Vec<String> {
 #[test]
 fn the_example_is_clean() {
     assert_eq!(complaints(EXAMPLE), Vec::<String>::new());
+}
+
+/// They are whole files, and keep to the profile that shares nothing by accident.
+#[test]
+fn the_recipes_are_clean() {
+    let recipes: Vec<_> = RECIPES
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|it| it.split("```").next())
+        .collect();
+    assert_eq!(recipes.len(), 4);
+    for recipe in recipes {
+        assert_eq!(complaints(recipe), Vec::<String>::new(), "{recipe}");
+        let config = parse(recipe, "f").unwrap();
+        assert_eq!(config.profile, Profile::Cautious);
+        let mut routes = config.sites.iter().flat_map(|it| &it.routes);
+        assert!(
+            routes.all(|it| !it.cache.rules.store_set_cookie),
+            "{recipe}"
+        );
+    }
 }
 
 #[test]
