@@ -308,7 +308,7 @@ range = "slice"
 slice_size = "2MiB"
 no_vary_search = false
 query_body_max = 0
-key = { query = "sort", query_allow = ["a*"], query_deny = ["ab"], fields = ["X-A"], cookies = ["b"] }
+key = { query = "sort", query_allow = ["a*"], query_deny = ["ab"], query_forward = "all", fields = ["X-A"], cookies = ["b"] }
 fold = { accept_encoding = ["GZIP"], accept_language = ["en"], user_agent = true }
 "#;
 
@@ -353,6 +353,7 @@ fold = { accept_encoding = ["GZIP"], accept_language = ["en"], user_agent = true
                 sort_query: true,
                 query_allow: Some(text("a*")),
                 query_deny: text("ab"),
+                forward_query: true,
                 fields: vec![HeaderName::from_static("x-a")],
                 cookies: text("b"),
             },

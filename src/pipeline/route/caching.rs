@@ -30,6 +30,8 @@ pub(in crate::pipeline) struct Caching {
     pub(in crate::pipeline) query_content_bytes_max: usize,
     /// Which parameters of the URI are part of the key.
     pub(in crate::pipeline) query: QueryRule,
+    /// Whether the origin sees the other parameters too, when it is asked for what may be stored.
+    pub(in crate::pipeline) forwards_query: bool,
     /// Which fields and cookies are.
     facet: FacetRule,
     fold: Fold,
@@ -71,6 +73,7 @@ impl Caching {
             no_vary_search: config.no_vary_search,
             query_content_bytes_max: content_max.unwrap_or(usize::MAX),
             query: QueryRule::new(key.sort_query, key.query_allow.as_deref(), &key.query_deny),
+            forwards_query: key.forward_query,
             facet: FacetRule::new(&key.fields, Globs::new(&key.cookies)),
             // The configuration's check has made sure that it can be done.
             fold: fold.unwrap_or_default(),

@@ -107,6 +107,13 @@ fn rules_of(caching: &Caching) -> Vec<(&'static str, String)> {
             "request_directives",
             Some(choice(caching.obeys_requests, "obey", "ignore")),
         ),
+        (
+            "query_forward",
+            caching
+                .query
+                .filters()
+                .then(|| choice(caching.forwards_query, "all", "key")),
+        ),
         ("range", Some(of_range(caching.on_range))),
         ("no_vary_search", Some(caching.no_vary_search.to_string())),
         (

@@ -218,7 +218,7 @@ origin = "a"
 cache = { ttls = "1s", key = { zz9 = 1 }, fold = { encoding = [] } }"#,
         &[
             "11: site[0].route[0].cache.ttls: unknown key; did you mean `ttl`?",
-            "11: site[0].route[0].cache.key.zz9: unknown key; known here are `query`, `query_allow`, `query_deny`, `fields` and `cookies`",
+            "11: site[0].route[0].cache.key.zz9: unknown key; known here are `query`, `query_allow`, `query_deny`, `query_forward`, `fields` and `cookies`",
             "11: site[0].route[0].cache.fold.encoding: unknown key; known here are `accept_encoding`, `accept_language` and `user_agent`",
         ],
     ),
@@ -277,7 +277,9 @@ cache = { cookies = { deny = ["a"] } }"#,
 path = "/x"
 origin = "a"
 cache = { cookies = ["a"] }"#,
-        &["11: site[0].route[0].cache.cookies: is a list; write text in double quotes or a table"],
+        &[
+            "11: site[0].route[0].cache.cookies: a list stands where text in double quotes or a table is wanted",
+        ],
     ),
     (
         r#"[[site.route]]
