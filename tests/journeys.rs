@@ -15,6 +15,7 @@ mod journeys {
 
     // What is stored, for whom, and for how long.
     mod conditional;
+    mod cookies;
     mod fold;
     mod freshness;
     mod invalidation;

@@ -1,7 +1,7 @@
 //! `[cache]`, and `cache` of a route: by which rules responses are cached.
 //!
 //! Not the rules of RFC 9111 themselves: what stands here only bends or bounds them. The tables
-//! within are read by `key.rs`, `fold.rs` and `status_ttl.rs`.
+//! within are read by `cookies.rs`, `key.rs`, `fold.rs` and `status_ttl.rs`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::semantics::policy::Rules;
 
 use super::Profile;
+use super::cookies::{self, CookieLists, RawCookies};
 use super::fold::{Fold, RawFold};
 use super::key::{CacheKey, RawCacheKey};
 use super::names::{self, RawNames};
@@ -34,8 +35,9 @@ pub struct CacheRules {
     /// How long a request waits for an origin before a stale response that may stand in for it is
     /// served.
     pub stale_after: Duration,
-    /// Whether a request with cookies beyond those of the key is served as if it had none.
-    pub ignore_cookies: bool,
+    /// Which cookies make a request somebody's own; one without these is served as if it had none
+    /// but those of the key.
+    pub cookies: CookieLists,
     /// Whether the directives of requests are obeyed (RFC 9111 §5.2.1). `only-if-cached` always is.
     pub obey_requests: bool,
     /// What a miss with Range asks the origin for.
@@ -90,7 +92,7 @@ pub(super) struct RawCacheRules {
     stale_after: Given<Period>,
     keep: Given<Period>,
     set_cookie: Option<SetCookie>,
-    cookies: Option<Cookies>,
+    cookies: RawCookies,
     request_directives: Option<RequestDirectives>,
     range: Option<Range>,
     slice_size: Given<Size>,
@@ -105,13 +107,6 @@ pub(super) struct RawCacheRules {
 enum SetCookie {
     Pass,
     Store,
-}
-
-#[derive(Clone, Copy, PartialEq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Cookies {
-    Pass,
-    Ignore,
 }
 
 #[derive(Clone, Copy, PartialEq, Deserialize)]
@@ -138,7 +133,10 @@ impl CacheRules {
             enabled: true,
             rules: rules_of_profile(profile),
             stale_after: Duration::from_secs(5),
-            ignore_cookies: profile == Profile::Rfc,
+            cookies: match profile {
+                Profile::Rfc => CookieLists::ignoring_all(),
+                Profile::Cautious => CookieLists::default(),
+            },
             obey_requests: false,
             range: RangeMiss::Whole,
             no_vary_search: true,
@@ -186,7 +184,6 @@ impl RawCacheRules {
     pub(super) fn over(&self, base: &CacheBase, report: &mut Report) -> CacheBase {
         let slice_bytes = units::bytes(&self.slice_size, base.slice_bytes, SLICE, report);
         let base = &base.rules;
-        let ignore = self.cookies.map(|it| it == Cookies::Ignore);
         let obey = self
             .request_directives
             .map(|it| it == RequestDirectives::Obey);
@@ -196,7 +193,7 @@ impl RawCacheRules {
             enabled: enabled.unwrap_or(base.enabled),
             rules: self.rules_over(&base.rules, report),
             stale_after: units::period(&self.stale_after, base.stale_after),
-            ignore_cookies: ignore.unwrap_or(base.ignore_cookies),
+            cookies: cookies::over(&self.cookies, &base.cookies, report),
             obey_requests: obey.unwrap_or(base.obey_requests),
             range: self.range_over(base.range, slice_bytes),
             no_vary_search: self.no_vary_search.unwrap_or(base.no_vary_search),
@@ -315,13 +312,13 @@ sick_grace = "9m"
 stale_after = "10m"
 keep = "7m"
 set_cookie = "store"
-cookies = "ignore"
+cookies = { pass = ["a*"], ignore = ["b"] }
 request_directives = "obey"
 range = "slice"
 slice_size = "2MiB"
 no_vary_search = false
 query_body_max = 0
-key = { query = "sort", query_allow = ["a*"], query_deny = ["ab"], fields = ["X-A"], cookies = ["b"] }
+key = { query = "sort", query_allow = ["a*"], query_deny = ["ab"], query_forward = "all", fields = ["X-A"], cookies = ["b"] }
 fold = { accept_encoding = ["GZIP"], accept_language = ["en"], user_agent = true }
 "#;
 
@@ -354,7 +351,10 @@ fold = { accept_encoding = ["GZIP"], accept_language = ["en"], user_agent = true
                 store_set_cookie: true,
             },
             stale_after: minutes(10),
-            ignore_cookies: true,
+            cookies: CookieLists {
+                pass: text("a*"),
+                ignore: text("b"),
+            },
             obey_requests: true,
             range: RangeMiss::Slice {
                 slice_bytes: 2 << 20,
@@ -365,6 +365,7 @@ fold = { accept_encoding = ["GZIP"], accept_language = ["en"], user_agent = true
                 sort_query: true,
                 query_allow: Some(text("a*")),
                 query_deny: text("ab"),
+                forward_query: true,
                 fields: vec![HeaderName::from_static("x-a")],
                 cookies: text("b"),
             },

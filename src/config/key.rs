@@ -19,9 +19,11 @@ pub struct CacheKey {
     pub query_allow: Option<Vec<String>>,
     /// Those that do not count, even if allowed.
     pub query_deny: Vec<String>,
+    /// Whether the origin sees the other query parameters as well.
+    pub forward_query: bool,
     /// Request fields whose values are part of the key.
     pub fields: Vec<HeaderName>,
-    /// Cookies whose values are part of the key.
+    /// Cookies whose values are part of the key, by name or by glob.
     pub cookies: Vec<String>,
 }
 
@@ -32,6 +34,7 @@ pub(super) struct RawCacheKey {
     query: Option<Query>,
     query_allow: RawNames,
     query_deny: RawNames,
+    query_forward: Option<Forward>,
     fields: RawNames,
     cookies: RawNames,
 }
@@ -43,12 +46,20 @@ enum Query {
     Sort,
 }
 
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Forward {
+    Key,
+    All,
+}
+
 // === impl RawCacheKey ===
 
 impl RawCacheKey {
     /// What is written here, and `base` for the rest.
     pub(super) fn over(&self, base: &CacheKey, report: &mut Report) -> CacheKey {
         let sort_query = self.query.map(|it| it == Query::Sort);
+        let forward_query = self.query_forward.map(|it| it == Forward::All);
         let allow = self
             .query_allow
             .is_some()
@@ -57,8 +68,9 @@ impl RawCacheKey {
             sort_query: sort_query.unwrap_or(base.sort_query),
             query_allow: allow.or_else(|| base.query_allow.clone()),
             query_deny: names::over(&self.query_deny, &base.query_deny, names::parameter, report),
+            forward_query: forward_query.unwrap_or(base.forward_query),
             fields: names::over(&self.fields, &base.fields, key_field, report),
-            cookies: names::over(&self.cookies, &base.cookies, names::cookie, report),
+            cookies: names::over(&self.cookies, &base.cookies, names::key_cookies, report),
         }
     }
 }

@@ -68,6 +68,25 @@ pub(super) fn cookie(text: &str) -> Result<String, &'static str> {
     }
 }
 
+/// The name of a cookie, or a glob of names.
+pub(super) fn cookies(text: &str) -> Result<String, &'static str> {
+    match text.contains("**") {
+        // A `*` is a token's letter as well, but no site has one in its cookies.
+        false => cookie(text),
+        true => Err("`**` says no more than `*`; write one"),
+    }
+}
+
+/// The same for a key, which every cookie that is in it divides.
+pub(super) fn key_cookies(text: &str) -> Result<String, &'static str> {
+    match text {
+        "*" => {
+            Err("makes pages of its own for each visitor; name the cookies that choose the page")
+        }
+        _ => cookies(text),
+    }
+}
+
 /// A content coding in lower case (RFC 9110 §8.4.1).
 pub(super) fn coding(text: &str) -> Result<String, &'static str> {
     match text.to_ascii_lowercase() {
@@ -129,13 +148,19 @@ mod tests {
     #[test]
     fn names() {
         type Parse = fn(&str) -> Result<String, &'static str>;
-        let rows: [(Parse, &[&str], &[&str]); 4] = [
+        let rows: [(Parse, &[&str], &[&str]); 6] = [
             // RFC 6265 §4.1.1.
             (
                 cookie,
                 &["sid", "SID", "__Host-a", "a.b!~"],
                 &["", "a=b", "a b", "é", "a;b", "\"a\""],
             ),
+            (
+                cookies,
+                &["sid", "*", "a*", "*a*b"],
+                &["", "a**", "a=*", "a *"],
+            ),
+            (key_cookies, &["sid", "a*"], &["", "*", "a**"]),
             // RFC 9110 §8.4.1 and §12.5.3.
             (
                 coding,

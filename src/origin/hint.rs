@@ -50,8 +50,7 @@ pub(super) enum Common {
     Client,
     Url,
     Header(HeaderName),
-    /// One name; a list, for that is how cookies are looked up.
-    Cookie([String; 1]),
+    Cookie(String),
 }
 
 // === impl Hint ===
@@ -78,7 +77,7 @@ impl Common {
             config::HashOn::Client => Self::Client,
             config::HashOn::Url => Self::Url,
             config::HashOn::Header(name) => Self::Header(name.clone()),
-            config::HashOn::Cookie(name) => Self::Cookie([name.clone()]),
+            config::HashOn::Cookie(name) => Self::Cookie(name.clone()),
         })
     }
 
@@ -136,7 +135,7 @@ mod tests {
             })
         };
         let [one, same, other] = asked;
-        let cookie = Common::Cookie(["sid".to_owned()]);
+        let cookie = Common::Cookie("sid".to_owned());
         let header = Common::Header(HeaderName::from_static("x-user"));
         assert_eq!(
             key(&Common::Client, one, "/", &none),

@@ -27,8 +27,8 @@ const SIGNATURE_LETTERS: usize = 32;
 
 /// How a pool's cookies are made.
 pub(super) struct Sticky {
-    /// One name; a list, for that is how cookies are looked up.
-    cookie: [String; 1],
+    /// Its name.
+    cookie: String,
     signer: Hmac<Sha256>,
     ttl: Duration,
     origin: String,
@@ -50,7 +50,7 @@ impl Sticky {
         // A key of any length is one (RFC 2104 §2).
         let signer = Hmac::new_from_slice(config.secret.expose().as_bytes()).ok()?;
         Some(Self {
-            cookie: [config.cookie.clone()],
+            cookie: config.cookie.clone(),
             signer,
             ttl: config.ttl,
             origin: origin.name.to_string(),
@@ -95,7 +95,7 @@ impl Sticky {
             return None;
         }
         let value = self.write(peer.nickname.as_deref()?, now)?;
-        let name = &self.cookie[0];
+        let name = &self.cookie;
         let (ttl, secure) = (self.ttl.as_secs(), if is_secure { "; Secure" } else { "" });
         let text = format!("{name}={value}; Path=/; Max-Age={ttl}; HttpOnly; SameSite=Lax{secure}");
         HeaderValue::try_from(text).ok()

@@ -63,7 +63,7 @@ fn bypass(
     if !is_query && has_content {
         return Some(Bypass::RequestBody);
     }
-    caching.is_personal(fields).then_some(Bypass::Cookie)
+    caching.personal(fields).map(|_| Bypass::Cookie)
 }
 
 // === impl Route ===

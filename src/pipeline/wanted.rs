@@ -4,6 +4,7 @@
 //! Every step between Receive and Deliver hands it on, each with what it alone has: a permit, an
 //! object, a reason.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -25,6 +26,8 @@ pub(super) struct Wanted {
     /// What else than the URI is part of the key.
     pub(super) facet: Facet,
     route: RouteId,
+    /// Whether what must not shape a stored response has been taken off.
+    is_reduced: bool,
 }
 
 // === impl Wanted ===
@@ -37,6 +40,7 @@ impl Wanted {
             locator: Locator::new(key),
             facet: Facet::NONE,
             route,
+            is_reduced: false,
         }
     }
 
@@ -84,6 +88,20 @@ impl Wanted {
         let exchange = &mut *self.exchange;
         let caching = &exchange.entry.site.routes[self.route].caching;
         self.facet = caching.reduce(&mut exchange.request.headers);
+        self.is_reduced = true;
+    }
+
+    /// The path and query that the origin is asked for: of a request that was looked up no more than
+    /// its key says, for what others do not ask for must not shape what they get.
+    pub(super) fn target(&self) -> Cow<'_, str> {
+        let (target, caching) = (self.exchange.target(), self.caching());
+        match self.is_reduced && !caching.forwards_query {
+            true => caching
+                .query
+                .without_others(&target)
+                .map_or(target, Cow::Owned),
+            false => target,
+        }
     }
 
     /// As much of it as decisions hang on.
@@ -113,6 +131,7 @@ impl Wanted {
             locator,
             facet,
             route,
+            ..
         } = self;
         let site = &exchange.entry.site;
         let selecting = Selecting {

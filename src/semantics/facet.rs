@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
+use super::globs::Globs;
 use super::{cookies, normal};
 
 /// Begins the facet of a request with content, before its digest; neither a field's name nor a
@@ -23,7 +24,7 @@ const DIGEST_BYTES: usize = 32;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FacetRule {
     fields: Box<[HeaderName]>,
-    cookies: Box<[String]>,
+    cookies: Globs,
 }
 
 /// The facet of one request; empty for nearly all.
@@ -34,15 +35,15 @@ pub struct Facet(SmallVec<[u8; 16]>);
 
 impl FacetRule {
     /// The fields and the cookies that are part of the key. Letter case counts in a cookie's name.
-    pub fn new(fields: &[HeaderName], cookies: &[String]) -> Self {
+    pub fn new(fields: &[HeaderName], cookies: Globs) -> Self {
         Self {
             fields: fields.into(),
-            cookies: cookies.into(),
+            cookies,
         }
     }
 
     /// The cookies that are part of the key.
-    pub fn cookies(&self) -> &[String] {
+    pub fn cookies(&self) -> &Globs {
         &self.cookies
     }
 
@@ -57,7 +58,7 @@ impl FacetRule {
             normal::append(name, request, &mut bytes);
         }
         // A field's name never begins like this, and a cookie has neither of these in it.
-        for (name, value) in cookies::named(request, &self.cookies) {
+        for (name, value) in cookies::chosen(request, &self.cookies) {
             bytes.push(b';');
             bytes.extend_from_slice(name);
             bytes.push(b'=');
@@ -130,7 +131,10 @@ mod tests {
 
     fn rule() -> FacetRule {
         let fields = [HeaderName::from_static("x-currency")];
-        FacetRule::new(&fields, &["plan".to_owned(), "lang".to_owned()])
+        FacetRule::new(
+            &fields,
+            Globs::new(&["plan".to_owned(), "lang*".to_owned()]),
+        )
     }
 
     fn facet(lines: &[(&str, &str)]) -> Facet {
@@ -141,7 +145,7 @@ mod tests {
     fn what_the_rule_names_tells_requests_apart() {
         let plain = facet(&[("x-currency", "EUR"), ("cookie", "plan=a; lang=de")]);
         #[rustfmt::skip]
-        let rows: [(&[(&str, &str)], bool); 8] = [
+        let rows: [(&[(&str, &str)], bool); 9] = [
             (&[("x-currency", "EUR"), ("cookie", "lang=de; plan=a")], true),
             (&[("x-currency", "EUR"), ("cookie", "lang=de; other=1; plan=a")], true),
             (&[("x-currency", " EUR"), ("cookie", "plan=a"), ("cookie", "lang=de")], true),
@@ -149,6 +153,7 @@ mod tests {
             (&[("cookie", "plan=a; lang=de")], false),
             (&[("x-currency", "EUR"), ("cookie", "plan=a")], false),
             (&[("x-currency", "EUR"), ("cookie", "plan=a; lang=")], false),
+            (&[("x-currency", "EUR"), ("cookie", "plan=a; lang2=de")], false),
             (&[("x-currency", "EUR;plan=a;lang=de")], false),
         ];
         for (lines, same) in rows {
@@ -160,7 +165,7 @@ mod tests {
     fn a_facet_can_be_read() {
         #[rustfmt::skip]
         let rows = [
-            (facet(&[("x-currency", "EUR"), ("cookie", "plan=a; x=1; lang=de")]), "x-currency=EUR, plan=a;lang=de"),
+            (facet(&[("x-currency", "EUR"), ("cookie", "plan=a; x=1; lang=de")]), "x-currency=EUR, lang=de;plan=a"),
             (facet(&[("x-currency", "")]), "x-currency="),
             (facet(&[]), "x-currency"),
             (Facet::NONE, ""),
@@ -174,7 +179,8 @@ mod tests {
     #[test]
     fn facets_of_other_rules_and_contents_differ() {
         let request = headers(&[("x-currency", "EUR"), ("x-region", "EUR")]);
-        let by = |name: &'static str| FacetRule::new(&[HeaderName::from_static(name)], &[]);
+        let by =
+            |name: &'static str| FacetRule::new(&[HeaderName::from_static(name)], Globs::default());
         assert_ne!(
             by("x-currency").facet(&request),
             by("x-region").facet(&request)

@@ -10,6 +10,7 @@ pub mod key;
 pub mod query;
 pub mod reference;
 
+pub mod globs;
 mod list;
 mod structured;
 

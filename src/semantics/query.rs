@@ -66,6 +66,32 @@ impl QueryRule {
     /// seen here, so such a query is left alone. A filter drops empty pieces, as they name nothing;
     /// without one `/p?` is another URI than `/p`.
     pub(super) fn parameters<'a>(&self, query: &'a str) -> Option<Parameters<'a>> {
+        let mut kept = self.kept(query)?;
+        if self.sort {
+            kept.sort_by(|left, right| loosely(name(left)).cmp(loosely(name(right))));
+        }
+        Some(kept)
+    }
+
+    /// A target (path and query) without the parameters that are no part of the key, so that what
+    /// no key tells apart shapes no response; the others stay as they are, in their order. `None`
+    /// if all of them are part of it.
+    pub fn without_others(&self, target: &str) -> Option<String> {
+        if !self.filters() {
+            return None;
+        }
+        let (path, query) = target.split_once('?')?;
+        let kept = self.kept(query)?;
+        let mut shorter = path.to_owned();
+        for (at, parameter) in kept.iter().enumerate() {
+            shorter.push(if at == 0 { '?' } else { '&' });
+            shorter.push_str(parameter);
+        }
+        (shorter.len() < target.len()).then_some(shorter)
+    }
+
+    /// The parameters that are part of the key, as they came; `None` if the query is, as it stands.
+    fn kept<'a>(&self, query: &'a str) -> Option<Parameters<'a>> {
         let bytes = query.as_bytes();
         if self.is_exact()
             || memchr::memchr(b';', bytes).is_some()
@@ -81,14 +107,11 @@ impl QueryRule {
         {
             return None;
         }
-        let mut kept: Parameters = query.split('&').filter(|it| self.keeps(it)).collect();
-        if self.sort {
-            kept.sort_by(|left, right| loosely(name(left)).cmp(loosely(name(right))));
-        }
-        Some(kept)
+        Some(query.split('&').filter(|it| self.keeps(it)).collect())
     }
 
-    fn filters(&self) -> bool {
+    /// Whether parameters may be no part of the key.
+    pub fn filters(&self) -> bool {
         self.allow.is_some() || !self.deny.is_empty()
     }
 
@@ -263,6 +286,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_part_of_the_key_is_taken_out_of_the_target() {
+        let deny = rule(true, None, &["utm_*"]);
+        let allow = rule(false, Some(&["id"]), &[]);
+        let rows = [
+            (&deny, "/p", None),
+            (&deny, "/p?", Some("/p")),
+            (&deny, "/p?b=%7E&a", None),
+            (&deny, "/p?utm_a=1", Some("/p")),
+            (&deny, "/p?b=%7E&utm_a=1&&a=?&utm_b", Some("/p?b=%7E&a=?")),
+            (&deny, "/p?utm%5Fa=1", None),
+            (&deny, "/p?utm_a=1;b=2", None),
+            (&deny, "/p?utm_a=1&a[b=2", None),
+            (&allow, "/p?x=1&I%64=2&y", Some("/p?I%64=2")),
+            (&allow, "/p?x=1", Some("/p")),
+            (&allow, "/p?[id]=1&x=2", None),
+            (&QueryRule::default(), "/p?", None),
+            (&rule(true, None, &[]), "/p?b&&a", None),
+        ];
+        for (rule, target, expected) in rows {
+            assert_eq!(rule.without_others(target).as_deref(), expected, "{target}");
+        }
+    }
+
+    #[test]
     fn a_query_of_too_many_parameters_is_taken_as_it_is() {
         let rule = rule(true, None, &["x"]);
         let query = |count| vec!["x"; count].join("&");
@@ -339,6 +386,17 @@ mod tests {
             let once = shaped(&rule, &query);
             let twice = once.as_deref().and_then(|query| shaped(&rule, query));
             prop_assert_eq!(twice, once);
+        }
+
+        #[test]
+        fn a_shorter_target_has_the_same_key(query in "[ab%61&;=.]{0,12}", sort: bool, only_a: bool) {
+            let allow: Option<&[&str]> = only_a.then_some(&["a"]);
+            let rule = rule(sort, allow, &["b"]);
+            if let Some(target) = rule.without_others(&format!("/p?{query}")) {
+                let shorter = target.split_once('?').map(|it| it.1);
+                prop_assert_eq!(shorter.and_then(|it| shaped(&rule, it)), shaped(&rule, &query));
+                prop_assert_eq!(rule.without_others(&target), None);
+            }
         }
 
         #[test]

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use copal::config::{
-    Action, Config, Flags, HostPattern, HttpVersion, Limit, LimitKey, Origin, Protocol,
-    ProxyVersion, RangeMiss, TcpFlags, load, parse,
+    Action, Config, CookieLists, Flags, HostPattern, HttpVersion, Limit, LimitKey, Origin, Profile,
+    Protocol, ProxyVersion, RangeMiss, TcpFlags, load, parse,
 };
 use proptest::prelude::*;
 
 const EXAMPLE: &str = include_str!("../../config.toml.example");
+const RECIPES: &str = include_str!("../../docs/recipes.md");
 
 /// The least that is a configuration.
 pub const MINIMAL: &str = "\
@@ -33,6 +34,27 @@ pub fn complaints(text: &str) -> Vec<String> {
 #[test]
 fn the_example_is_clean() {
     assert_eq!(complaints(EXAMPLE), Vec::<String>::new());
+}
+
+/// They are whole files, and keep to the profile that shares nothing by accident.
+#[test]
+fn the_recipes_are_clean() {
+    let recipes: Vec<_> = RECIPES
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|it| it.split("```").next())
+        .collect();
+    assert_eq!(recipes.len(), 4);
+    for recipe in recipes {
+        assert_eq!(complaints(recipe), Vec::<String>::new(), "{recipe}");
+        let config = parse(recipe, "f").unwrap();
+        assert_eq!(config.profile, Profile::Cautious);
+        let mut routes = config.sites.iter().flat_map(|it| &it.routes);
+        assert!(
+            routes.all(|it| !it.cache.rules.store_set_cookie),
+            "{recipe}"
+        );
+    }
 }
 
 #[test]
@@ -106,7 +128,7 @@ fn the_example_says_what_it_says() {
     );
     assert_eq!(api.request_fields.set.len(), 1);
     assert_eq!(api.response_fields.remove, ["x-powered-by"]);
-    assert!(api.cache.ignore_cookies && api.cache.enabled);
+    assert!(api.cache.cookies.ignore_all() && api.cache.enabled);
     assert!(!api.cache.rules.store_set_cookie);
     assert_eq!(api.cache.rules.default_ttl, Duration::from_secs(10));
     assert!(!shop.routes[2].cache.enabled);
@@ -177,13 +199,13 @@ fn each_table_of_keys_is_in_the_example_and_in_the_docs() {
 fn the_profile_sets_five_defaults() {
     let rfc = parse(&format!("profile = \"rfc\"\n{MINIMAL}"), "f").unwrap();
     let cache = &rfc.sites[0].routes[0].cache;
-    assert!(cache.rules.store_set_cookie && cache.ignore_cookies);
+    assert!(cache.rules.store_set_cookie && cache.cookies.ignore_all());
     assert_eq!(cache.rules.heuristic_max, Duration::from_secs(86_400));
     assert_eq!(cache.rules.error_ttl_max, None);
     assert!(!rfc.origins["a"].refuse_unknown_coding);
     let cautious = parse(MINIMAL, "f").unwrap();
     let shy = &cautious.sites[0].routes[0].cache;
-    assert!(!shy.rules.store_set_cookie && !shy.ignore_cookies);
+    assert!(!shy.rules.store_set_cookie && !shy.cookies.ignore_all());
     assert_eq!(shy.rules.heuristic_max, Duration::from_secs(120));
     assert_eq!(shy.rules.error_ttl_max, Some(Duration::from_secs(10)));
     assert!(cautious.origins["a"].refuse_unknown_coding);
@@ -192,7 +214,7 @@ fn the_profile_sets_five_defaults() {
         it.rules.heuristic_max = Duration::ZERO;
         it.rules.store_set_cookie = false;
         it.rules.error_ttl_max = None;
-        it.ignore_cookies = false;
+        it.cookies = CookieLists::default();
     }
     assert_eq!(rest, same);
 }
@@ -207,7 +229,7 @@ fn what_is_written_goes_before_the_profile() {
         &config.sites[0].routes[0].cache,
         &config.sites[0].routes[1].cache,
     );
-    assert!(!own.rules.store_set_cookie && !own.rules.heuristic && own.ignore_cookies);
+    assert!(!own.rules.store_set_cookie && !own.rules.heuristic && own.cookies.ignore_all());
     assert!(!short.rules.store_set_cookie && short.rules.heuristic);
     assert_eq!(own.rules.default_ttl, Duration::from_secs(5));
 }

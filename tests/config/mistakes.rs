@@ -357,7 +357,9 @@ memory = "9999999999GiB""#,
     (
         r#"[cache]
 cookies = "strip""#,
-        &[r#"2: cache.cookies: `strip` is not known; write "pass" or "ignore""#],
+        &[
+            r#"2: cache.cookies: `strip` is not known; write "pass", "ignore" or a table, as `{ ignore = ["_ga*"] }`"#,
+        ],
     ),
     (
         r#"[cache]

@@ -258,7 +258,7 @@ const CASES: [Case; 9] = [
     },
     Case {
         stored: TAGGED, asked: &[("cookie", "a=b")],
-        outcome: "pass", cache_status: "copal; fwd=bypass; detail=cookie", word: "cookies",
+        outcome: "pass", cache_status: "copal; fwd=bypass; detail=cookie", word: "cookie \"a\"",
     },
     Case {
         stored: &[("cache-control", "max-age=60"), ("vary", "a")], asked: &[("a", "1")],

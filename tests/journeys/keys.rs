@@ -168,15 +168,116 @@ async fn a_parameter_that_origins_read_variously_is_not_left_out_or_moved() {
     }
 }
 
-/// The key is ours, the URL is the client's.
+/// A page that repeats its query in links was stored with those of whoever came first.
 #[tokio::test]
-async fn the_origin_sees_the_url_as_it_came() {
+async fn what_is_no_part_of_the_key_never_reaches_the_origin() {
+    let rows = [
+        ("query_deny = [\"utm_*\"]", "/?utm_campaign=evil", "/"),
+        (
+            "query_deny = [\"utm_*\"]",
+            "/a?b=%7E1&utm_a=x&a=2&&utm_b",
+            "/a?b=%7E1&a=2",
+        ),
+        (
+            "query_deny = [\"utm_*\"]",
+            "/a?utm%5Fa=x&a=?",
+            "/a?utm%5Fa=x&a=?",
+        ),
+        (
+            "query_deny = [\"utm_*\"]",
+            "/a?utm_a=x;b=1",
+            "/a?utm_a=x;b=1",
+        ),
+        ("query_allow = [\"a\"]", "/a?b=1&A=%61&c", "/a?A=%61"),
+        ("query_allow = []", "/a?b=1", "/a"),
+        // Sorted in the key alone.
+        (
+            "query = \"sort\", query_deny = [\"c\"]",
+            "/a?b=1&c=2&a=3",
+            "/a?b=1&a=3",
+        ),
+        ("query = \"sort\"", "/a?b&&a", "/a?b&&a"),
+    ];
+    for (key, target, seen) in rows {
+        let origin = echoing_target();
+        let proxy = with_cache(format!("key = {{ {key} }}"))(&origin)
+            .start()
+            .await;
+        let response = proxy.get(target).await;
+        assert!(response.is_good(seen), "{key}: {target}: {response:?}");
+        assert!(proxy.get(seen).await.is_hit(), "{key}: {seen}");
+        assert_eq!(origin.count(seen), 1, "{key}: {target}");
+    }
+}
+
+#[tokio::test]
+async fn the_origin_sees_the_url_as_it_came_where_all_of_it_is_forwarded() {
     let origin = echoing_target();
-    let key = "key = { query = \"sort\", query_deny = [\"utm_*\"], query_allow = [\"a\", \"b\"] }";
+    let key = "key = { query = \"sort\", query_deny = [\"utm_*\"], query_allow = [\"a\", \"b\"], \
+               query_forward = \"all\" }";
     let proxy = with_cache(key)(&origin).start().await;
     let target = "/a?utm_source=x&b=%7E1&&a=2&c";
     assert!(proxy.get(target).await.is_good(target));
     assert_eq!(origin.last().path, target);
+    assert!(proxy.get("/a?a=2&b=%7E1").await.is_hit());
+}
+
+#[tokio::test]
+async fn a_request_that_passes_keeps_its_whole_query() {
+    let origin = echoing_target();
+    let key = "key = { query_deny = [\"utm_*\"] }";
+    let proxy = with_cache(key)(&origin).start().await;
+    let target = "/a?utm_source=x&a=1";
+    let own = proxy.get_with(target, &[("cookie", "sid=1")]).await;
+    assert!(own.is_good(target) && own.says("detail=cookie"), "{own:?}");
+    let mut client = proxy.client().await;
+    client
+        .request("POST", target, &[("content-length", "0")])
+        .await;
+    assert!(client.response().await.is_good(target));
+}
+
+/// What a refresh and a range ask for is what the first request did.
+#[tokio::test]
+async fn later_requests_for_a_page_ask_for_no_more_than_its_key() {
+    let origin = Origin::start(async |request, connection| {
+        let fields = [("cache-control", "max-age=0"), ("etag", "\"1\"")];
+        match request.field("if-none-match") {
+            Some(_) => connection.respond(304, &fields, "").await,
+            None => connection.respond(200, &fields, &*request.path).await,
+        }
+    });
+    let key = "key = { query_deny = [\"utm_*\"] }";
+    let proxy = with_cache(key)(&origin).start().await;
+    for target in ["/a?utm_a=1", "/a?utm_a=2", "/a?utm_a=3"] {
+        let response = proxy.get_with(target, &[("range", "bytes=0-1")]).await;
+        assert_eq!(response.text(), "/a", "{response:?}");
+        assert_eq!(origin.last().path, "/a");
+    }
+}
+
+/// A POST is sent as it came, so the answer is not what the shorter URL would have brought.
+#[tokio::test]
+async fn an_answer_to_a_post_with_denied_parameters_is_not_stored_for_others() {
+    let origin = Origin::start(async |request, connection| {
+        let fields = [
+            ("cache-control", "max-age=60"),
+            ("content-location", &*request.path),
+        ];
+        connection.respond(200, &fields, &*request.path).await;
+    });
+    let proxy = with_cache("key = { query_deny = [\"utm_*\"] }")(&origin)
+        .start()
+        .await;
+    for (target, stored) in [("/a?utm_a=evil", false), ("/a?b", true)] {
+        let mut client = proxy.client().await;
+        client
+            .request("POST", target, &[("content-length", "0")])
+            .await;
+        assert!(client.response().await.is_good(target));
+        let next = proxy.get(target).await;
+        assert_eq!(next.is_hit(), stored, "{target}: {next:?}");
+    }
 }
 
 #[tokio::test]

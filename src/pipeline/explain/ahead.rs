@@ -21,6 +21,8 @@ pub(super) enum Ahead {
     Own,
     /// Past the cache.
     Pass(Bypass),
+    /// The same because of a cookie, of this name.
+    Personal(String),
     /// With what another request has brought meanwhile.
     Join(Fwd, Arc<Object>),
     /// Waiting for another request's answer.
@@ -60,6 +62,7 @@ impl Ahead {
         match self {
             Self::NoRoute | Self::Own => Outcome::Synth,
             Self::Pass(why) => outcome_of(why.fwd()),
+            Self::Personal(_) => outcome_of(Bypass::Cookie.fwd()),
             Self::Join(_, object) if object.is_whole() => Outcome::Hit,
             Self::Join(..) | Self::Follow(_) => Outcome::Collapsed,
             Self::Next(next) => match next {
@@ -92,6 +95,7 @@ impl Ahead {
             Self::Own => return own("synth"),
             Self::Next(Next::OnlyIfCached) => return own("only-if-cached"),
             Self::Pass(why) | Self::Next(Next::Pass { why, .. }) => why.cache_status(),
+            Self::Personal(_) => Bypass::Cookie.cache_status(),
             Self::Next(Next::Hit(_)) => CacheStatus::default(),
             Self::Join(_, object) if object.is_whole() => CacheStatus::default(),
             Self::Join(fwd, _) | Self::Follow(fwd) => CacheStatus {

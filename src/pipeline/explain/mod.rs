@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use super::dispatch::Dispatch;
 use super::locator::Locator;
 use super::next::Next;
+use super::reasons::Bypass;
 use super::route::{Destination, Route, describe};
 use super::site::Site;
 use crate::clock;
@@ -84,6 +85,8 @@ impl Site {
         let now = clock::now();
         route.pool.take_sticky(fields, now);
         let dispatch = Dispatch::of(&route.caching, &Method::GET, fields, false);
+        let named = |name| String::from_utf8_lossy(name).into_owned();
+        let cookie = route.caching.personal(fields).map(named);
         let facet = route.caching.reduce(fields);
         let selecting = Selecting {
             headers: fields,
@@ -95,6 +98,7 @@ impl Site {
         let key = locator.key().to_key();
         let (found, stored) = self.store.inspect(&key, &selecting, now);
         let ahead = match dispatch {
+            Dispatch::Pass(Bypass::Cookie) => Ahead::Personal(cookie.unwrap_or_default()),
             Dispatch::Pass(why) => Ahead::Pass(why),
             Dispatch::OnlyIfCached => Ahead::Next(Next::OnlyIfCached),
             Dispatch::Lookup | Dispatch::Query => {

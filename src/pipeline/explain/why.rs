@@ -15,6 +15,7 @@ pub(super) fn told(ahead: &Ahead, stored: &Inspection) -> String {
         Ahead::NoRoute => "No site is for this host and path.".to_owned(),
         Ahead::Own => "The route answers by itself: no origin, no cache.".to_owned(),
         Ahead::Pass(why) => why_passed(*why).to_owned(),
+        Ahead::Personal(cookie) => why_personal(cookie),
         Ahead::Join(fwd, _) => shared(*fwd, "Another request is bringing it, and shares it."),
         Ahead::Follow(fwd) => shared(*fwd, "Another request is asking: its answer is waited for."),
         Ahead::Next(next) => why_next(next, stored),
@@ -106,16 +107,18 @@ fn of_renewal(object: &Object) -> &'static str {
 fn why_passed(why: Bypass) -> &'static str {
     match why {
         Bypass::Disabled => "Caching is switched off on this route.",
-        Bypass::Cookie => {
-            "The request has cookies that are no part of the key, so its answer may be somebody's \
-             own."
-        }
+        Bypass::Cookie => "The request has a cookie by which its answer may be somebody's own.",
         Bypass::Method => "The method is neither GET nor HEAD.",
         Bypass::RequestBody => "The request has content.",
         Bypass::Range => "The route passes ranges on as long as nothing is stored.",
         Bypass::NotStored(_) => "The answer is not stored.",
         Bypass::Head => "Nothing is stored that answers a HEAD.",
     }
+}
+
+/// The name is a client's; a value would be its secret.
+fn why_personal(cookie: &str) -> String {
+    format!("By its cookie {cookie:?} the request is somebody's own, and so may be its answer.")
 }
 
 fn why_alone(stored: &Inspection) -> String {

@@ -1,7 +1,7 @@
 //! Request to the origin: rebuilt from the client's, never passed on as it came.
 //!
 //! Framing, hop-by-hop fields and claims about who the client is do not go through; the target
-//! does, byte for byte. Whether the origin is asked at all is decided elsewhere.
+//! does, byte for byte, but for parameters that its key does not hold. Whether the origin is asked at all is decided elsewhere.
 
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, VIA};
 use http::uri::PathAndQuery;
@@ -24,7 +24,7 @@ pub(in crate::pipeline) fn request(wanted: &Wanted) -> Request<Body> {
     let authority = wanted.key().authority();
     let mut request = Request::new(Body::empty());
     *request.method_mut() = exchange.request.method.clone();
-    let target = exchange.target();
+    let target = wanted.target();
     *request.uri_mut() = onward(&target, route);
     let mut fields = exchange.request.headers.clone();
     headers::strip_hop_by_hop(&mut fields);

@@ -10,9 +10,10 @@ use http::HeaderMap;
 use http::header::COOKIE;
 
 use crate::config;
-use crate::semantics::cookies;
+use crate::semantics::cookies::{self, CookieRule};
 use crate::semantics::facet::{Facet, FacetRule};
 use crate::semantics::fold::Fold;
+use crate::semantics::globs::Globs;
 use crate::semantics::policy::Rules;
 use crate::semantics::query::QueryRule;
 
@@ -32,11 +33,13 @@ pub(in crate::pipeline) struct Caching {
     pub(in crate::pipeline) query_content_bytes_max: usize,
     /// Which parameters of the URI are part of the key.
     pub(in crate::pipeline) query: QueryRule,
+    /// Whether the origin sees the other parameters too, when it is asked for what may be stored.
+    pub(in crate::pipeline) forwards_query: bool,
     /// Which fields and cookies are.
     facet: FacetRule,
     fold: Fold,
-    /// Whether other cookies than those of the key are ignored.
-    pub(in crate::pipeline) ignores_cookies: bool,
+    /// Which cookies make a request somebody's own; `None` for none.
+    pub(in crate::pipeline) cookies: Option<CookieRule>,
 }
 
 /// What a miss with Range asks the origin for.
@@ -74,18 +77,20 @@ impl Caching {
             no_vary_search: config.no_vary_search,
             query_content_bytes_max: content_max.unwrap_or(usize::MAX),
             query: QueryRule::new(key.sort_query, key.query_allow.as_deref(), &key.query_deny),
-            facet: FacetRule::new(&key.fields, &key.cookies),
+            forwards_query: key.forward_query,
+            facet: FacetRule::new(&key.fields, Globs::new(&key.cookies)),
             // The configuration's check has made sure that it can be done.
             fold: fold.unwrap_or_default(),
-            ignores_cookies: config.ignore_cookies,
+            cookies: cookie_rule(&config.cookies),
         }
     }
 
-    /// Whether a request has cookies that might make its answer somebody's own.
-    pub(in crate::pipeline) fn is_personal(&self, fields: &HeaderMap) -> bool {
-        !self.ignores_cookies
-            && fields.contains_key(COOKIE)
-            && cookies::has_other_than(fields, self.facet.cookies())
+    /// The cookie, by its name, that might make the answer to a request somebody's own.
+    pub(in crate::pipeline) fn personal<'a>(&self, fields: &'a HeaderMap) -> Option<&'a [u8]> {
+        let rule = self.cookies.as_ref()?;
+        fields
+            .contains_key(COOKIE)
+            .then(|| rule.personal(fields, self.facet.cookies()))?
     }
 
     /// Takes off a request what must not shape a stored answer, folds what says one thing in many
@@ -100,4 +105,9 @@ impl Caching {
         }
         self.facet.facet(fields)
     }
+}
+
+fn cookie_rule(config: &config::CookieLists) -> Option<CookieRule> {
+    let rule = || CookieRule::new(Globs::new(&config.pass), Globs::new(&config.ignore));
+    (!config.ignore_all()).then(rule)
 }

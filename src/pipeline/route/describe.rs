@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::caching::{Caching, OnRange};
 use super::{Destination, OwnAnswer, Route, Routes};
+use crate::semantics::cookies::CookieRule;
 use crate::semantics::policy::{Rules, Statuses};
 
 /// The route that a request takes, as the configuration has it.
@@ -104,13 +105,17 @@ fn rules_of(caching: &Caching) -> Vec<(&'static str, String)> {
             "set_cookie",
             Some(choice(*store_set_cookie, "store", "pass")),
         ),
-        (
-            "cookies",
-            Some(choice(caching.ignores_cookies, "ignore", "pass")),
-        ),
+        ("cookies", Some(of_cookies(caching))),
         (
             "request_directives",
             Some(choice(caching.obeys_requests, "obey", "ignore")),
+        ),
+        (
+            "query_forward",
+            caching
+                .query
+                .filters()
+                .then(|| choice(caching.forwards_query, "all", "key")),
         ),
         ("range", Some(of_range(caching.on_range))),
         ("no_vary_search", Some(caching.no_vary_search.to_string())),
@@ -129,6 +134,11 @@ fn of_status((statuses, ttl): &(Statuses, Duration)) -> String {
         Statuses::One(status) => format!("{status} = {}", time(ttl)),
         Statuses::Class(digit) => format!("{digit}xx = {}", time(ttl)),
     }
+}
+
+fn of_cookies(caching: &Caching) -> String {
+    let rule = caching.cookies.as_ref();
+    rule.map_or_else(|| "ignore".to_owned(), CookieRule::in_words)
 }
 
 /// `0s`, `90s` or `250ms`.

@@ -215,15 +215,17 @@ impl Pass {
     /// Whether the origin saw of this request what the key will say of it. A request that is looked
     /// up is reduced before it is sent; this one was sent as it came.
     fn was_asked_as_stored(&self, response: &Response<Body>) -> bool {
-        let asked = &self.wanted.exchange.request.headers;
+        let (exchange, caching) = (&self.wanted.exchange, self.wanted.caching());
+        let asked = &exchange.request.headers;
         let mut reduced = asked.clone();
-        self.wanted.caching().reduce(&mut reduced);
+        caching.reduce(&mut reduced);
         let unchanged = |name: &HeaderName| asked.get_all(name).eq(&reduced.get_all(name));
         let by_vary = match Vary::of(response.headers()) {
             Vary::Fields(names) => names.iter().all(unchanged),
             Vary::Star => false,
         };
-        by_vary && unchanged(&COOKIE) && !outbound::is_steered(asked)
+        let whole = caching.query.without_others(&exchange.target()).is_none();
+        by_vary && whole && unchanged(&COOKIE) && !outbound::is_steered(asked)
     }
 
     /// Stores it as what a GET would have brought, if it may be.

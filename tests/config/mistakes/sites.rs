@@ -218,7 +218,7 @@ origin = "a"
 cache = { ttls = "1s", key = { zz9 = 1 }, fold = { encoding = [] } }"#,
         &[
             "11: site[0].route[0].cache.ttls: unknown key; did you mean `ttl`?",
-            "11: site[0].route[0].cache.key.zz9: unknown key; known here are `query`, `query_allow`, `query_deny`, `fields` and `cookies`",
+            "11: site[0].route[0].cache.key.zz9: unknown key; known here are `query`, `query_allow`, `query_deny`, `query_forward`, `fields` and `cookies`",
             "11: site[0].route[0].cache.fold.encoding: unknown key; known here are `accept_encoding`, `accept_language` and `user_agent`",
         ],
     ),
@@ -229,6 +229,56 @@ origin = "a"
 cache = { enabled = false, ttl = "1h" }"#,
         &[
             "11: site[0].route[0].cache.enabled: leaves the other keys of this table without effect; leave those out, or this",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+cache = { cookies = "keep", key = { cookies = ["*", "a b", "c**"] } }"#,
+        &[
+            r#"11: site[0].route[0].cache.cookies: `keep` is not known; write "pass", "ignore" or a table, as `{ ignore = ["_ga*"] }`"#,
+            "11: site[0].route[0].cache.key.cookies[0]: makes pages of its own for each visitor; name the cookies that choose the page",
+            "11: site[0].route[0].cache.key.cookies[1]: is not the name of a cookie; write the part before its `=` (RFC 6265 §4.1.1)",
+            "11: site[0].route[0].cache.key.cookies[2]: `**` says no more than `*`; write one",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+cache = { cookies = { ignore = ["a*", "_ga=*", "b"], pass = ["a*"] } }"#,
+        &[
+            "11: site[0].route[0].cache.cookies.ignore[0]: is in `pass` as well; leave it out of one",
+            "11: site[0].route[0].cache.cookies.ignore[1]: is not the name of a cookie; write the part before its `=` (RFC 6265 §4.1.1)",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+cache = { cookies = {} }"#,
+        &[
+            r#"11: site[0].route[0].cache.cookies: says nothing; write `ignore = ["_ga*"]` (all others pass) or `pass = ["session*"]` (all others are ignored)"#,
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+cache = { cookies = { deny = ["a"] } }"#,
+        &[
+            r#"11: site[0].route[0].cache.cookies: says nothing; write `ignore = ["_ga*"]` (all others pass) or `pass = ["session*"]` (all others are ignored)"#,
+            "11: site[0].route[0].cache.cookies.deny: unknown key; known here are `pass` and `ignore`",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+cache = { cookies = ["a"] }"#,
+        &[
+            "11: site[0].route[0].cache.cookies: a list stands where text in double quotes or a table is wanted",
         ],
     ),
     (
