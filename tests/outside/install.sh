@@ -8,7 +8,17 @@ command -v redis-server >/dev/null || missing+=(redis-server)
 command -v pgbench >/dev/null || missing+=(postgresql)
 command -v valgrind >/dev/null || missing+=(valgrind)
 command -v npm >/dev/null || missing+=(nodejs npm)
-if [ "${#missing[@]}" -gt 0 ]; then
+
+# Without what they recommend: a web server beside nginx.
+sites=()
+command -v mariadbd >/dev/null || sites+=(mariadb-server)
+compgen -G "/usr/sbin/php-fpm*" >/dev/null || sites+=(php-fpm)
+[ -f /usr/share/wordpress/wp-login.php ] || sites+=(wordpress)
+[ -d /usr/share/wordpress/wp-content/themes/twentytwentythree ] || sites+=(wordpress-theme-twentytwentythree)
+
+export DEBIAN_FRONTEND=noninteractive
+if [ "$((${#missing[@]} + ${#sites[@]}))" -gt 0 ]; then
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "${missing[@]}" >/dev/null
+    apt-get install -qq -y "${missing[@]}" >/dev/null
+    apt-get install -qq -y --no-install-recommends "${sites[@]}" >/dev/null
 fi
