@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The programs that the suites in this folder and in tests/conformance need, from Debian, by name.
+# The programs that the suites in this folder and in tests/conformance need, by name, from Debian and PyPI.
 set -euo pipefail
 missing=()
 command -v nginx >/dev/null || missing+=(nginx-light)
@@ -8,6 +8,7 @@ command -v redis-server >/dev/null || missing+=(redis-server)
 command -v pgbench >/dev/null || missing+=(postgresql)
 command -v valgrind >/dev/null || missing+=(valgrind)
 command -v npm >/dev/null || missing+=(nodejs npm)
+python3 -c "import ensurepip, venv" 2>/dev/null || missing+=(python3-venv)
 
 # Without what they recommend: a web server beside nginx.
 sites=()
@@ -21,4 +22,10 @@ if [ "$((${#missing[@]} + ${#sites[@]}))" -gt 0 ]; then
     apt-get update -qq
     apt-get install -qq -y "${missing[@]}" >/dev/null
     apt-get install -qq -y --no-install-recommends "${sites[@]}" >/dev/null
+fi
+
+venv="${CARGO_TARGET_DIR:-$(dirname "$0")/../../target}/outside-venv"
+if ! "$venv/bin/python" -c "import django, gunicorn" 2>/dev/null; then
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install -q "django>=5.2,<6" "gunicorn>=23"
 fi

@@ -8,11 +8,13 @@ import signal
 import sys
 import time
 
+import site_django
 import site_wordpress
 from stand import FAILED, expect
 
 SITES = {
     "wordpress": site_wordpress,
+    "django": site_django,
 }
 
 
