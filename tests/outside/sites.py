@@ -9,12 +9,14 @@ import sys
 import time
 
 import site_django
+import site_events
 import site_wordpress
 from stand import FAILED, expect
 
 SITES = {
     "wordpress": site_wordpress,
     "django": site_django,
+    "events": site_events,
 }
 
 
