@@ -16,6 +16,7 @@ command -v mariadbd >/dev/null || sites+=(mariadb-server)
 compgen -G "/usr/sbin/php-fpm*" >/dev/null || sites+=(php-fpm)
 [ -f /usr/share/wordpress/wp-login.php ] || sites+=(wordpress)
 [ -d /usr/share/wordpress/wp-content/themes/twentytwentythree ] || sites+=(wordpress-theme-twentytwentythree)
+command -v apt-ftparchive >/dev/null || sites+=(apt-utils)
 
 export DEBIAN_FRONTEND=noninteractive
 if [ "$((${#missing[@]} + ${#sites[@]}))" -gt 0 ]; then

@@ -10,6 +10,7 @@ import time
 
 import site_django
 import site_events
+import site_mirrors
 import site_wordpress
 from stand import FAILED, expect
 
@@ -17,6 +18,7 @@ SITES = {
     "wordpress": site_wordpress,
     "django": site_django,
     "events": site_events,
+    "mirrors": site_mirrors,
 }
 
 
