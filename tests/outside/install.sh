@@ -10,13 +10,15 @@ command -v valgrind >/dev/null || missing+=(valgrind)
 command -v npm >/dev/null || missing+=(nodejs npm)
 python3 -c "import ensurepip, venv" 2>/dev/null || missing+=(python3-venv)
 
-# Without what they recommend: a web server beside nginx.
+# Without what they recommend: a web server beside nginx, and a fleet of containers.
 sites=()
 command -v mariadbd >/dev/null || sites+=(mariadb-server)
 compgen -G "/usr/sbin/php-fpm*" >/dev/null || sites+=(php-fpm)
 [ -f /usr/share/wordpress/wp-login.php ] || sites+=(wordpress)
 [ -d /usr/share/wordpress/wp-content/themes/twentytwentythree ] || sites+=(wordpress-theme-twentytwentythree)
 command -v apt-ftparchive >/dev/null || sites+=(apt-utils)
+command -v docker-registry >/dev/null || sites+=(docker-registry)
+command -v skopeo >/dev/null || sites+=(skopeo)
 
 export DEBIAN_FRONTEND=noninteractive
 if [ "$((${#missing[@]} + ${#sites[@]}))" -gt 0 ]; then

@@ -11,6 +11,7 @@ import time
 import site_django
 import site_events
 import site_mirrors
+import site_registry
 import site_wordpress
 from stand import FAILED, expect
 
@@ -19,6 +20,7 @@ SITES = {
     "django": site_django,
     "events": site_events,
     "mirrors": site_mirrors,
+    "registry": site_registry,
 }
 
 
