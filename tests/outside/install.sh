@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The programs that the suites in this folder and in tests/conformance need, from Debian, by name.
+# The programs that the suites in this folder and in tests/conformance need, by name, from Debian and PyPI.
 set -euo pipefail
 missing=()
 command -v nginx >/dev/null || missing+=(nginx-light)
@@ -8,7 +8,27 @@ command -v redis-server >/dev/null || missing+=(redis-server)
 command -v pgbench >/dev/null || missing+=(postgresql)
 command -v valgrind >/dev/null || missing+=(valgrind)
 command -v npm >/dev/null || missing+=(nodejs npm)
-if [ "${#missing[@]}" -gt 0 ]; then
+python3 -c "import ensurepip, venv" 2>/dev/null || missing+=(python3-venv)
+
+# Without what they recommend: a web server beside nginx, and a fleet of containers.
+sites=()
+command -v mariadbd >/dev/null || sites+=(mariadb-server)
+compgen -G "/usr/sbin/php-fpm*" >/dev/null || sites+=(php-fpm)
+[ -f /usr/share/wordpress/wp-login.php ] || sites+=(wordpress)
+[ -d /usr/share/wordpress/wp-content/themes/twentytwentythree ] || sites+=(wordpress-theme-twentytwentythree)
+command -v apt-ftparchive >/dev/null || sites+=(apt-utils)
+command -v docker-registry >/dev/null || sites+=(docker-registry)
+command -v skopeo >/dev/null || sites+=(skopeo)
+
+export DEBIAN_FRONTEND=noninteractive
+if [ "$((${#missing[@]} + ${#sites[@]}))" -gt 0 ]; then
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "${missing[@]}" >/dev/null
+    apt-get install -qq -y "${missing[@]}" >/dev/null
+    apt-get install -qq -y --no-install-recommends "${sites[@]}" >/dev/null
+fi
+
+venv="${CARGO_TARGET_DIR:-$(dirname "$0")/../../target}/outside-venv"
+if ! "$venv/bin/python" -c "import django, gunicorn" 2>/dev/null; then
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install -q "django>=5.2,<6" "gunicorn>=23"
 fi

@@ -142,3 +142,14 @@ def check(fact, what):
     print(("ok    " if fact else "FAIL  ") + what, flush=True)
     if not fact:
         raise SystemExit(1)
+
+
+FAILED = []
+
+
+def expect(fact, what):
+    """As `check`, but what follows is told as well; `FAILED` has what did not hold."""
+    print(("ok    " if fact else "FAIL  ") + what, flush=True)
+    if not fact:
+        FAILED.append(what)
+    return fact
