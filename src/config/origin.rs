@@ -188,7 +188,7 @@ impl RawOrigin {
             host: self.host.as_ref().and_then(|it| resolve_host(it, report)),
             connect_timeout: units::timeout(&self.connect_timeout, 3, report),
             first_byte_timeout: units::timeout(&self.first_byte_timeout, 60, report),
-            between_bytes_timeout: units::timeout(&self.between_bytes_timeout, 30, report),
+            between_bytes_timeout: units::timeout(&self.between_bytes_timeout, 60, report),
             idle_timeout: units::timeout(&self.idle_timeout, 60, report),
             idle_max,
             connections_max,

@@ -2,8 +2,8 @@
 //!
 //! The verdict is put together in `policy.rs`; here is each condition beside its sentence.
 
-use http::header::{AUTHORIZATION, SET_COOKIE};
-use http::{Method, StatusCode};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, SET_COOKIE};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::conditional::Validators;
 use super::directives::Directives;
@@ -41,6 +41,8 @@ pub enum WhyNot {
     SetCookie,
     /// The response varies by more than the request (§4.1).
     VaryStar,
+    /// It is a stream of events, which has no end, and states no lifetime itself.
+    EventStream,
     /// It has neither a lifetime nor a validator, so it could never be used.
     NoFreshness,
     /// It is stale already (§4.2) and has no validator.
@@ -65,7 +67,7 @@ pub enum WhyNot {
 
 impl WhyNot {
     /// Every reason, in order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Method,
         Self::Status,
         Self::RequestNoStore,
@@ -74,6 +76,7 @@ impl WhyNot {
         Self::Authorization,
         Self::SetCookie,
         Self::VaryStar,
+        Self::EventStream,
         Self::NoFreshness,
         Self::StaleOnArrival,
         Self::NoCacheWithoutValidator,
@@ -106,6 +109,7 @@ impl WhyNot {
             Self::Authorization => "authorization",
             Self::SetCookie => "set-cookie",
             Self::VaryStar => "vary-star",
+            Self::EventStream => "event-stream",
             Self::NoFreshness => "no-freshness",
             Self::StaleOnArrival => "stale-on-arrival",
             Self::NoCacheWithoutValidator => "no-cache-without-validator",
@@ -231,9 +235,23 @@ fn by_response(
     if answered.headers.contains_key(SET_COOKIE) && !may_set_cookie {
         return Some(WhyNot::SetCookie);
     }
+    // What the operator gives to pages is not meant for a stream: it is of use to its client alone.
+    if is_event_stream(answered.headers) && !granted.is_explicit() {
+        return Some(WhyNot::EventStream);
+    }
     // §4.1: "A stored response with a Vary header field value containing a member "*" always fails
     // to match."
     (Vary::of(answered.headers) == Vary::Star).then_some(WhyNot::VaryStar)
+}
+
+/// The media type of server-sent events (HTML Living Standard §9.2).
+fn is_event_stream(response: &HeaderMap) -> bool {
+    const NAME: &[u8] = b"text/event-stream";
+    let value = response
+        .get(CONTENT_TYPE)
+        .map_or(&[][..], |it| it.as_bytes());
+    let name = value.split(|byte| *byte == b';').next().unwrap_or_default();
+    name.trim_ascii().eq_ignore_ascii_case(NAME)
 }
 
 /// Whether an answer says something of the resource, and not of one request or of the origin's
@@ -392,7 +410,7 @@ mod tests {
 
     #[test]
     fn the_rules_have_a_say() {
-        use WhyNot::{Private, SetCookie, Status};
+        use WhyNot::{EventStream, Private, SetCookie, Status};
         let asked = Asked {
             method: &Method::GET,
             headers: &headers(&[]),
@@ -410,11 +428,14 @@ mod tests {
             ..Rules::default()
         };
         #[rustfmt::skip]
-        let rows: [(&Rules, Row); 7] = [
+        let rows: [(&Rules, Row); 10] = [
             (&storing, ("§7.3", 200, "max-age=60", &[("set-cookie", "a=b")], None)),
             (&storing, ("§7.3", 200, "", &[("set-cookie", "a=b"), ("etag", "\"1\"")], Some(SetCookie))),
             (&storing, ("§7.3", 200, "public", &[("set-cookie", "a=b"), ("etag", "\"1\"")], Some(SetCookie))),
             (&overriding, ("§7.3", 200, "", &[("set-cookie", "a=b")], None)),
+            (&overriding, ("events", 200, "", &[("content-type", "text/event-stream")], Some(EventStream))),
+            (&by_default, ("events", 200, "", &[("content-type", "Text/Event-Stream; charset=utf-8")], Some(EventStream))),
+            (&by_default, ("events", 200, "max-age=60", &[("content-type", "text/event-stream")], None)),
             (&by_default, ("RFC 9110 §15.1", 404, "", &[], None)),
             (&by_default, ("RFC 9110 §15.1", 500, "", &[], Some(Status))),
             (&by_default, ("§5.2.2.7", 200, "private", &[], Some(Private))),

@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 use super::budget::Share;
 use super::claim::Leader;
@@ -31,6 +31,10 @@ use crate::semantics::vary::Variant;
 /// are cut off. A slow client's socket takes its bytes in large sips, so this is not short.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A body whose length nobody knows may never end: without a reader, no more of it is fetched for the
+/// store alone than comes within this time from its beginning.
+const FINISH_TIME_MAX: Duration = Duration::from_secs(60);
+
 /// Leave to store a body, with the room for it.
 #[derive(Debug)]
 pub struct Admission {
@@ -43,6 +47,7 @@ pub struct Filler {
     leader: Leader,
     object: Arc<Object>,
     growing: Arc<Growing>,
+    began: clock::Instant,
     len: u64,
     /// What is left of the time that laggards may cost the others.
     patience: Duration,
@@ -124,12 +129,17 @@ impl Filler {
             leader,
             object,
             growing,
+            began: clock::instant(),
             len: 0,
             patience: PATIENCE,
             transit: false,
             complete: false,
             _count: count,
         }
+    }
+
+    async fn deserted(&self) {
+        poll_fn(|cx| self.growing.poll_deserted(cx)).await;
     }
 
     /// Whether the next `more` bytes may be kept.
@@ -178,10 +188,15 @@ impl Writer for Filler {
 
     async fn unwanted(&self) {
         let to_the_end = self.leader.store().limits.finish_fill || self.leader.is_unattended();
-        if to_the_end && !self.transit {
+        if !to_the_end || self.transit {
+            return self.deserted().await;
+        }
+        if self.growing.length().exact().is_some() {
             return std::future::pending().await;
         }
-        poll_fn(|cx| self.growing.poll_deserted(cx)).await;
+        // Readers may come back until then.
+        sleep_until(self.began + FINISH_TIME_MAX).await;
+        self.deserted().await;
     }
 
     /// Files the object, unless it was too large or purged meanwhile.
@@ -208,5 +223,61 @@ impl Drop for Filler {
             self.growing.fail();
             self.leader.close(Outcome::Abandoned);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use bytes::Bytes;
+    use http::{HeaderMap, StatusCode};
+    use http_body::Frame;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::body;
+    use crate::config;
+    use crate::semantics::key::{KeyBuf, Scheme};
+    use crate::store::Store;
+
+    const MINIMAL: &str = "listen = [{ address = '127.0.0.1:0' }]\n\
+                           site = [{ hosts = ['*'], origin = 'app' }]\n\
+                           [origins.app]\nservers = ['http://127.0.0.1:1']";
+
+    /// A body that comes neither to its first byte nor to its end.
+    struct Silent;
+
+    impl http_body::Body for Silent {
+        type Data = Bytes;
+        type Error = body::Error;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, body::Error>>> {
+            Poll::Pending
+        }
+    }
+
+    /// How long a fill goes on that nobody reads and whose body never comes to its end.
+    async fn lasts(announced: Option<u64>) -> Option<Duration> {
+        let store = Store::new(&config::parse(MINIMAL, "test").unwrap().store);
+        let leader = store.alone(&KeyBuf::new(Scheme::Http, "a.example", "/").to_key());
+        let admission = leader.admit(announced).unwrap();
+        let head = Head::pack(StatusCode::OK, &HeaderMap::new()).unwrap();
+        let term = Term::new(clock::now(), Duration::from_secs(600));
+        let (filler, _, body) = leader.begin(admission, head, term, Variant::default(), true);
+        drop(body);
+        let began = Instant::now();
+        let poured = timeout(Duration::from_secs(3600), filler.pour(Body::stream(Silent))).await;
+        poured.ok().map(|()| began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_have_no_end_is_not_fetched_for_ever() {
+        assert_eq!(lasts(None).await, Some(FINISH_TIME_MAX));
+        assert_eq!(lasts(Some(1000)).await, None, "its end is known");
     }
 }

@@ -1,7 +1,7 @@
 //! Conditions, preconditions and ranges of requests whose answers are not stored (RFC 9110 §13, §14):
 //! each client gets what its origin would give it alone.
 
-use crate::harness::{Fields, Origin, Proxy, Request, http_date};
+use crate::harness::{Fields, Gate, Origin, Proxy, Request, http_date};
 
 const PAGE: &str = "0123456789";
 
@@ -161,4 +161,37 @@ async fn a_304_that_nobody_asked_for_is_no_answer() {
     let credentials: Fields = &[("authorization", "Basic eA==")];
     assert_eq!(proxy.get_with("/a", credentials).await.status, 502);
     assert_eq!(proxy.get("/a").await.status, 502);
+}
+
+/// Events are for the client that listens: nothing that is given to pages makes them another's.
+#[tokio::test]
+async fn a_stream_of_events_is_neither_stored_nor_shared() {
+    let gate = Gate::new();
+    let origin = {
+        let gate = gate.clone();
+        Origin::start(async move |request: &Request, connection| {
+            let fields: Fields = &[
+                ("content-type", "text/event-stream"),
+                ("last-modified", "x"),
+            ];
+            connection.begin(200, fields).await;
+            connection.chunk(format!("data: {}\n\n", request.nth)).await;
+            gate.pass().await;
+            connection.chunk("").await;
+        })
+    };
+    let cache = "default_ttl = '1h'\nttl = '1h'";
+    let proxy = Proxy::before(&origin).table("cache", cache).start().await;
+    let mut clients = proxy.herd(3, "/events").await;
+    let mut seen = Vec::new();
+    for client in &mut clients {
+        let head = client.head().await;
+        assert_eq!(head.status(), 200, "{head:?}");
+        // The size of the first chunk, and what is in it.
+        seen.push(client.read("9\r\ndata: 1\n\n".len()).await);
+    }
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 3, "each has its own: {seen:?}");
+    gate.open();
 }
