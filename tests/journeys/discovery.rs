@@ -1,6 +1,7 @@
 //! Servers that are names: their addresses change, they come and go, and no client notices.
 
 mod dns_fails;
+mod moved;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

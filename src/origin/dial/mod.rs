@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::error::{Error, Kind};
@@ -190,10 +191,8 @@ impl Dial {
         protocol: Protocol,
         header: &[u8],
     ) -> Result<(Stream, Protocol), Error> {
-        let opened = timeout(time_max, self.open_unbounded(time_max, protocol, header));
-        opened
-            .await
-            .unwrap_or_else(|_| Err(Error::connecting(Kind::Timeout)))
+        let opening = self.open_unbounded(time_max, protocol, header);
+        self.opened(timeout(time_max, opening).await)
     }
 
     /// Connects for bytes that are not ours to read, so without TLS of ours. The configuration's
@@ -205,10 +204,21 @@ impl Dial {
         else {
             return Err(Error::connecting(Kind::Resolve));
         };
-        let opened = timeout(time_max, connect(whereabouts, *port, time_max));
+        let opening = connect(whereabouts, *port, time_max);
+        self.opened(timeout(time_max, opening).await)
+    }
+
+    /// What has come of it in time. Where nothing has, the server may have moved, and the name that
+    /// leads there is looked up again.
+    fn opened<T>(&self, in_time: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
+        let opened = in_time.unwrap_or_else(|_| Err(Error::connecting(Kind::Timeout)));
+        if opened.is_err()
+            && let Some(Whereabouts::Named { name, .. } | Whereabouts::Found { by: name, .. }) =
+                self.whereabouts()
+        {
+            name.doubt();
+        }
         opened
-            .await
-            .unwrap_or_else(|_| Err(Error::connecting(Kind::Timeout)))
     }
 
     async fn open_unbounded(

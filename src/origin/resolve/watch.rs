@@ -10,9 +10,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::Question;
@@ -30,6 +30,8 @@ pub(in crate::origin) struct Name {
     lookups: [AtomicU64; LookupStats::RESULTS.len()],
     /// Which of its addresses is the next for a connection.
     turn: AtomicUsize,
+    /// Told when no connection could be made: the addresses may be others by now.
+    doubt: Arc<Notify>,
     /// Who looks it up, by which resolver.
     task: Mutex<Option<(Arc<Resolver>, AbortHandle)>>,
 }
@@ -83,6 +85,7 @@ impl Name {
             known: watch::Sender::default(),
             lookups: Default::default(),
             turn: AtomicUsize::default(),
+            doubt: Arc::default(),
             task: Mutex::default(),
         }
     }
@@ -132,6 +135,11 @@ impl Name {
         let (behind, first) = endpoints.split_at(turn % endpoints.len().max(1));
         let in_turn = first.iter().chain(behind);
         in_turn.map(|it| it.address).take(max).collect()
+    }
+
+    /// A connection to what it leads to has failed, so it is looked up again before its TTL is over.
+    pub(in crate::origin) fn doubt(&self) {
+        self.doubt.notify_one();
     }
 
     /// A lookup has ended. How long to wait for the next.
@@ -234,11 +242,23 @@ async fn keep_up(name: Weak<Name>, resolver: Arc<Resolver>) {
         };
         let before = before.as_deref().unwrap_or_default();
         let found = resolver.look_up(&question, before).await;
-        let Some(pause) = name.upgrade().map(|it| it.learn(found, resolver.pace)) else {
+        let learnt = name
+            .upgrade()
+            .map(|it| (it.learn(found, resolver.pace), Arc::clone(&it.doubt)));
+        let Some((pause, doubt)) = learnt else {
             return;
         };
-        sleep(pause).await;
+        rest(pause, resolver.pace.retry, &doubt).await;
     }
+}
+
+/// Waits for the next lookup. A doubt brings it forward, however many there are to no sooner than
+/// `retry` after the last.
+async fn rest(pause: Duration, retry: Duration, doubt: &Notify) {
+    let at_least = pause.min(retry);
+    sleep(at_least).await;
+    // Either is a reason to look it up.
+    let _ = timeout(pause - at_least, doubt.notified()).await;
 }
 
 #[cfg(test)]
@@ -320,6 +340,35 @@ mod tests {
             assert!(!early.await);
             name.learn(brought, PACE);
             assert_eq!(asked.await.len(), expected);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_doubt_brings_the_next_lookup_forward_and_no_closer_than_allowed() {
+        let name = name();
+        // The pause and `retry`, when doubts come, and when the next lookup is.
+        for (pause, retry, doubts, expected) in [
+            (60, 2, &[][..], 60),
+            (60, 2, &[0], 2),
+            (60, 2, &[0, 0, 1, 1], 2),
+            (60, 2, &[30], 30),
+            (60, 2, &[30, 30], 30),
+            // One that came while nobody waited counts once.
+            (60, 2, &[], 2),
+            (60, 2, &[], 60),
+            (1, 2, &[0], 1),
+        ] {
+            let began = tokio::time::Instant::now();
+            let doubting = async {
+                for at in doubts {
+                    tokio::time::sleep_until(began + Duration::from_secs(*at)).await;
+                    name.doubt();
+                }
+            };
+            let (pause, retry) = (Duration::from_secs(pause), Duration::from_secs(retry));
+            tokio::join!(rest(pause, retry, &name.doubt), doubting);
+            let row = format!("{pause:?} {doubts:?}");
+            assert_eq!(began.elapsed().as_secs(), expected, "{row}");
         }
     }
 
