@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN};
+use http::uri::Authority;
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -48,6 +49,13 @@ const CONNECTIONS_MAX: usize = 64;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may be used over and over.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the listener calls itself, so that the commands know whom they give a token to.
+pub const NAME: &str = "copal admin";
+/// The same where a token is wanted (RFC 6750 §3).
+pub const CHALLENGE: &str = "Bearer realm=\"copal admin\"";
+const NAME_REFUSED: &str = "without a token, only an IP address, localhost or a name below localhost is \
+                            taken as Host; use one, or set `token` of [admin]";
 
 /// The process as a whole, which only the floor above knows.
 pub trait Process: Send + Sync {
@@ -183,14 +191,17 @@ impl Admin {
         }
         let token = self.token.read();
         let Some(token) = &*token else {
-            return Ok(());
+            return match is_asked_for_here(request) {
+                true => Ok(()),
+                false => Err(misdirected().into()),
+            };
         };
         let given = request.headers().get(AUTHORIZATION);
         if given.is_some_and(|given| is_bearer(given.as_bytes(), token.expose())) {
             return Ok(());
         }
         let mut refused = text(StatusCode::UNAUTHORIZED, "a bearer token is wanted\n");
-        let challenge = HeaderValue::from_static("Bearer");
+        let challenge = HeaderValue::from_static(CHALLENGE);
         refused
             .headers_mut()
             .insert(http::header::WWW_AUTHENTICATE, challenge);
@@ -198,9 +209,8 @@ impl Admin {
     }
 }
 
-/// A page of some other site in the operator's browser must not reach through: neither from its
-/// own origin, nor under a name that it lets lead here. Only browsers say whence they come, and
-/// they do for all that changes something.
+/// A page of some other site in the operator's browser must not reach through from its own origin.
+/// Only browsers say whence they come, and they do for all that changes something.
 fn is_from_another_site(request: &Request<Incoming>) -> bool {
     let Some(origin) = request.headers().get(ORIGIN) else {
         return false;
@@ -212,11 +222,36 @@ fn is_from_another_site(request: &Request<Incoming>) -> bool {
     let from = from.as_ref().and_then(Uri::authority);
     let is_here = from.is_some_and(|from| {
         let own = request.headers().get(HOST).map(HeaderValue::as_bytes);
-        let name = from.host().trim_start_matches('[').trim_end_matches(']');
-        let is_local = name.parse::<IpAddr>().is_ok() || name.eq_ignore_ascii_case("localhost");
-        is_local && own == Some(from.as_str().as_bytes())
+        is_local(from) && own == Some(from.as_str().as_bytes())
     });
     !is_here
+}
+
+/// Nor may it under a name of its own that it has lead here (DNS rebinding): to the browser that is
+/// the page's own site, and a GET does not say whence it comes. All browsers name a Host.
+fn is_asked_for_here(request: &Request<Incoming>) -> bool {
+    let named = |host: &HeaderValue| {
+        let authority = Authority::try_from(host.as_bytes());
+        authority.is_ok_and(|it| is_local(&it))
+    };
+    let mut hosts = request.headers().get_all(HOST).iter();
+    hosts.all(named) && request.uri().authority().is_none_or(is_local)
+}
+
+/// Whether nobody but this machine can have it lead here: an address, or localhost and the names
+/// below it, which DNS is not asked for (RFC 6761 §6.3).
+fn is_local(authority: &Authority) -> bool {
+    let name = authority.host();
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    let domain = name.rsplit('.').next().unwrap_or(name);
+    name.parse::<IpAddr>().is_ok() || domain.eq_ignore_ascii_case("localhost")
+}
+
+/// RFC 9110 §15.5.20: the server "is unable or unwilling to produce an authoritative response for the
+/// target URI".
+fn misdirected() -> Answer {
+    let told = format!("{NAME}: {NAME_REFUSED}\n");
+    text(StatusCode::MISDIRECTED_REQUEST, &told)
 }
 
 /// Whether these are the credentials of RFC 6750 §2.1, compared in constant time.

@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use super::answer::{Answer, text};
 use super::call::Call;
-use super::{Admin, api, explain, metrics, origins};
+use super::{Admin, NAME, api, explain, metrics, origins};
 
 /// What can be asked, one row a path.
 static TABLE: [(&str, &[Endpoint]); 10] = [
@@ -155,7 +155,7 @@ fn listing() -> String {
     let lines = TABLE
         .iter()
         .flat_map(|(path, endpoints)| endpoints.iter().map(move |it| line(path, it)));
-    format!("copal admin\n\n{}", lines.collect::<String>())
+    format!("{NAME}\n\n{}", lines.collect::<String>())
 }
 
 fn index(_: &Admin, _: &Call) -> Answer {

@@ -7,12 +7,13 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use clap::Args;
-use http::header::{ACCEPT, AUTHORIZATION, HOST};
+use http::header::{ACCEPT, AUTHORIZATION, HOST, WWW_AUTHENTICATE};
+use http::response::Parts;
 use http::uri::Authority;
-use http::{Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -21,10 +22,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::check::BAD_CONFIGURATION;
+use crate::admin;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// No answer of the admin listener that a command asks for is longer.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+const NOT_ADMIN: &str = "this is no admin listener of Copal, so the token was not sent; --admin wants \
+                         the address after `listening admin`";
 
 /// Where the listener is, and what opens it.
 #[derive(Args)]
@@ -84,6 +88,35 @@ impl Client {
     }
 
     async fn exchange(&self, ask: Ask<'_>) -> anyhow::Result<(StatusCode, String)> {
+        let token = self.wanted_token().await?;
+        let (head, text) = self.send(ask, token).await?;
+        Ok((head.status, text))
+    }
+
+    /// The token, where it is wanted. The admin listener is asked beforehand, without it: a listener
+    /// for traffic would show it to an origin.
+    async fn wanted_token(&self) -> anyhow::Result<Option<&str>> {
+        let Some(token) = &self.token else {
+            return Ok(None);
+        };
+        let index = Ask {
+            method: "GET",
+            target: "/",
+            accept: "text/plain",
+            body: String::new(),
+        };
+        let (head, text) = self.send(index, None).await?;
+        let is_challenge = |it: &HeaderValue| *it == admin::CHALLENGE;
+        let mut challenges = head.headers.get_all(WWW_AUTHENTICATE).iter();
+        match head.status {
+            _ if came_by_the_cache(&head.headers) => bail!(NOT_ADMIN),
+            StatusCode::UNAUTHORIZED if challenges.any(is_challenge) => Ok(Some(token)),
+            _ if text.starts_with(admin::NAME) => Ok(None),
+            _ => bail!(NOT_ADMIN),
+        }
+    }
+
+    async fn send(&self, ask: Ask<'_>, token: Option<&str>) -> anyhow::Result<(Parts, String)> {
         let stream = TcpStream::connect(self.admin.as_str()).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
@@ -92,14 +125,14 @@ impl Client {
             .uri(ask.target)
             .header(HOST, self.admin.as_str())
             .header(ACCEPT, ask.accept);
-        if let Some(token) = &self.token {
+        if let Some(token) = token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
         let request = request.body(Full::new(Bytes::from(ask.body)))?;
         let (head, body) = sender.send_request(request).await?.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(anyhow::Error::from_boxed)?.to_bytes();
-        Ok((head.status, String::from_utf8_lossy(&body).into_owned()))
+        Ok((head, String::from_utf8_lossy(&body).into_owned()))
     }
 
     /// Ends a command: shows what was answered, or tells why not.
@@ -131,6 +164,14 @@ impl Failure {
             Self::Refused(..) | Self::Broken(_) => ExitCode::FAILURE,
         }
     }
+}
+
+/// Whether a listener for traffic has had it in hand, whatever an origin says: they all name
+/// themselves, and the admin listener does not.
+fn came_by_the_cache(fields: &HeaderMap) -> bool {
+    let members = fields.get_all("cache-status").iter();
+    let mut members = members.flat_map(|it| it.as_bytes().split(|byte| *byte == b','));
+    members.any(|it| it.trim_ascii_start().starts_with(b"copal"))
 }
 
 /// A host and a port, as they stand before any look-up; or the listener's URL.

@@ -20,6 +20,8 @@ pub struct Client {
     framing: Framing,
     /// The latest request was a HEAD.
     to_head: bool,
+    /// The Host of requests whose fields name none.
+    host: &'static str,
 }
 
 /// A response read to its end.
@@ -67,7 +69,14 @@ impl Client {
             wire: Wire::new(stream),
             framing: Framing::Done,
             to_head: false,
+            host: HOST,
         }
+    }
+
+    /// The same, and the Host of its requests is this one unless their fields say otherwise.
+    pub fn asking_for(mut self, host: &'static str) -> Self {
+        self.host = host;
+        self
     }
 
     /// Sends exactly these bytes. A peer that has hung up shows in what is read afterwards.
@@ -79,10 +88,10 @@ impl Client {
         .await;
     }
 
-    /// Sends a request without a body; the Host is [`HOST`] unless `fields` names one.
+    /// Sends a request without a body.
     pub async fn request(&mut self, method: &str, path: &str, fields: Fields<'_>) {
         self.to_head = method == "HEAD";
-        self.send(request(method, path, fields)).await;
+        self.send(request(self.host, method, path, fields)).await;
     }
 
     /// A GET and its response.
@@ -103,7 +112,8 @@ impl Client {
             ("content-type", "application/json"),
             ("content-length", &length),
         ];
-        self.send(request(method, path, &fields) + body).await;
+        let request = request(self.host, method, path, &fields);
+        self.send(request + body).await;
         self.response().await
     }
 
@@ -271,13 +281,13 @@ pub async fn all_wait(clients: &mut [Client]) {
     }
 }
 
-fn request(method: &str, path: &str, fields: Fields<'_>) -> String {
+fn request(host: &str, method: &str, path: &str, fields: Fields<'_>) -> String {
     let mut head = format!("{method} {path} HTTP/1.1\r\n");
     if !fields
         .iter()
         .any(|(name, _)| name.eq_ignore_ascii_case("host"))
     {
-        head.push_str(&format!("Host: {HOST}\r\n"));
+        head.push_str(&format!("Host: {host}\r\n"));
     }
     for (name, value) in fields {
         head.push_str(&format!("{name}: {value}\r\n"));

@@ -180,7 +180,8 @@ impl Proxy {
 
     /// A new connection to the admin endpoint.
     pub async fn admin(&self) -> Client {
-        Client::connect(self.admin_address()).await
+        let client = Client::connect(self.admin_address()).await;
+        client.asking_for("localhost")
     }
 
     /// A GET on a connection of its own.

@@ -1,6 +1,6 @@
 //! The operator's door: health, status, metrics, token. Purging has a theme of its own.
 
-use crate::harness::{FRESH, Fields, Origin, Proxy, eventually};
+use crate::harness::{FRESH, Fields, NO_STORE, Origin, Proxy, TempDir, command, eventually};
 
 #[tokio::test]
 async fn it_is_alive_ready_and_says_how_it_is() {
@@ -149,4 +149,105 @@ async fn a_token_is_wanted_where_one_is_configured() {
     proxy.get("/a").await;
     assert_eq!(proxy.purge("{\"all\":true}").await.status, 401);
     assert!(proxy.get("/a").await.is_hit());
+}
+
+/// The name of a web page that its DNS server lets lead to this machine is the page's own site to a
+/// browser, which reads there what it likes (DNS rebinding).
+#[tokio::test]
+async fn without_a_token_nothing_is_told_under_a_name_that_others_can_make_lead_here() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    for (token, refused) in [("", 421), ("token = \"secret\"", 200)] {
+        let proxy = Proxy::before(&origin).table("admin", token).start().await;
+        let address = proxy.admin_address().to_string();
+        for (host, status) in [
+            (&*address, 200),
+            ("127.0.0.1", 200),
+            ("[::1]:9180", 200),
+            ("LocalHost:9180", 200),
+            ("copal.localhost", 200),
+            ("evil.test", refused),
+            ("evil.test:9180", refused),
+            ("localhost.evil.test", refused),
+            ("127.0.0.1.evil.test", refused),
+            ("notlocalhost", refused),
+        ] {
+            let fields = [("host", host), ("authorization", "Bearer secret")];
+            let mut admin = proxy.admin().await;
+            for path in ["/", "/metrics", "/api/v1/status"] {
+                let answer = admin.get_with(path, &fields).await;
+                assert_eq!(answer.status, status, "{token} {host} {path}: {answer:?}");
+            }
+            let told = admin.get_with("/nowhere", &fields).await;
+            assert_eq!(told.status, if status == 200 { 404 } else { 421 });
+            assert_eq!(told.text().contains("set `token`"), status == 421);
+            // Probes say nothing that a page could use.
+            assert_eq!(admin.get_with("/healthz", &fields).await.status, 200);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_is_told_nothing() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let proxy = Proxy::start(&origin).await;
+    for (from, status) in [
+        ("http://localhost", 200),
+        ("http://localhost:3000", 403),
+        ("http://evil.test", 403),
+        ("null", 403),
+    ] {
+        let fields = [("origin", from)];
+        let answer = proxy.admin().await.get_with("/metrics", &fields).await;
+        assert_eq!(answer.status, status, "{from}: {answer:?}");
+    }
+}
+
+/// The host of an absolute target counts too, and that of each line.
+#[tokio::test]
+async fn a_host_cannot_be_hidden_behind_another() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let proxy = Proxy::start(&origin).await;
+    for head in [
+        "GET http://evil.test/metrics HTTP/1.1\r\nHost: localhost",
+        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nHost: evil.test",
+    ] {
+        let mut admin = proxy.admin().await;
+        admin.send(format!("{head}\r\n\r\n")).await;
+        assert_eq!(admin.response().await.status, 421, "{head}");
+    }
+}
+
+/// A purge that was sent to the wrong port gave the token to the origin.
+#[tokio::test]
+async fn the_commands_give_a_token_to_an_admin_listener_only() {
+    const CHALLENGE: Fields<'_> = &[("www-authenticate", "Bearer realm=\"copal admin\"")];
+    let (page, liar) = (
+        Origin::answering(200, NO_STORE, "a page"),
+        Origin::answering(401, CHALLENGE, "a bearer token is wanted"),
+    );
+    let folder = TempDir::new();
+    let purge = async |admin: &str| {
+        let arguments = ["purge", "--token", "secret", "--admin", admin, "--all"];
+        let output = command(&arguments, folder.path()).await;
+        let told = String::from_utf8(output.stderr).expect("text");
+        (output.status.code(), told)
+    };
+    for origin in [&page, &liar] {
+        let proxy = Proxy::start(origin).await;
+        let traffic = proxy.address().to_string();
+        let (code, told) = purge(&traffic).await;
+        assert_eq!(code, Some(1), "{told}");
+        assert!(told.contains("the token was not sent"), "{told}");
+        assert!(!origin.requests().is_empty());
+        for request in origin.requests() {
+            assert_eq!((&*request.method, &*request.path), ("GET", "/"));
+            assert_eq!(request.field("authorization"), None);
+        }
+        // Nobody wants it there.
+        let (code, told) = purge(&proxy.admin_address().to_string()).await;
+        assert_eq!(code, Some(0), "{told}");
+    }
+    let proxy = Proxy::before(&page).table("admin", "token = \"secret\"");
+    let (code, told) = purge(&proxy.start().await.admin_address().to_string()).await;
+    assert_eq!(code, Some(0), "{told}");
 }
