@@ -9,9 +9,12 @@ use super::call::Call;
 use super::figures::{self, STORE};
 use super::{Admin, origins};
 use crate::clock;
+use crate::pipeline::Unpurgeable;
 use crate::semantics::reference::Target;
 use crate::store::{How, Invalidation, What};
 use crate::telemetry::Outcome;
+
+const WANTED: &str = "exactly one of `url`, `prefix`, `host` and `all` is wanted";
 
 /// The body of a purge: exactly one of `url`, `prefix`, `host` and `all`.
 #[derive(Deserialize)]
@@ -29,15 +32,27 @@ struct PurgeRequest {
 pub(super) fn purge(admin: &Admin, call: &Call) -> Answer {
     let request: PurgeRequest = match serde_json::from_slice(&call.body) {
         Ok(request) => request,
-        Err(error) => return complaint(StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(error) => return complaint(StatusCode::BAD_REQUEST, &format!("{error}; {WANTED}")),
     };
     match request.invalidation() {
         Ok(wanted) => {
-            let purged = admin.current.load().invalidate(&wanted);
-            json(StatusCode::OK, &json!({ "purged": purged }))
+            let purged = admin.current.load().purge(&wanted);
+            purged.map_or_else(|why| unpurgeable(&why), counted)
         }
         Err(wrong) => complaint(StatusCode::BAD_REQUEST, &wrong),
     }
+}
+
+fn counted(purged: Option<u64>) -> Answer {
+    json(StatusCode::OK, &json!({ "purged": purged }))
+}
+
+fn unpurgeable(why: &Unpurgeable) -> Answer {
+    let status = match why {
+        Unpurgeable::Host(_) => StatusCode::NOT_FOUND,
+        Unpurgeable::Pattern => StatusCode::BAD_REQUEST,
+    };
+    complaint(status, &why.to_string())
 }
 
 pub(super) fn reload(admin: &Admin, _: &Call) -> Answer {
@@ -95,8 +110,7 @@ impl PurgeRequest {
             }
             (None, None, None, true) => What::All,
             _ => {
-                let wanted = "exactly one of \"url\", \"prefix\", \"host\" and \"all\" is wanted";
-                return Err(wanted.to_owned());
+                return Err(WANTED.to_owned());
             }
         };
         let how = match self.soft {

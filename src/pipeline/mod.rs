@@ -17,6 +17,7 @@ mod wanted;
 mod dispatch;
 mod locator;
 mod next;
+mod purging;
 mod reasons;
 
 mod answer;
@@ -26,6 +27,7 @@ mod fetch;
 pub use client::Client;
 pub use explain::Forecast;
 pub use flow::{refuse, serve};
+pub use purging::Unpurgeable;
 pub use route::{BadPath, Handler};
 pub use site::{BadSite, Current, Site, SiteHandle};
 pub use step::synth::Refusal;

@@ -3,7 +3,9 @@
 
 use std::process::Output;
 
-use crate::harness::{FRESH, Gate, Origin, Proxy, Response, TAGGED, TempDir, command, responses};
+use crate::harness::{
+    FRESH, Fields, Gate, Origin, Proxy, Response, TAGGED, TempDir, command, responses,
+};
 
 const URL: &str = "http://example.test/a";
 
@@ -187,6 +189,53 @@ async fn a_purge_that_makes_no_sense_is_a_400_and_purges_nothing() {
     assert!(proxy.get("/a").await.is_hit());
 }
 
+/// They were answered with 200 and `"purged":0`, as if nothing had been stored.
+#[tokio::test]
+async fn a_purge_of_a_pattern_or_of_an_unknown_host_says_so_and_what_to_send() {
+    let origin = counting();
+    let sites = "[[site]]\nhosts = [\"example.test\", \"*.shop.test\"]\norigin = \"main\"\n";
+    let proxy = Proxy::before(&origin).sites(sites).start().await;
+    proxy.get("/a").await;
+    let patterns = "purge a `prefix` that ends with a slash, a `host` or `all`";
+    let hosts = "send one that a site has";
+    let keys = "exactly one of `url`, `prefix`, `host` and `all` is wanted";
+    for (json, status, told) in [
+        ("{\"url\":\"http://example.test/*\"}", 400, patterns),
+        ("{\"url\":\"http://example.test/.*\"}", 400, patterns),
+        ("{\"url\":\"http://example.test/?.*\"}", 400, patterns),
+        ("{\"url\":\"http://*/a\"}", 400, patterns),
+        ("{\"prefix\":\"http://example.test/*/\"}", 400, patterns),
+        ("{\"host\":\"*.shop.test\"}", 400, patterns),
+        ("{\"host\":\"*\"}", 400, patterns),
+        ("{\"url\":\"http://unknown/\"}", 404, hosts),
+        ("{\"prefix\":\"http://shop.test/\"}", 404, hosts),
+        ("{\"host\":\"unknown\"}", 404, hosts),
+        ("{\"regex\":\"/.*\"}", 400, keys),
+        ("{\"tag\":\"a\"}", 400, keys),
+        ("", 400, keys),
+    ] {
+        let refused = proxy.purge(json).await;
+        assert_eq!(refused.status, status, "{json}: {refused:?}");
+        assert!(refused.text().contains(told), "{json}: {refused:?}");
+    }
+    assert!(proxy.get("/a").await.is_hit(), "nothing was purged");
+    for url in ["http://example.test/none", "https://www.shop.test/?a[]=*&b"] {
+        let none = proxy.purge(&format!("{{\"url\":\"{url}\"}}")).await;
+        assert_eq!(purged(&none), Some(0), "{url}");
+    }
+}
+
+/// Nothing in it is a pattern to who wrote the page.
+#[tokio::test]
+async fn a_url_with_an_asterisk_is_purged_where_it_is_stored() {
+    let origin = counting();
+    let proxy = Proxy::start(&origin).await;
+    proxy.get("/wiki/M*A*S*H").await;
+    let json = "{\"url\":\"http://example.test/wiki/M*A*S*H\"}";
+    assert_eq!(purged(&proxy.purge(json).await), Some(1));
+    assert!(proxy.get("/wiki/M*A*S*H").await.is_good("2"));
+}
+
 // --- the command line ----------------------------------------------------------------------------
 
 #[tokio::test]
@@ -224,6 +273,26 @@ async fn the_command_purges_prints_the_count_and_says_how_it_went() {
     }
     for nonsense in [&[][..], &["--all", URL], &["--all", "--host", "a"]] {
         assert_eq!(purge(nonsense).await.status.code(), Some(2), "{nonsense:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_command_fails_where_nothing_can_be_purged() {
+    let origin = counting();
+    let sites = "[[site]]\nhosts = [\"example.test\"]\norigin = \"main\"\n";
+    let proxy = Proxy::before(&origin).sites(sites).start().await;
+    let (folder, admin) = (TempDir::new(), proxy.admin_address().to_string());
+    for (what, told) in [
+        (&["http://example.test/*"][..], "purge a `prefix`"),
+        (&["--host", "*.example.test"], "purge a `prefix`"),
+        (&["http://unknown/"], "no site here is for the host unknown"),
+        (&[URL, "http://unknown/"], "no site here is for the host"),
+    ] {
+        let arguments = [&["purge", "--admin", &*admin], what].concat();
+        let output = command(&arguments, folder.path()).await;
+        assert_eq!(output.status.code(), Some(1), "{what:?}: {output:?}");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains(told), "{what:?}: {text}");
     }
 }
 
@@ -308,6 +377,46 @@ async fn a_purge_finds_the_page_and_counts_it() {
     assert_eq!(origin.count("/a"), 3, "no PURGE went to the origin");
 }
 
+/// As plugins for other caches send it. It was a purge of the URL `/.*`, of which nothing was stored.
+#[tokio::test]
+async fn what_a_purge_cannot_mean_is_a_501_that_says_what_to_send() {
+    let origin = counting();
+    let server = "purge_from = [\"127.0.0.0/8\"]";
+    let sites = "[[site]]\nhosts = [\"example.test\"]\norigin = \"main\"\n";
+    let proxy = Proxy::before(&origin).table("server", server).sites(sites);
+    let proxy = proxy.start().await;
+    proxy.get("/a").await;
+    let regex = ("x-purge-method", "regex");
+    let table: [(&str, &str, Fields<'_>); 11] = [
+        ("PURGE", "/.*", &[regex]),
+        ("PURGE", "/.*", &[]),
+        ("PURGE", "/*", &[]),
+        ("PURGE", "/a", &[regex]),
+        ("PURGE", "/a", &[("x-purge-regex", ".*")]),
+        ("PURGE", "/a", &[("x-magento-tags-pattern", ".*")]),
+        ("PURGE", "/a", &[("xkey", "page-1")]),
+        ("SOFTPURGE", "/a", &[("surrogate-key", "page-1")]),
+        ("BAN", "/a", &[("x-ban-url", "/a")]),
+        ("PURGEALL", "/", &[]),
+        ("PURGEKEYS", "/", &[("xkey-purge", "page-1")]),
+    ];
+    for (method, path, fields) in table {
+        let refused = proxy.send(method, path, fields).await;
+        assert_eq!(
+            refused.status, 501,
+            "{method} {path} {fields:?}: {refused:?}"
+        );
+        assert!(refused.says("detail=purge-unknown"), "{refused:?}");
+        assert!(refused.text().contains("{\"all\":true}"), "{refused:?}");
+    }
+    let unknown = proxy.send("PURGE", "/a", &[("host", "unknown")]).await;
+    assert_eq!(unknown.status, 404, "{unknown:?}");
+    assert!(proxy.get("/a").await.is_hit(), "nothing was purged");
+    let exactly = proxy.send("PURGE", "/a", &[("x-purge-method", "default")]);
+    assert_eq!(purged(&exactly.await), Some(1));
+    assert!(origin.requests().iter().all(|it| it.method == "GET"));
+}
+
 #[tokio::test]
 async fn purge_from_elsewhere_is_a_403() {
     let origin = counting();
@@ -317,7 +426,7 @@ async fn purge_from_elsewhere_is_a_403() {
         .start()
         .await;
     proxy.get("/a").await;
-    for method in ["PURGE", "SOFTPURGE"] {
+    for method in ["PURGE", "SOFTPURGE", "BAN"] {
         assert_eq!(proxy.send(method, "/a", &[]).await.status, 403, "{method}");
     }
     assert!(proxy.get("/a").await.is_hit());
@@ -328,8 +437,10 @@ async fn purge_from_elsewhere_is_a_403() {
 async fn purge_is_an_ordinary_method_where_no_network_is_configured() {
     let origin = counting();
     let proxy = Proxy::start(&origin).await;
-    assert_eq!(proxy.send("PURGE", "/a", &[]).await.status, 200);
-    assert_eq!(origin.last().method, "PURGE");
+    for method in ["PURGE", "BAN"] {
+        assert_eq!(proxy.send(method, "/.*", &[]).await.status, 200);
+        assert_eq!(origin.last().method, method);
+    }
 }
 
 // --- races ---------------------------------------------------------------------------------------

@@ -96,6 +96,11 @@ impl Routes {
         self.paths(without_port(authority))?.find(path)
     }
 
+    /// Whether there are routes for a normal authority, whatever the path.
+    pub(in crate::pipeline) fn have(&self, authority: &str) -> bool {
+        self.paths(without_port(authority)).is_some()
+    }
+
     /// What a destination has, whoever answers there.
     pub(in crate::pipeline) fn scope<'a>(&'a self, destination: &'a Destination) -> &'a Scope {
         match destination {

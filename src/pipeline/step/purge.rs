@@ -1,10 +1,12 @@
 //! Step Purge: PURGE and SOFTPURGE from a client that may, for all variants of the URL it was sent to.
 //!
-//! Comes from Receive, which has checked the network. Goes to Synth with the count.
+//! Comes from Receive, which has checked the network. Goes to Synth with the count,
+//! or with why nothing was purged.
 
-use super::synth::Synth;
+use super::synth::{Refusal, Synth};
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
+use crate::pipeline::purging::Unpurgeable;
 use crate::semantics::key::KeyBuf;
 use crate::semantics::reference::Target;
 use crate::store::{How, Invalidation, What};
@@ -26,7 +28,11 @@ impl Purge {
             authority: key.authority().to_owned(),
             path_and_query: exchange.target().into_owned(),
         });
-        let count = exchange.site().invalidate(&Invalidation { what, how });
-        Step::Synth(Synth::purged(exchange, count))
+        let purged = exchange.site().purge(&Invalidation { what, how });
+        Step::Synth(match purged {
+            Ok(count) => Synth::purged(exchange, count),
+            Err(Unpurgeable::Host(_)) => Synth::no_route(exchange),
+            Err(Unpurgeable::Pattern) => Synth::refusal(exchange, Refusal::PurgeUnknown),
+        })
     }
 }

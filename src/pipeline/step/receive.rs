@@ -16,12 +16,12 @@ use super::synth::{Refusal, Synth};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
+use crate::pipeline::purging::Asked;
 use crate::pipeline::route::Destination;
 use crate::pipeline::route::limit::Limited;
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::headers;
 use crate::semantics::key::{KeyBuf, normal_authority};
-use crate::store::How;
 
 /// A request as it came in.
 pub(in crate::pipeline) struct Receive {
@@ -41,8 +41,8 @@ impl Receive {
             Ok(located) => located,
             Err(refusal) => return Step::Synth(Synth::refusal(exchange, refusal)),
         };
-        if let Some(how) = asked_to_purge(&exchange) {
-            return purge(exchange, key, how);
+        if let Some(asked) = asked_to_purge(&exchange) {
+            return purge(exchange, key, asked);
         }
         if let Err(limited) = limit(&exchange, destination.as_ref()) {
             return Step::Synth(Synth::limited(exchange, &limited));
@@ -149,30 +149,28 @@ fn authority(exchange: &Exchange) -> Result<Cow<'_, str>, Refusal> {
     }
 }
 
-/// `PURGE` and `SOFTPURGE` are ours only where networks are configured; else they are unknown
-/// methods like any other.
-fn asked_to_purge(exchange: &Exchange) -> Option<How> {
+/// `PURGE` and its like are ours only where networks are configured; else they are unknown methods
+/// like any other.
+fn asked_to_purge(exchange: &Exchange) -> Option<Asked> {
     if exchange.site().server.purge_from.is_empty() {
         return None;
     }
-    match exchange.request.method.as_str() {
-        "PURGE" => Some(How::Hard),
-        "SOFTPURGE" => Some(How::Soft),
-        _ => None,
-    }
+    Asked::of(&exchange.request.method, &exchange.request.headers)
 }
 
-fn purge(exchange: Box<Exchange>, key: KeyBuf, how: How) -> Step {
+fn purge(exchange: Box<Exchange>, key: KeyBuf, asked: Asked) -> Step {
     let address = match exchange.client.address.ip() {
         IpAddr::V6(address) => address.to_canonical(),
         address => address,
     };
     let networks = &exchange.site().server.purge_from;
-    if networks.iter().any(|network| network.contains(&address)) {
-        Step::Purge(Purge { exchange, key, how })
-    } else {
-        Step::Synth(Synth::refusal(exchange, Refusal::PurgeForbidden))
-    }
+    let may = networks.iter().any(|network| network.contains(&address));
+    let refusal = match asked {
+        _ if !may => Refusal::PurgeForbidden,
+        Asked::Other => Refusal::PurgeUnknown,
+        Asked::Page(how) => return Step::Purge(Purge { exchange, key, how }),
+    };
+    Step::Synth(Synth::refusal(exchange, refusal))
 }
 
 /// Through the cache or past it.

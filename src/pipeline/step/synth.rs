@@ -23,6 +23,10 @@ use crate::telemetry::Outcome;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
+const PURGE_UNKNOWN: &str = "PURGE and SOFTPURGE are for the one URL that they are sent to, without \
+                             patterns or tags; for more, POST {\"prefix\":\"http://host/path/\"}, \
+                             {\"host\":\"host\"} or {\"all\":true} to /api/v1/purge of the admin listener";
+
 /// An answer of our own, ready to go.
 pub(in crate::pipeline) struct Synth {
     exchange: Box<Exchange>,
@@ -58,6 +62,8 @@ pub enum Refusal {
     Expectation,
     /// A PURGE from a network that may not.
     PurgeForbidden,
+    /// A purge of something other than the URL it is sent to.
+    PurgeUnknown,
     /// It wants the connection for WebSocket.
     WebSocket,
 }
@@ -102,15 +108,16 @@ impl Synth {
     /// A request that we do not act upon.
     pub(in crate::pipeline) fn refusal(exchange: Box<Exchange>, refusal: Refusal) -> Self {
         let mut answer = Answer::text(refusal.status(), refusal.text());
+        let is_purge = matches!(refusal, Refusal::PurgeForbidden | Refusal::PurgeUnknown);
         let is_sound = matches!(
             refusal,
-            Refusal::Method | Refusal::Expectation | Refusal::PurgeForbidden | Refusal::WebSocket
+            Refusal::Method | Refusal::Expectation | Refusal::WebSocket
         );
-        if !is_sound {
+        if !is_sound && !is_purge {
             exchange.site().telemetry.metrics.bad_request();
         }
         // What was refused is not read to its end, so where the next request begins is not known.
-        if refusal != Refusal::PurgeForbidden {
+        if !is_purge {
             answer
                 .fields
                 .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -312,7 +319,7 @@ impl Refusal {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::PurgeForbidden => StatusCode::FORBIDDEN,
-            Self::WebSocket => StatusCode::NOT_IMPLEMENTED,
+            Self::PurgeUnknown | Self::WebSocket => StatusCode::NOT_IMPLEMENTED,
         }
     }
 
@@ -326,6 +333,7 @@ impl Refusal {
             Self::Method => "method-refused",
             Self::Expectation => "expectation",
             Self::PurgeForbidden => "purge-forbidden",
+            Self::PurgeUnknown => "purge-unknown",
             Self::WebSocket => "websocket",
         }
     }
@@ -340,6 +348,7 @@ impl Refusal {
             Self::Method => "this method is not served here",
             Self::Expectation => "only 100-continue can be expected here",
             Self::PurgeForbidden => "this client may not purge",
+            Self::PurgeUnknown => PURGE_UNKNOWN,
             Self::WebSocket => "WebSocket connections are not carried",
         }
     }
