@@ -248,7 +248,7 @@ async fn the_admin_listener_gets_a_token_moves_and_closes() {
         401,
         "it keeps to the old token"
     );
-    let mut admin = Client::connect(moved).await;
+    let mut admin = Client::connect(moved).await.asking_for("localhost");
     assert_eq!(admin.get("/metrics").await.status, 200);
     proxy.configure(&before(&url).without("admin"));
     proxy.sighup();
