@@ -44,7 +44,7 @@ fn the_recipes_are_clean() {
         .skip(1)
         .filter_map(|it| it.split("```").next())
         .collect();
-    assert_eq!(recipes.len(), 4);
+    assert_eq!(recipes.len(), 6);
     for recipe in recipes {
         assert_eq!(complaints(recipe), Vec::<String>::new(), "{recipe}");
         let config = parse(recipe, "f").unwrap();
