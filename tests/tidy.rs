@@ -124,6 +124,12 @@ const FILE_LINES_MAX: usize = 500;
 /// Files that may be longer than [`FILE_LINES_MAX`], each with its reason.
 const LONG_FILES: &[(&str, &str)] = &[];
 
+/// Words that say what is asked, where a header's first sentence is to name the thing.
+const QUESTIONS: &[&str] = &[
+    "How", "What", "Whatever", "When", "Where", "Whether", "Which", "Who", "Whoever", "Whom",
+    "Whose", "Why",
+];
+
 /// Macros that must not reach a user.
 const BANNED_MACROS: &[&str] = &["todo", "unimplemented", "dbg"];
 
@@ -266,6 +272,18 @@ fn every_file_says_what_it_is() {
     for_all_files(|file, found| {
         if !file.text.starts_with("//!") {
             found.push(file.at(1, "does not open with `//!`"));
+        }
+    });
+}
+
+/// docs/style.md: the first sentence of a header names the thing in its field's words.
+#[test]
+fn headers_begin_with_a_noun() {
+    for_all_files(|file, found| {
+        let header = file.text.trim_start_matches("//!");
+        let first = header.split_whitespace().next().unwrap_or_default();
+        if QUESTIONS.contains(&first) {
+            found.push(file.at(1, &format!("begins with {first}: name the thing")));
         }
     });
 }
