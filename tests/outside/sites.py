@@ -25,6 +25,8 @@ SITES = {
 
 
 def main(names):
+    if not (site_django.VENV / "gunicorn").exists():
+        raise SystemExit("tests/outside/install.sh has to be run first")
     # So that what was started is stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for name in names or SITES:
