@@ -125,7 +125,7 @@ impl Asker<'_> {
 
     fn decide_on_miss(&self, fwd: Fwd) -> Next {
         match self.caching.on_range {
-            _ if self.is_head() => Next::pass(Bypass::Head),
+            _ if self.is_head() => Next::pass(Bypass::Head { stale: false }),
             OnRange::Pass if self.has_range() => Next::pass(Bypass::Range),
             _ => self.ask(fwd, None),
         }
@@ -154,7 +154,7 @@ impl Asker<'_> {
             Stale::IfError if sick() => Next::Stale(object, Excuse::Sick),
             Stale::Over => Next::Replace(object),
             Stale::IfError | Stale::Kept if self.is_head() => Next::Pass {
-                why: Bypass::Head,
+                why: Bypass::Head { stale: true },
                 stored: Some(object),
             },
             Stale::IfError | Stale::Kept if object.term().always_validate() => {

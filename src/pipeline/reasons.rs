@@ -21,8 +21,8 @@ pub(super) enum Bypass {
     RequestBody,
     /// Somebody's cookies came with it.
     Cookie,
-    /// A HEAD of which no GET is stored.
-    Head,
+    /// A HEAD that nothing stored answers: there is nothing, or only something stale.
+    Head { stale: bool },
     /// A part that is not stored, nor shall be.
     Range,
     /// The answer that was to be stored is not, and this request wants but a part of it.
@@ -70,7 +70,8 @@ impl Bypass {
         match self {
             Self::Disabled | Self::RequestBody | Self::Cookie | Self::Range => Fwd::Bypass,
             Self::Method => Fwd::Method,
-            Self::Head | Self::NotStored(_) => Fwd::UriMiss,
+            Self::Head { stale: true } => Fwd::Stale,
+            Self::Head { stale: false } | Self::NotStored(_) => Fwd::UriMiss,
         }
     }
 
@@ -80,7 +81,7 @@ impl Bypass {
             Self::Method => None,
             Self::RequestBody => Some("request-body"),
             Self::Cookie => Some("cookie"),
-            Self::Head => Some("head"),
+            Self::Head { .. } => Some("head"),
             Self::Range => Some("range"),
             Self::NotStored(why) => Some(why.as_str()),
         }

@@ -322,3 +322,21 @@ async fn a_max_forwards_beyond_all_numbers_is_counted_down() {
     let forwarded = last.field("max-forwards").map(str::parse::<u64>);
     assert!(matches!(forwarded, Some(Ok(_))), "{last:?}");
 }
+
+/// RFC 9211 §2.2: "stale" says that "the cache was able to select a response for the request, but it
+/// was stale".
+#[tokio::test]
+async fn a_head_of_what_is_stale_is_no_miss() {
+    let fields: Fields = &[("cache-control", "max-age=0"), ("etag", "\"1\"")];
+    let origin = Origin::answering(200, fields, "hello");
+    let proxy = Proxy::start(&origin).await;
+    let mut client = proxy.client().await;
+    let nothing = head(&mut client, "/a").await;
+    assert!(
+        nothing.cache_status().contains("fwd=uri-miss"),
+        "{nothing:?}"
+    );
+    client.get("/a").await;
+    let stale = head(&mut client, "/a").await;
+    assert!(stale.cache_status().contains("fwd=stale"), "{stale:?}");
+}

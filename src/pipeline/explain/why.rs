@@ -112,7 +112,7 @@ fn why_passed(why: Bypass) -> &'static str {
         Bypass::RequestBody => "The request has content.",
         Bypass::Range => "The route passes ranges on as long as nothing is stored.",
         Bypass::NotStored(_) => "The answer is not stored.",
-        Bypass::Head => "Nothing is stored that answers a HEAD.",
+        Bypass::Head { .. } => "Nothing is stored that answers a HEAD.",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Step Fetch: the origin is asked on behalf of the cache, for a miss or to revalidate a stale object.
 //!
-//! Comes from Lookup, with the permit to lead. Goes to Deliver; to Synth when the origin gave no
-//! answer and nothing stored may stand in. In company the errand runs as a task of its own, so
+//! Comes from Lookup, with the permit to lead. Goes to Deliver; to Pass for a range of what is not
+//! stored after all; to Synth when the origin gave no answer and nothing stored may stand in. In company the errand runs as a task of its own, so
 //! that a client who leaves does not end it for those who wait; alone it is cancelled with its
 //! client, as long as nothing of the answer is to be stored. Where something stored may stand in, a
 //! client waits only so long for either. The errand itself is in `errand.rs`.

@@ -84,7 +84,10 @@ impl Lookup {
 /// Asks the origin without company.
 pub(super) fn ask_alone(wanted: Wanted, fwd: Fwd, stale: Option<Arc<Object>>) -> Step {
     if wanted.asker().is_head() {
-        return pass(wanted, Bypass::Head, stale);
+        let why = Bypass::Head {
+            stale: stale.is_some(),
+        };
+        return pass(wanted, why, stale);
     }
     let leader = wanted.store().alone(&wanted.key().to_key());
     fetch(wanted, leader, fwd, stale, Audience::Client)
