@@ -3,7 +3,7 @@
 
 usage: herd.py [--clients N] [--bytes N] [--every-ms N] [--rounds N]
 
-Starts Copal ($COPAL, or target/release/copal) before an origin of its own. One client asks, and
+Starts Copal ($COPAL, or target/dist/copal) before an origin of its own. One client asks, and
 once the origin has its request, all others ask the same. Then the origin sends the head, and after
 a pause the body, byte by byte. Printed for each round, which has its own URL:
 
@@ -31,7 +31,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-COPAL = os.environ.get("COPAL", str(TARGET / "release" / "copal"))
+COPAL = os.environ.get("COPAL", str(TARGET / "dist" / "copal"))
 
 SO_TIMESTAMPNS = 35
 # For the requests of all followers to have been read and to wait.

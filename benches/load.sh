@@ -6,7 +6,7 @@
 #   --only NAME   one workload of those listed below, or `idle`
 #   --memory      instead of load: what a stored 100-byte response costs, over OBJECTS (100,000) of
 #                 them, in bytes of resident memory beyond its body and its fields' names and values
-#   COPAL=PATH    the binary; target/release/copal if not given
+#   COPAL=PATH    the binary; target/dist/copal if not given
 #   ROUNDS=N      how often each run is repeated (2)
 #
 # Needs nginx, wrk, oha, curl and python3; varnishd and haproxy take part where installed. All runs
@@ -48,7 +48,7 @@ while (($#)); do
     esac
     shift
 done
-COPAL=$(realpath "${COPAL:-${CARGO_TARGET_DIR:-../target}/release/copal}")
+COPAL=$(realpath "${COPAL:-${CARGO_TARGET_DIR:-../target}/dist/copal}")
 ROUNDS=${ROUNDS:-2}
 
 if [[ -n $ONLY && $ONLY != idle ]] && ! grep -q "^$ONLY " <<<"$WORKLOADS"; then

@@ -3,7 +3,7 @@
 
 usage: purge.py [--objects N] [--hot N] [--clients N] [--seconds N]
 
-Starts Copal ($COPAL, or target/release/copal) before an origin of its own and fills it with small
+Starts Copal ($COPAL, or target/dist/copal) before an origin of its own and fills it with small
 objects. Then clients ask for a few hot ones, each for the next as soon as it has one, in windows of
 some seconds: one without a purge, and one each in the middle of which everything is purged, hard and
 soft. The hard one comes last. Printed for each window:
@@ -33,7 +33,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-COPAL = os.environ.get("COPAL", str(TARGET / "release" / "copal"))
+COPAL = os.environ.get("COPAL", str(TARGET / "dist" / "copal"))
 
 BODY = b"x" * 100
 ANSWER = (

@@ -11,6 +11,7 @@ mod harness;
 /// One file per theme, in the order in which a newcomer would ask.
 mod journeys {
     mod basic;
+    mod demo;
     mod routing;
 
     // What is stored, for whom, and for how long.

@@ -4,6 +4,7 @@
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -70,6 +71,17 @@ pub(super) enum Failure {
 // === impl Client ===
 
 impl Client {
+    /// Of an admin listener that wants no token.
+    ///
+    /// # Errors
+    /// No address is refused.
+    pub(super) fn of(admin: SocketAddr) -> anyhow::Result<Self> {
+        Ok(Self {
+            admin: admin.to_string().parse()?,
+            token: None,
+        })
+    }
+
     /// The content of the answer, which is a 200.
     ///
     /// # Errors

@@ -31,8 +31,8 @@ enum Command {
     Run(run::Arguments),
     /// Check a configuration file; tells every complaint with its line.
     Check(File),
-    /// Show what it does: a slow origin, the proxy before it, and the difference.
-    Demo,
+    /// Show what it does in five acts: a slow origin, and the proxy before it.
+    Demo(demo::Arguments),
     /// Balance TCP connections over servers, whatever they speak.
     Tcp(tcp::Arguments),
     /// Purge a running proxy's stored responses.
@@ -58,7 +58,7 @@ impl Cli {
         match self.command {
             Command::Run(arguments) => run::run(arguments),
             Command::Check(File { config }) => check::run(&config),
-            Command::Demo => demo::run(),
+            Command::Demo(arguments) => demo::run(&arguments),
             Command::Tcp(arguments) => tcp::run(arguments),
             Command::Purge(arguments) => purge::run(&arguments),
             Command::Servers(arguments) => servers::run(&arguments),

@@ -200,7 +200,7 @@ def judge(suite, profile, binary, origin, folder, bless):
 
 
 def binary_of(named):
-    built = (str(TARGET / profile / "copal") for profile in ("release", "debug"))
+    built = (str(TARGET / profile / "copal") for profile in ("dist", "release", "debug"))
     for path in named or built:
         if os.access(path, os.X_OK):
             return path

@@ -7,7 +7,7 @@ Times differ from machine to machine and from run to run; counts of instructions
 is where a change shows that makes a hit, a 304, a pass or a miss dearer. It fails when a figure is
 off by more than 3 %, up or down; with --bless it keeps what was found, for a change that means it.
 
-One client asks for 1 KiB over one connection, one request after the other. The release binary runs
+One client asks for 1 KiB over one connection, one request after the other. The dist binary runs
 under valgrind twice for each figure, with a few requests and with many more; the difference is what
 these cost in user mode, without the start and the end. What moves by itself is held still: there is
 one worker thread, jemalloc keeps what was freed, and neither client nor origin says a word before
@@ -147,7 +147,7 @@ class Origin:
 
 
 class Counted(Copal):
-    """The release binary under callgrind, whose count is written when it ends."""
+    """The dist binary under callgrind, whose count is written when it ends."""
 
     def __init__(self, origin, folder):
         self.out, config = folder / "callgrind.out", folder / "config.toml"

@@ -34,7 +34,7 @@ def localised(recipe, port, server_port):
 
 
 class Site(Copal):
-    """The release binary with a recipe, on a port of ours before a server on this machine."""
+    """The dist binary with a recipe, on a port of ours before a server on this machine."""
 
     def __init__(self, heading, server_port, port):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="copal-site-"))

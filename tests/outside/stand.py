@@ -18,7 +18,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-COPAL = os.environ.get("COPAL", str(TARGET / "release" / "copal"))
+COPAL = os.environ.get("COPAL", str(TARGET / "dist" / "copal"))
 
 NGINX = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -91,7 +91,7 @@ class Nginx:
 
 
 class Copal:
-    """The release binary before `origin`, run with flags."""
+    """The dist binary before `origin`, run with flags."""
 
     def __init__(self, origin, *flags):
         command = [COPAL, "run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]

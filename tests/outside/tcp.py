@@ -20,7 +20,7 @@ CONNECTIONS = 1000
 
 
 class Tunnel:
-    """The release binary before these servers, `host:port` each."""
+    """The dist binary before these servers, `host:port` each."""
 
     def __init__(self, *servers):
         command = [COPAL, "tcp", "127.0.0.1:0", *servers]
