@@ -1,5 +1,5 @@
-//! Times of single functions on the hit path, by criterion: `cargo bench`, or one theme with
-//! `cargo bench --bench micro -- hit/`. One binary, so that the release profile links it once.
+//! Times of single functions on the hit path, by criterion: `cargo bench -p copal-micro`, or one
+//! theme with `cargo bench -p copal-micro -- hit/`. One binary, so that the release profile links it once.
 //!
 //! They tell which part of a hit has become slower, not what a server does under load: sockets,
 //! hyper and the kernel take most of a request's time, and `load.sh` measures them.
@@ -8,20 +8,16 @@ use std::time::Duration;
 
 use criterion::Criterion;
 
-/// One file per theme, from the ground up.
-mod micro {
-    pub(super) mod messages;
+mod messages;
 
-    pub(super) mod freshness;
-    pub(super) mod key;
+mod freshness;
+mod key;
 
-    pub(super) mod lookup;
+mod lookup;
 
-    pub(super) mod hit;
-}
+mod hit;
 
 /// The proxy's own allocator: another would time another program.
-#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -30,9 +26,9 @@ fn main() {
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
-    micro::key::run(&mut criterion);
-    micro::freshness::run(&mut criterion);
-    micro::lookup::run(&mut criterion);
-    micro::hit::run(&mut criterion);
+    key::run(&mut criterion);
+    freshness::run(&mut criterion);
+    lookup::run(&mut criterion);
+    hit::run(&mut criterion);
     criterion.final_summary();
 }
