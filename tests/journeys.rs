@@ -36,6 +36,7 @@ mod journeys {
 
     // Many clients for one page, and those that leave.
     mod coalesce;
+    mod laggards;
     mod leaving;
 
     // Clients, their requests and their connections.
