@@ -36,6 +36,7 @@ mod journeys {
 
     // Many clients for one page, and those that leave.
     mod coalesce;
+    mod filing;
     mod laggards;
     mod leaving;
 

@@ -22,6 +22,7 @@ use super::object::Object;
 use super::pour::{InFlight, Unwanted, Writer};
 use super::slices::{Sliced, Slices};
 use super::slot::Slot;
+use super::whole::Whole;
 use crate::body::Body;
 use crate::clock;
 use crate::semantics::freshness::Term;
@@ -51,6 +52,15 @@ pub struct Filler {
     transit: bool,
     complete: bool,
     _count: InFlight,
+}
+
+// === impl Admission ===
+
+impl Admission {
+    /// Whether the body is known to have no byte.
+    pub fn is_of_nothing(&self) -> bool {
+        self.announced == Some(0)
+    }
 }
 
 // === impl Leader: fills ===
@@ -94,6 +104,20 @@ impl Leader {
         self.take_off(&object, shared);
         let filler = Filler::new(self, Arc::clone(&object), growing, laggards);
         (filler, object, body)
+    }
+
+    /// The head is here, and it is all there is: the body has no byte. Filed before anybody hears of it,
+    /// for a response without a body is read to its end at once.
+    pub fn begin_empty(
+        self,
+        head: Head,
+        term: Term,
+        variant: Variant,
+        shared: bool,
+    ) -> Arc<Object> {
+        let content = Content::Whole(Whole::Empty);
+        let object = Object::new(head, term, variant, content, self.born());
+        self.land(object, None, shared)
     }
 
     /// The head is here, and with it the slice `index` of a content that will be kept in slices.
@@ -331,6 +355,16 @@ mod tests {
             assert!(is_filed(&store), "{announced:?}");
             assert_eq!(steps, 4, "{announced:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_hears_of_an_empty_body_finds_it_filed() {
+        let store = store();
+        let leader = store.alone(&key());
+        assert!(leader.admit(Some(0)).unwrap().is_of_nothing());
+        let (head, term) = head_and_term();
+        let object = leader.begin_empty(head, term, Variant::default(), true);
+        assert!(object.body().is_empty() && is_filed(&store));
     }
 
     /// How long a fill goes on that nobody reads and whose body never comes to its end.

@@ -220,6 +220,12 @@ impl Settlement {
         let shared = term.is_shareable(arrival.received_at);
         let patience = self.patience;
         let leader = self.leader_for(response.headers());
+        if admission.is_of_nothing() {
+            let object = leader.begin_empty(head, term, variant, shared);
+            response.into_body().discard();
+            let body = Body::empty();
+            return Arrived::Stored { object, body, aged };
+        }
         let asked = asked.filter(|_| shared && leader.has_company());
         let resumption = asked.and_then(|asked| asked.resumption(&response));
         let laggards = Laggards {
