@@ -37,6 +37,8 @@ mod journeys {
 
     // Many clients for one page, and those that leave.
     mod coalesce;
+    mod filing;
+    mod laggards;
     mod leaving;
 
     // Clients, their requests and their connections.

@@ -80,7 +80,7 @@ pub(super) static ORIGIN: [Figure<OverloadStats>; 3] = [
 ];
 
 #[rustfmt::skip]
-pub(super) static STORE: [Figure<store::Stats>; 6] = [
+pub(super) static STORE: [Figure<store::Stats>; 7] = [
     gauge("objects", "copal_objects", "Complete objects in the store, variants included.",
         |it| Count(it.objects)),
     gauge("bytes", "copal_store_bytes", "Bytes held by complete objects, index included.",
@@ -89,6 +89,8 @@ pub(super) static STORE: [Figure<store::Stats>; 6] = [
         |it| Count(it.fills)),
     gauge("fill_bytes", "copal_fill_bytes", "Bytes set aside for objects being filled.",
         |it| Count(it.fill_bytes)),
+    counter("laggards", "copal_laggards", "Readers that fell behind, by what became of them.",
+        |it| Each("end", vec![("parted", it.laggards_parted), ("cut", it.laggards_cut)])),
     counter("evicted", "copal_evicted", "Objects that made room for others.",
         |it| Count(it.evicted)),
     counter("slices", "copal_slices", "Slices opened, by where their bytes were.",

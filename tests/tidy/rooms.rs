@@ -18,8 +18,8 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "store",
-        "born stamps budget head graves whole growing pour slot slices joined content object shelf \
-         moka hit_for_miss hanging equivalents flight claim fill find sweep invalidate inspect",
+        "born stamps budget head graves whole held growing reader pour laggards slot slices joined \
+         content object shelf moka hit_for_miss hanging equivalents flight claim fill find sweep invalidate inspect",
     ),
     (
         "pipeline",

@@ -22,7 +22,11 @@ pub(in crate::pipeline) enum How {
     /// It was there, fresh; but not all slices of it that are wanted were.
     Partial,
     /// Another request is bringing it, or just has; why this one could not be answered at once.
-    Collapsed { fwd: Fwd },
+    Collapsed {
+        fwd: Fwd,
+        /// Reads the object from its first byte.
+        body: Body,
+    },
     /// It is stale, and served all the same.
     Stale(Excuse),
     /// The origin has confirmed it for this request.
@@ -40,6 +44,12 @@ pub(in crate::pipeline) enum How {
 // === impl How ===
 
 impl How {
+    /// By the object that another request is bringing; `None` where its first byte is gone already.
+    pub(in crate::pipeline) fn collapsed(fwd: Fwd, object: &Object) -> Option<Self> {
+        let body = object.join()?;
+        Some(Self::Collapsed { fwd, body })
+    }
+
     pub(super) fn outcome(&self) -> Outcome {
         match self {
             Self::Hit => Outcome::Hit,
@@ -92,7 +102,7 @@ impl How {
                 ttl: None,
                 ..status
             },
-            Self::Collapsed { fwd } => CacheStatus {
+            Self::Collapsed { fwd, .. } => CacheStatus {
                 fwd: Some(*fwd),
                 collapsed: true,
                 ..status
@@ -124,7 +134,7 @@ impl How {
     /// A reader from the object's first byte.
     pub(super) fn into_body(self, object: &Object) -> Body {
         match self {
-            Self::Miss { body, .. } => body,
+            Self::Miss { body, .. } | Self::Collapsed { body, .. } => body,
             _ => object.body(),
         }
     }

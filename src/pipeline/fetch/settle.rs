@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 
 use super::outbound;
+use super::resume::Asked;
 use super::slices::First;
 use crate::body::Body;
 use crate::clock;
@@ -22,11 +23,11 @@ use crate::semantics::facet::Facet;
 use crate::semantics::freshness::Term;
 use crate::semantics::key::KeyBuf;
 use crate::semantics::no_vary_search::NoVarySearch;
-use crate::semantics::policy::{Answered, Asked, Rules, judge};
+use crate::semantics::policy::{self, Answered, Rules, judge};
 use crate::semantics::storable::{Storable, WhyNot, speaks_of_resource};
 use crate::semantics::vary::{Selecting, Variant, Vary};
 use crate::semantics::{conditional, date, headers};
-use crate::store::{Admission, Failure, Head, Leader, Object, TooLong, Writer};
+use crate::store::{Admission, Failure, Head, Laggards, Leader, Object, Resume, TooLong, Writer};
 
 /// The permit to settle an answer, and what it is judged by.
 pub(in crate::pipeline) struct Settlement {
@@ -40,6 +41,8 @@ pub(in crate::pipeline) struct Settlement {
     pub(in crate::pipeline) stale: Option<Arc<Object>>,
     /// The client has asked that nothing of this be stored, and is obeyed.
     pub(in crate::pipeline) refused: bool,
+    /// How long a client may take nothing of its response.
+    patience: Duration,
 }
 
 /// A response with the times that its age hangs on.
@@ -92,6 +95,7 @@ impl Settlement {
                 .then(|| Box::new(wanted.locator.own_key().clone())),
             stale,
             refused: wanted.asker().forbids_storing(),
+            patience: wanted.exchange.site().server.send_timeout,
         }
     }
 
@@ -116,12 +120,13 @@ impl Settlement {
                 .then(|| Box::new(wanted.key().clone())),
             stale: None,
             refused: false,
+            patience: wanted.exchange.site().server.send_timeout,
         }
     }
 
     /// Judges the answer and acts on the verdict. A 304 has only come this far if it is about the
-    /// stale object.
-    pub(in crate::pipeline) fn settle(self, arrival: Arrival) -> Arrived {
+    /// stale object. Of what was `asked` the rest can be had, should readers come to need it.
+    pub(in crate::pipeline) fn settle(self, arrival: Arrival, asked: Option<Asked>) -> Arrived {
         let (status, now) = (arrival.response.status(), arrival.received_at);
         if let (StatusCode::NOT_MODIFIED, Some(stale)) = (status, self.stale.clone()) {
             return self.confirm(&stale, &arrival);
@@ -136,7 +141,7 @@ impl Settlement {
             Storable::No(why) => Err(why),
         };
         match admitted {
-            Ok((term, kept)) => self.keep(term, kept, arrival.response, now),
+            Ok((term, kept)) => self.keep(term, kept, arrival, asked),
             Err(why) => self.give_away(arrival.response, why, now),
         }
     }
@@ -147,7 +152,7 @@ impl Settlement {
         fields: &HeaderMap,
         arrival: &Arrival,
     ) -> Storable {
-        let asked = Asked {
+        let asked = policy::Asked {
             method: &Method::GET,
             headers: &self.asked,
         };
@@ -204,16 +209,30 @@ impl Settlement {
     }
 
     /// Readers and store get the body as it arrives, from a task of its own.
-    fn keep(self, term: Term, kept: Kept, response: Response<Body>, now: SystemTime) -> Arrived {
+    fn keep(self, term: Term, kept: Kept, arrival: Arrival, asked: Option<Asked>) -> Arrived {
         let Kept {
             head,
             variant,
             admission,
         } = kept;
+        let response = arrival.response;
         let aged = response.headers().contains_key(AGE);
-        let shared = term.is_shareable(now);
+        let shared = term.is_shareable(arrival.received_at);
+        let patience = self.patience;
         let leader = self.leader_for(response.headers());
-        let (filler, object, body) = leader.begin(admission, head, term, variant, shared);
+        if admission.is_of_nothing() {
+            let object = leader.begin_empty(head, term, variant, shared);
+            response.into_body().discard();
+            let body = Body::empty();
+            return Arrived::Stored { object, body, aged };
+        }
+        let asked = asked.filter(|_| shared && leader.has_company());
+        let resumption = asked.and_then(|asked| asked.resumption(&response));
+        let laggards = Laggards {
+            patience,
+            resume: resumption.map(|it| Box::new(it) as Box<dyn Resume>),
+        };
+        let (filler, object, body) = leader.begin(admission, head, term, variant, shared, laggards);
         tokio::spawn(filler.pour(response.into_body()));
         Arrived::Stored { object, body, aged }
     }

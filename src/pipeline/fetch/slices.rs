@@ -287,6 +287,6 @@ pub(super) fn declare_whole(response: &mut Response<Body>) {
 }
 
 /// Whether a status says nothing of the resource: it may be as before with the next request.
-fn is_of_the_moment(status: StatusCode) -> bool {
+pub(super) fn is_of_the_moment(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status.as_u16(), 408 | 421 | 425 | 429)
 }

@@ -238,7 +238,7 @@ impl Pass {
             requested_at: began.at,
             received_at: clock::now(),
         };
-        match Settlement::of_post(&wanted, leader).settle(arrival) {
+        match Settlement::of_post(&wanted, leader).settle(arrival, None) {
             Arrived::Stored { object, body, aged } => {
                 let fwd = why.fwd();
                 Step::Deliver(Deliver::stored(
