@@ -11,9 +11,10 @@ use anyhow::Context;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::colours;
 use crate::app::App;
 use crate::clock;
-use crate::config::{Config, Flags};
+use crate::config::{Config, Flags, Level};
 use crate::telemetry;
 
 /// How long the origin thinks about each page.
@@ -21,8 +22,9 @@ const PAGE_TAKES: Duration = Duration::from_millis(300);
 
 /// Runs until ctrl-c.
 pub(super) fn run() -> ExitCode {
-    telemetry::init(crate::config::Level::Warn, true);
-    match demo() {
+    let ended = demo();
+    telemetry::end();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("copal: {error:#}");
@@ -44,7 +46,10 @@ async fn demo() -> anyhow::Result<()> {
         admin: Some("127.0.0.1:0".to_owned()),
         ..Flags::default()
     };
-    let app = App::start(&Config::from_flags(&flags)?, None)?;
+    let mut config = Config::from_flags(&flags)?;
+    config.log.level = Level::Warn;
+    telemetry::init(&config.log, colours::are_wanted(&std::io::stderr()));
+    let app = App::start(&config, None)?;
     app.announce();
     let addresses = app.addresses();
     let running = tokio::spawn(app.run());

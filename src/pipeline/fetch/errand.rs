@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request};
-use tracing::debug;
 
 use super::outbound;
 use super::settle::{Arrival, Arrived, Settlement};
@@ -114,6 +113,9 @@ impl Errand {
         let origin = Arc::clone(self.pool.name());
         let mut server = None;
         let answer = self.ask_in_slices(&mut server).await;
+        if let Err(error) = &answer {
+            server = error.server.clone().or(server);
+        }
         let fetched = Some(Fetched {
             origin,
             server,
@@ -128,7 +130,7 @@ impl Errand {
             (Ok(arrival), Some(first)) => self.settlement.keep_slice(first, arrival),
             (Ok(arrival), None) => self.settlement.settle(arrival),
             (Err(error), _) => {
-                debug!(origin = &**self.pool.name(), error = %error.causes(), "no answer");
+                self.pool.tell_failure(&self.settlement.url(), &error);
                 self.settlement.fail(&error)
             }
         };
