@@ -79,10 +79,14 @@ mod journeys {
 
     // The operator.
     mod admin;
+    mod alarms;
     mod explain;
+    mod figures;
     mod log;
+    mod reloading;
     mod reloads;
     mod reloads_listeners;
     mod servers;
+    mod service_manager;
     mod shutdown;
 }

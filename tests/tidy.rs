@@ -86,6 +86,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["*/tls.rs"]),
     ("toml", &["config/"]),
     ("serde_json", &["admin/", "cli/"]),
+    ("sd_notify", &["app/notify.rs"]),
     (
         "arc_swap",
         &[
@@ -106,6 +107,7 @@ const DOORS: &[(&str, &[&str])] = &[
 
 const HYPER: &[&str] = &[
     "server/http.rs",
+    "server/unread.rs",
     "server/park.rs",
     "server/io.rs",
     "admin/mod.rs",

@@ -11,13 +11,14 @@ mod explain_text;
 mod figures;
 mod metrics;
 mod origins;
+mod process;
 mod routes;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN};
@@ -34,7 +35,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::config;
+use crate::config::{self, Change, Document};
 use crate::pipeline::Current;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
@@ -65,11 +66,32 @@ pub trait Process: Send + Sync {
     /// Whether new traffic is welcome.
     fn is_ready(&self) -> bool;
 
-    /// Reads the configuration again.
+    /// As many client connections as may be open.
+    fn connections_max(&self) -> u64;
+
+    /// Reads the configuration again; what is different then.
     ///
     /// # Errors
     /// The complaints, if it was refused.
-    fn reload(&self) -> Result<(), String>;
+    fn reload(&self) -> Result<Vec<Change>, String>;
+
+    /// How the last load of the configuration ended.
+    fn last_reload(&self) -> LastReload;
+
+    /// The configuration in force.
+    fn document(&self) -> Document;
+
+    /// Whose memory it allocates from.
+    fn allocator(&self) -> &'static str;
+}
+
+/// How the last load of the configuration ended; the first was the process's start.
+#[derive(Clone, Debug)]
+pub struct LastReload {
+    /// Whether it was put in force.
+    pub is_good: bool,
+    /// Since when what is in force has been.
+    pub in_force_since: SystemTime,
 }
 
 /// The admin listener's service.

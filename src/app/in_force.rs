@@ -83,8 +83,8 @@ impl InForce {
         if let Some(access_log) = next.access_log {
             self.telemetry.follow_with(access_log);
         }
-        if next.log.level != self.log.level {
-            telemetry::set_level(next.log.level);
+        if (next.log.level, next.log.format) != (self.log.level, self.log.format) {
+            telemetry::follow(&next.log);
         }
         self.log = next.log;
         let mut bound = self.bound();

@@ -4,8 +4,10 @@
 
 mod admin_listener;
 mod in_force;
+mod notify;
 mod reload;
 mod signals;
+mod started;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -18,8 +20,9 @@ use parking_lot::Mutex;
 use tokio::task;
 use tracing::{info, warn};
 
-use crate::admin::{Admin, Process};
-use crate::config::{self, Config};
+use crate::admin::{Admin, LastReload, Process};
+use crate::clock;
+use crate::config::{self, Change, Config, Document};
 use crate::origin::Registry;
 use crate::pipeline::{Current, Site};
 use crate::server::{Bound, Drain, Listeners, Server};
@@ -27,7 +30,7 @@ use crate::store::Store;
 use crate::telemetry::Telemetry;
 use admin_listener::AdminListener;
 use in_force::InForce;
-use reload::Reload;
+use reload::{Loaded, Reload};
 use signals::{Event, Signals};
 
 /// How often memory and connections that nobody needs are given back.
@@ -105,9 +108,11 @@ impl App {
                 servers,
                 drain: drain.clone(),
                 in_force: Mutex::new(InForce::new(listeners, admin, log, &server, &telemetry)),
+                loaded: Mutex::new(Loaded::first(config)),
             }
         });
         reload.open(config)?;
+        started::tell(config, reload.file.as_deref(), &reload.bound(), &server);
         Ok(Self {
             server,
             drain,
@@ -122,9 +127,12 @@ impl App {
         self.reload.bound()
     }
 
-    /// Says on standard output what is bound, one line a listener.
+    /// Says on standard output what is bound, one line a listener, and to the service manager that
+    /// all is.
     pub fn announce(&self) {
-        announce(&self.addresses());
+        let bound = self.addresses();
+        announce(&bound);
+        notify::ready(&started::status(&bound, true));
     }
 
     /// Serves until a signal says to end, then drains.
@@ -136,6 +144,7 @@ impl App {
         }
         info!("draining");
         self.drain.begin();
+        notify::stopping(self.server.connections());
         let drain_timeout = self.current.load().server().drain_timeout;
         let ended = async {
             // First the listeners, so that what the kernel has accepted is counted too.
@@ -169,11 +178,32 @@ impl Process for Running {
         !self.drain.has_begun()
     }
 
-    fn reload(&self) -> Result<(), String> {
+    fn connections_max(&self) -> u64 {
+        self.server.connections_max()
+    }
+
+    fn reload(&self) -> Result<Vec<Change>, String> {
         match self.reload.upgrade() {
             Some(reload) => reload.run(),
             None => Err("the process ends".to_owned()),
         }
+    }
+
+    fn last_reload(&self) -> LastReload {
+        let at_end = || LastReload {
+            is_good: true,
+            in_force_since: clock::now(),
+        };
+        self.reload.upgrade().map_or_else(at_end, |it| it.last())
+    }
+
+    fn document(&self) -> Document {
+        let reload = self.reload.upgrade();
+        reload.map(|it| it.document()).unwrap_or_default()
+    }
+
+    fn allocator(&self) -> &'static str {
+        started::ALLOCATOR
     }
 }
 
@@ -204,6 +234,7 @@ async fn tidy(current: Arc<Current>) {
     loop {
         every.tick().await;
         let site = current.load();
+        site.telemetry().tell_losses(clock::uptime());
         // What a purge has killed may be much; a runtime's thread has requests to serve.
         if task::spawn_blocking(move || site.tidy()).await.is_err() {
             warn!("tidying panicked");

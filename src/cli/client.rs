@@ -19,7 +19,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::check::BAD_CONFIGURATION;
@@ -63,6 +63,9 @@ pub(super) enum Failure {
     /// An answer of another status, and what it says.
     #[error("{0}: {1}")]
     Refused(StatusCode, String),
+    /// The configuration is not taken, and why.
+    #[error("the old configuration goes on\n{0}")]
+    Mistakes(String),
     /// No answer, or none that makes sense.
     #[error("{0:#}")]
     Broken(#[from] anyhow::Error),
@@ -129,7 +132,7 @@ impl Client {
     }
 
     async fn send(&self, ask: Ask<'_>, token: Option<&str>) -> anyhow::Result<(Parts, String)> {
-        let stream = TcpStream::connect(self.admin.as_str()).await?;
+        let stream = self.connect().await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let mut request = Request::builder()
@@ -145,6 +148,17 @@ impl Client {
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(anyhow::Error::from_boxed)?.to_bytes();
         Ok((head, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    /// A name that leads nowhere is told as that, and not as a connection that failed.
+    async fn connect(&self) -> anyhow::Result<TcpStream> {
+        let found = lookup_host(self.admin.as_str()).await;
+        let addresses: Vec<_> = found.map(Iterator::collect).unwrap_or_default();
+        if addresses.is_empty() {
+            bail!("the name {:?} has no address", self.admin.host());
+        }
+        let connected = TcpStream::connect(&*addresses).await;
+        connected.context("no connection")
     }
 
     /// Ends a command: shows what was answered, or tells why not.
@@ -172,7 +186,9 @@ impl Client {
 impl Failure {
     fn exit(&self) -> ExitCode {
         match self {
-            Self::Refused(StatusCode::BAD_REQUEST, _) => ExitCode::from(BAD_CONFIGURATION),
+            Self::Refused(StatusCode::BAD_REQUEST, _) | Self::Mistakes(_) => {
+                ExitCode::from(BAD_CONFIGURATION)
+            }
             Self::Refused(..) | Self::Broken(_) => ExitCode::FAILURE,
         }
     }

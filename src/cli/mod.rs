@@ -5,9 +5,12 @@
 
 mod check;
 mod client;
+mod colours;
+mod config;
 mod demo;
 mod explain;
 mod purge;
+mod reload;
 mod run;
 mod servers;
 mod tcp;
@@ -41,6 +44,10 @@ enum Command {
     Servers(servers::Arguments),
     /// Tell what a running proxy knows of a URL, and what a GET would meet.
     Explain(explain::Arguments),
+    /// Have a running proxy read its configuration again; tell what has changed, or what is wrong.
+    Reload(reload::Arguments),
+    /// Show the configuration that a running proxy has in force, without its secrets.
+    Config(config::Arguments),
 }
 
 #[derive(Args)]
@@ -63,6 +70,8 @@ impl Cli {
             Command::Purge(arguments) => purge::run(&arguments),
             Command::Servers(arguments) => servers::run(&arguments),
             Command::Explain(arguments) => explain::run(&arguments),
+            Command::Reload(arguments) => reload::run(&arguments),
+            Command::Config(arguments) => config::run(&arguments),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::check::BAD_CONFIGURATION;
+use super::colours;
 use crate::app::{App, Ended};
 use crate::config::{self, Complaints, Config, Flags};
 use crate::telemetry;
@@ -51,11 +52,10 @@ pub(super) fn run_config(found: Result<(Config, Option<PathBuf>), Complaints>) -
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    telemetry::init(
-        config.log.level,
-        std::io::IsTerminal::is_terminal(&std::io::stderr()),
-    );
-    match serve(config, file) {
+    telemetry::init(&config.log, colours::are_wanted(&std::io::stderr()));
+    let ended = serve(config, file);
+    telemetry::end();
+    match ended {
         // A drain that ran into its deadline has done what was asked of it.
         Ok(Ended::Clean | Ended::Cut) => ExitCode::SUCCESS,
         Err(error) => {

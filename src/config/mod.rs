@@ -14,6 +14,7 @@ mod cache;
 mod check;
 mod complaint;
 mod cookies;
+mod document;
 mod ejection;
 mod fields;
 mod flags;
@@ -64,6 +65,7 @@ pub use self::breaker::Breaker;
 pub use self::cache::{CacheRules, RangeMiss};
 pub use self::complaint::{Complaint, Complaints};
 pub use self::cookies::CookieLists;
+pub use self::document::{Change, Document};
 pub use self::ejection::Ejection;
 pub use self::fields::Edits;
 pub use self::flags::{Flags, TcpFlags};
@@ -125,6 +127,8 @@ pub struct Config {
     pub origins: BTreeMap<Arc<str>, Origin>,
     /// Which hosts and paths lead where; one at least, unless all listeners are for TCP.
     pub sites: Vec<Site>,
+    /// How it was written, for people; no part of what it is.
+    pub document: Document,
 }
 
 /// Which defaults hold where nothing is written.
@@ -175,7 +179,10 @@ pub fn parse(text: &str, file: &str) -> Result<Config, Complaints> {
     let (raw, mut report) = recover::read(text, file);
     let config = raw.map(|raw| settle(raw, &mut report));
     report.finish()?;
-    config.ok_or_else(|| Complaints::one(file, "cannot be understood".to_owned()))
+    let mut config =
+        config.ok_or_else(|| Complaints::one(file, "cannot be understood".to_owned()))?;
+    config.document = Document::of_text(text, &config);
+    Ok(config)
 }
 
 fn read_bounded(path: &Path) -> io::Result<String> {
@@ -244,7 +251,8 @@ impl Config {
     /// All mistakes at once, each with the name of its flag.
     pub fn from_flags(flags: &Flags) -> Result<Self, Complaints> {
         let (raw, mut report) = flags::read(flags);
-        let config = settle(raw, &mut report);
+        let mut config = settle(raw, &mut report);
+        config.document = Document::of_flags(flags, &config);
         report.finish().map(|()| config)
     }
 
@@ -255,7 +263,8 @@ impl Config {
     /// All mistakes at once, each with the name of its argument.
     pub fn from_tcp_flags(flags: &TcpFlags) -> Result<Self, Complaints> {
         let (raw, mut report) = flags::read_tcp(flags);
-        let config = settle(raw, &mut report);
+        let mut config = settle(raw, &mut report);
+        config.document = Document::of_tcp_flags(flags, &config);
         report.finish().map(|()| config)
     }
 }
@@ -290,6 +299,7 @@ impl RawConfig {
                 .iter()
                 .map(|it| RawSite::resolve(it, &base, report))
                 .collect(),
+            document: Document::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Errors of an origin: whose fault, in which phase, and whether another try is safe.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -16,6 +17,8 @@ pub struct Error {
     pub retry: Retry,
     /// When another request may find more luck; zero while nobody knows.
     pub retry_after: Duration,
+    /// The server that was asked last, `host:port`; `None` where none was chosen.
+    pub server: Option<Arc<str>>,
     /// The library's error beneath, for the log.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -100,6 +103,7 @@ impl Error {
             phase,
             retry,
             retry_after: Duration::ZERO,
+            server: None,
             source: None,
         }
     }
@@ -119,6 +123,12 @@ impl Error {
             retry_after,
             ..self
         }
+    }
+
+    /// It happened with this server.
+    pub(super) fn at(mut self, server: &Arc<str>) -> Self {
+        self.server = Some(Arc::clone(server));
+        self
     }
 
     /// The error with what lies beneath it, on one line.
@@ -201,6 +211,14 @@ impl Kind {
             | Self::UploadStalled
             | Self::UploadTooLarge => false,
         }
+    }
+
+    /// Whether the client's own body was the trouble, which is no news to an operator.
+    pub(super) fn is_clients_fault(self) -> bool {
+        matches!(
+            self,
+            Self::UploadBroken | Self::UploadStalled | Self::UploadTooLarge
+        )
     }
 
     /// A token for metrics, the log and `Cache-Status`.

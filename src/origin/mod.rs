@@ -12,6 +12,7 @@ mod dial;
 mod dice;
 mod discovery;
 mod error;
+mod failures;
 mod handover;
 mod health;
 mod hint;
@@ -45,13 +46,14 @@ pub use overload::{BreakerState, OverloadStats, Shed};
 pub use raw::RawConnection;
 pub use registry::Registry;
 pub use resolve::{LookupStats, Resolver};
-pub use server::{Downed, Fault, State, Verdict};
+pub use server::{Ailment, Downed, Durations, Fault, State, Verdict};
 pub use stats::ServerStats;
 
 use crate::config;
 use crate::semantics::proxy_protocol::Endpoints;
 use balance::Candidate;
 use discovery::Discovery;
+use failures::Failures;
 use handover::Handover;
 use health::{Agents, Probes, Reachability, Servers};
 use hint::Common;
@@ -85,6 +87,7 @@ pub struct Pool {
     agents: Agents,
     reachability: Reachability,
     overload: Overload,
+    failures: Failures,
     handover: Handover,
     refreshes: Arc<Semaphore>,
 }
@@ -130,6 +133,7 @@ impl Pool {
             agents: Agents::new(config.agent.as_ref()),
             reachability: Reachability::default(),
             overload: Overload::new(config, overload),
+            failures: Failures::default(),
             handover: Handover::new(in_force),
             refreshes: Arc::new(Semaphore::new(refreshes_max(config))),
         }))
@@ -163,6 +167,7 @@ impl Pool {
         self.probes.end();
         self.agents.end();
         self.roster().peers().iter().for_each(|peer| peer.retire());
+        self.tell_rest();
     }
 
     /// Takes in what is known of its servers' names now.
@@ -285,6 +290,7 @@ impl Pool {
         for peer in self.roster().peers() {
             peer.warm(|| self.servers.report(peer).verdict.is_usable());
         }
+        self.tell_untold();
         self.overload.relieve();
     }
 

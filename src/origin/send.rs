@@ -162,7 +162,7 @@ impl Pool {
         let began = clock::instant();
         let lease = match lease.await {
             Ok(lease) => lease.carrying(flight),
-            Err(error) => return Err(Failed::unleased(error, request)),
+            Err(error) => return Err(Failed::unleased(error.at(peer.authority()), request)),
         };
         let blame = lease.blame();
         let requests = &peer.vitals.counters.requests;
@@ -173,10 +173,13 @@ impl Pool {
             .and_then(|response| {
                 answer::checked(response, self.refuse_unknown_coding).map_err(Unanswered::from)
             })
-            .map_err(|Unanswered { unsent, flight }| Failed {
-                stale: self.retries.grants_another(blame, &unsent.error),
-                unsent,
-                flight,
+            .map_err(|Unanswered { mut unsent, flight }| {
+                unsent.error.server = Some(Arc::clone(peer.authority()));
+                Failed {
+                    stale: self.retries.grants_another(blame, &unsent.error),
+                    unsent,
+                    flight,
+                }
             });
         // How long an upload takes is the client's affair as well.
         if upload.is_none() {
@@ -195,6 +198,7 @@ impl Pool {
     fn observe(&self, peer: &Peer, latency: Duration, answered: &Result<Response<Body>, Failed>) {
         match answered {
             Ok(response) => {
+                peer.vitals.answers.observe(latency);
                 peer.vitals.load.observe(latency);
                 if let Some(hedging) = &self.hedging {
                     hedging.observe(latency);
@@ -203,7 +207,10 @@ impl Pool {
                     peer.gate.observe(latency);
                 }
             }
-            Err(failed) if failed.unsent.error.kind == Kind::Timeout => peer.gate.observe(latency),
+            Err(failed) if failed.unsent.error.kind == Kind::Timeout => {
+                peer.vitals.answers.observe(latency);
+                peer.gate.observe(latency);
+            }
             Err(_) => {}
         }
     }

@@ -73,7 +73,12 @@ impl Site {
             .map(|(name, origin)| Ok((Arc::clone(name), Pool::new(origin, servers, &resolver)?)))
             .collect::<Result<_, BadTls>>()?;
         let bounds = Bounds::new(config, before.map(|it| &it.bounds));
-        let routes = Routes::build(&config.sites, &bounds, |name| pools.get(name).cloned())?;
+        let routes = Routes::build(
+            &config.sites,
+            &bounds,
+            |name| pools.get(name).cloned(),
+            |name| telemetry.metrics.site(name),
+        )?;
         let trusted_proxies = TrustedProxies::new(&config.server);
         Ok(Self {
             routes,

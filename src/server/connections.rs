@@ -86,6 +86,11 @@ impl Connections {
         })
     }
 
+    /// How many there may be at once.
+    pub(super) fn max(&self) -> u64 {
+        u64::from(*self.max.lock())
+    }
+
     /// How many are open at this moment.
     pub(super) fn count(&self) -> u64 {
         self.open.load(Ordering::Relaxed)

@@ -25,6 +25,7 @@ use super::interim::{Queue, Turn};
 use super::io::Watched;
 use super::park::{self, First};
 use super::socket::Socket;
+use super::unread::Unread;
 use super::watch::{ConnectionTimeouts, Idle, InProgress, Stream, Verdict, Watch};
 use crate::body::{Body, Error, Incoming, Limits, Progress};
 use crate::clock;
@@ -44,6 +45,8 @@ struct Conversation {
     /// The site in force, as far as this connection has noticed.
     site: Mutex<SiteHandle>,
     watch: Arc<Watch>,
+    /// Why hyper has read no further, once it has not.
+    unread: Mutex<Option<Unread>>,
     /// `None` for HTTP/2.
     interim: Option<Arc<Queue>>,
 }
@@ -179,8 +182,16 @@ impl Conversation {
     fn note_end(&self, ended: hyper::Result<()>) {
         let Err(error) = ended else { return };
         debug!(%error, "a connection ended");
-        if error.is_parse() || error.is_parse_too_large() {
-            self.service.shared.telemetry.metrics.bad_request();
+        *self.unread.lock() = Unread::of(&error);
+    }
+
+    /// Counts and logs the head that was refused in this way, if one was. Only of HTTP/1 there is what
+    /// hyper could not read.
+    fn tell_unread(&self, read: &[u8]) {
+        let unread = self.unread.lock().take();
+        if let Some(unread) = unread {
+            let record = unread.record(self.client.address.ip(), read);
+            self.service.shared.telemetry.refused(&record);
         }
     }
 
@@ -320,16 +331,19 @@ async fn drive_http1(
         client,
         site: Mutex::new(site.clone()),
         watch: Watch::new(),
+        unread: Mutex::default(),
         interim: Some(Arc::clone(&interim)),
     };
     let io = Watched::http1(socket, first, Arc::clone(&conversation.watch), interim);
     let answer = service_fn(|request| conversation.answer(request));
     let mut connection = http1(site.server()).serve_connection(TokioIo::new(io), answer);
     let driver = Pin::new(&mut connection);
-    if conversation.drive(driver, Some(&site)).await != Verdict::Park {
+    let verdict = conversation.drive(driver, Some(&site)).await;
+    let parts = connection.into_parts();
+    if verdict != Verdict::Park {
+        conversation.tell_unread(&parts.read_buf);
         return Driven::Closed;
     }
-    let parts = connection.into_parts();
     let (socket, unread) = parts.io.into_inner().into_parts();
     // Even empty, hyper's buffer would keep its memory.
     Driven::Idle(socket, [&parts.read_buf[..], &unread].concat().into())
@@ -344,6 +358,7 @@ async fn drive_http2(socket: Socket, first: Bytes, client: Client, service: Arc<
         client,
         site: Mutex::new(site),
         watch: Watch::new(),
+        unread: Mutex::default(),
         interim: None,
     });
     let io = Watched::http2(socket, first, Arc::clone(&conversation.watch));
@@ -356,7 +371,7 @@ async fn drive_http2(socket: Socket, first: Bytes, client: Client, service: Arc<
     };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), answer));
     tokio::select! {
-        _ = conversation.drive(connection.as_mut(), None) => return,
+        _ = conversation.drive(connection.as_mut(), None) => return conversation.tell_unread(b""),
         () = conversation.service.drain.begun() => {}
     }
     // GOAWAY: no new streams, those open go on (RFC 9113 §6.8).

@@ -18,6 +18,7 @@ mod interim;
 mod io;
 mod park;
 mod tcp;
+mod unread;
 mod watch;
 
 mod accept;
@@ -88,6 +89,11 @@ impl Server {
     /// Connections open at this moment.
     pub fn connections(&self) -> u64 {
         self.0.connections.count()
+    }
+
+    /// How many there may be at once.
+    pub fn connections_max(&self) -> u64 {
+        self.0.connections.max()
     }
 
     /// Waits until all connections have ended, at most this long; tells whether they have.

@@ -29,6 +29,10 @@ impl Budget {
         })
     }
 
+    pub(super) fn max(&self) -> u64 {
+        self.max
+    }
+
     pub(super) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }

@@ -73,6 +73,8 @@ pub struct Stats {
     pub objects: u64,
     /// Bytes they hold, index and allocator included.
     pub bytes: u64,
+    /// As many bytes as they may hold.
+    pub bytes_max: u64,
     /// Objects that had to make room for others since the start.
     pub evicted: u64,
     /// Fills in progress.
@@ -84,6 +86,8 @@ pub struct Stats {
     pub laggards_parted: u64,
     /// Those that took nothing while others waited for them, and were cut off.
     pub laggards_cut: u64,
+    /// As many as may be set aside.
+    pub fill_bytes_max: u64,
     /// Slices that readers found in memory since the start.
     pub slices_from_memory: u64,
     /// Slices that were asked of origins since the start.
@@ -188,11 +192,13 @@ impl Store {
         Stats {
             objects: self.memory.objects(),
             bytes: self.memory.bytes(),
+            bytes_max: self.memory.bytes_max(),
             evicted: self.memory.evicted(),
             fills: self.fills.load(Ordering::Relaxed),
             fill_bytes: self.budget.used(),
             laggards_parted: self.laggards.parted.load(Ordering::Relaxed),
             laggards_cut: self.laggards.cut.load(Ordering::Relaxed),
+            fill_bytes_max: self.budget.max(),
             slices_from_memory: self.slices.from_memory.load(Ordering::Relaxed),
             slices_from_origin: self.slices.from_origin.load(Ordering::Relaxed),
         }

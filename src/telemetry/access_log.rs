@@ -138,7 +138,7 @@ impl Sink {
         match self.out.flush().and_then(|()| append_to(path)) {
             Ok(file) => self.out = BufWriter::new(Box::new(file)),
             Err(error) => {
-                tracing::error!(path = %path.display(), %error, "access log is not reopened");
+                tracing::error!(%error, "access log is not reopened; the old file goes on");
             }
         }
     }
@@ -176,7 +176,8 @@ pub(super) fn end(log: Arc<AccessLog>) {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    File::options().create(true).append(true).open(path)
+    let opened = File::options().create(true).append(true).open(path);
+    opened.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 #[cfg(test)]

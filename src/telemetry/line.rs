@@ -76,7 +76,7 @@ pub(super) fn write(out: &mut Vec<u8>, format: Format, record: &Record) -> io::R
 fn common(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     let client = record.client.to_canonical();
     write!(out, "{client} - - [{}] ", ApacheTime(record.received))?;
-    request_line(out, record.asked.as_deref())?;
+    request_line(out, record)?;
     for number in [u64::from(record.status), record.body_bytes] {
         match number {
             0 => out.write_all(b" -")?,
@@ -101,11 +101,13 @@ fn combined(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     Ok(())
 }
 
-fn request_line(out: &mut Vec<u8>, asked: Option<&Asked>) -> io::Result<()> {
-    let Some(asked) = asked else {
-        return out.write_all(b"\"-\"");
-    };
+fn request_line(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     out.push(b'"');
+    let Some(asked) = record.asked.as_deref() else {
+        let unread = record.unread.as_deref().filter(|it| !it.is_empty());
+        apache_escaped(out, unread.unwrap_or(b"-"))?;
+        return out.write_all(b"\"");
+    };
     apache_escaped(out, asked.method.as_str().as_bytes())?;
     out.push(b' ');
     apache_escaped(out, target(&asked.target))?;
@@ -120,7 +122,7 @@ fn json(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
         r#"{{"time":"{}","client":"{client}""#,
         Rfc3339(record.received)
     )?;
-    json_request(out, record.asked.as_deref())?;
+    json_request(out, record)?;
     write!(
         out,
         r#","status":{},"bytes":{}"#,
@@ -138,7 +140,8 @@ fn json(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     write!(out, r#","complete":{}}}"#, record.complete)
 }
 
-fn json_request(out: &mut Vec<u8>, asked: Option<&Asked>) -> io::Result<()> {
+fn json_request(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
+    let asked = record.asked.as_deref();
     let field = |pick: fn(&Asked) -> &Option<HeaderValue>| {
         asked
             .and_then(|it| pick(it).as_ref())
@@ -146,7 +149,8 @@ fn json_request(out: &mut Vec<u8>, asked: Option<&Asked>) -> io::Result<()> {
     };
     let version = asked.map(|it| format!("{:?}", it.version));
     json_text(out, "method", asked.map(|it| it.method.as_str().as_bytes()))?;
-    json_text(out, "target", asked.map(|it| target(&it.target)))?;
+    let target = asked.map(|it| target(&it.target));
+    json_text(out, "target", target.or(record.unread.as_deref()))?;
     json_text(out, "protocol", version.as_deref().map(str::as_bytes))?;
     json_text(out, "host", field(|it| &it.host))?;
     json_text(out, "referer", field(|it| &it.referer))?;

@@ -1,41 +1,76 @@
-//! Diagnostic log: tracing events on standard error, for people. Requests are not logged here; they
-//! have the access log.
+//! Diagnostic log: tracing events on standard error, as lines for people or as JSON. Requests are not
+//! logged here; they have the access log.
+//!
+//! A thread of its own writes them: a standard error that nobody reads must not stop those who serve.
+//! What it cannot take is lost, and counted.
 
-use std::env;
-use std::io;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{env, fmt, io};
 
+use parking_lot::Mutex;
+use tracing::{Event, Subscriber};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{self, Compact, FormatEvent, FormatFields, Json, Writer};
+use tracing_subscriber::registry::LookupSpan;
 
-use crate::config::Level;
+use crate::config::{Format, Level, Log};
 
 /// Environment variables that override the configured level. The first that isn't empty wins.
 const OVERRIDES: [&str; 2] = ["COPAL_LOG", "RUST_LOG"];
 
+/// Events that may wait for the writer.
+const EVENTS_MAX: usize = 4096;
+
 /// Puts another filter in force. Empty where the environment has the say, or another subscriber.
 static FILTER: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
 
-/// Installs the subscriber of this process: compact lines on standard error, coloured if `ansi`.
+/// Whether events are written as JSON.
+static AS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// What the writer could not take.
+static LOST: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Dropping it has what still waits written. Taken at the start and at the end.
+static GUARD: Mutex<Option<WorkerGuard>> = Mutex::new(None);
+
+/// Either of the two forms, by [`AS_JSON`].
+struct Lines {
+    text: format::Format<Compact>,
+    json: format::Format<Json>,
+}
+
+/// Installs the subscriber of this process: events on standard error, as JSON where the access log is
+/// too, else as compact lines, coloured if `ansi`.
 ///
-/// `COPAL_LOG`, else `RUST_LOG`, replaces `level` by a filter such as `copal::store=debug,warn`;
+/// `COPAL_LOG`, else `RUST_LOG`, replaces the level by a filter such as `copal::store=debug,warn`;
 /// one that does not parse is reported and passed over. Where a subscriber already stands it is
 /// kept, so calling this twice is harmless.
-pub fn init(level: Level, ansi: bool) {
+pub fn init(log: &Log, ansi: bool) {
     let wish = OVERRIDES
         .into_iter()
         .filter_map(|name| env::var(name).ok())
         .find(|it| !it.is_empty());
-    let (filter, complaint) = filter(wish.as_deref(), level);
+    let (filter, complaint) = filter(wish.as_deref(), log.level);
+    AS_JSON.store(log.format == Format::Json, Ordering::Relaxed);
+    let (out, guard) = writer();
+    let lost = out.error_counter();
     let subscriber = tracing_subscriber::fmt()
-        .compact()
         .with_ansi(ansi)
+        .event_format(Lines::new())
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(out)
         .with_filter_reloading();
     let handle = subscriber.reload_handle();
     if subscriber.try_init().is_err() {
         tracing::debug!("a tracing subscriber is already installed; it is kept");
-    } else if wish.is_none() || complaint.is_some() {
+        return;
+    }
+    *GUARD.lock() = Some(guard);
+    let _ = LOST.set(lost);
+    if wish.is_none() || complaint.is_some() {
         let _ = FILTER.set(Box::new(move |filter| {
             // Fails only when the subscriber is gone, and this one stays.
             let _ = handle.reload(filter);
@@ -46,11 +81,32 @@ pub fn init(level: Level, ansi: bool) {
     }
 }
 
-/// Has events of another level written from now on, unless the environment has said which.
-pub fn set_level(level: Level) {
+fn writer() -> (NonBlocking, WorkerGuard) {
+    NonBlockingBuilder::default()
+        .buffered_lines_limit(EVENTS_MAX)
+        .lossy(true)
+        .thread_name("events")
+        .finish(io::stderr())
+}
+
+/// Has events written as another `[log]` wants it: in its form, and those of its level unless the
+/// environment has said which.
+pub fn follow(log: &Log) {
+    AS_JSON.store(log.format == Format::Json, Ordering::Relaxed);
     if let Some(put_in_force) = FILTER.get() {
-        put_in_force(configured(level));
+        put_in_force(configured(log.level));
     }
+}
+
+/// Has what still waits written, for a second at most. No event is written after it.
+pub fn end() {
+    drop(GUARD.lock().take());
+}
+
+/// Events lost so far.
+pub(super) fn lost() -> u64 {
+    let lost = LOST.get().map_or(0, ErrorCounter::dropped_lines);
+    u64::try_from(lost).unwrap_or(u64::MAX)
 }
 
 /// The filter to use, and what was wrong with the one wished for.
@@ -73,9 +129,39 @@ fn configured(level: Level) -> EnvFilter {
     })
 }
 
+// === impl Lines ===
+
+impl Lines {
+    fn new() -> Self {
+        Self {
+            text: format::format().compact(),
+            json: format::format().json().flatten_event(true),
+        }
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        match AS_JSON.load(Ordering::Relaxed) {
+            true => self.json.format_event(context, writer, event),
+            false => self.text.format_event(context, writer, event),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Access;
 
     #[test]
     fn environment_goes_before_config() {
@@ -95,8 +181,13 @@ mod tests {
 
     #[test]
     fn a_second_init_is_harmless() {
-        init(Level::Error, false);
-        init(Level::Error, false);
+        let log = Log {
+            level: Level::Error,
+            access: Access::Off,
+            format: Format::Common,
+        };
+        init(&log, false);
+        init(&log, false);
         assert!(tracing::dispatcher::has_been_set());
     }
 }

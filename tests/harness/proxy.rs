@@ -39,6 +39,9 @@ pub struct Setup {
     profile: &'static str,
     tables: BTreeMap<&'static str, String>,
     sites: String,
+    environment: Vec<(&'static str, String)>,
+    /// Whether its standard error goes where nobody reads it.
+    deaf: bool,
 }
 
 #[derive(Clone, Default)]
@@ -69,6 +72,8 @@ impl Proxy {
             profile: "cautious",
             tables: BTreeMap::from(tables),
             sites,
+            environment: Vec::new(),
+            deaf: false,
         }
     }
 
@@ -113,11 +118,19 @@ impl Proxy {
     }
 
     async fn spawn(command: &mut Command, folder: TempDir) -> Self {
+        Self::spawn_read(command, folder, true).await
+    }
+
+    /// The same; its standard error may be a pipe that nobody reads.
+    async fn spawn_read(command: &mut Command, folder: TempDir, is_read: bool) -> Self {
         let command = command.current_dir(folder.path()).stdin(Stdio::null());
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the copal binary");
         let stdout = collect_lines(child.stdout.take().expect("a piped stdout"));
-        let stderr = collect_text(child.stderr.take().expect("a piped stderr"));
+        let stderr = match is_read {
+            true => collect_text(child.stderr.take().expect("a piped stderr")),
+            false => Arc::default(),
+        };
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut proxy = Self {
             child,
@@ -354,6 +367,18 @@ impl Setup {
         self
     }
 
+    /// Sets a variable of the environment.
+    pub fn environment(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    /// Has nobody read its standard error.
+    pub fn deaf(mut self) -> Self {
+        self.deaf = true;
+        self
+    }
+
     /// Leaves a table out that it has so far.
     pub fn without(mut self, name: &str) -> Self {
         self.tables.remove(name);
@@ -388,7 +413,9 @@ impl Setup {
     pub async fn start_in(self, folder: TempDir) -> Proxy {
         let file = folder.write(CONFIG, &self.text());
         let mut command = Command::new(BINARY);
-        let mut proxy = Proxy::spawn(command.arg("run").arg("-c").arg(file), folder).await;
+        command.envs(self.environment);
+        let command = command.arg("run").arg("-c").arg(file);
+        let mut proxy = Proxy::spawn_read(command, folder, !self.deaf).await;
         proxy.admin = proxy.listener(&["admin"]).await;
         proxy
     }

@@ -13,7 +13,7 @@ use super::source::Source;
 pub const ROOMS: &[(&str, &str)] = &[
     (
         "origin",
-        "error answer dice bell interim permit age resolve dial connect server peer balance roster hint \
+        "error failures answer dice bell interim permit age resolve dial connect server peer balance roster hint \
          sticky health overload handover registry retry discovery stats raw race send",
     ),
     (
@@ -27,12 +27,12 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "server",
-        "drain per_client connections socket proxy_protocol listener interim framing watch io park http tcp \
+        "drain per_client connections socket proxy_protocol listener interim framing watch io park unread http tcp \
          accept listeners",
     ),
     (
         "admin",
-        "answer call figures explain_text explain origins metrics api routes",
+        "answer call figures explain_text explain origins process metrics api routes",
     ),
 ];
 

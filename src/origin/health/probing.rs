@@ -139,4 +139,7 @@ fn note(servers: &Servers, peer: &Peer, health: &config::Health, result: Result<
     let now = clock::instant();
     let changed = servers.learn(|| vitals.standing.lock().probed(result, by, now));
     servers.tell(vitals, changed);
+    if result.is_ok() {
+        servers.reprieve(vitals);
+    }
 }

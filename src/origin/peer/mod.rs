@@ -347,6 +347,11 @@ impl Peer {
         self.idle.lock().len() + streams
     }
 
+    /// How many connections there may be.
+    pub(super) fn connections_max(&self) -> usize {
+        self.limits.connections_max
+    }
+
     /// How many connections are open, or being opened, those from before a reload included.
     pub(super) fn opened(&self) -> usize {
         self.vitals.connections.load(Ordering::Relaxed)

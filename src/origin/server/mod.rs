@@ -2,14 +2,17 @@
 //!
 //! A reload builds pools anew, with connections of their own; what has been learnt of a server is
 //! not unlearnt by it. `load.rs` is how busy it is, `gate.rs` how many requests it may have and
-//! `adaptive.rs` how that follows latency. `conduct.rs` and `counters.rs` count; `advice.rs` is its
-//! agent's word, and `standing.rs` makes a verdict of all. Connections are in `peer/`.
+//! `adaptive.rs` how that follows latency. `conduct.rs`, `counters.rs` and `histogram.rs` count;
+//! `health.rs` tells whether its clients get answers, `advice.rs` is its agent's word, and `standing.rs`
+//! makes a verdict of all. Connections are in `peer/`.
 
 mod adaptive;
 mod advice;
 mod conduct;
 mod counters;
 mod gate;
+mod health;
+mod histogram;
 mod load;
 mod standing;
 mod state;
@@ -26,6 +29,10 @@ pub(super) use advice::{Advice, Said, parse as parse_advice};
 pub(super) use conduct::{Conduct, Record};
 pub(super) use counters::{Counters, Races};
 pub(super) use gate::Gate;
+pub use health::Ailment;
+pub(super) use health::Health;
+pub use histogram::Durations;
+pub(super) use histogram::Histogram;
 pub(super) use load::{Flight, Load};
 pub(super) use standing::{Change, Standing, Terms, Threshold};
 pub use state::State;
@@ -46,6 +53,9 @@ pub(in crate::origin) struct Vitals {
     pub(in crate::origin) counters: Counters,
     pub(in crate::origin) conduct: Conduct,
     pub(in crate::origin) races: Races,
+    pub(in crate::origin) health: Health,
+    /// How long its answers took.
+    pub(in crate::origin) answers: Histogram,
     /// Never held across an await.
     pub(in crate::origin) standing: Mutex<Standing>,
 }
@@ -63,6 +73,8 @@ impl Vitals {
             counters: Counters::default(),
             conduct: Conduct::default(),
             races: Races::default(),
+            health: Health::default(),
+            answers: Histogram::default(),
             standing: Mutex::default(),
         }
     }

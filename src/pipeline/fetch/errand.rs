@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request};
-use tracing::debug;
 
 use super::outbound;
 use super::resume::Asked;
@@ -116,6 +115,9 @@ impl Errand {
         let origin = Arc::clone(self.route.pool.name());
         let mut server = None;
         let answer = self.ask_in_slices(&mut server).await;
+        if let Err(error) = &answer {
+            server = error.server.clone().or(server);
+        }
         let fetched = Some(Fetched {
             origin,
             server,
@@ -133,7 +135,8 @@ impl Errand {
                 self.settlement.settle(arrival, asked)
             }
             (Err(error), _) => {
-                debug!(origin = &**self.route.pool.name(), error = %error.causes(), "no answer");
+                let pool = &self.route.pool;
+                pool.tell_failure(&self.settlement.url(), &error);
                 self.settlement.fail(&error)
             }
         };

@@ -4,6 +4,7 @@
 //! A settlement holds all that the verdict is about but the answer itself; how that was asked for is in
 //! `errand.rs`.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -170,6 +171,11 @@ impl Settlement {
             headers: &self.asked,
             facet: &self.facet,
         }
+    }
+
+    /// The URL that is asked for, for people to read.
+    pub(in crate::pipeline) fn url(&self) -> impl Display {
+        self.leader.key().display()
     }
 
     /// Which requests a response with these fields answers; what was chosen by more than the key

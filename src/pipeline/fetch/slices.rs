@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_RANGE, IF_MATCH, IF_RANGE, RANGE, REFERER};
+use http::header::{AUTHORIZATION, CONTENT_RANGE, HOST, IF_MATCH, IF_RANGE, RANGE, REFERER};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request};
 use tracing::debug;
 
@@ -202,6 +202,7 @@ impl SliceFetch {
     /// object.
     async fn run(self, request: Request<Body>, slot: Slot) {
         let requested_at = clock::now();
+        let (host, target) = (request.headers().get(HOST).cloned(), request.uri().clone());
         let answer = tokio::select! {
             biased;
             answer = self.pool.send(request, None, None) => answer,
@@ -218,7 +219,9 @@ impl SliceFetch {
                 self.miss(slot, is_of_the_moment(status));
             }
             Err(error) => {
-                debug!(origin, error = %error.causes(), "no slice");
+                let host = host.as_ref().and_then(|it| it.to_str().ok());
+                let url = format!("//{}{target}", host.unwrap_or_default());
+                self.pool.tell_failure(&url, &error);
                 self.miss(slot, true);
             }
         }

@@ -22,6 +22,7 @@ pub(super) use table::{Destination, RouteId, Routes};
 
 use crate::config;
 use crate::origin::Pool;
+use crate::telemetry::SiteId;
 use caching::Caching;
 use limit::RouteBounds;
 
@@ -50,6 +51,8 @@ pub(super) enum OwnAnswer {
 pub(super) struct Scope {
     /// Whose requests it is for, as the configuration has them: for people to read.
     pub(super) hosts: Arc<str>,
+    /// By which its requests are counted.
+    pub(super) site: SiteId,
     pub(super) path: Box<str>,
     pub(super) bounds: RouteBounds,
     pub(super) response_fields: Edits,
@@ -79,9 +82,14 @@ impl Route {
 // === impl Scope ===
 
 impl Scope {
-    fn new(config: &config::Route, hosts: &Arc<str>, bounds: RouteBounds) -> Self {
+    fn new(
+        config: &config::Route,
+        (hosts, site): (&Arc<str>, SiteId),
+        bounds: RouteBounds,
+    ) -> Self {
         Self {
             hosts: Arc::clone(hosts),
+            site,
             path: config.path.to_string().into(),
             bounds,
             response_fields: Edits::new(&config.response_fields),

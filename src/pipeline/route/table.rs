@@ -11,6 +11,7 @@ use super::limit::Bounds;
 use super::{OwnAnswer, OwnRoute, Route, Scope};
 use crate::config;
 use crate::origin::Pool;
+use crate::telemetry::SiteId;
 
 /// All sites' routes.
 pub(in crate::pipeline) struct Routes {
@@ -52,11 +53,12 @@ pub struct BadPath {
 // === impl Routes ===
 
 impl Routes {
-    /// Compiles the sites; `pool` finds an origin's pool by name.
+    /// Compiles the sites; `pool` finds an origin's pool by name, `number` what a site is counted by.
     pub(in crate::pipeline) fn build(
         sites: &[config::Site],
         bounds: &Bounds,
         pool: impl Fn(&str) -> Option<Arc<Pool>>,
+        number: impl Fn(&str) -> SiteId,
     ) -> Result<Self, BadPath> {
         let mut routes = Self {
             exact: HashMap::default(),
@@ -65,7 +67,9 @@ impl Routes {
             to_origins: Vec::new(),
         };
         for site in sites {
-            let paths = Paths::build(site, bounds, &pool, &mut routes.to_origins)?;
+            let name = site.hosts.first().map(written).unwrap_or_default();
+            let number = number(&name);
+            let paths = Paths::build((site, number), bounds, &pool, &mut routes.to_origins)?;
             let paths = Arc::new(paths);
             for host in &site.hosts {
                 routes.add(host, &paths);
@@ -160,7 +164,7 @@ fn without_port(authority: &str) -> &str {
 
 impl Paths {
     fn build(
-        site: &config::Site,
+        (site, number): (&config::Site, SiteId),
         bounds: &Bounds,
         pool: &impl Fn(&str) -> Option<Arc<Pool>>,
         to_origins: &mut Vec<Arc<Route>>,
@@ -172,7 +176,7 @@ impl Paths {
         let hosts: Vec<_> = site.hosts.iter().map(written).collect();
         let hosts = Arc::from(hosts.join(", "));
         for config in &site.routes {
-            let scope = Scope::new(config, &hosts, bounds.of_route(site, config));
+            let scope = Scope::new(config, (&hosts, number), bounds.of_route(site, config));
             let destination = match &config.action {
                 config::Action::Origin(name) => {
                     // The configuration's check has made sure that the origin exists.

@@ -36,11 +36,15 @@ impl Receive {
     }
 
     pub(in crate::pipeline) fn run(self) -> Step {
-        let exchange = self.exchange;
+        let mut exchange = self.exchange;
         let (key, destination) = match check(&exchange).and_then(|()| locate(&exchange)) {
             Ok(located) => located,
             Err(refusal) => return Step::Synth(Synth::refusal(exchange, refusal)),
         };
+        if let Some(destination) = &destination {
+            let site = exchange.site().routes.scope(destination).site;
+            exchange.entry.record.site = site;
+        }
         if let Some(asked) = asked_to_purge(&exchange) {
             return purge(exchange, key, asked);
         }

@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::body::{self, Body};
 use crate::config;
+use crate::origin::Kind;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
 use crate::pipeline::route::limit::Limited;
@@ -145,6 +146,10 @@ impl Synth {
     ) -> Self {
         let text = match failure.status {
             StatusCode::GATEWAY_TIMEOUT => "the origin did not answer in time",
+            _ if failure.detail == Kind::Resolve.as_str() => "the origin's name has no address",
+            _ if failure.detail == Kind::NoServer.as_str() => {
+                "no server of the origin may be asked at the moment"
+            }
             StatusCode::SERVICE_UNAVAILABLE => "the origin takes no more requests at the moment",
             StatusCode::BAD_REQUEST => "the request's body broke off",
             StatusCode::REQUEST_TIMEOUT => "the request's body did not come in time",
