@@ -1,5 +1,5 @@
-//! Log of requests that an origin left without an answer: one line a second, and the number of those
-//! that got none.
+//! Log of requests that an origin left without an answer, or of which a server broke the answer off: one
+//! line a second, and the number of those that got none.
 //!
 //! With an origin down every request fails, and a line for each would only hide the first.
 
@@ -18,7 +18,7 @@ const EVERY_MS: u64 = 1000;
 /// As much of a URL is shown.
 const URL_BYTES_MAX: usize = 512;
 
-/// Which failures of an origin are told, each by itself or as a number.
+/// Which failures of an origin or a server are told, each by itself or as a number.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
     /// When the next line may be written, in milliseconds after the process's start.
@@ -37,7 +37,7 @@ impl Pool {
         if error.kind.is_clients_fault() {
             return debug!(origin, server, %url, why, "request failed");
         }
-        match self.failures.admit(now_ms()) {
+        match self.failures.admit_now() {
             Some(0) => warn!(origin, server, %url, why, "request failed"),
             Some(untold) => warn!(origin, server, %url, why, untold, "request failed"),
             None => debug!(origin, server, %url, why, "request failed"),
@@ -46,7 +46,7 @@ impl Pool {
 
     /// Tells of failures that no further one has brought to light; to be called now and then.
     pub(super) fn tell_untold(&self) {
-        self.tell_of(self.failures.overdue(now_ms()));
+        self.tell_of(self.failures.overdue_now());
     }
 
     /// Tells of what is left, for nobody will after this.
@@ -65,6 +65,16 @@ impl Pool {
 // === impl Failures ===
 
 impl Failures {
+    /// Whether a failure at this moment gets a line: then how many before it got none.
+    pub(super) fn admit_now(&self) -> Option<u64> {
+        self.admit(now_ms())
+    }
+
+    /// How many got none, if another line may be written.
+    pub(super) fn overdue_now(&self) -> u64 {
+        self.overdue(now_ms())
+    }
+
     /// Whether a failure gets a line: then how many before it got none.
     fn admit(&self, now_ms: u64) -> Option<u64> {
         if self.takes_the_turn(now_ms) {

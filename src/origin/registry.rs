@@ -70,7 +70,11 @@ impl Registry {
         if let Some(vitals) = known.get(&id).and_then(Weak::upgrade) {
             return vitals;
         }
-        let vitals = Vitals::new(Arc::clone(server), Arc::clone(&overload.moved));
+        let vitals = Vitals::new(
+            Arc::clone(origin),
+            Arc::clone(server),
+            Arc::clone(&overload.moved),
+        );
         let vitals = Arc::new(vitals);
         if slowly {
             vitals.standing.lock().come_in(clock::instant());

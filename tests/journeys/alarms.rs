@@ -120,6 +120,19 @@ async fn failed_requests_have_a_line_a_second_and_the_rest_are_counted() {
     eventually(&format!("all 200 to be accounted for: {rest}"), counted).await;
 }
 
+#[tokio::test]
+async fn an_answer_that_is_broken_off_is_told() {
+    let origin = Origin::start(async |_, connection| {
+        connection.begin(200, &[("content-length", "10")]).await;
+        connection.send("hello").await;
+        connection.close();
+    });
+    let proxy = Proxy::start(&origin).await;
+    proxy.get("/a").await;
+    let server = origin.address().to_string();
+    until_said(&proxy, &["WARN", "answer broken off", "main", &server]).await;
+}
+
 fn logging(setup: Setup, lines: &str) -> (Setup, TempDir, std::path::PathBuf) {
     let folder = TempDir::new();
     let path = folder.path().join("access.log");

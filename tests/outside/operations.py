@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What operators are given, as the programs that read it see it: promtool has no complaint about
-/metrics, and systemd none about the unit in packaging/."""
+/metrics and the stanzas of docs/operations.md, and systemd none about the unit in packaging/."""
 
 import http.client
 import pathlib
@@ -90,6 +90,21 @@ def metrics():
             copal.wait(timeout=60)
 
 
+def stanzas():
+    """As the page has them: what is changed there is what is tested."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    blocks = [block.split("```")[0] for block in page.split("```yaml\n")[1:]]
+    kinds = {"scrape_configs:": ["config", "--syntax-only"], "groups:": ["rules"]}
+    for begin, arguments in kinds.items():
+        found = [block for block in blocks if block.startswith(begin)]
+        check(len(found) == 1, f"the page has one stanza of {begin}")
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+            file.write(found[0])
+            file.flush()
+            ran = subprocess.run(["promtool", "check", *arguments, file.name], capture_output=True, text=True)
+            check(ran.returncode == 0, f"promtool takes it: {(ran.stdout + ran.stderr).strip()}")
+
+
 def unit():
     """With this binary in place of the installed one, which systemd would miss."""
     text = (ROOT / "packaging" / "copal.service").read_text().replace("/usr/bin/copal", COPAL)
@@ -108,4 +123,5 @@ def unit():
 
 if __name__ == "__main__":
     metrics()
+    stanzas()
     unit()

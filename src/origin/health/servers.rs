@@ -143,6 +143,7 @@ impl Servers {
         let mut compared = self.judging.lock();
         for peer in self.roster().peers() {
             peer.vitals.load.tick();
+            peer.vitals.tell_untold();
             let changed = peer.vitals.standing.lock().tick(now);
             self.tell(&peer.vitals, changed);
         }

@@ -250,7 +250,7 @@ impl OriginBody {
         if let Some(lease) = self.lease.take()
             && lease.upload.is_none()
         {
-            lease.peer.vitals.conduct.note_broken_body();
+            lease.peer.vitals.break_off();
         }
     }
 

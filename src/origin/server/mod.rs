@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use parking_lot::Mutex;
+use tracing::warn;
 
 use adaptive::Adaptive;
 pub use advice::Downed;
@@ -39,10 +40,13 @@ pub use state::State;
 pub use verdict::{Fault, Verdict};
 
 use super::bell::Bell;
+use super::failures::Failures;
 
 /// What is known of one server.
 #[derive(Debug)]
 pub(in crate::origin) struct Vitals {
+    /// The name of its origin, for the log.
+    origin: Arc<str>,
     /// `host:port`, or `unix:/path`.
     pub(in crate::origin) authority: Arc<str>,
     pub(in crate::origin) load: Arc<Load>,
@@ -54,6 +58,8 @@ pub(in crate::origin) struct Vitals {
     pub(in crate::origin) conduct: Conduct,
     pub(in crate::origin) races: Races,
     pub(in crate::origin) health: Health,
+    /// Which of the answers that it broke off are told.
+    broken_off: Failures,
     /// How long its answers took.
     pub(in crate::origin) answers: Histogram,
     /// Never held across an await.
@@ -64,8 +70,9 @@ pub(in crate::origin) struct Vitals {
 
 impl Vitals {
     /// Nothing is known yet; `moved` is rung when one of its requests has ended.
-    pub(in crate::origin) fn new(authority: Arc<str>, moved: Arc<Bell>) -> Self {
+    pub(in crate::origin) fn new(origin: Arc<str>, authority: Arc<str>, moved: Arc<Bell>) -> Self {
         Self {
+            origin,
             authority,
             load: Arc::new(Load::ringing(moved)),
             adaptive: Arc::default(),
@@ -74,8 +81,29 @@ impl Vitals {
             conduct: Conduct::default(),
             races: Races::default(),
             health: Health::default(),
+            broken_off: Failures::default(),
             answers: Histogram::default(),
             standing: Mutex::default(),
+        }
+    }
+
+    /// It has broken off the body of an answer: what its clients got of it is cut.
+    pub(in crate::origin) fn break_off(&self) {
+        self.conduct.note_broken_body();
+        let (origin, server) = (&*self.origin, &*self.authority);
+        match self.broken_off.admit_now() {
+            Some(0) => warn!(origin, server, "answer broken off"),
+            Some(untold) => warn!(origin, server, untold, "answer broken off"),
+            None => {}
+        }
+    }
+
+    /// Tells of answers broken off that no further one has brought to light; to be called now and then.
+    pub(in crate::origin) fn tell_untold(&self) {
+        let untold = self.broken_off.overdue_now();
+        if untold > 0 {
+            let (origin, server) = (&*self.origin, &*self.authority);
+            warn!(origin, server, untold, "more answers broken off");
         }
     }
 }
