@@ -9,12 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, fmt, io};
 
 use parking_lot::Mutex;
+use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{self, Compact, FormatEvent, FormatFields, Json, Writer};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{registry, reload};
 
 use crate::config::{Format, Level, Log};
 
@@ -25,7 +29,7 @@ const OVERRIDES: [&str; 2] = ["COPAL_LOG", "RUST_LOG"];
 const EVENTS_MAX: usize = 4096;
 
 /// Puts another filter in force. Empty where the environment has the say, or another subscriber.
-static FILTER: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
+static FILTER: OnceLock<Box<dyn Fn(Targets) + Send + Sync>> = OnceLock::new();
 
 /// Whether events are written as JSON.
 static AS_JSON: AtomicBool = AtomicBool::new(false);
@@ -57,14 +61,12 @@ pub fn init(log: &Log, ansi: bool) {
     AS_JSON.store(log.format == Format::Json, Ordering::Relaxed);
     let (out, guard) = writer();
     let lost = out.error_counter();
-    let subscriber = tracing_subscriber::fmt()
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(ansi)
         .event_format(Lines::new())
-        .with_env_filter(filter)
-        .with_writer(out)
-        .with_filter_reloading();
-    let handle = subscriber.reload_handle();
-    if subscriber.try_init().is_err() {
+        .with_writer(out);
+    if registry().with(filter).with(lines).try_init().is_err() {
         tracing::debug!("a tracing subscriber is already installed; it is kept");
         return;
     }
@@ -110,8 +112,8 @@ pub(super) fn lost() -> u64 {
 }
 
 /// The filter to use, and what was wrong with the one wished for.
-fn filter(wish: Option<&str>, level: Level) -> (EnvFilter, Option<String>) {
-    match wish.map(EnvFilter::try_new) {
+fn filter(wish: Option<&str>, level: Level) -> (Targets, Option<String>) {
+    match wish.map(str::parse::<Targets>) {
         Some(Ok(filter)) => (filter, None),
         Some(Err(error)) => (configured(level), Some(error.to_string())),
         None => (configured(level), None),
@@ -119,14 +121,17 @@ fn filter(wish: Option<&str>, level: Level) -> (EnvFilter, Option<String>) {
 }
 
 /// The level is meant for our own events: at `debug`, hyper alone would drown them.
-fn configured(level: Level) -> EnvFilter {
-    EnvFilter::new(match level {
-        Level::Error => "error",
-        Level::Warn => "warn",
-        Level::Info => "warn,copal=info",
-        Level::Debug => "warn,copal=debug",
-        Level::Trace => "warn,copal=trace",
-    })
+fn configured(level: Level) -> Targets {
+    let (others, ours) = match level {
+        Level::Error => (LevelFilter::ERROR, LevelFilter::ERROR),
+        Level::Warn => (LevelFilter::WARN, LevelFilter::WARN),
+        Level::Info => (LevelFilter::WARN, LevelFilter::INFO),
+        Level::Debug => (LevelFilter::WARN, LevelFilter::DEBUG),
+        Level::Trace => (LevelFilter::WARN, LevelFilter::TRACE),
+    };
+    Targets::new()
+        .with_default(others)
+        .with_target("copal", ours)
 }
 
 // === impl Lines ===
@@ -167,11 +172,11 @@ mod tests {
     fn environment_goes_before_config() {
         let bad = "copal=loud";
         for (wish, level, expected, complains) in [
-            (None, Level::Error, "error", false),
+            (None, Level::Error, "copal=error,error", false),
             (None, Level::Info, "copal=info,warn", false),
             (None, Level::Trace, "copal=trace,warn", false),
             (Some("copal=trace"), Level::Warn, "copal=trace", false),
-            (Some(bad), Level::Warn, "warn", true),
+            (Some(bad), Level::Warn, "copal=warn,warn", true),
         ] {
             let (filter, complaint) = filter(wish, level);
             assert_eq!(filter.to_string(), expected, "{wish:?} {level:?}");
