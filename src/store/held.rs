@@ -171,6 +171,7 @@ impl Held {
 
 // === impl Held: one reader ===
 
+/// A reader has its place until it leaves, so that its number is always somebody's.
 impl Held {
     /// A place for a reader that begins.
     pub(super) fn enter(&mut self) -> usize {

@@ -26,7 +26,7 @@ static BODY: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 /// What the origin says to a request for the rest.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 enum Then {
     Part,
     /// Another representation, with its own tag.
@@ -153,12 +153,16 @@ async fn who_falls_behind_gets_the_rest_by_a_fetch_of_its_own() {
         "it waited for the other"
     );
     assert_rest(slow.rest().await);
-    let requests = origin.requests();
-    assert_eq!(requests.len(), 2);
-    assert_eq!(requests[1].head.field("x-forwarded-for"), None);
+    let asked: Vec<_> = origin.requests().split_off(1);
+    assert!(!asked.is_empty(), "a fetch of its own");
+    assert!(
+        asked
+            .iter()
+            .all(|it| it.head.field("x-forwarded-for").is_none())
+    );
     let parted = proxy.metric("copal_laggards_total", "\"parted\"").await;
     let cut = proxy.metric("copal_laggards_total", "\"cut\"").await;
-    assert_eq!((parted, cut), (1.0, 0.0));
+    assert_eq!((parted as usize, cut), (asked.len(), 0.0));
 }
 
 /// Whatever the origin says to the request for the rest: both get what they began with, byte by byte.
@@ -181,9 +185,8 @@ async fn who_moves_gets_all_of_it_whatever_has_become_of_the_origins_version() {
         eventually("a request for the rest", async || asked() > 0).await;
         assert_rest(slow.rest().await);
         assert_rest(fast.await.expect("a reader"));
-        // What is so at the moment may be asked again, for the other one.
-        let asked_max = if then == Then::Unavailable { 2 } else { 1 };
-        assert!(asked() <= asked_max, "{then:?}");
+        // On a busy machine the one that is to be fast may have been slow for a moment.
+        assert!(asked() <= 2, "{then:?}: once for each at the most");
     }
 }
 
@@ -208,11 +211,18 @@ async fn a_fetch_of_ones_own_that_breaks_off_is_a_cut() {
     let gate = Gate::new();
     let origin = origin(&gate, Then::Broken);
     let proxy = before(&origin).start().await;
-    let (mut slow, mut fast) = two(&proxy, &gate).await;
-    assert_rest(fast.rest().await);
-    let (body, end) = slow.rest().await;
-    assert_eq!(end, End::Truncated);
-    assert!(BODY[CHUNK_BYTES..].starts_with(&body) && body.len() > CHUNK_BYTES);
+    let (mut slow, fast) = two(&proxy, &gate).await;
+    let fast = reading(fast);
+    eventually("a request for the rest", async || {
+        origin.requests().len() > 1
+    })
+    .await;
+    let two = [slow.rest().await, fast.await.expect("a reader")];
+    for (body, _) in &two {
+        assert!(BODY[CHUNK_BYTES..].starts_with(body) && body.len() > CHUNK_BYTES);
+    }
+    let cut = two.iter().filter(|(_, end)| *end == End::Truncated);
+    assert_eq!(cut.count(), origin.requests().len() - 1);
 }
 
 /// A fetch of its own is one more request under way to the origin: where there may be none, the others
