@@ -46,6 +46,7 @@ mod journeys {
     mod interim;
     mod limiting;
     mod limits;
+    mod lingering;
     mod malformed;
     mod requests;
     mod trailers;

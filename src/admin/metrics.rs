@@ -14,8 +14,7 @@ use crate::telemetry::{CONTENT_TYPE, Family};
 
 pub(super) fn scrape(admin: &Admin, _: &Call) -> Answer {
     let site = admin.current.load();
-    let connections = Family::gauge("copal_connections", "Client connections open.");
-    let mut families = vec![connections.value(admin.process.connections() as f64)];
+    let mut families = of_connections(admin).to_vec();
     families.extend(figures::families(&STORE, &[(vec![], admin.store.stats())]));
     families.extend(of_origins(&site));
     families.push(of_names(&site));
@@ -29,6 +28,21 @@ pub(super) fn scrape(admin: &Admin, _: &Call) -> Answer {
             "the metrics cannot be written\n",
         ),
     }
+}
+
+fn of_connections(admin: &Admin) -> [Family; 3] {
+    let open = Family::gauge("copal_connections", "Client connections open.");
+    let max = Family::gauge("copal_connections_max", "As many as there may be.");
+    let lingering = Family::gauge(
+        "copal_connections_lingering",
+        "Those that have been answered and are only heard out.",
+    );
+    let process = &admin.process;
+    [
+        open.value(process.connections() as f64),
+        max.value(process.connections_max() as f64),
+        lingering.value(process.lingering() as f64),
+    ]
 }
 
 fn of_origins(site: &Site) -> Vec<Family> {

@@ -62,6 +62,12 @@ pub trait Process: Send + Sync {
     /// Client connections open at this moment.
     fn connections(&self) -> u64;
 
+    /// Those of them that have been answered and are only heard out.
+    fn lingering(&self) -> u64;
+
+    /// How many there may be.
+    fn connections_max(&self) -> u64;
+
     /// Whether new traffic is welcome.
     fn is_ready(&self) -> bool;
 

@@ -165,6 +165,14 @@ impl Process for Running {
         self.server.connections()
     }
 
+    fn lingering(&self) -> u64 {
+        self.server.lingering()
+    }
+
+    fn connections_max(&self) -> u64 {
+        self.server.connections_max()
+    }
+
     fn is_ready(&self) -> bool {
         !self.drain.has_begun()
     }

@@ -24,7 +24,7 @@ struct Signal {
 
 /// How far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+pub(super) enum Stage {
     Serving,
     Draining,
     Cut,
@@ -75,7 +75,8 @@ impl Drain {
         self.reached(Stage::Cut).await;
     }
 
-    async fn reached(&self, stage: Stage) {
+    /// Waits until it has come so far.
+    pub(super) async fn reached(&self, stage: Stage) {
         // The sender is held by `self`, so the channel cannot close while this waits.
         let _ = self.0.stage.subscribe().wait_for(|now| *now >= stage).await;
     }

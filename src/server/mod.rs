@@ -16,8 +16,11 @@ mod framing;
 mod http;
 mod interim;
 mod io;
+mod linger;
+mod outgoing;
 mod park;
 mod tcp;
+mod upload;
 mod watch;
 
 mod accept;
@@ -90,6 +93,16 @@ impl Server {
         self.0.connections.count()
     }
 
+    /// Those of them that have been answered and are only heard out.
+    pub fn lingering(&self) -> u64 {
+        self.0.connections.lingering()
+    }
+
+    /// How many there may be.
+    pub fn connections_max(&self) -> u64 {
+        self.0.connections.max().into()
+    }
+
     /// Waits until all connections have ended, at most this long; tells whether they have.
     pub async fn ended(&self, at_most: Duration) -> bool {
         self.0.connections.ended(at_most).await
@@ -150,6 +163,11 @@ impl Service {
             None => TunnelEnd::BadHeader,
         };
         metrics.tunnel_ended(end);
+    }
+
+    /// How long a connection is heard out that has been answered, by the site in force.
+    fn linger_timeout(&self) -> Duration {
+        self.shared.current.load().server().linger_timeout
     }
 
     /// How long a connection may do what, by the site in force.
