@@ -77,6 +77,7 @@ mod journeys {
 
     // The operator.
     mod admin;
+    mod descriptors;
     mod explain;
     mod log;
     mod reloads;

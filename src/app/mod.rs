@@ -3,6 +3,7 @@
 //! The wiring is meant to be read aloud. Nothing else knows how the floors are put together.
 
 mod admin_listener;
+mod descriptors;
 mod in_force;
 mod reload;
 mod signals;
@@ -26,6 +27,7 @@ use crate::server::{Bound, Drain, Listeners, Server};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use admin_listener::AdminListener;
+pub use descriptors::{Descriptors, TooFew};
 use in_force::InForce;
 use reload::Reload;
 use signals::{Event, Signals};
@@ -71,7 +73,11 @@ impl App {
     ///
     /// # Errors
     /// What could not be opened or bound, with its name, or when signals cannot be watched.
-    pub fn start(config: &Config, file: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub fn start(
+        config: &Config,
+        file: Option<PathBuf>,
+        descriptors: Descriptors,
+    ) -> anyhow::Result<Self> {
         let signals = Signals::watch().context("cannot watch for signals")?;
         let telemetry = Telemetry::open(&config.log).context("cannot open the access log")?;
         let telemetry = Arc::new(telemetry);
@@ -85,7 +91,12 @@ impl App {
             None,
         )?;
         let current = Current::new(site);
-        let server = Server::new(&config.server, Arc::clone(&current), Arc::clone(&telemetry));
+        let connections_max = descriptors.shares(config)?.clients;
+        let server = Server::new(
+            connections_max,
+            Arc::clone(&current),
+            Arc::clone(&telemetry),
+        );
         let drain = Drain::new();
         let reload = Arc::new_cyclic(|reload| {
             let listeners = Listeners::new(&server, &drain);
@@ -96,6 +107,15 @@ impl App {
             };
             let admin = AdminListener::new(admin_of(process, &current, &store, &telemetry));
             let log = config.log.clone();
+            let in_force = InForce::new(
+                listeners,
+                admin,
+                log,
+                &server,
+                &servers,
+                &telemetry,
+                descriptors,
+            );
             Reload {
                 file,
                 store_table: config.store.clone(),
@@ -104,7 +124,7 @@ impl App {
                 telemetry: Arc::clone(&telemetry),
                 servers,
                 drain: drain.clone(),
-                in_force: Mutex::new(InForce::new(listeners, admin, log, &server, &telemetry)),
+                in_force: Mutex::new(in_force),
             }
         });
         reload.open(config)?;

@@ -11,7 +11,7 @@ use anyhow::Context;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::app::App;
+use crate::app::{App, Descriptors};
 use crate::clock;
 use crate::config::{Config, Flags};
 use crate::telemetry;
@@ -44,7 +44,8 @@ async fn demo() -> anyhow::Result<()> {
         admin: Some("127.0.0.1:0".to_owned()),
         ..Flags::default()
     };
-    let app = App::start(&Config::from_flags(&flags)?, None)?;
+    let config = Config::from_flags(&flags)?;
+    let app = App::start(&config, None, Descriptors::claim(&config)?)?;
     app.announce();
     let addresses = app.addresses();
     let running = tokio::spawn(app.run());

@@ -53,6 +53,7 @@ struct Shared {
     current: Arc<Current>,
     telemetry: Arc<Telemetry>,
     connections: Connections,
+    accept_failures: listener::Failures,
 }
 
 /// What the connections of one listener are for, by the configuration they were accepted under.
@@ -75,11 +76,12 @@ enum Protocol {
 
 impl Server {
     /// A server that asks `current` for its site. Nothing comes in before there are [`Listeners`].
-    pub fn new(config: &config::Server, current: Arc<Current>, telemetry: Arc<Telemetry>) -> Self {
+    pub fn new(connections_max: usize, current: Arc<Current>, telemetry: Arc<Telemetry>) -> Self {
         Self(Arc::new(Shared {
             current,
             telemetry,
-            connections: Connections::new(config.connections_max),
+            connections: Connections::new(connections_max),
+            accept_failures: listener::Failures::default(),
         }))
     }
 
