@@ -84,4 +84,5 @@ mod journeys {
     mod reloads_listeners;
     mod servers;
     mod shutdown;
+    mod signals;
 }

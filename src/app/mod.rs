@@ -5,6 +5,7 @@
 mod admin_listener;
 mod descriptors;
 mod in_force;
+mod orders;
 mod reload;
 mod signals;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 use anyhow::Context;
 use parking_lot::Mutex;
 use tokio::task;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::admin::{Admin, Process};
@@ -29,8 +31,9 @@ use crate::telemetry::Telemetry;
 use admin_listener::AdminListener;
 pub use descriptors::{Descriptors, TooFew};
 use in_force::InForce;
+use orders::Orders;
 use reload::Reload;
-use signals::{Event, Signals};
+use signals::Signals;
 
 /// How often memory and connections that nobody needs are given back.
 const TIDY_EVERY: Duration = Duration::from_millis(250);
@@ -147,12 +150,17 @@ impl App {
         announce(&self.addresses());
     }
 
-    /// Serves until a signal says to end, then drains.
+    /// Serves until a signal says to end, then tells those who ask that it is not ready, and drains.
     pub async fn run(self) -> Ended {
-        let mut signals = self.signals;
+        let mut orders = Orders::new(self.signals, &self.reload);
         tokio::spawn(tidy(Arc::clone(&self.current)));
-        while signals.next().await == Event::Reload {
-            self.reload.run_logged().await;
+        orders.until_shutdown().await;
+        self.drain.announce();
+        let drain_delay = self.current.load().server().drain_delay;
+        if !drain_delay.is_zero() {
+            info!(?drain_delay, "not ready any more; draining follows");
+            // Another order to end is by somebody who will not wait.
+            let _ = timeout(drain_delay, orders.until_shutdown()).await;
         }
         info!("draining");
         self.drain.begin();
@@ -164,7 +172,7 @@ impl App {
         };
         let ended = tokio::select! {
             ended = ended => ended,
-            () = second(&mut signals) => false,
+            () = orders.until_shutdown() => false,
         };
         if !ended {
             warn!(
@@ -194,7 +202,7 @@ impl Process for Running {
     }
 
     fn is_ready(&self) -> bool {
-        !self.drain.has_begun()
+        !self.drain.is_announced()
     }
 
     fn reload(&self) -> Result<(), String> {
@@ -237,9 +245,4 @@ async fn tidy(current: Arc<Current>) {
             warn!("tidying panicked");
         }
     }
-}
-
-/// Waits for another signal to shut down.
-async fn second(signals: &mut Signals) {
-    while signals.next().await != Event::Shutdown {}
 }

@@ -104,7 +104,10 @@ pub struct Server {
     /// How long a client is heard out that was answered before the end of its request; zero for
     /// not at all.
     pub linger_timeout: Duration,
-    /// How long requests in progress may take after the order to stop.
+    /// From the order to stop until nothing more is accepted: in that time those who send us
+    /// traffic are to notice that we are not ready any more.
+    pub drain_delay: Duration,
+    /// How long requests in progress may take after that.
     pub drain_timeout: Duration,
     /// Networks whose clients may send PURGE and SOFTPURGE; with none, these are unknown methods.
     pub purge_from: Vec<IpNet>,
@@ -161,6 +164,7 @@ pub(super) struct RawServer {
     target_bytes_max: Given<Size>,
     body_bytes_max: Given<Size>,
     linger_timeout: Given<Period>,
+    drain_delay: Given<Period>,
     drain_timeout: Given<Period>,
     purge_from: Vec<Spanned<String>>,
     pub(super) limit: Vec<Spanned<String>>,
@@ -289,6 +293,7 @@ impl RawServer {
             )),
             body_bytes_max: units::bytes(&self.body_bytes_max, 1 << 30, 0..=u64::MAX, report),
             linger_timeout: units::period(&self.linger_timeout, Duration::from_secs(30)),
+            drain_delay: units::period(&self.drain_delay, Duration::ZERO),
             drain_timeout: units::period(&self.drain_timeout, Duration::from_secs(30)),
             purge_from: networks::resolve(&self.purge_from, report),
             limits: limit::names(&self.limit),

@@ -286,8 +286,9 @@ impl Proxy {
         self.signal("HUP");
     }
 
-    /// The shell's own `kill` spares us a crate for one system call.
-    fn signal(&self, name: &str) {
+    /// Sends the process a signal, by its name without `SIG` or by its number. The shell's own `kill`
+    /// spares us a crate for one system call.
+    pub fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         let status = Command::new("sh")
             .args(["-c", &kill])
