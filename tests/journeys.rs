@@ -49,6 +49,7 @@ mod journeys {
     mod interim;
     mod limiting;
     mod limits;
+    mod lingering;
     mod malformed;
     mod requests;
     mod trailers;
@@ -80,6 +81,7 @@ mod journeys {
     // The operator.
     mod admin;
     mod alarms;
+    mod descriptors;
     mod explain;
     mod figures;
     mod log;
@@ -89,4 +91,5 @@ mod journeys {
     mod servers;
     mod service_manager;
     mod shutdown;
+    mod signals;
 }

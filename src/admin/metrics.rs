@@ -65,6 +65,11 @@ fn of_process(admin: &Admin) -> Vec<Family> {
             process.connections_max() as f64,
         ),
         gauge(
+            "copal_connections_lingering",
+            "Those that have been answered and are only heard out.",
+            process.lingering() as f64,
+        ),
+        gauge(
             "copal_config_last_reload_successful",
             "Whether the last attempt to load the configuration succeeded.",
             f64::from(u8::from(reload.is_good)),

@@ -45,8 +45,6 @@ use routes::{Handler, Routes};
 
 /// The longest request body the API reads.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-/// Operators and scrapers at once.
-const CONNECTIONS_MAX: usize = 64;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may be used over and over.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -63,11 +61,14 @@ pub trait Process: Send + Sync {
     /// Client connections open at this moment.
     fn connections(&self) -> u64;
 
+    /// Those of them that have been answered and are only heard out.
+    fn lingering(&self) -> u64;
+
+    /// How many there may be.
+    fn connections_max(&self) -> u64;
+
     /// Whether new traffic is welcome.
     fn is_ready(&self) -> bool;
-
-    /// As many client connections as may be open.
-    fn connections_max(&self) -> u64;
 
     /// Reads the configuration again; what is different then.
     ///
@@ -132,8 +133,9 @@ impl Admin {
     }
 
     /// Serves `listener` until its task is ended; not by a drain, which an operator wants to see too.
-    pub async fn run(self: Arc<Self>, listener: TcpListener) {
-        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    /// Operators and scrapers may have so many connections at once.
+    pub async fn run(self: Arc<Self>, listener: TcpListener, connections_max: usize) {
+        let permits = Arc::new(Semaphore::new(connections_max));
         loop {
             // The semaphore is never closed.
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {

@@ -17,6 +17,8 @@ use crate::server::{BindError, Bound, bind};
 pub(super) struct AdminListener {
     /// Makes the service for one address.
     make: Make,
+    /// Of the next that is opened.
+    connections_max: usize,
     open: Option<Open>,
 }
 
@@ -42,8 +44,14 @@ impl AdminListener {
     pub(super) fn new(make: impl Fn(&config::Admin) -> Arc<Admin> + Send + 'static) -> Self {
         Self {
             make: Box::new(make),
+            connections_max: 1,
             open: None,
         }
+    }
+
+    /// How many connections there may be at once, at the next address that is opened.
+    pub(super) fn limit_connections(&mut self, max: usize) {
+        self.connections_max = max;
     }
 
     pub(super) fn bound(&self) -> Option<Bound> {
@@ -73,7 +81,8 @@ impl AdminListener {
             (Plan::New(config, address, listener), _) => {
                 self.close();
                 let admin = (self.make)(&config);
-                let accepting = tokio::spawn(Arc::clone(&admin).run(listener));
+                let accepting =
+                    tokio::spawn(Arc::clone(&admin).run(listener, self.connections_max));
                 self.open = Some(Open {
                     admin,
                     written: config.address,

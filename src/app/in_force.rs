@@ -8,7 +8,9 @@ use anyhow::Context;
 use tokio::task::JoinSet;
 
 use super::admin_listener::{self, AdminListener};
+use super::descriptors::{Descriptors, Shares};
 use crate::config::{Config, Log};
+use crate::origin::Registry;
 use crate::server::{self, Bound, Listeners, Server};
 use crate::telemetry::{self, AccessLog, Telemetry};
 
@@ -18,7 +20,9 @@ pub(super) struct InForce {
     admin: AdminListener,
     log: Log,
     server: Server,
+    servers: Registry,
     telemetry: Arc<Telemetry>,
+    descriptors: Descriptors,
 }
 
 /// How they will be: bound and opened, and not yet used.
@@ -28,7 +32,7 @@ pub(super) struct Next {
     /// `None` where the access log stays as it is.
     access_log: Option<Option<AccessLog>>,
     log: Log,
-    connections_max: usize,
+    shares: Shares,
 }
 
 // === impl InForce ===
@@ -40,14 +44,18 @@ impl InForce {
         admin: AdminListener,
         log: Log,
         server: &Server,
+        servers: &Registry,
         telemetry: &Arc<Telemetry>,
+        descriptors: Descriptors,
     ) -> Self {
         Self {
             listeners,
             admin,
             log,
             server: server.clone(),
+            servers: servers.clone(),
             telemetry: Arc::clone(telemetry),
+            descriptors,
         }
     }
 
@@ -64,20 +72,24 @@ impl InForce {
             true => None,
             false => Some(AccessLog::open(&config.log).context("cannot open the access log")?),
         };
-        Ok(Next {
+        let next = Next {
             listeners: self.listeners.plan(&config.listen)?,
             admin: self.admin.plan(config.admin.as_ref())?,
             access_log,
             log: config.log.clone(),
-            connections_max: config.server.connections_max,
-        })
+            shares: self.descriptors.shares(config)?,
+        };
+        self.descriptors.tell(config, next.shares);
+        Ok(next)
     }
 
     /// Puts it in force; gives what listens where nothing, or something else, did before. For a
     /// thread that may wait: what the last access log still has is written first.
     pub(super) fn carry_out(&mut self, next: Next) -> Vec<Bound> {
         let known = self.bound();
-        self.server.limit_connections(next.connections_max);
+        self.server.limit_connections(next.shares.clients);
+        self.servers.limit_connections(next.shares.origins);
+        self.admin.limit_connections(next.shares.admin);
         self.listeners.carry_out(next.listeners);
         self.admin.carry_out(next.admin);
         if let Some(access_log) = next.access_log {

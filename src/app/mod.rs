@@ -3,8 +3,10 @@
 //! The wiring is meant to be read aloud. Nothing else knows how the floors are put together.
 
 mod admin_listener;
+mod descriptors;
 mod in_force;
 mod notify;
+mod orders;
 mod reload;
 mod signals;
 mod started;
@@ -18,6 +20,7 @@ use std::time::Duration;
 use anyhow::Context;
 use parking_lot::Mutex;
 use tokio::task;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::admin::{Admin, LastReload, Process};
@@ -29,9 +32,11 @@ use crate::server::{Bound, Drain, Listeners, Server};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use admin_listener::AdminListener;
+pub use descriptors::{Descriptors, TooFew};
 use in_force::InForce;
+use orders::Orders;
 use reload::{Loaded, Reload};
-use signals::{Event, Signals};
+use signals::Signals;
 
 /// How often memory and connections that nobody needs are given back.
 const TIDY_EVERY: Duration = Duration::from_millis(250);
@@ -74,7 +79,11 @@ impl App {
     ///
     /// # Errors
     /// What could not be opened or bound, with its name, or when signals cannot be watched.
-    pub fn start(config: &Config, file: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub fn start(
+        config: &Config,
+        file: Option<PathBuf>,
+        descriptors: Descriptors,
+    ) -> anyhow::Result<Self> {
         let signals = Signals::watch().context("cannot watch for signals")?;
         let telemetry = Telemetry::open(&config.log).context("cannot open the access log")?;
         let telemetry = Arc::new(telemetry);
@@ -88,7 +97,12 @@ impl App {
             None,
         )?;
         let current = Current::new(site);
-        let server = Server::new(&config.server, Arc::clone(&current), Arc::clone(&telemetry));
+        let connections_max = descriptors.shares(config)?.clients;
+        let server = Server::new(
+            connections_max,
+            Arc::clone(&current),
+            Arc::clone(&telemetry),
+        );
         let drain = Drain::new();
         let reload = Arc::new_cyclic(|reload| {
             let listeners = Listeners::new(&server, &drain);
@@ -99,6 +113,15 @@ impl App {
             };
             let admin = AdminListener::new(admin_of(process, &current, &store, &telemetry));
             let log = config.log.clone();
+            let in_force = InForce::new(
+                listeners,
+                admin,
+                log,
+                &server,
+                &servers,
+                &telemetry,
+                descriptors,
+            );
             Reload {
                 file,
                 store_table: config.store.clone(),
@@ -107,7 +130,7 @@ impl App {
                 telemetry: Arc::clone(&telemetry),
                 servers,
                 drain: drain.clone(),
-                in_force: Mutex::new(InForce::new(listeners, admin, log, &server, &telemetry)),
+                in_force: Mutex::new(in_force),
                 loaded: Mutex::new(Loaded::first(config)),
             }
         });
@@ -135,12 +158,17 @@ impl App {
         notify::ready(&started::status(&bound, true));
     }
 
-    /// Serves until a signal says to end, then drains.
+    /// Serves until a signal says to end, then tells those who ask that it is not ready, and drains.
     pub async fn run(self) -> Ended {
-        let mut signals = self.signals;
+        let mut orders = Orders::new(self.signals, &self.reload);
         tokio::spawn(tidy(Arc::clone(&self.current)));
-        while signals.next().await == Event::Reload {
-            self.reload.run_logged().await;
+        orders.until_shutdown().await;
+        self.drain.announce();
+        let drain_delay = self.current.load().server().drain_delay;
+        if !drain_delay.is_zero() {
+            info!(?drain_delay, "not ready any more; draining follows");
+            // Another order to end is by somebody who will not wait.
+            let _ = timeout(drain_delay, orders.until_shutdown()).await;
         }
         info!("draining");
         self.drain.begin();
@@ -153,7 +181,7 @@ impl App {
         };
         let ended = tokio::select! {
             ended = ended => ended,
-            () = second(&mut signals) => false,
+            () = orders.until_shutdown() => false,
         };
         if !ended {
             warn!(
@@ -174,12 +202,16 @@ impl Process for Running {
         self.server.connections()
     }
 
-    fn is_ready(&self) -> bool {
-        !self.drain.has_begun()
+    fn lingering(&self) -> u64 {
+        self.server.lingering()
     }
 
     fn connections_max(&self) -> u64 {
         self.server.connections_max()
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.drain.is_announced()
     }
 
     fn reload(&self) -> Result<Vec<Change>, String> {
@@ -240,9 +272,4 @@ async fn tidy(current: Arc<Current>) {
             warn!("tidying panicked");
         }
     }
-}
-
-/// Waits for another signal to shut down.
-async fn second(signals: &mut Signals) {
-    while signals.next().await != Event::Shutdown {}
 }

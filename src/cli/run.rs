@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::check::BAD_CONFIGURATION;
 use super::colours;
-use crate::app::{App, Ended};
+use crate::app::{App, Descriptors, Ended};
 use crate::config::{self, Complaints, Config, Flags};
 use crate::telemetry;
 
@@ -82,11 +82,13 @@ fn configuration(arguments: Arguments) -> Result<(Config, Option<PathBuf>), Comp
 }
 
 fn serve(config: Config, file: Option<PathBuf>) -> anyhow::Result<Ended> {
+    // Before anything is opened.
+    let descriptors = Descriptors::claim(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
-        let app = App::start(&config, file)?;
+        let app = App::start(&config, file, descriptors)?;
         app.announce();
         anyhow::Ok(app.run().await)
     });

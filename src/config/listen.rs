@@ -101,7 +101,13 @@ pub struct Server {
     pub target_bytes_max: usize,
     /// A longer request body is answered with 413 (RFC 9110 §15.5.14).
     pub body_bytes_max: u64,
-    /// How long requests in progress may take after the order to stop.
+    /// How long a client is heard out that was answered before the end of its request; zero for
+    /// not at all.
+    pub linger_timeout: Duration,
+    /// From the order to stop until nothing more is accepted: in that time those who send us
+    /// traffic are to notice that we are not ready any more.
+    pub drain_delay: Duration,
+    /// How long requests in progress may take after that.
     pub drain_timeout: Duration,
     /// Networks whose clients may send PURGE and SOFTPURGE; with none, these are unknown methods.
     pub purge_from: Vec<IpNet>,
@@ -157,6 +163,8 @@ pub(super) struct RawServer {
     header_fields_max: Given<Count>,
     target_bytes_max: Given<Size>,
     body_bytes_max: Given<Size>,
+    linger_timeout: Given<Period>,
+    drain_delay: Given<Period>,
     drain_timeout: Given<Period>,
     purge_from: Vec<Spanned<String>>,
     pub(super) limit: Vec<Spanned<String>>,
@@ -284,6 +292,8 @@ impl RawServer {
                 report,
             )),
             body_bytes_max: units::bytes(&self.body_bytes_max, 1 << 30, 0..=u64::MAX, report),
+            linger_timeout: units::period(&self.linger_timeout, Duration::from_secs(30)),
+            drain_delay: units::period(&self.drain_delay, Duration::ZERO),
             drain_timeout: units::period(&self.drain_timeout, Duration::from_secs(30)),
             purge_from: networks::resolve(&self.purge_from, report),
             limits: limit::names(&self.limit),

@@ -7,12 +7,12 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, HeaderValue};
-use http::{Request, Response, Version};
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http::{Request, Response, StatusCode, Version};
+use http_body::Body as HttpBody;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -21,13 +21,17 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::Service;
+use super::drain::Stage;
 use super::interim::{Queue, Turn};
 use super::io::Watched;
+use super::linger::linger;
+use super::outgoing::{Hold, Outgoing};
 use super::park::{self, First};
 use super::socket::Socket;
 use super::unread::Unread;
-use super::watch::{ConnectionTimeouts, Idle, InProgress, Stream, Verdict, Watch};
-use crate::body::{Body, Error, Incoming, Limits, Progress};
+use super::upload::{Drained, Uploads};
+use super::watch::{ConnectionTimeouts, Idle, Verdict, Watch};
+use crate::body::{Body, Incoming, Limits, Progress};
 use crate::clock;
 use crate::config;
 use crate::pipeline::{self, Client, Refusal, SiteHandle};
@@ -49,34 +53,18 @@ struct Conversation {
     unread: Mutex<Option<Unread>>,
     /// `None` for HTTP/2.
     interim: Option<Arc<Queue>>,
+    /// `None` for HTTP/2, where a stream ends for itself.
+    uploads: Option<Arc<Uploads>>,
 }
 
 /// How a driven connection came back.
 enum Driven {
     /// It is over.
     Closed,
+    /// All has been said from our side. Whether the client is in the midst of something.
+    Parts(Socket, bool),
     /// Nothing is happening on it, or it is to go on by another site's settings.
     Idle(Socket, Bytes),
-}
-
-/// A body that keeps its connection busy until it is gone.
-struct Tracked {
-    body: Body,
-    hold: Hold,
-}
-
-/// How a body keeps its connection busy.
-enum Hold {
-    /// By itself: what it has handed out is hyper's to write at once.
-    Body { _in_progress: InProgress },
-    /// With each of its pieces: h2 takes one whole and sends it as the client makes room.
-    Stream(Arc<Stream>),
-}
-
-/// A piece of a body on its way to the socket.
-struct Piece {
-    bytes: Bytes,
-    stream: Option<Arc<Stream>>,
 }
 
 // === impl Conversation ===
@@ -103,21 +91,36 @@ impl Conversation {
     ) -> Verdict {
         let idle = settings_of.map_or(Idle::Stays, |_| Idle::Parks);
         let mut alarm = pin!(sleep(self.timeouts().shortest()));
-        let mut drain = pin!(self.service.drain.begun());
+        let mut order = pin!(self.service.drain.reached(Stage::Draining));
         let mut draining = false;
+        // Of an upload that nobody reads any more, until hyper has heard of it.
+        let mut held = None;
         poll_fn(move |cx| {
             loop {
                 let is_outdated = settings_of.is_some_and(|site| site.is_replaced());
-                if is_outdated && self.watch.is_between_requests() {
+                if is_outdated && held.is_none() && self.watch.is_between_requests() {
                     return Poll::Ready(Verdict::Park);
                 }
                 if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                     self.note_end(ended);
                     return Poll::Ready(Verdict::Close);
                 }
-                if !draining && drain.as_mut().poll(cx).is_ready() {
+                held = match self.drain_upload(cx) {
+                    Drained::Some => continue,
+                    Drained::All(hold) => Some(hold),
+                    Drained::Waits => None,
+                };
+                if held.is_some() {
+                    continue;
+                }
+                if order.as_mut().poll(cx).is_ready() {
+                    if draining {
+                        return Poll::Ready(Verdict::Close);
+                    }
                     draining = true;
+                    order.set(self.service.drain.reached(Stage::Cut));
                     alarm.as_mut().reset(clock::instant());
+                    continue;
                 }
                 if alarm.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
@@ -134,19 +137,26 @@ impl Conversation {
         .await
     }
 
+    fn drain_upload(&self, cx: &mut Context<'_>) -> Drained {
+        let uploads = self.uploads.as_ref();
+        uploads.map_or(Drained::Waits, |it| it.drain(&self.watch, cx))
+    }
+
     /// One request through the pipeline.
     async fn answer(
         &self,
         request: Request<impl Incoming>,
-    ) -> Result<Response<Tracked>, Infallible> {
+    ) -> Result<Response<Outgoing>, Infallible> {
         let (in_progress, ambiguity) = self.watch.begin();
+        let is_ambiguous = ambiguity.is_some();
         let site = self.site();
         let refusal = ambiguity
             .map(|why| Refusal::Malformed(why.as_str()))
             .or_else(|| refusal(&request, site.server()));
         let version = request.version();
+        let expects = request.headers().contains_key(EXPECT);
         let request = self.hold_to_limits(request, site.server());
-        let expected = expected_body(&request);
+        let upload = request.extensions().get().cloned();
         // "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx response
         // to an HTTP/1.0 client." (RFC 9110 §15.2)
         let interim = self.interim.as_ref();
@@ -163,11 +173,12 @@ impl Conversation {
         if let Some(turn) = turn {
             turn.end().await;
         }
-        let unread = expected.is_some_and(|body| !body.has_ended());
-        if version != Version::HTTP_2 && (unread || self.service.drain.has_begun()) {
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+        if let Some(uploads) = &self.uploads {
+            let unread = upload.is_some_and(|body: Progress| !body.has_ended());
+            let is_last = is_ambiguous
+                || self.service.drain.has_begun()
+                || unread && ends_with(&response, expects, uploads);
+            self.note_http1(version, is_last, &mut response);
         }
         let hold = match version {
             Version::HTTP_2 => Hold::Stream(self.watch.stream(in_progress)),
@@ -175,7 +186,27 @@ impl Conversation {
                 _in_progress: in_progress,
             },
         };
-        Ok(response.map(|body| Tracked { body, hold }))
+        Ok(response.map(|body| Outgoing::new(body, hold)))
+    }
+
+    /// What an answer of HTTP/1 does to its connection.
+    fn note_http1(&self, version: Version, is_last: bool, response: &mut Response<Body>) {
+        let body = response.body();
+        let is_endless = version == Version::HTTP_10
+            && !body.is_end_stream()
+            && body.size_hint().exact().is_none();
+        self.watch.note_response(is_endless);
+        if is_last {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        if let Some(uploads) = self
+            .uploads
+            .as_ref()
+            .filter(|_| is_last || version == Version::HTTP_10)
+        {
+            uploads.close();
+        }
     }
 
     /// hyper has answered a head it could not read by itself; this is the trace of it.
@@ -207,78 +238,20 @@ impl Conversation {
         }
         let progress = Progress::new(clock::instant());
         request.extensions_mut().insert(progress.clone());
+        // "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that
+        // expectation." (RFC 9110 §10.1.1)
+        let expects =
+            request.version() > Version::HTTP_10 && request.headers().contains_key(EXPECT);
         let limits = Limits {
             bytes_max: config.body_bytes_max,
             silence_max: config.body_timeout,
             progress,
         };
-        request.map(|body| Body::incoming(body, limits).holding(self.watch.hold()))
-    }
-}
-
-// === impl Tracked ===
-
-impl HttpBody for Tracked {
-    type Data = Piece;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>, Error>>> {
-        let this = &mut *self;
-        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
-        let stream = match &this.hold {
-            Hold::Body { .. } => None,
-            Hold::Stream(stream) => Some(stream),
-        };
-        Poll::Ready(frame.map(|frame| {
-            frame.map(|frame| frame.map_data(|bytes| Piece::new(bytes, stream.cloned())))
-        }))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-// === impl Piece ===
-
-impl Piece {
-    fn new(bytes: Bytes, stream: Option<Arc<Stream>>) -> Self {
-        if let Some(stream) = &stream {
-            stream.note(true);
-        }
-        Self { bytes, stream }
-    }
-}
-
-impl Buf for Piece {
-    fn remaining(&self) -> usize {
-        self.bytes.len()
-    }
-
-    fn chunk(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.bytes.advance(count);
-        if let Some(stream) = &self.stream {
-            stream.note(!self.bytes.is_empty());
-        }
-    }
-}
-
-impl Drop for Piece {
-    fn drop(&mut self) {
-        if let Some(stream) = &self.stream {
-            stream.note(false);
-        }
+        let (hold, time_max) = (self.watch.hold(), config.linger_timeout);
+        request.map(|body| match &self.uploads {
+            Some(uploads) => Body::incoming(uploads.begin(body, expects, hold, time_max), limits),
+            None => Body::incoming(body, limits).holding(hold),
+        })
     }
 }
 
@@ -305,10 +278,13 @@ pub(super) async fn serve(mut socket: Socket, client: Client, service: Arc<Servi
     loop {
         // Boxed, and gone before the wait: a parked connection carries no driver along.
         let driven = Box::pin(drive_http1(socket, first, client, &service)).await;
-        let Driven::Idle(idle, rest) = driven else {
-            return;
+        (socket, first) = match driven {
+            Driven::Idle(idle, rest) => (idle, rest),
+            Driven::Parts(socket, is_amid_request) => {
+                return Box::pin(linger(socket, is_amid_request, &service)).await;
+            }
+            Driven::Closed => return,
         };
-        (socket, first) = (idle, rest);
         let timeouts = service.timeouts();
         let parked = |draining| timeouts.parked(draining);
         if first.is_empty() && !park::wakes(&socket, &service.drain, parked).await {
@@ -333,6 +309,7 @@ async fn drive_http1(
         watch: Watch::new(),
         unread: Mutex::default(),
         interim: Some(Arc::clone(&interim)),
+        uploads: Some(Arc::default()),
     };
     let io = Watched::http1(socket, first, Arc::clone(&conversation.watch), interim);
     let answer = service_fn(|request| conversation.answer(request));
@@ -342,11 +319,23 @@ async fn drive_http1(
     let parts = connection.into_parts();
     if verdict != Verdict::Park {
         conversation.tell_unread(&parts.read_buf);
-        return Driven::Closed;
     }
-    let (socket, unread) = parts.io.into_inner().into_parts();
+    let watched = parts.io.into_inner();
+    let is_amid_request = watched.is_amid_request();
+    let (socket, unread) = watched.into_parts();
     // Even empty, hyper's buffer would keep its memory.
-    Driven::Idle(socket, [&parts.read_buf[..], &unread].concat().into())
+    let unread: Bytes = [&parts.read_buf[..], &unread].concat().into();
+    let watch = &conversation.watch;
+    if verdict == Verdict::Park {
+        return Driven::Idle(socket, unread);
+    }
+    if watch.would_feign_an_end() {
+        socket.set_zero_linger();
+    }
+    match watch.has_parted() {
+        true => Driven::Parts(socket, is_amid_request || !unread.is_empty()),
+        false => Driven::Closed,
+    }
 }
 
 /// Drives an HTTP/2 connection until it ends.
@@ -360,6 +349,7 @@ async fn drive_http2(socket: Socket, first: Bytes, client: Client, service: Arc<
         watch: Watch::new(),
         unread: Mutex::default(),
         interim: None,
+        uploads: None,
     });
     let io = Watched::http2(socket, first, Arc::clone(&conversation.watch));
     let answer = {
@@ -404,18 +394,15 @@ fn http2(config: &config::Server) -> http2::Builder<TokioExecutor> {
     http2
 }
 
-/// The body that a client announces and perhaps keeps back, for it waits for a `100 Continue`;
-/// hyper sends that when somebody begins to read the body.
+/// Whether a connection ends with an answer that comes before the end of its upload. Where the rest
+/// is short we read it and go on.
 ///
 /// "A server that responds with a final status code before reading the entire request content
 /// SHOULD indicate whether it intends to close the connection […] or continue reading the request
-/// content." (RFC 9110 §10.1.1) We close: whether the body still comes is the client's choice, so
-/// where the next request begins is not known.
-fn expected_body(request: &Request<Body>) -> Option<Progress> {
-    if !request.headers().contains_key(EXPECT) {
-        return None;
-    }
-    request.extensions().get().cloned()
+/// content." (RFC 9110 §10.1.1) Who has asked for leave to send it may keep it back, so where the next
+/// request begins is not known. Who was waited for in vain has been given up.
+fn ends_with(response: &Response<Body>, expects: bool, uploads: &Uploads) -> bool {
+    expects || response.status() == StatusCode::REQUEST_TIMEOUT || uploads.is_long()
 }
 
 /// What hyper lets through although it is more than configured.

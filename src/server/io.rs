@@ -67,6 +67,12 @@ impl Watched {
         (self.socket, self.prefix)
     }
 
+    /// Whether the client is in the midst of a request, or of what was refused.
+    pub(super) fn is_amid_request(&self) -> bool {
+        let framing = self.framing.as_ref();
+        framing.is_none_or(|it| !it.is_between_requests())
+    }
+
     fn follow(&mut self, bytes: &[u8]) {
         let Some(framing) = &mut self.framing else {
             return;
@@ -172,7 +178,11 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        let polled = Pin::new(&mut self.socket).poll_shutdown(cx);
+        if matches!(polled, Poll::Ready(Ok(()))) {
+            self.watch.note_half_close();
+        }
+        polled
     }
 }
 

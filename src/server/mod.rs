@@ -16,9 +16,12 @@ mod framing;
 mod http;
 mod interim;
 mod io;
+mod linger;
+mod outgoing;
 mod park;
 mod tcp;
 mod unread;
+mod upload;
 mod watch;
 
 mod accept;
@@ -51,6 +54,7 @@ struct Shared {
     current: Arc<Current>,
     telemetry: Arc<Telemetry>,
     connections: Connections,
+    accept_failures: listener::Failures,
 }
 
 /// What the connections of one listener are for, by the configuration they were accepted under.
@@ -73,11 +77,12 @@ enum Protocol {
 
 impl Server {
     /// A server that asks `current` for its site. Nothing comes in before there are [`Listeners`].
-    pub fn new(config: &config::Server, current: Arc<Current>, telemetry: Arc<Telemetry>) -> Self {
+    pub fn new(connections_max: usize, current: Arc<Current>, telemetry: Arc<Telemetry>) -> Self {
         Self(Arc::new(Shared {
             current,
             telemetry,
-            connections: Connections::new(config.connections_max),
+            connections: Connections::new(connections_max),
+            accept_failures: listener::Failures::default(),
         }))
     }
 
@@ -91,9 +96,14 @@ impl Server {
         self.0.connections.count()
     }
 
-    /// How many there may be at once.
+    /// Those of them that have been answered and are only heard out.
+    pub fn lingering(&self) -> u64 {
+        self.0.connections.lingering()
+    }
+
+    /// How many there may be.
     pub fn connections_max(&self) -> u64 {
-        self.0.connections.max()
+        self.0.connections.max().into()
     }
 
     /// Waits until all connections have ended, at most this long; tells whether they have.
@@ -156,6 +166,11 @@ impl Service {
             None => TunnelEnd::BadHeader,
         };
         metrics.tunnel_ended(end);
+    }
+
+    /// How long a connection is heard out that has been answered, by the site in force.
+    fn linger_timeout(&self) -> Duration {
+        self.shared.current.load().server().linger_timeout
     }
 
     /// How long a connection may do what, by the site in force.

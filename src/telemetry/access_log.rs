@@ -25,6 +25,9 @@ const LINES_MAX: usize = 8192;
 /// Spares most lines a second allocation while they are put together.
 const LINE_BYTES_TYPICAL: usize = 256;
 
+/// What the writer is woken with.
+const NO_LINE: &[u8] = b"";
+
 /// How often a log that is to end is looked at, whether any request has it still.
 const HANDING_OVER: Duration = Duration::from_millis(1);
 
@@ -104,10 +107,12 @@ impl AccessLog {
         }
     }
 
-    /// Has the file opened again by its path before the next line: for a rotation that has renamed
-    /// it. No effect on a standard stream.
+    /// Has the file opened again by its path before the next line, at once where none waits: for a
+    /// rotation that has renamed it. No effect on a standard stream.
     pub fn reopen(&self) {
         self.shared.reopen.store(true, Relaxed);
+        // Wakes the writer with no line at all. Where the queue is full, a line does.
+        let _ = self.lines.clone().write_all(NO_LINE);
     }
 
     /// Lines lost so far, because the queue was full or because writing failed.

@@ -299,14 +299,38 @@ impl Proxy {
         self.signal("HUP");
     }
 
-    /// The shell's own `kill` spares us a crate for one system call.
-    fn signal(&self, name: &str) {
+    /// Sends the process a signal, by its name without `SIG` or by its number. The shell's own `kill`
+    /// spares us a crate for one system call.
+    pub fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         let status = Command::new("sh")
             .args(["-c", &kill])
             .status()
             .expect("a shell");
         assert!(status.success(), "no process to signal");
+    }
+
+    /// The files that the process has open: their count.
+    pub fn open_files(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.child.id());
+        fs::read_dir(path).expect("a running process").count()
+    }
+
+    /// As many files as it may have open, as far as it has raised that, and as far as it could.
+    pub fn open_files_max(&self) -> (u64, u64) {
+        let path = format!("/proc/{}/limits", self.child.id());
+        let limits = fs::read_to_string(path).expect("a running process");
+        let line = limits
+            .lines()
+            .find_map(|it| it.strip_prefix("Max open files"));
+        let mut words = line.expect("its limit").split_whitespace();
+        let mut next = || {
+            words
+                .next()
+                .and_then(|it| it.parse().ok())
+                .expect("a number")
+        };
+        (next(), next())
     }
 
     /// Waits for the end of the process.
@@ -409,6 +433,24 @@ impl Setup {
         self.start_in(TempDir::new()).await
     }
 
+    /// As [`Self::start`], under limits of the shell: options of its `ulimit`, such as `-n 64`.
+    pub async fn start_under(self, ulimit: &str) -> Proxy {
+        let folder = TempDir::new();
+        let file = folder.write(CONFIG, &self.text());
+        let mut proxy = Proxy::spawn(&mut limited(ulimit, &[Path::new("-c"), &file]), folder).await;
+        proxy.admin = proxy.listener(&["admin"]).await;
+        proxy
+    }
+
+    /// Runs the binary under such limits to its end.
+    pub async fn fails_under(self, ulimit: &str) -> Output {
+        let folder = TempDir::new();
+        let file = folder.write(CONFIG, &self.text());
+        let mut command = limited(ulimit, &[Path::new("-c"), &file]);
+        command.stdin(Stdio::null());
+        output(command).await
+    }
+
     /// As [`Self::start`], in a folder the test knows.
     pub async fn start_in(self, folder: TempDir) -> Proxy {
         let file = folder.write(CONFIG, &self.text());
@@ -434,11 +476,23 @@ pub async fn command(arguments: &[&str], folder: &Path) -> Output {
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::null());
+    output(command).await
+}
+
+async fn output(mut command: Command) -> Output {
     let run = tokio::task::spawn_blocking(move || command.output());
     within("a command to end", run)
         .await
         .expect("a task that ends")
-        .expect("the copal binary")
+        .expect("a command that begins")
+}
+
+/// `copal run` with these arguments, under limits of the shell.
+fn limited(ulimit: &str, arguments: &[&Path]) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit {ulimit} && exec \"$0\" run \"$@\"");
+    command.arg("-c").arg(script).arg(BINARY).args(arguments);
+    command
 }
 
 fn collect_lines(pipe: impl Read + Send + 'static) -> watch::Receiver<Lines> {

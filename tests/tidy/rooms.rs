@@ -27,8 +27,8 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "server",
-        "drain per_client connections socket proxy_protocol listener interim framing watch io park unread http tcp \
-         accept listeners",
+        "drain per_client connections socket proxy_protocol listener interim framing watch io linger upload \
+         outgoing park unread http tcp accept listeners",
     ),
     (
         "admin",

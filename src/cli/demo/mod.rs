@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::client::{Ask, Client};
 use super::colours;
-use crate::app::{App, Ended};
+use crate::app::{App, Descriptors, Ended};
 use crate::config::{Config, Flags, Level};
 use crate::telemetry;
 use origin::{Origin, PAGE_TAKES};
@@ -83,7 +83,7 @@ async fn open() -> anyhow::Result<(Stage, JoinHandle<Ended>)> {
     // That its origin goes away is part of the play.
     config.log.level = Level::Error;
     telemetry::init(&config.log, colours::are_wanted(&stderr()));
-    let app = App::start(&config, None)?;
+    let app = App::start(&config, None, Descriptors::claim(&config)?)?;
     let [(_, proxy), (_, admin)] = app.addresses()[..] else {
         anyhow::bail!("the proxy and its admin listener were not opened");
     };

@@ -122,7 +122,8 @@ impl Retries {
         let (why, is_wanted) = match (error.phase, error.kind) {
             // That one server has no room says nothing of the others, whatever is configured.
             (Phase::Connecting, Kind::Full) => (Why::Connect, true),
-            (Phase::Connecting, Kind::NoServer) => return None,
+            // What we lack no other server has for us.
+            (Phase::Connecting, Kind::NoServer | Kind::Descriptors) => return None,
             (Phase::Connecting, _) => (Why::Connect, self.on.connect),
             (Phase::AwaitingHead, Kind::Timeout) => (Why::Timeout, self.on.timeout),
             (Phase::AwaitingHead, Kind::Malformed) => (Why::Malformed, self.on.malformed),
@@ -398,6 +399,7 @@ mod tests {
             (Kind::UploadStalled, Phase::AwaitingHead, &all, None),
             (Kind::UploadTooLarge, Phase::AwaitingHead, &all, None),
             (Kind::NoServer, Phase::Connecting, &all, None),
+            (Kind::Descriptors, Phase::Connecting, &all, None),
             (Kind::Full, Phase::Connecting, &none, Some(Why::Connect)),
         ] {
             let error = Error::new(kind, phase, Retry::No);

@@ -41,6 +41,7 @@ pub use verdict::{Fault, Verdict};
 
 use super::bell::Bell;
 use super::failures::Failures;
+use super::permit::Ceiling;
 
 /// What is known of one server.
 #[derive(Debug)]
@@ -54,6 +55,8 @@ pub(in crate::origin) struct Vitals {
     pub(in crate::origin) adaptive: Arc<Adaptive>,
     /// How many connections are open to it.
     pub(in crate::origin) connections: Arc<AtomicUsize>,
+    /// How many may be open to all servers together.
+    pub(in crate::origin) ceiling: Arc<Ceiling>,
     pub(in crate::origin) counters: Counters,
     pub(in crate::origin) conduct: Conduct,
     pub(in crate::origin) races: Races,
@@ -70,13 +73,19 @@ pub(in crate::origin) struct Vitals {
 
 impl Vitals {
     /// Nothing is known yet; `moved` is rung when one of its requests has ended.
-    pub(in crate::origin) fn new(origin: Arc<str>, authority: Arc<str>, moved: Arc<Bell>) -> Self {
+    pub(in crate::origin) fn new(
+        origin: Arc<str>,
+        authority: Arc<str>,
+        moved: Arc<Bell>,
+        ceiling: Arc<Ceiling>,
+    ) -> Self {
         Self {
             origin,
             authority,
             load: Arc::new(Load::ringing(moved)),
             adaptive: Arc::default(),
             connections: Arc::default(),
+            ceiling,
             counters: Counters::default(),
             conduct: Conduct::default(),
             races: Races::default(),
