@@ -21,6 +21,7 @@ mod micro {
 }
 
 /// The proxy's own allocator: another would time another program.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -11,7 +11,9 @@ mod harness;
 /// One file per theme, in the order in which a newcomer would ask.
 mod journeys {
     mod basic;
+    mod routes_and_sites;
     mod routing;
+    mod templates;
 
     // What is stored, for whom, and for how long.
     mod conditional;
@@ -47,6 +49,7 @@ mod journeys {
     mod limiting;
     mod limits;
     mod malformed;
+    mod request_ids;
     mod requests;
     mod trailers;
     mod upgrade;

@@ -15,6 +15,7 @@ mod check;
 mod complaint;
 mod cookies;
 mod ejection;
+mod exchange_limits;
 mod fields;
 mod flags;
 mod fold;
@@ -42,6 +43,7 @@ mod status_ttl;
 mod sticky;
 mod store;
 mod table;
+mod template;
 mod text_or;
 mod units;
 mod wire;
@@ -65,6 +67,7 @@ pub use self::cache::{CacheRules, RangeMiss};
 pub use self::complaint::{Complaint, Complaints};
 pub use self::cookies::CookieLists;
 pub use self::ejection::Ejection;
+pub use self::exchange_limits::ExchangeLimits;
 pub use self::fields::Edits;
 pub use self::flags::{Flags, TcpFlags};
 pub use self::fold::Fold;
@@ -85,6 +88,7 @@ pub use self::server::{Resolve, Server as OriginServer, ServerUrl, service_domai
 pub use self::site::{HostPattern, Site};
 pub use self::sticky::Sticky;
 pub use self::store::Store;
+pub use self::template::{Form, Part, Template, Value};
 pub use self::wire::{HttpVersion, Wire};
 
 use self::admin::RawAdmin;
@@ -93,11 +97,12 @@ use self::limit::RawLimit;
 use self::listen::{RawListen, RawServer};
 use self::log::RawLog;
 use self::origin::RawOrigin;
-use self::report::Report;
+use self::report::{Given, Report};
 use self::resolver::RawResolver;
 use self::site::RawSite;
 use self::store::RawStore;
 use self::table::{Table, Written};
+use crate::semantics::hop::{self, Hop};
 
 /// No configuration is larger, so that a wrong path, as to a disk image, does no harm.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -107,6 +112,8 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 pub struct Config {
     /// Which defaults hold where nothing is written; already applied to the rest.
     pub profile: Profile,
+    /// The name of this hop in Via and Cache-Status.
+    pub name: Arc<str>,
     /// Where clients come in; one at least.
     pub listen: Vec<Listen>,
     /// What clients may ask of us.
@@ -143,6 +150,7 @@ pub enum Profile {
 #[serde(deny_unknown_fields, default)]
 struct RawConfig {
     profile: Profile,
+    name: Given<String>,
     listen: Vec<Written<RawListen>>,
     server: Table<RawServer>,
     admin: Option<Written<RawAdmin>>,
@@ -195,7 +203,7 @@ fn read_bounded(path: &Path) -> io::Result<String> {
 fn settle(mut raw: RawConfig, report: &mut Report) -> Config {
     raw.site
         .iter_mut()
-        .for_each(|site| site.get_mut().write_out());
+        .for_each(|site| site.get_mut().write_out(report));
     check::check(&raw, report);
     let config = raw.resolve(report);
     tunnels_are_plain(&raw, &config, report);
@@ -267,14 +275,17 @@ impl RawConfig {
         let base = CacheBase::of_profile(self.profile);
         let base = self.cache.over(&base, report);
         let admin = self.admin.as_ref();
+        let server = self.server.resolve(report);
+        let limits = ExchangeLimits::of_server(&server);
         Config {
             profile: self.profile,
+            name: self.resolve_name(report),
             listen: self
                 .listen
                 .iter()
                 .filter_map(|it| RawListen::resolve(it, report))
                 .collect(),
-            server: self.server.resolve(report),
+            server,
             admin: admin.and_then(|it| it.get_ref().resolve(it.span(), report)),
             log: self.log.resolve(report),
             store: self.store.resolve(report),
@@ -288,9 +299,20 @@ impl RawConfig {
             sites: self
                 .site
                 .iter()
-                .map(|it| RawSite::resolve(it, &base, report))
+                .map(|it| RawSite::resolve(it, &base, &limits, report))
                 .collect(),
         }
+    }
+
+    fn resolve_name(&self, report: &mut Report) -> Arc<str> {
+        let Some(name) = &self.name else {
+            return Hop::default().name().into();
+        };
+        if !hop::is_name(name.get_ref()) {
+            let text = "names no hop; write 1 to 64 letters, digits and hyphens, a letter first";
+            report.at(name.span(), text);
+        }
+        name.get_ref().as_str().into()
     }
 
     fn resolve_origins(&self, report: &mut Report) -> BTreeMap<Arc<str>, Origin> {

@@ -403,11 +403,9 @@ fn expected_body(request: &Request<Body>) -> Option<Progress> {
     request.extensions().get().cloned()
 }
 
-/// What hyper lets through although it is more than configured.
+/// What hyper lets through although it is more than configured. How long a body may be is its route's
+/// to say.
 fn refusal(request: &Request<impl Incoming>, config: &config::Server) -> Option<Refusal> {
-    if request.headers().len() > config.header_fields_max {
-        return Some(Refusal::HeadTooLong);
-    }
-    let is_too_long = request.body().size_hint().lower() > config.body_bytes_max;
-    is_too_long.then_some(Refusal::BodyTooLong)
+    let is_too_long = request.headers().len() > config.header_fields_max;
+    is_too_long.then_some(Refusal::HeadTooLong)
 }

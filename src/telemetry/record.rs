@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 use http::header::{HOST, HeaderMap, HeaderName, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Uri, Version, request};
 
+use crate::semantics::trace_context::TRACEPARENT;
+
 /// The facts of one request. Building one allocates nothing while `asked` stays `None`.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -95,6 +97,10 @@ pub struct Asked {
     pub referer: Option<HeaderValue>,
     /// `User-Agent` field (RFC 9110 §10.1.5).
     pub user_agent: Option<HeaderValue>,
+    /// What the request is called; `None` where requests have no ids.
+    pub request_id: Option<HeaderValue>,
+    /// `traceparent` field (W3C Trace Context §3.2).
+    pub traceparent: Option<HeaderValue>,
 }
 
 // === impl Record ===
@@ -186,6 +192,8 @@ impl Asked {
             host: field(&head.headers, HOST).or_else(|| authority(&head.uri)),
             referer: field(&head.headers, REFERER),
             user_agent: field(&head.headers, USER_AGENT),
+            request_id: None,
+            traceparent: field(&head.headers, TRACEPARENT),
         }
     }
 }

@@ -31,6 +31,20 @@ fn assert_said(text: &str, lines: &str, said: &[&str]) {
 /// These lines stand before a configuration without mistakes.
 const TABLES: &[Row] = &[
     (
+        r#"name = "edge 1"
+[server]
+request_id = "a b""#,
+        &[
+            "1: name: names no hop; write 1 to 64 letters, digits and hyphens, a letter first",
+            "3: server.request_id: is not the name of a field; use letters, digits and hyphens (RFC 9110 §5.1)",
+        ],
+    ),
+    (
+        r#"[server]
+request_id = "Cookie""#,
+        &[r#"2: server.request_id: has a meaning of its own; write "x-request-id""#],
+    ),
+    (
         "[[limit]]",
         &["1: limit[0].name: is missing; routes refer to the limit by it"],
     ),
@@ -119,7 +133,7 @@ rate = "1/s""#,
     (
         "zz = 1",
         &[
-            "1: zz: unknown key; known here are `profile`, `listen`, `server`, `admin`, `log`, `store`, `resolver`, `cache`, `limit`, `origins` and `site`",
+            "1: zz: unknown key; known here are `profile`, `name`, `listen`, `server`, `admin`, `log`, `store`, `resolver`, `cache`, `limit`, `origins` and `site`",
         ],
     ),
     (

@@ -85,7 +85,7 @@ impl Errand {
             }
         };
         let route = wanted.route();
-        route.request_fields.apply(request.headers_mut());
+        outbound::edit(wanted, request.headers_mut());
         Self {
             pool: Arc::clone(&route.pool),
             request,
