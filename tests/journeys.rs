@@ -13,6 +13,7 @@ mod journeys {
     mod basic;
     mod routes_and_sites;
     mod routing;
+    mod several_files;
     mod templates;
 
     // What is stored, for whom, and for how long.

@@ -15,6 +15,7 @@ mod check;
 mod complaint;
 mod cookies;
 mod ejection;
+mod env;
 mod exchange_limits;
 mod fields;
 mod flags;
@@ -22,6 +23,7 @@ mod fold;
 mod health;
 mod hedge;
 mod host;
+mod include;
 mod key;
 mod limit;
 mod listen;
@@ -50,8 +52,6 @@ mod wire;
 mod wording;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -104,9 +104,6 @@ use self::store::RawStore;
 use self::table::{Table, Written};
 use crate::semantics::hop::{self, Hop};
 
-/// No configuration is larger, so that a wrong path, as to a disk image, does no harm.
-const FILE_BYTES_MAX: u64 = 4 << 20;
-
 /// A whole configuration, checked, with all defaults filled in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -114,6 +111,8 @@ pub struct Config {
     pub profile: Profile,
     /// The name of this hop in Via and Cache-Status.
     pub name: Arc<str>,
+    /// The paths, as `include[0]`, of patterns that name no file: legal, and perhaps meant otherwise.
+    pub unmatched_includes: Vec<String>,
     /// Where clients come in; one at least.
     pub listen: Vec<Listen>,
     /// What clients may ask of us.
@@ -149,6 +148,7 @@ pub enum Profile {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawConfig {
+    include: Given<Vec<Spanned<String>>>,
     profile: Profile,
     name: Given<String>,
     listen: Vec<Written<RawListen>>,
@@ -169,7 +169,7 @@ struct RawConfig {
 /// All mistakes at once; a file that cannot be read is one.
 pub fn load(path: &Path) -> Result<Config, Complaints> {
     let file = path.display().to_string();
-    match read_bounded(path) {
+    match include::read_bounded(path) {
         Ok(text) => parse(&text, &file),
         Err(error) => Err(Complaints::one(&file, format!("cannot be read: {error}"))),
     }
@@ -184,19 +184,6 @@ pub fn parse(text: &str, file: &str) -> Result<Config, Complaints> {
     let config = raw.map(|raw| settle(raw, &mut report));
     report.finish()?;
     config.ok_or_else(|| Complaints::one(file, "cannot be understood".to_owned()))
-}
-
-fn read_bounded(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(
-            "it is larger than 4 MiB, too large for a configuration",
-        ));
-    }
-    Ok(text)
 }
 
 /// Checks what was written and fills in the rest.
@@ -277,9 +264,11 @@ impl RawConfig {
         let admin = self.admin.as_ref();
         let server = self.server.resolve(report);
         let limits = ExchangeLimits::of_server(&server);
+        self.check_include(report);
         Config {
             profile: self.profile,
             name: self.resolve_name(report),
+            unmatched_includes: report.unmatched().to_vec(),
             listen: self
                 .listen
                 .iter()
@@ -301,6 +290,13 @@ impl RawConfig {
                 .iter()
                 .map(|it| RawSite::resolve(it, &base, &limits, report))
                 .collect(),
+        }
+    }
+
+    /// What it names was put to the rest before.
+    fn check_include(&self, report: &mut Report) {
+        if let Some(list) = self.include.as_ref().filter(|it| it.get_ref().is_empty()) {
+            report.at(list.span(), "is empty; name files, or leave it out");
         }
     }
 

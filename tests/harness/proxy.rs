@@ -41,6 +41,7 @@ pub struct Setup {
     top: String,
     tables: BTreeMap<&'static str, String>,
     sites: String,
+    variables: Vec<(&'static str, String)>,
 }
 
 #[derive(Clone, Default)]
@@ -72,6 +73,7 @@ impl Proxy {
             top: String::new(),
             tables: BTreeMap::from(tables),
             sites,
+            variables: Vec::new(),
         }
     }
 
@@ -364,6 +366,12 @@ impl Setup {
         self
     }
 
+    /// Adds a variable to its environment.
+    pub fn variable(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.push((name, value.to_owned()));
+        self
+    }
+
     /// Leaves a table out that it has so far.
     pub fn without(mut self, name: &str) -> Self {
         self.tables.remove(name);
@@ -398,6 +406,7 @@ impl Setup {
     pub async fn start_in(self, folder: TempDir) -> Proxy {
         let file = folder.write(CONFIG, &self.text());
         let mut command = Command::new(BINARY);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let mut proxy = Proxy::spawn(command.arg("run").arg("-c").arg(file), folder).await;
         proxy.admin = proxy.listener(&["admin"]).await;
         proxy
