@@ -8,4 +8,5 @@
 mod config {
     mod files;
     mod mistakes;
+    mod parts;
 }

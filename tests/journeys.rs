@@ -12,7 +12,10 @@ mod harness;
 mod journeys {
     mod basic;
     mod demo;
+    mod routes_and_sites;
     mod routing;
+    mod several_files;
+    mod templates;
 
     // What is stored, for whom, and for how long.
     mod conditional;
@@ -51,6 +54,7 @@ mod journeys {
     mod limits;
     mod lingering;
     mod malformed;
+    mod request_ids;
     mod requests;
     mod trailers;
     mod upgrade;

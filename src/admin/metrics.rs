@@ -66,7 +66,7 @@ fn of_process(admin: &Admin) -> Vec<Family> {
         ),
         gauge(
             "copal_connections_lingering",
-            "Those that have been answered and are only heard out.",
+            "Client connections that have been answered and are only heard out.",
             process.lingering() as f64,
         ),
         gauge(

@@ -7,11 +7,14 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::{AUTHORIZATION, COOKIE, FORWARDED, HOST, HeaderName, VIA};
 use ipnet::IpNet;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::fields;
 use super::limit;
+use super::names;
 use super::networks;
 use super::report::{Given, Place, Report};
 use super::table::Written;
@@ -26,6 +29,11 @@ const HEADER_BYTES: RangeInclusive<u64> = 8 * KIB..=MIB;
 const HEADER_FIELDS: RangeInclusive<usize> = 1..=32_000;
 /// `http::Uri` holds at most 65534 bytes.
 const TARGET_BYTES: RangeInclusive<u64> = 1..=65_534;
+
+/// Where the id of a request is, unless another field is named.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Fields that no id may stand in.
+const TAKEN: [HeaderName; 5] = [AUTHORIZATION, COOKIE, FORWARDED, HOST, VIA];
 
 /// One address at which clients are awaited.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,6 +125,9 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
     /// In which words they say it, and we say it to origins.
     pub forwarded: Dialect,
+    /// The field with the id of a request, which trusted proxies may give and origins are told;
+    /// `None` for no such field.
+    pub request_id: Option<HeaderName>,
 }
 
 /// One `[[listen]]` as written.
@@ -170,6 +181,7 @@ pub(super) struct RawServer {
     pub(super) limit: Vec<Spanned<String>>,
     trusted_proxies: Vec<Spanned<String>>,
     forwarded: RawDialect,
+    request_id: Given<String>,
 }
 
 /// `forwarded` as written.
@@ -303,9 +315,30 @@ impl RawServer {
                 RawDialect::Rfc7239 => Dialect::Rfc7239,
                 RawDialect::Both => Dialect::Both,
             },
+            request_id: self.resolve_request_id(report),
         };
         self.check_target_fits(&server, report);
         server
+    }
+
+    fn resolve_request_id(&self, report: &mut Report) -> Option<HeaderName> {
+        let Some(text) = &self.request_id else {
+            return Some(REQUEST_ID);
+        };
+        if text.get_ref() == "off" {
+            return None;
+        }
+        let parsed = names::field(text.get_ref());
+        let is_own = |it: &HeaderName| !fields::is_of_connection(it) && !TAKEN.contains(it);
+        match parsed {
+            Ok(name) if is_own(&name) => return Some(name),
+            Ok(_) => report.at(
+                text.span(),
+                "has a meaning of its own; write \"x-request-id\"",
+            ),
+            Err(complaint) => report.at(text.span(), complaint),
+        }
+        None
     }
 
     fn check_target_fits(&self, server: &Server, report: &mut Report) {

@@ -16,12 +16,15 @@ mod complaint;
 mod cookies;
 mod document;
 mod ejection;
+mod env;
+mod exchange_limits;
 mod fields;
 mod flags;
 mod fold;
 mod health;
 mod hedge;
 mod host;
+mod include;
 mod key;
 mod limit;
 mod listen;
@@ -43,14 +46,13 @@ mod status_ttl;
 mod sticky;
 mod store;
 mod table;
+mod template;
 mod text_or;
 mod units;
 mod wire;
 mod wording;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -67,6 +69,7 @@ pub use self::complaint::{Complaint, Complaints};
 pub use self::cookies::CookieLists;
 pub use self::document::{Change, Document};
 pub use self::ejection::Ejection;
+pub use self::exchange_limits::ExchangeLimits;
 pub use self::fields::Edits;
 pub use self::flags::{Flags, TcpFlags};
 pub use self::fold::Fold;
@@ -87,6 +90,7 @@ pub use self::server::{Resolve, Server as OriginServer, ServerUrl, service_domai
 pub use self::site::{HostPattern, Site};
 pub use self::sticky::Sticky;
 pub use self::store::Store;
+pub use self::template::{Form, Part, Template, Value};
 pub use self::wire::{HttpVersion, Wire};
 
 use self::admin::RawAdmin;
@@ -95,20 +99,22 @@ use self::limit::RawLimit;
 use self::listen::{RawListen, RawServer};
 use self::log::RawLog;
 use self::origin::RawOrigin;
-use self::report::Report;
+use self::report::{Given, Report};
 use self::resolver::RawResolver;
 use self::site::RawSite;
 use self::store::RawStore;
 use self::table::{Table, Written};
-
-/// No configuration is larger, so that a wrong path, as to a disk image, does no harm.
-const FILE_BYTES_MAX: u64 = 4 << 20;
+use crate::semantics::hop::{self, Hop};
 
 /// A whole configuration, checked, with all defaults filled in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Which defaults hold where nothing is written; already applied to the rest.
     pub profile: Profile,
+    /// The name of this hop in Via and Cache-Status.
+    pub name: Arc<str>,
+    /// The paths, as `include[0]`, of patterns that name no file: legal, and perhaps meant otherwise.
+    pub unmatched_includes: Vec<String>,
     /// Where clients come in; one at least.
     pub listen: Vec<Listen>,
     /// What clients may ask of us.
@@ -146,7 +152,9 @@ pub enum Profile {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawConfig {
+    include: Given<Vec<Spanned<String>>>,
     profile: Profile,
+    name: Given<String>,
     listen: Vec<Written<RawListen>>,
     server: Table<RawServer>,
     admin: Option<Written<RawAdmin>>,
@@ -165,7 +173,7 @@ struct RawConfig {
 /// All mistakes at once; a file that cannot be read is one.
 pub fn load(path: &Path) -> Result<Config, Complaints> {
     let file = path.display().to_string();
-    match read_bounded(path) {
+    match include::read_bounded(path) {
         Ok(text) => parse(&text, &file),
         Err(error) => Err(Complaints::one(&file, format!("cannot be read: {error}"))),
     }
@@ -185,24 +193,11 @@ pub fn parse(text: &str, file: &str) -> Result<Config, Complaints> {
     Ok(config)
 }
 
-fn read_bounded(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(
-            "it is larger than 4 MiB, too large for a configuration",
-        ));
-    }
-    Ok(text)
-}
-
 /// Checks what was written and fills in the rest.
 fn settle(mut raw: RawConfig, report: &mut Report) -> Config {
     raw.site
         .iter_mut()
-        .for_each(|site| site.get_mut().write_out());
+        .for_each(|site| site.get_mut().write_out(report));
     check::check(&raw, report);
     let config = raw.resolve(report);
     tunnels_are_plain(&raw, &config, report);
@@ -276,14 +271,19 @@ impl RawConfig {
         let base = CacheBase::of_profile(self.profile);
         let base = self.cache.over(&base, report);
         let admin = self.admin.as_ref();
+        let server = self.server.resolve(report);
+        let limits = ExchangeLimits::of_server(&server);
+        self.check_include(report);
         Config {
             profile: self.profile,
+            name: self.resolve_name(report),
+            unmatched_includes: report.unmatched().to_vec(),
             listen: self
                 .listen
                 .iter()
                 .filter_map(|it| RawListen::resolve(it, report))
                 .collect(),
-            server: self.server.resolve(report),
+            server,
             admin: admin.and_then(|it| it.get_ref().resolve(it.span(), report)),
             log: self.log.resolve(report),
             store: self.store.resolve(report),
@@ -297,10 +297,28 @@ impl RawConfig {
             sites: self
                 .site
                 .iter()
-                .map(|it| RawSite::resolve(it, &base, report))
+                .map(|it| RawSite::resolve(it, &base, &limits, report))
                 .collect(),
             document: Document::default(),
         }
+    }
+
+    /// What it names was put to the rest before.
+    fn check_include(&self, report: &mut Report) {
+        if let Some(list) = self.include.as_ref().filter(|it| it.get_ref().is_empty()) {
+            report.at(list.span(), "is empty; name files, or leave it out");
+        }
+    }
+
+    fn resolve_name(&self, report: &mut Report) -> Arc<str> {
+        let Some(name) = &self.name else {
+            return Hop::default().name().into();
+        };
+        if !hop::is_name(name.get_ref()) {
+            let text = "names no hop; write 1 to 64 letters, digits and hyphens, a letter first";
+            report.at(name.span(), text);
+        }
+        name.get_ref().as_str().into()
     }
 
     fn resolve_origins(&self, report: &mut Report) -> BTreeMap<Arc<str>, Origin> {

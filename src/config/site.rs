@@ -8,11 +8,13 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::cache::CacheBase;
+use super::exchange_limits::{ExchangeLimits, RawExchangeLimits};
 use super::host;
 use super::limit;
 use super::report::{Given, Place, Report};
 use super::route::{RawRoute, Route};
 use super::table::Written;
+use super::units::{Period, Size};
 
 /// Routes for some hosts.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +47,10 @@ pub(super) struct RawSite {
     pub(super) hosts: Given<Vec<Spanned<String>>>,
     pub(super) origin: Given<String>,
     pub(super) limit: Vec<Spanned<String>>,
+    pub(super) body_bytes_max: Given<Size>,
+    pub(super) body_timeout: Given<Period>,
+    pub(super) first_byte_timeout: Given<Period>,
+    pub(super) between_bytes_timeout: Given<Period>,
     pub(super) route: Vec<Written<RawRoute>>,
 }
 
@@ -74,13 +80,31 @@ impl HostPattern {
 // === impl RawSite ===
 
 impl RawSite {
-    /// Replaces the short form by the route it stands for.
-    pub(super) fn write_out(&mut self) {
-        self.route
-            .extend(self.origin.take().map(RawRoute::everything_to));
+    /// Gives the site's origin to the routes that name none, and to a route for all other paths.
+    /// Complains of an origin that is left over.
+    pub(super) fn write_out(&mut self, report: &mut Report) {
+        let Some(origin) = self.origin.take() else {
+            return;
+        };
+        let mut is_used = false;
+        for route in &mut self.route {
+            is_used |= route.get_mut().take_origin(&origin);
+        }
+        let mut routes = self.route.iter();
+        if !routes.any(|route| route.get_ref().is_for_all_paths()) {
+            self.route.push(RawRoute::everything_to(origin));
+        } else if !is_used {
+            let text = "has no effect: each route says itself who answers; leave it out";
+            report.at(origin.span(), text);
+        }
     }
 
-    pub(super) fn resolve(raw: &Written<Self>, base: &CacheBase, report: &mut Report) -> Site {
+    pub(super) fn resolve(
+        raw: &Written<Self>,
+        cache: &CacheBase,
+        limits: &ExchangeLimits,
+        report: &mut Report,
+    ) -> Site {
         let place = raw.span();
         let raw = raw.get_ref();
         let lost = ["route", "origin"]
@@ -93,16 +117,26 @@ impl RawSite {
             );
         }
         let hosts = raw.resolve_hosts(place, report);
+        let of_exchanges = raw.limits_of_exchanges().over(limits, report);
         let routes = raw
             .route
             .iter()
-            .filter_map(|route| RawRoute::resolve(route, base, report))
+            .filter_map(|route| RawRoute::resolve(route, cache, &of_exchanges, report))
             .collect();
         let limits = limit::names(&raw.limit);
         Site {
             hosts,
             limits,
             routes,
+        }
+    }
+
+    fn limits_of_exchanges(&self) -> RawExchangeLimits<'_> {
+        RawExchangeLimits {
+            body_bytes_max: &self.body_bytes_max,
+            body_timeout: &self.body_timeout,
+            first_byte_timeout: &self.first_byte_timeout,
+            between_bytes_timeout: &self.between_bytes_timeout,
         }
     }
 

@@ -43,6 +43,7 @@ pub use error::{Error, Kind, Phase, Retry, Why};
 pub use hint::{Asked, Belongs, Hint};
 pub use interim::{Interim, Sink};
 pub use overload::{BreakerState, OverloadStats, Shed};
+pub use peer::Timeouts;
 pub use raw::RawConnection;
 pub use registry::Registry;
 pub use resolve::{LookupStats, Resolver};
@@ -58,7 +59,7 @@ use handover::Handover;
 use health::{Agents, Probes, Reachability, Servers};
 use hint::Common;
 use overload::Overload;
-use peer::{Peer, Timeouts};
+use peer::Peer;
 use retry::{Hedging, Retries};
 use roster::Roster;
 use sticky::Sticky;
@@ -186,6 +187,12 @@ impl Pool {
     /// The origin's name in the configuration.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// How long its servers may be silent, unless a request has [`Timeouts`] of its own among its
+    /// extensions.
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 
     /// What `Host` says towards the servers, when it is not what the client asked for.

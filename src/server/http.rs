@@ -405,11 +405,9 @@ fn ends_with(response: &Response<Body>, expects: bool, uploads: &Uploads) -> boo
     expects || response.status() == StatusCode::REQUEST_TIMEOUT || uploads.is_long()
 }
 
-/// What hyper lets through although it is more than configured.
+/// What hyper lets through although it is more than configured. How long a body may be is its route's
+/// to say.
 fn refusal(request: &Request<impl Incoming>, config: &config::Server) -> Option<Refusal> {
-    if request.headers().len() > config.header_fields_max {
-        return Some(Refusal::HeadTooLong);
-    }
-    let is_too_long = request.body().size_hint().lower() > config.body_bytes_max;
-    is_too_long.then_some(Refusal::BodyTooLong)
+    let is_too_long = request.headers().len() > config.header_fields_max;
+    is_too_long.then_some(Refusal::HeadTooLong)
 }

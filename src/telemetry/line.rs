@@ -13,6 +13,7 @@ use time::UtcDateTime;
 
 use super::record::{Asked, Record};
 use crate::config::Format;
+use crate::semantics::trace_context::trace_id;
 
 /// Of a longer field only the beginning is shown, followed by `...`.
 const FIELD_BYTES_MAX: usize = 1024;
@@ -154,7 +155,10 @@ fn json_request(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     json_text(out, "protocol", version.as_deref().map(str::as_bytes))?;
     json_text(out, "host", field(|it| &it.host))?;
     json_text(out, "referer", field(|it| &it.referer))?;
-    json_text(out, "user_agent", field(|it| &it.user_agent))
+    json_text(out, "user_agent", field(|it| &it.user_agent))?;
+    json_text(out, "request_id", field(|it| &it.request_id))?;
+    let trace = field(|it| &it.traceparent).and_then(trace_id);
+    json_text(out, "trace_id", trace.map(str::as_bytes))
 }
 
 fn json_text(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) -> io::Result<()> {
@@ -276,6 +280,10 @@ mod tests {
                 host: Some(HeaderValue::from_static("shop.example")),
                 referer: None,
                 user_agent: Some(HeaderValue::from_static("say \"hi\"\\")),
+                request_id: Some(HeaderValue::from_static("a1")),
+                traceparent: Some(HeaderValue::from_static(
+                    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                )),
             })),
             ..bare()
         }
@@ -327,7 +335,8 @@ mod tests {
                 concat!(
                     r#"{"time":"2026-11-22T06:05:15.042Z","client":"192.0.2.1","method":"GET","#,
                     r#""target":"/a?b=1","protocol":"HTTP/1.1","host":"shop.example","#,
-                    r#""referer":null,"user_agent":"say \"hi\"\\","status":200,"bytes":512,"#,
+                    r#""referer":null,"user_agent":"say \"hi\"\\","request_id":"a1","#,
+                    r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","status":200,"bytes":512,"#,
                     r#""duration_ms":12.345,"ttfb_ms":9.007,"outcome":"miss","#,
                     r#""detail":"no-store","origin":"shop","server":"10.0.0.1:80","#,
                     r#""origin_ms":9.000,"complete":true}"#,
@@ -340,7 +349,8 @@ mod tests {
                 concat!(
                     r#"{"time":"2026-11-22T06:05:15.042Z","client":"192.0.2.1","method":null,"#,
                     r#""target":null,"protocol":null,"host":null,"referer":null,"#,
-                    r#""user_agent":null,"status":0,"bytes":0,"duration_ms":0.000,"#,
+                    r#""user_agent":null,"request_id":null,"trace_id":null,"#,
+                    r#""status":0,"bytes":0,"duration_ms":0.000,"#,
                     r#""ttfb_ms":null,"outcome":"error","detail":null,"origin":null,"#,
                     r#""server":null,"origin_ms":null,"complete":false}"#,
                 ),

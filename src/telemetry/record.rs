@@ -9,6 +9,7 @@ use http::header::{HOST, HeaderMap, HeaderName, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Uri, Version, request};
 
 use super::sites::SiteId;
+use crate::semantics::trace_context::TRACEPARENT;
 
 /// The facts of one request. Building one allocates nothing while `asked` stays `None`.
 #[derive(Clone, Debug)]
@@ -101,6 +102,10 @@ pub struct Asked {
     pub referer: Option<HeaderValue>,
     /// `User-Agent` field (RFC 9110 §10.1.5).
     pub user_agent: Option<HeaderValue>,
+    /// What the request is called; `None` where requests have no ids.
+    pub request_id: Option<HeaderValue>,
+    /// `traceparent` field (W3C Trace Context §3.2).
+    pub traceparent: Option<HeaderValue>,
 }
 
 // === impl Record ===
@@ -194,6 +199,8 @@ impl Asked {
             host: field(&head.headers, HOST).or_else(|| authority(&head.uri)),
             referer: field(&head.headers, REFERER),
             user_agent: field(&head.headers, USER_AGENT),
+            request_id: None,
+            traceparent: field(&head.headers, TRACEPARENT),
         }
     }
 }

@@ -44,7 +44,7 @@ fn the_recipes_are_clean() {
         .skip(1)
         .filter_map(|it| it.split("```").next())
         .collect();
-    assert_eq!(recipes.len(), 6);
+    assert_eq!(recipes.len(), 7);
     for recipe in recipes {
         assert_eq!(complaints(recipe), Vec::<String>::new(), "{recipe}");
         let config = parse(recipe, "f").unwrap();
@@ -62,6 +62,7 @@ fn the_example_shows_the_defaults() {
     let minimal = parse(MINIMAL, "f").unwrap();
     let example = parse(EXAMPLE, "f").unwrap();
     assert_eq!(example.profile, minimal.profile);
+    assert_eq!(example.name, minimal.name);
     assert_eq!(example.listen, minimal.listen);
     assert_eq!(example.server, minimal.server);
     assert_eq!(example.log, minimal.log);
@@ -126,7 +127,15 @@ fn the_example_says_what_it_says() {
         (api.concurrency_max, shop.routes[0].concurrency_max),
         (64, 0)
     );
-    assert_eq!(api.request_fields.set.len(), 1);
+    assert_eq!(api.request_fields.filled.len(), 1);
+    assert_eq!(
+        (
+            api.response_fields.set.len(),
+            api.response_fields.filled.len()
+        ),
+        (1, 1)
+    );
+    assert_eq!(api.exchange_limits.body_bytes_max, 10 << 20);
     assert_eq!(api.response_fields.remove, ["x-powered-by"]);
     assert!(api.cache.cookies.ignore_all() && api.cache.enabled);
     assert!(!api.cache.rules.store_set_cookie);

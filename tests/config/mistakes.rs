@@ -31,6 +31,34 @@ fn assert_said(text: &str, lines: &str, said: &[&str]) {
 /// These lines stand before a configuration without mistakes.
 const TABLES: &[Row] = &[
     (
+        r#"name = "edge 1"
+include = []
+[server]
+request_id = "a b""#,
+        &[
+            "1: name: names no hop; write 1 to 64 letters, digits and hyphens, a letter first",
+            "2: include: is empty; name files, or leave it out",
+            "4: server.request_id: is not the name of a field; use letters, digits and hyphens (RFC 9110 §5.1)",
+        ],
+    ),
+    (
+        r#"include = "conf.d/*.toml"
+[server]
+request_id = "Cookie""#,
+        &[
+            r#"1: include: string "conf.d/*.toml" stands where a list, as ["a", "b"], is wanted"#,
+            r#"3: server.request_id: has a meaning of its own; write "x-request-id""#,
+        ],
+    ),
+    (
+        r#"include = ["", "conf.*/a.toml", "${env.}"]"#,
+        &[
+            r#"1: include[0]: is empty; write "conf.d/*.toml", or the name of a file"#,
+            "1: include[1]: has a `*` in the name of a folder; only names of files may have one",
+            "1: include[2]: `${env.}` names no variable; write `${env.NAME}` or `${env.NAME:-default}`",
+        ],
+    ),
+    (
         "[[limit]]",
         &["1: limit[0].name: is missing; routes refer to the limit by it"],
     ),
@@ -119,7 +147,7 @@ rate = "1/s""#,
     (
         "zz = 1",
         &[
-            "1: zz: unknown key; known here are `profile`, `listen`, `server`, `admin`, `log`, `store`, `resolver`, `cache`, `limit`, `origins` and `site`",
+            "1: zz: unknown key; known here are `include`, `profile`, `name`, `listen`, `server`, `admin`, `log`, `store`, `resolver`, `cache`, `limit`, `origins` and `site`",
         ],
     ),
     (

@@ -37,6 +37,8 @@ pub struct Proxy {
 /// A configuration in the making. Every table starts empty, so a test names only what it is about.
 pub struct Setup {
     profile: &'static str,
+    /// Lines before all tables.
+    top: String,
     tables: BTreeMap<&'static str, String>,
     sites: String,
     environment: Vec<(&'static str, String)>,
@@ -70,6 +72,7 @@ impl Proxy {
         let sites = "[[site]]\nhosts = [\"*\"]\norigin = \"main\"\n".to_owned();
         Setup {
             profile: "cautious",
+            top: String::new(),
             tables: BTreeMap::from(tables),
             sites,
             environment: Vec::new(),
@@ -391,6 +394,13 @@ impl Setup {
         self
     }
 
+    /// Adds lines before all tables.
+    pub fn top(mut self, lines: &str) -> Self {
+        self.top.push_str(lines);
+        self.top.push('\n');
+        self
+    }
+
     /// Sets a variable of the environment.
     pub fn environment(mut self, name: &'static str, value: &str) -> Self {
         self.environment.push((name, value.to_owned()));
@@ -421,7 +431,7 @@ impl Setup {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("profile = \"{}\"\n", self.profile);
+        let mut text = format!("profile = \"{}\"\n{}", self.profile, self.top);
         for (name, lines) in &self.tables {
             write!(text, "\n[{name}]\n{lines}").expect("text grows");
         }

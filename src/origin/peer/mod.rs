@@ -18,7 +18,8 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-pub(super) use lease::{Blame, Lease, Timeouts, Unanswered};
+pub use lease::Timeouts;
+pub(super) use lease::{Blame, Lease, Unanswered};
 
 use super::age::Age;
 use super::connect::http1::Connection;

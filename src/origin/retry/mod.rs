@@ -23,7 +23,7 @@ use super::balance::Choice;
 use super::connect::Unsent;
 use super::dice::Dice;
 use super::error::{Error, Kind, Phase, Why};
-use super::peer::Blame;
+use super::peer::{Blame, Timeouts};
 use super::roster::{self, Entry, Roster};
 use super::server::Flight;
 use crate::body::Body;
@@ -63,6 +63,8 @@ pub(super) struct Course {
     pub(super) belongs: bool,
     /// Whose request it is, where servers are told.
     pub(super) client: Option<Endpoints>,
+    /// How long servers may be silent.
+    pub(super) timeouts: Timeouts,
 }
 
 /// Where a request is sent that has failed.
@@ -262,7 +264,7 @@ impl Retries {
 
 impl Course {
     /// Begins at the server of this index.
-    pub(super) fn new(index: usize, choice: Choice, retries: &Retries) -> Self {
+    pub(super) fn new(index: usize, choice: Choice, retries: &Retries, timeouts: Timeouts) -> Self {
         Self {
             choice,
             index,
@@ -273,6 +275,7 @@ impl Course {
             is_back: false,
             belongs: false,
             client: None,
+            timeouts,
         }
     }
 

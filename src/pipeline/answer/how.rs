@@ -9,7 +9,8 @@ use http::{HeaderMap, StatusCode};
 use crate::body::Body;
 use crate::clock;
 use crate::pipeline::reasons::Excuse;
-use crate::semantics::cache_status::{self, CacheStatus, Fwd};
+use crate::semantics::cache_status::{CacheStatus, Fwd};
+use crate::semantics::hop::Hop;
 use crate::store::Object;
 use crate::telemetry::Outcome;
 
@@ -70,7 +71,13 @@ impl How {
     }
 
     /// Says whence the response comes, and how old it is unless it is new.
-    pub(super) fn stamp(&self, fields: &mut HeaderMap, object: &Object, arrived: SystemTime) {
+    pub(super) fn stamp(
+        &self,
+        fields: &mut HeaderMap,
+        hop: &Hop,
+        object: &Object,
+        arrived: SystemTime,
+    ) {
         // A hit is judged by the time it arrived; all else has taken its time.
         let now = match self {
             Self::Partial => arrived,
@@ -81,10 +88,10 @@ impl How {
             let age = object.term().age(now).secs();
             fields.insert(AGE, HeaderValue::from(age));
         }
-        fields.append(CACHE_STATUS, self.cache_status(object, now));
+        fields.append(CACHE_STATUS, self.cache_status(hop, object, now));
     }
 
-    fn cache_status(&self, object: &Object, now: SystemTime) -> HeaderValue {
+    fn cache_status(&self, hop: &Hop, object: &Object, now: SystemTime) -> HeaderValue {
         let detail = self.detail(object);
         let status = CacheStatus {
             ttl: Some(object.term().ttl_secs(now)),
@@ -92,7 +99,7 @@ impl How {
             ..CacheStatus::default()
         };
         match self {
-            Self::Hit if detail.is_none() => return cache_status::hit(),
+            Self::Hit if detail.is_none() => return hop.hit(),
             Self::Partial => CacheStatus {
                 fwd: Some(Fwd::Partial),
                 stored: true,
@@ -120,7 +127,7 @@ impl How {
                 ..status
             },
         }
-        .to_value()
+        .to_value(hop)
     }
 
     /// What is worth saying beyond the parameters of RFC 9211.

@@ -59,7 +59,7 @@ impl Site {
             key: locator.key().to_key().display().to_string(),
             handler: destination.map(|it| describe(&self.routes, it)),
             outcome: ahead.outcome(),
-            cache_status: ahead.cache_status(stored.at),
+            cache_status: ahead.cache_status(&self.hop, stored.at),
             why: why::told(&ahead, &stored),
         };
         Ok((forecast, stored))

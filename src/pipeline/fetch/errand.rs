@@ -86,7 +86,7 @@ impl Errand {
             }
         };
         let route = wanted.route();
-        route.request_fields.apply(request.headers_mut());
+        outbound::edit(wanted, request.headers_mut());
         Self {
             route: Arc::clone(route),
             request,

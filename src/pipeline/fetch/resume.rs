@@ -67,17 +67,23 @@ impl Asked {
     fn rest(&self, first: u64, version: &Version) -> Request<Body> {
         let mut request = self.request.clone().map(Body::full);
         // Who the first client was is none of this connection's business.
-        let hint = request.extensions_mut().remove::<Hint>();
-        request.extensions_mut().clear();
+        let extensions = request.extensions_mut();
+        let hint = extensions.remove::<Hint>();
+        extensions.clear();
         if let Some(hint) = hint {
-            request.extensions_mut().insert(hint);
+            extensions.insert(hint);
+        }
+        if let Some(timeouts) = self.route.timeouts {
+            extensions.insert(timeouts);
         }
         let fields = request.headers_mut();
         conditional::strip(fields);
         for name in [X_FORWARDED_FOR, FORWARDED, REFERER] {
             fields.remove(name);
         }
-        self.route.request_fields.apply(fields);
+        let edits = &self.route.request_fields;
+        edits.apply_fixed(fields);
+        edits.forget_client(fields);
         range::ask_from(fields, first);
         if let Some(tag) = version.if_match() {
             fields.insert(IF_MATCH, tag);

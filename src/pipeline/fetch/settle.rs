@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::{AGE, CONTENT_LENGTH, DATE, VIA};
-use http::{HeaderMap, Method, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 
 use super::outbound;
@@ -18,7 +18,8 @@ use super::slices::First;
 use crate::body::Body;
 use crate::clock;
 use crate::origin::{self, Phase};
-use crate::pipeline::route::concurrency;
+use crate::pipeline::route::{Route, concurrency};
+use crate::pipeline::site::Site;
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::facet::Facet;
 use crate::semantics::freshness::Term;
@@ -33,6 +34,8 @@ use crate::store::{Admission, Failure, Head, Laggards, Leader, Object, Resume, T
 /// The permit to settle an answer, and what it is judged by.
 pub(in crate::pipeline) struct Settlement {
     leader: Leader,
+    site: Arc<Site>,
+    route: Arc<Route>,
     /// The client's own fields, which `Vary` and storability are about.
     asked: HeaderMap,
     facet: Facet,
@@ -88,6 +91,8 @@ impl Settlement {
         let caching = wanted.caching();
         Self {
             leader,
+            site: Arc::clone(wanted.exchange.entry.site.site()),
+            route: Arc::clone(wanted.route()),
             asked: wanted.exchange.request.headers.clone(),
             facet: wanted.facet.clone(),
             rules: Arc::clone(&caching.rules),
@@ -113,6 +118,8 @@ impl Settlement {
         };
         Self {
             leader,
+            site: Arc::clone(wanted.exchange.entry.site.site()),
+            route: Arc::clone(wanted.route()),
             asked,
             facet,
             rules: Arc::new(rules),
@@ -182,11 +189,17 @@ impl Settlement {
     /// can hold answers no other.
     fn variant(&self, fields: &HeaderMap) -> Result<Variant, WhyNot> {
         match Vary::of(fields) {
-            Vary::Fields(names) if !names.iter().any(outbound::is_written_by_us) => {
+            Vary::Fields(names) if !names.iter().any(|it| self.is_written_by_us(it)) => {
                 Ok(Variant::new(&names, &self.selecting()))
             }
             _ => Err(WhyNot::VaryStar),
         }
+    }
+
+    fn is_written_by_us(&self, name: &HeaderName) -> bool {
+        outbound::is_written_by_us(name)
+            || self.site.request_ids.field() == Some(name)
+            || self.route.request_fields.fill(name)
     }
 
     /// Whether there is room, and the parts of the object to be.
@@ -208,7 +221,7 @@ impl Settlement {
     ) -> Result<(Head, Variant), WhyNot> {
         let variant = self.variant(response.headers())?;
         let mut fields = to_store(response.headers().clone(), now);
-        headers::append_via(&mut fields, response.version());
+        self.site.hop.append_via(&mut fields, response.version());
         let head =
             Head::pack(response.status(), &fields).map_err(|TooLong| WhyNot::HeadTooLarge)?;
         Ok((head, variant))
@@ -293,7 +306,7 @@ impl Settlement {
         let mut fields = to_store(merged, now);
         // The stored fields name us already, unless the 304 came with a Via instead of theirs.
         if answer.contains_key(VIA) {
-            headers::append_via(&mut fields, Version::HTTP_11);
+            self.site.hop.append_via(&mut fields, Version::HTTP_11);
         }
         // The origin has just confirmed it for this request, whatever it varies by from now on.
         let variant = self.variant(&fields);

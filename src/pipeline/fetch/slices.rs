@@ -10,12 +10,12 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_RANGE, HOST, IF_MATCH, IF_RANGE, RANGE, REFERER};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, Version, request};
 use tracing::debug;
 
 use crate::body::Body;
 use crate::clock;
-use crate::origin::{Answer, Pool};
+use crate::origin::{Answer, Pool, Timeouts};
 use crate::pipeline::route::Route;
 use crate::pipeline::route::caching::OnRange;
 use crate::pipeline::site::Site;
@@ -27,6 +27,7 @@ use crate::semantics::freshness::Term;
 use crate::semantics::policy::{Answered, Asked, Rules, judge};
 use crate::semantics::range::{self, ByteRange};
 use crate::semantics::storable::Storable;
+use crate::semantics::trace_context::TRACEPARENT;
 use crate::semantics::vary::Variant;
 use crate::store::{Head, Object, Sliced, Slot, Source, TooLong, Writer};
 
@@ -41,6 +42,8 @@ pub(super) struct Slicing {
     own: HeaderMap,
     site: Weak<Site>,
     route: Arc<Route>,
+    /// The field that names the client's request.
+    request_id: Option<HeaderName>,
     pub(super) first: Option<First>,
 }
 
@@ -61,6 +64,7 @@ struct Template {
     pool: Arc<Pool>,
     rules: Arc<Rules>,
     target: Uri,
+    timeouts: Option<Timeouts>,
     /// Packed like the head of a stored response, of which it is as good as a part.
     fields: Head,
 }
@@ -97,6 +101,7 @@ impl Slicing {
             own,
             site: Arc::downgrade(wanted.exchange.entry.site.site()),
             route: Arc::clone(wanted.route()),
+            request_id: wanted.exchange.site().request_ids.field().cloned(),
             first: None,
         };
         if is_known_to_be_useless(wanted) {
@@ -135,8 +140,17 @@ impl Slicing {
         fields.remove(X_FORWARDED_FOR);
         fields.remove(FORWARDED);
         fields.remove(REFERER);
-        self.route.request_fields.apply(&mut fields);
+        // The request that is asked for by later readers is not this one.
+        fields.remove(TRACEPARENT);
+        fields.remove("tracestate");
+        if let Some(name) = &self.request_id {
+            fields.remove(name);
+        }
+        let edits = &self.route.request_fields;
+        edits.apply_fixed(&mut fields);
+        edits.forget_client(&mut fields);
         Ok(Template {
+            timeouts: self.route.timeouts,
             site: Weak::clone(&self.site),
             pool: Arc::clone(&self.route.pool),
             rules: Arc::clone(rules),
@@ -172,6 +186,9 @@ impl Template {
         *request.uri_mut() = self.target.clone();
         *request.headers_mut() = fields;
         *request.version_mut() = Version::HTTP_11;
+        if let Some(timeouts) = self.timeouts {
+            request.extensions_mut().insert(timeouts);
+        }
         request
     }
 }

@@ -153,7 +153,7 @@ fn written(host: &config::HostPattern) -> String {
 }
 
 /// The host of an authority. Only an IPv6 address has colons within its brackets.
-fn without_port(authority: &str) -> &str {
+pub(in crate::pipeline) fn without_port(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => host,
         _ => authority,
@@ -185,7 +185,7 @@ impl Paths {
                     Destination::Origin(RouteId(to_origins.len() - 1))
                 }
                 config::Action::Redirect(it) => own(scope, OwnAnswer::Redirect(it.clone())),
-                config::Action::Answer(it) => own(scope, OwnAnswer::Fixed(it.clone())),
+                config::Action::Answer(it) => own(scope, OwnAnswer::fixed(it)),
             };
             let router = paths.router(config.path.depth());
             for pattern in config.path.patterns() {
