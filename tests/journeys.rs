@@ -76,6 +76,7 @@ mod journeys {
 
     // The operator.
     mod admin;
+    mod check;
     mod explain;
     mod log;
     mod reloads;

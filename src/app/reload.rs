@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
-use super::announce;
 use super::in_force::InForce;
+use super::{announce, tell_notes};
 use crate::config::{self, Config};
 use crate::origin::Registry;
 use crate::pipeline::{Current, Site};
@@ -66,6 +66,7 @@ impl Reload {
         };
         let config = config::load(file).map_err(|complaints| complaints.to_string())?;
         let opened = self.put_in_force(&config, &mut in_force);
+        tell_notes(&config);
         announce(&opened.map_err(|error| format!("{error:#}"))?);
         if config.store != self.store_table {
             let table = "store";

@@ -7,15 +7,15 @@ mod check;
 mod client;
 mod demo;
 mod explain;
+mod meets;
 mod purge;
 mod run;
 mod servers;
 mod tcp;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 /// A caching HTTP reverse proxy.
 #[derive(Parser)]
@@ -29,8 +29,8 @@ pub struct Cli {
 enum Command {
     /// Run the proxy, from a file or from flags.
     Run(run::Arguments),
-    /// Check a configuration file; tells every complaint with its line.
-    Check(File),
+    /// Check a configuration file: tell every complaint and note with its line, and what a URL meets.
+    Check(check::Arguments),
     /// Show what it does: a slow origin, the proxy before it, and the difference.
     Demo,
     /// Balance TCP connections over servers, whatever they speak.
@@ -43,13 +43,6 @@ enum Command {
     Explain(explain::Arguments),
 }
 
-#[derive(Args)]
-struct File {
-    /// The configuration file.
-    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
-    config: PathBuf,
-}
-
 // === impl Cli ===
 
 impl Cli {
@@ -57,7 +50,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::Run(arguments) => run::run(arguments),
-            Command::Check(File { config }) => check::run(&config),
+            Command::Check(arguments) => check::run(arguments),
             Command::Demo => demo::run(),
             Command::Tcp(arguments) => tcp::run(arguments),
             Command::Purge(arguments) => purge::run(&arguments),

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::limit;
+use super::meant::addresses;
 use super::networks;
 use super::report::{Given, Place, Report};
 use super::table::Written;
@@ -236,8 +237,7 @@ impl RawListen {
 pub(super) fn resolve_address(text: &Spanned<String>, report: &mut Report) -> Option<SocketAddr> {
     let address = text.get_ref().parse().ok();
     if address.is_none() {
-        let form = "is not an IP address and a port; write \"127.0.0.1:8080\" or \"[::]:8080\"";
-        report.at(text.span(), form);
+        report.at(text.span(), addresses::listener(text.get_ref()));
     }
     address
 }

@@ -25,8 +25,10 @@ mod key;
 mod limit;
 mod listen;
 mod log;
+mod meant;
 mod names;
 mod networks;
+mod notes;
 mod origin;
 mod origin_tls;
 mod overload;
@@ -74,6 +76,7 @@ pub use self::key::CacheKey;
 pub use self::limit::{Limit, LimitKey, Rate};
 pub use self::listen::{Listen, Protocol, ProxyVersion, Server, Tunnel};
 pub use self::log::{Access, Format, Level, Log};
+pub use self::notes::Note;
 pub use self::origin::Origin;
 pub use self::origin_tls::{Identity, Tls};
 pub use self::overload::RequestsMax;
@@ -92,6 +95,7 @@ use self::cache::{CacheBase, RawCacheRules};
 use self::limit::RawLimit;
 use self::listen::{RawListen, RawServer};
 use self::log::RawLog;
+use self::notes::Machine;
 use self::origin::RawOrigin;
 use self::report::Report;
 use self::resolver::RawResolver;
@@ -125,6 +129,8 @@ pub struct Config {
     pub origins: BTreeMap<Arc<str>, Origin>,
     /// Which hosts and paths lead where; one at least, unless all listeners are for TCP.
     pub sites: Vec<Site>,
+    /// What is legal and was surely meant otherwise.
+    pub notes: Vec<Note>,
 }
 
 /// Which defaults hold where nothing is written.
@@ -162,8 +168,8 @@ struct RawConfig {
 pub fn load(path: &Path) -> Result<Config, Complaints> {
     let file = path.display().to_string();
     match read_bounded(path) {
-        Ok(text) => parse(&text, &file),
-        Err(error) => Err(Complaints::one(&file, format!("cannot be read: {error}"))),
+        Ok(text) => parse_on(&text, &file, Some(&Machine::here())),
+        Err(error) => Err(Complaints::one(&file, unreadable(&error))),
     }
 }
 
@@ -172,10 +178,31 @@ pub fn load(path: &Path) -> Result<Config, Complaints> {
 /// # Errors
 /// All mistakes at once.
 pub fn parse(text: &str, file: &str) -> Result<Config, Complaints> {
+    parse_on(text, file, None)
+}
+
+/// The same, with notes on what the machine does not have.
+fn parse_on(text: &str, file: &str, machine: Option<&Machine>) -> Result<Config, Complaints> {
     let (raw, mut report) = recover::read(text, file);
-    let config = raw.map(|raw| settle(raw, &mut report));
+    let config = raw.map(|raw| noted(settle(raw, &mut report), &report, machine));
     report.finish()?;
     config.ok_or_else(|| Complaints::one(file, "cannot be understood".to_owned()))
+}
+
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "there is no such file; name another with `-c FILE`, or begin with \
+                                    `copal run --listen 127.0.0.1:8080 --origin \
+                                    http://127.0.0.1:3000`"
+                .to_owned()
+        }
+        io::ErrorKind::IsADirectory => {
+            "is a folder; name the file in it, as `-c config.toml`".to_owned()
+        }
+        io::ErrorKind::InvalidData => "is no text, and so no configuration".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
 }
 
 fn read_bounded(path: &Path) -> io::Result<String> {
@@ -189,6 +216,14 @@ fn read_bounded(path: &Path) -> io::Result<String> {
         ));
     }
     Ok(text)
+}
+
+/// The configuration with the notes on it.
+fn noted(config: Config, report: &Report, machine: Option<&Machine>) -> Config {
+    Config {
+        notes: notes::of(&config, report, machine),
+        ..config
+    }
 }
 
 /// Checks what was written and fills in the rest.
@@ -245,6 +280,7 @@ impl Config {
     pub fn from_flags(flags: &Flags) -> Result<Self, Complaints> {
         let (raw, mut report) = flags::read(flags);
         let config = settle(raw, &mut report);
+        let config = noted(config, &report, Some(&Machine::here()));
         report.finish().map(|()| config)
     }
 
@@ -256,6 +292,7 @@ impl Config {
     pub fn from_tcp_flags(flags: &TcpFlags) -> Result<Self, Complaints> {
         let (raw, mut report) = flags::read_tcp(flags);
         let config = settle(raw, &mut report);
+        let config = noted(config, &report, Some(&Machine::here()));
         report.finish().map(|()| config)
     }
 }
@@ -290,6 +327,7 @@ impl RawConfig {
                 .iter()
                 .map(|it| RawSite::resolve(it, &base, report))
                 .collect(),
+            notes: Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue, Error, ValueDeserializer};
 
 use super::RawConfig;
+use super::meant;
 use super::report::{Place, ROOT, Report, join};
 use super::wording;
 
@@ -23,8 +24,8 @@ type Tree<'a> = Spanned<DeValue<'a>>;
 enum Removed {
     /// An entry of the table at this path.
     Entry { table: String, key: String },
-    /// An element of a list.
-    Element,
+    /// An element of a list, which is at this path.
+    Element { path: String },
 }
 
 // === impl Removed ===
@@ -33,16 +34,17 @@ impl Removed {
     fn path(&self, place: &Place, report: &Report) -> String {
         match self {
             Self::Entry { table, key } => join(table, key),
-            Self::Element => report.key_at(place).to_owned(),
+            Self::Element { .. } => report.key_at(place).to_owned(),
         }
     }
 
     /// What is said in place of serde's `message`.
     fn complaint(&self, message: &str, report: &mut Report) -> String {
-        let Self::Entry { table, key } = self else {
-            return wording::of_value(message);
+        let (table, key) = match self {
+            Self::Entry { table, key } => (table, key),
+            Self::Element { path } => return meant::of_element(path, message),
         };
-        let (text, meant) = wording::of_serde(message, key);
+        let (text, meant) = meant::of_entry(table, key, message);
         // `orgins` was meant to be `origins`: the latter is not missing.
         if let Some(meant) = meant {
             report.misspell(join(table, &meant));
@@ -58,7 +60,10 @@ pub(super) fn read(text: &str, file: &str) -> (Option<RawConfig>, Report) {
     let mut tree = Spanned::new(ROOT, DeValue::Table(table.into_inner()));
     let mut report = Report::on_file(file, text, &tree);
     let Some(spoilt) = spoilt_entries(&errors, &tree) else {
-        tell_broken(&errors, &mut report);
+        match meant::kind::of_file(text) {
+            Some(kind) => report.add(ROOT, "syntax".to_owned(), kind),
+            None => tell_broken(&errors, &mut report),
+        }
         return (None, report);
     };
     for (place, complaint) in spoilt {
@@ -134,8 +139,22 @@ fn take_out(
     };
     let path = removed.path(&place, report);
     let text = complaint(&removed, report);
+    if let Some(lost) = meant::lost_by(&path, &text) {
+        let place = report.place_of(&lost).cloned().unwrap_or(place);
+        report.add(place, lost.clone(), text);
+        report.lose(lost);
+        return;
+    }
+    if table_of(&path) == "origins" {
+        // There is an origin, if none that can be read.
+        report.misspell("origins".to_owned());
+    }
     report.add(place, path.clone(), text);
     report.lose(path);
+}
+
+fn table_of(path: &str) -> &str {
+    path.rsplit_once('.').map_or("", |it| it.0)
 }
 
 /// Removes the innermost entry or element that stands at `place`.
@@ -178,7 +197,9 @@ fn remove_in_list(list: &mut DeArray<'_>, path: &str, place: &Place) -> Option<R
         .filter(|(index, _)| *index != at)
         .map(|(_, value)| value)
         .collect();
-    Some(Removed::Element)
+    Some(Removed::Element {
+        path: format!("{path}[{at}]"),
+    })
 }
 
 /// Whether a value, or an element of it that is a list, stands at `place`.

@@ -24,6 +24,9 @@ pub(super) const ROOT: Place = 0..0;
 /// How many complaints are made at once; nobody reads more.
 const COMPLAINTS_MAX: usize = 1000;
 
+/// What the flags of `flags.rs` stand for, in their order.
+const TABLES_OF_FLAGS: [&str; 4] = ["listen", "origins", "admin", "store"];
+
 /// Complaints in the making.
 pub(super) struct Report {
     file: Option<Arc<str>>,
@@ -31,6 +34,10 @@ pub(super) struct Report {
     line_starts: Vec<usize>,
     /// See `key_at`.
     keys: HashMap<Place, String>,
+    /// The same the other way about: where each path stands.
+    places: HashMap<String, Place>,
+    /// All texts with their paths.
+    texts: Vec<(String, String)>,
     /// Paths that were written but could not be used: no complaint is made of what they hold.
     lost: HashSet<String>,
     /// Paths that were written with a slip in the name: they are not missing.
@@ -51,6 +58,8 @@ impl Report {
                 .chain(ends.map(|(at, _)| at + 1))
                 .collect(),
             keys: HashMap::new(),
+            places: HashMap::new(),
+            texts: Vec::new(),
             lost: HashSet::new(),
             misspelt: HashSet::new(),
             complaints: Vec::new(),
@@ -62,12 +71,17 @@ impl Report {
     /// For a command line, whose flag number `n` stands at `n..n + 1`.
     pub(super) fn on_flags(names: &[&str]) -> Self {
         let numbered = names.iter().enumerate();
+        let tables = TABLES_OF_FLAGS.iter().zip(0..);
         Self {
             file: None,
             line_starts: Vec::new(),
             keys: numbered
                 .map(|(n, name)| (n..n + 1, (*name).to_owned()))
                 .collect(),
+            places: tables
+                .map(|(table, n)| ((*table).to_owned(), n..n + 1))
+                .collect(),
+            texts: Vec::new(),
             lost: HashSet::new(),
             misspelt: HashSet::new(),
             complaints: Vec::new(),
@@ -80,6 +94,7 @@ impl Report {
                 for (key, value) in table.iter() {
                     let path = join(&path, key.get_ref());
                     self.keys.insert(key.span(), path.clone());
+                    self.places.insert(path.clone(), key.span());
                     self.learn_keys(value, path);
                 }
             }
@@ -88,8 +103,12 @@ impl Report {
                     self.learn_keys(value, format!("{path}[{index}]"));
                 }
             }
+            DeValue::String(text) => {
+                self.texts.push((path.clone(), text.clone().into_owned()));
+            }
             _ => {}
         }
+        self.places.entry(path.clone()).or_insert(value.span());
         // The first element of an array of tables stands at the same place as the array: the
         // element was learnt first and keeps the place.
         self.keys.entry(value.span()).or_insert(path);
@@ -181,6 +200,29 @@ impl Report {
     /// The dotted path of what stands at `place`, or the name of a flag.
     pub(super) fn key_at(&self, place: &Place) -> &str {
         self.keys.get(place).map_or("", String::as_str)
+    }
+
+    /// Where `path` stands, if it was written.
+    pub(super) fn place_of(&self, path: &str) -> Option<&Place> {
+        self.places.get(path)
+    }
+
+    /// All texts of the file, each with its path.
+    pub(super) fn texts(&self) -> &[(String, String)] {
+        &self.texts
+    }
+
+    /// What is told of `path`, which stands at `place` if it was written.
+    pub(super) fn told(&self, place: Option<&Place>, path: &str, text: String) -> Complaint {
+        let flag = place.filter(|_| self.file.is_none());
+        Complaint {
+            file: self.file.clone(),
+            line: place
+                .filter(|_| self.file.is_some())
+                .map(|it| self.line_of(it.start)),
+            key: Some(flag.map_or(path, |it| self.key_at(it)).to_owned()),
+            text: on_one_line(text),
+        }
     }
 
     /// What stands at `place`, for a complaint about another.

@@ -16,6 +16,14 @@ pub(super) fn of_serde(message: &str, key: &str) -> (String, Option<String>) {
     (of_value(message), None)
 }
 
+/// The keys that serde names where it found an unknown one; none for any other mistake.
+pub(super) fn known_keys(message: &str) -> Vec<&str> {
+    match message.starts_with("unknown field ") {
+        true => names_in(expected_of(message)),
+        false => Vec::new(),
+    }
+}
+
 fn unknown_key(key: &str, known: &[&str]) -> (String, Option<String>) {
     match closest(key, known) {
         Some(meant) => (
@@ -39,6 +47,11 @@ pub(super) fn of_value(message: &str) -> String {
     if let Some(rest) = kinds.iter().find_map(|kind| message.strip_prefix(kind))
         && let Some((found, wanted)) = rest.split_once(", expected ")
     {
+        if wanted == "a sequence"
+            && let Some(text) = found.strip_prefix("string ")
+        {
+            return format!("is a list; write [{text}]");
+        }
         return format!(
             "{} stands where {} is wanted",
             in_words(found),
@@ -89,6 +102,13 @@ pub(super) fn list(names: &[&str], quote: &str, join: &str) -> String {
         Some((last, rest)) if !rest.is_empty() => format!("{} {join} {last}", rest.join(", ")),
         _ => quoted.concat(),
     }
+}
+
+/// The known name that `typed` is but for one slip, or for the order of its words.
+pub(super) fn near<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
+    let meant = closest(typed, known)?;
+    let is_near = words(meant) == words(typed) || strsim::levenshtein(typed, meant) <= 1;
+    is_near.then_some(meant)
 }
 
 /// The known name that `typed` is most like, if it is much like any.

@@ -112,7 +112,7 @@ idle_min = 5
 age_max = 3600"#,
         &[
             "4: origins.b.idle_min: is more than `idle_max`, beyond which none is kept; change one of the two",
-            "5: origins.b.age_max: integer `3600` stands where a duration such as \"30s\" is wanted",
+            "5: origins.b.age_max: has no unit; write \"3600s\"",
         ],
     ),
     (
