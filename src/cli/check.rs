@@ -9,11 +9,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::BAD_CONFIGURATION;
 use super::meets::{self, Question};
 use crate::config::{self, Config};
-
-/// Bad arguments or configuration.
-pub(super) const BAD_CONFIGURATION: u8 = 2;
 
 /// What is read where no file is named.
 const FILE: &str = "config.toml";

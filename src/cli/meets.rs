@@ -13,7 +13,7 @@ use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Map, Value, json};
 
-use super::check::BAD_CONFIGURATION;
+use super::BAD_CONFIGURATION;
 use super::explain::field;
 use crate::config::{Access, Config, Log};
 use crate::origin::Registry;

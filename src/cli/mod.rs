@@ -17,6 +17,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Bad arguments or configuration.
+const BAD_CONFIGURATION: u8 = 2;
+
 /// A caching HTTP reverse proxy.
 #[derive(Parser)]
 #[command(name = "copal", version, about, max_term_width = 100)]

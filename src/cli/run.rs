@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::check::{BAD_CONFIGURATION, File};
+use super::BAD_CONFIGURATION;
+use super::check::File;
 use crate::app::{App, Ended};
 use crate::config::{self, Complaints, Config, Flags};
 use crate::telemetry;

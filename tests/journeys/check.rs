@@ -174,7 +174,7 @@ async fn a_url_meets_a_site_a_route_and_a_key() {
             "  site    shop.example, *.shop.example",
             "  route   /*: origin app",
             "  key     http://www.shop.example/a?page=2",
-            "          with x-tenant: blue",
+            "          with x-tenant=blue",
         ]
     );
     assert!(lines[5].starts_with("  rules   ttl 3600s, "), "{said}");

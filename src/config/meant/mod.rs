@@ -6,10 +6,13 @@
 pub(super) mod addresses;
 mod common;
 pub(super) mod foreign;
+mod haproxy;
 mod homes;
 pub(super) mod kind;
+mod nginx;
 pub(super) mod other_ways;
 mod shapes;
+mod varnish;
 
 use super::wording;
 

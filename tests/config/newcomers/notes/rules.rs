@@ -218,6 +218,16 @@ cookies = { ignore = ["^_ga.*"] }"#,
         ],
     ),
     (
+        "a glob of fields",
+        r#"@listen
+@origin
+@route
+response_fields = { remove = ["x-*"] }"#,
+        &[
+            "10: site[0].route[0].response_fields.remove[0]: note: is the name of one field, letter by letter; write each name by itself",
+        ],
+    ),
+    (
         "everybody trusted",
         r#"@listen
 @origin
