@@ -62,7 +62,7 @@ pub(super) fn read(text: &str, file: &str) -> (Option<RawConfig>, Report) {
     let Some(spoilt) = spoilt_entries(&errors, &tree) else {
         match meant::kind::of_file(text) {
             Some(kind) => report.add(ROOT, "syntax".to_owned(), kind),
-            None => tell_broken(&errors, &mut report),
+            None => tell_broken(&errors, text, &mut report),
         }
         return (None, report);
     };
@@ -111,7 +111,7 @@ fn spoilt_entry(error: &Error, tree: &Tree<'_>) -> Option<(Place, &'static str)>
 
 /// Complains about syntax errors. One slip, as a list without its end, makes an error on each line
 /// that follows: of errors on successive lines only the first is told.
-fn tell_broken(errors: &[Error], report: &mut Report) {
+fn tell_broken(errors: &[Error], text: &str, report: &mut Report) {
     let mut slips: Vec<(Place, &str)> = errors
         .iter()
         .map(|error| (error.span().unwrap_or(ROOT), error.message()))
@@ -121,7 +121,9 @@ fn tell_broken(errors: &[Error], report: &mut Report) {
     for (place, message) in slips {
         let line = report.line_of(place.start);
         if last_line.is_none_or(|last| line > last + 1) {
-            report.add(place, "syntax".to_owned(), message.to_owned());
+            let written = text.lines().nth(line - 1).unwrap_or_default();
+            let said = meant::kind::of_line(written).unwrap_or(message);
+            report.add(place, "syntax".to_owned(), said.to_owned());
         }
         last_line = Some(line);
     }

@@ -3,7 +3,8 @@
 //! Not the places of mistakes: `recover.rs` knows those.
 
 /// A value that is none, nearly always text without its quotes.
-pub(super) const UNQUOTED: &str = "is not a value; text goes in double quotes, as \"30s\"";
+pub(super) const UNQUOTED: &str =
+    "is not a value; text goes in double quotes, as \"30s\", true and false without them";
 
 /// A key or a table that stands in two places.
 pub(super) const TWICE: &str = "is given twice; keep one of the two";
@@ -47,6 +48,9 @@ pub(super) fn of_value(message: &str) -> String {
     if let Some(rest) = kinds.iter().find_map(|kind| message.strip_prefix(kind))
         && let Some((found, wanted)) = rest.split_once(", expected ")
     {
+        if let Some(bare) = without_quotes(found, wanted) {
+            return format!("goes without quotes; write {bare}");
+        }
         if wanted == "a sequence"
             && let Some(text) = found.strip_prefix("string ")
         {
@@ -65,6 +69,17 @@ pub(super) fn of_value(message: &str) -> String {
         return format!("{found} is not known; write {}", list(&known, "\"", "or"));
     }
     message.to_owned()
+}
+
+/// A number, or true or false, that stands in quotes where one is wanted.
+fn without_quotes<'a>(found: &'a str, wanted: &str) -> Option<&'a str> {
+    let text = found.strip_prefix("string \"")?.strip_suffix('"')?;
+    let is_number = !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    let is_wanted = match text {
+        "true" | "false" => wanted == "a boolean",
+        _ => is_number && wanted.contains("number"),
+    };
+    is_wanted.then_some(text)
 }
 
 /// Serde's name for what it found or wants, in a user's words.

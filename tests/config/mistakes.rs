@@ -167,12 +167,16 @@ header_timeout = 10",
     (
         "[server]
 header_timeout = 10s",
-        &[r#"2: server.header_timeout: is not a value; text goes in double quotes, as "30s""#],
+        &[
+            r#"2: server.header_timeout: is not a value; text goes in double quotes, as "30s", true and false without them"#,
+        ],
     ),
     (
         "[server]
 header_timeout =",
-        &[r#"2: server.header_timeout: is not a value; text goes in double quotes, as "30s""#],
+        &[
+            r#"2: server.header_timeout: is not a value; text goes in double quotes, as "30s", true and false without them"#,
+        ],
     ),
     (
         r#"[server]

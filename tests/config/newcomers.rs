@@ -6,6 +6,7 @@ mod evening;
 mod nginx;
 mod notes;
 mod on_call;
+mod one_word;
 mod varnish;
 
 use super::files::{complaints, notes};
@@ -29,7 +30,13 @@ const TABLES: [(&str, &str); 4] = [
 
 #[test]
 fn what_newcomers_get_wrong_is_told_in_their_words() {
-    let rows = [evening::ROWS, nginx::ROWS, varnish::ROWS, on_call::ROWS];
+    let rows = [
+        evening::ROWS,
+        one_word::ROWS,
+        nginx::ROWS,
+        varnish::ROWS,
+        on_call::ROWS,
+    ];
     for (mistake, file, said) in rows.into_iter().flatten() {
         assert_eq!(complaints(&written_out(file)), lines(said), "{mistake}");
     }

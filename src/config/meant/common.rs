@@ -150,6 +150,11 @@ const ROWS: &[Row] = &[
         "it is `servers = [\"http://127.0.0.1:8081\"]`",
     ),
     (
+        "origins.NAME.servers",
+        &["host", "port", "address", "addr", "server", "name", "ip"],
+        "it is `url`, as `{ url = \"http://127.0.0.1:8081\" }`",
+    ),
+    (
         "origins.NAME",
         &["lb", "algorithm", "policy", "strategy", "load_balancing"],
         "it is `balance`",

@@ -30,6 +30,14 @@ pub(in crate::config) fn of_file(text: &str) -> Option<String> {
     ))
 }
 
+/// What is said of a line that TOML does not take and YAML would; `None` for any other.
+pub(in crate::config) fn of_line(line: &str) -> Option<&'static str> {
+    let (key, _) = line.trim().split_once(':')?;
+    let is_key = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-' | '"');
+    let is_pair = !key.is_empty() && key.trim_end().chars().all(is_key);
+    is_pair.then_some("a key and its value have `=` between them, as `ttl = \"1h\"`")
+}
+
 /// JSON begins with a brace, which TOML never does.
 fn is_json(lines: &[&str]) -> bool {
     let first = lines.first().copied().unwrap_or_default();

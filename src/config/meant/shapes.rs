@@ -18,6 +18,21 @@ const ONCE: [&str; 6] = ["server", "admin", "log", "store", "resolver", "cache"]
 pub(super) const NAMELESS: &str =
     "an origin has a name of its own; write [origins.app] in place of [origins]";
 
+/// Tables that people expect to be one value, and what such a value would be in them.
+const TABLES: [(&str, &str); 11] = [
+    ("cache", "default_ttl = \"1h\""),
+    ("redirect", "to = \"/new/\""),
+    ("answer", "status = 200, body = \"hello\""),
+    ("health", "path = \"/health\""),
+    ("tls", "roots = \"system\""),
+    ("retry", "tries = 3"),
+    ("hedge", "after = \"p95\""),
+    ("sticky", "secret = \"…\""),
+    ("agent", "port = 9777"),
+    ("ejection", "consecutive = 5"),
+    ("breaker", "errors = 0.5"),
+];
+
 const OF_A_LIST: &str = "is a list of tables";
 
 /// Whether this is said of a value in place of a list of tables, or in it.
@@ -53,13 +68,30 @@ pub(super) fn wrong_shape(scope: &str, key: &str, message: &str) -> Option<Strin
         ("origins", _) => Some(format!(
             "is a table; write [origins.{key}] and below it `servers = [\"http://127.0.0.1:8081\"]`"
         )),
-        _ => None,
+        _ => value_for_a_table(key, found, message),
     }
+}
+
+/// A bare value where a table is wanted that has an obvious short form.
+fn value_for_a_table(key: &str, found: &str, message: &str) -> Option<String> {
+    if !message.contains(", expected a table") || found == "sequence" {
+        return None;
+    }
+    if (key, found) == ("cache", "boolean `false`") {
+        return Some("is a table; write `cache = { enabled = false }`".to_owned());
+    }
+    let (_, example) = TABLES.iter().find(|it| it.0 == key)?;
+    Some(format!("is a table; write `{key} = {{ {example} }}`"))
 }
 
 fn one_of_several(scope: &str, key: &str, found: &str, example: &str) -> String {
     let dot = if scope.is_empty() { "" } else { "." };
     match found {
+        // It is one, too, where [[site.route]] stands below no [[site]].
+        "map" if key == "site" => {
+            "there may be several; write [[site]], in double brackets, above its [[site.route]]"
+                .to_owned()
+        }
         "map" => {
             format!(
                 "there may be several; write its header in double brackets, [[{scope}{dot}{key}]]"

@@ -20,7 +20,9 @@ pub const ROWS: &[Row] = &[
 [site]
 hosts = ["*"]
 origin = "app""#,
-        &["5: site: there may be several; write its header in double brackets, [[site]]"],
+        &[
+            "5: site: there may be several; write [[site]], in double brackets, above its [[site.route]]",
+        ],
     ),
     (
         "one listener in single brackets",
@@ -254,7 +256,9 @@ default_ttl = 60",
 @site
 [cache]
 default_ttl = 60s",
-        &[r#"9: cache.default_ttl: is not a value; text goes in double quotes, as "30s""#],
+        &[
+            r#"9: cache.default_ttl: is not a value; text goes in double quotes, as "30s", true and false without them"#,
+        ],
     ),
     (
         "a size of one letter",
