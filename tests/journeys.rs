@@ -85,6 +85,7 @@ mod journeys {
     // The operator.
     mod admin;
     mod alarms;
+    mod check;
     mod descriptors;
     mod explain;
     mod figures;

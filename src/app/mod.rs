@@ -84,6 +84,7 @@ impl App {
         file: Option<PathBuf>,
         descriptors: Descriptors,
     ) -> anyhow::Result<Self> {
+        tell_notes(config);
         let signals = Signals::watch().context("cannot watch for signals")?;
         let telemetry = Telemetry::open(&config.log).context("cannot open the access log")?;
         let telemetry = Arc::new(telemetry);
@@ -249,6 +250,13 @@ fn admin_of(
     let (current, store) = (Arc::clone(current), Arc::clone(store));
     let telemetry = Arc::clone(telemetry);
     move |config| Admin::new(config, &current, &store, &telemetry, process.clone())
+}
+
+/// Tells what is legal and was surely meant otherwise; nobody runs `copal check` before each start.
+fn tell_notes(config: &Config) {
+    for note in &config.notes {
+        warn!("{note}");
+    }
 }
 
 fn announce(bound: &[Bound]) {

@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use super::in_force::InForce;
-use super::{announce, notify, started};
+use super::{announce, notify, started, tell_notes};
 use crate::admin::LastReload;
 use crate::clock;
 use crate::config::{self, Change, Config, Document};
@@ -87,6 +87,7 @@ impl Reload {
         };
         let config = config::load(file).map_err(|complaints| complaints.to_string())?;
         let opened = self.put_in_force(&config, in_force);
+        tell_notes(&config);
         announce(&opened.map_err(|error| format!("{error:#}"))?);
         if config.store != self.store_table {
             let table = "store";

@@ -22,7 +22,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::check::BAD_CONFIGURATION;
+use super::BAD_CONFIGURATION;
 use crate::admin;
 
 const TIMEOUT: Duration = Duration::from_secs(10);

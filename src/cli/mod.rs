@@ -9,16 +9,19 @@ mod colours;
 mod config;
 mod demo;
 mod explain;
+mod meets;
 mod purge;
 mod reload;
 mod run;
 mod servers;
 mod tcp;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
+
+/// Bad arguments or configuration.
+const BAD_CONFIGURATION: u8 = 2;
 
 /// A caching HTTP reverse proxy.
 #[derive(Parser)]
@@ -32,8 +35,8 @@ pub struct Cli {
 enum Command {
     /// Run the proxy, from a file or from flags.
     Run(run::Arguments),
-    /// Check a configuration file; tells every complaint with its line.
-    Check(File),
+    /// Check a configuration file: tell every complaint and note with its line, and what a URL meets.
+    Check(check::Arguments),
     /// Show what it does in five acts: a slow origin, and the proxy before it.
     Demo(demo::Arguments),
     /// Balance TCP connections over servers, whatever they speak.
@@ -50,13 +53,6 @@ enum Command {
     Config(config::Arguments),
 }
 
-#[derive(Args)]
-struct File {
-    /// The configuration file.
-    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
-    config: PathBuf,
-}
-
 // === impl Cli ===
 
 impl Cli {
@@ -64,7 +60,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::Run(arguments) => run::run(arguments),
-            Command::Check(File { config }) => check::run(&config),
+            Command::Check(arguments) => check::run(arguments),
             Command::Demo(arguments) => demo::run(&arguments),
             Command::Tcp(arguments) => tcp::run(arguments),
             Command::Purge(arguments) => purge::run(&arguments),

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::check::BAD_CONFIGURATION;
+use super::BAD_CONFIGURATION;
+use super::check::File;
 use super::colours;
 use crate::app::{App, Descriptors, Ended};
 use crate::config::{self, Complaints, Config, Flags};
@@ -14,14 +15,13 @@ use crate::telemetry;
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The configuration file [default: config.toml].
-    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["listen", "origin"])]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    file: File,
     /// Without a file: where clients come in, such as 127.0.0.1:8080.
-    #[arg(long, value_name = "ADDR", requires = "origin")]
+    #[arg(long, value_name = "ADDR", requires = "origin", conflicts_with_all = ["file", "config"])]
     listen: Vec<String>,
     /// Without a file: a server to fetch from, such as http://127.0.0.1:8081. May be repeated.
-    #[arg(long, value_name = "URL", requires = "listen")]
+    #[arg(long, value_name = "URL", requires = "listen", conflicts_with_all = ["file", "config"])]
     origin: Vec<String>,
     /// The admin listener.
     #[arg(long, value_name = "ADDR", requires = "listen")]
@@ -67,7 +67,7 @@ pub(super) fn run_config(found: Result<(Config, Option<PathBuf>), Complaints>) -
 
 fn configuration(arguments: Arguments) -> Result<(Config, Option<PathBuf>), Complaints> {
     if arguments.listen.is_empty() {
-        let file = arguments.config.unwrap_or_else(|| "config.toml".into());
+        let file = arguments.file.path();
         return Ok((config::load(&file)?, Some(file)));
     }
     let flags = Flags {

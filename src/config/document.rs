@@ -52,11 +52,6 @@ pub struct Change {
 
 impl Document {
     /// What `text` says, and what `config`, which was made of it, has taken for the rest.
-    pub(super) fn of_text(text: &str, config: &Config) -> Self {
-        // It has been read before, without a mistake.
-        Self::of(text.parse().unwrap_or_default(), config)
-    }
-
     pub(super) fn of_flags(flags: &Flags, config: &Config) -> Self {
         let text = |given: &Option<String>| given.clone().map(Value::from);
         let listen = flags
@@ -106,7 +101,8 @@ impl Document {
         Self::of(entries(written), config)
     }
 
-    fn of(mut written: Table, config: &Config) -> Self {
+    /// What stands in files, with what else is in force.
+    pub(super) fn of(mut written: Table, config: &Config) -> Self {
         let profile = match config.profile {
             Profile::Cautious => "cautious",
             Profile::Rfc => "rfc",

@@ -9,9 +9,10 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
+use toml::{Spanned, Table, Value};
 
+use super::meant;
 use super::report::{Place, ROOT, Source, join};
 use crate::semantics::globs::Globs;
 
@@ -95,9 +96,15 @@ impl Text {
         let base = self.source.base();
         let (table, errors) = DeTable::parse_recoverable(&self.text);
         let tree = Spanned::new(ROOT, DeValue::Table(table.into_inner()));
-        let slip = |error: &Error| Slip {
-            place: moved(error.span().unwrap_or(ROOT), base),
-            message: error.message().to_owned(),
+        let slip = |error: &Error| {
+            let place = error.span().unwrap_or(ROOT);
+            let line = line_at(&self.text, place.start);
+            Slip {
+                message: meant::kind::of_line(line)
+                    .unwrap_or(error.message())
+                    .to_owned(),
+                place: moved(place, base),
+            }
         };
         (move_by(tree, base), errors.iter().map(slip).collect())
     }
@@ -278,6 +285,30 @@ fn matching(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
 /// By what a file is known again, whatever way leads to it.
 fn identity(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// The line that holds the byte at `offset`.
+fn line_at(text: &str, offset: usize) -> &str {
+    let begin = text.get(..offset).and_then(|it| it.rfind('\n'));
+    let rest = text.get(begin.map_or(0, |it| it + 1)..).unwrap_or_default();
+    rest.lines().next().unwrap_or_default()
+}
+
+/// All that was written in these files, for people: with the names of variables, not their values.
+pub(super) fn together<'a>(texts: impl Iterator<Item = &'a Text>) -> Table {
+    let mut all = Table::new();
+    // What does not parse is complained about, and nobody gets to see this.
+    let tables = texts.filter_map(|it| it.text.parse::<Table>().ok());
+    for (key, value) in tables.flatten() {
+        match (all.get_mut(&key), value) {
+            (Some(Value::Array(list)), Value::Array(more)) => list.extend(more),
+            (Some(Value::Table(table)), Value::Table(more)) => table.extend(more),
+            (_, value) => {
+                all.insert(key, value);
+            }
+        }
+    }
+    all
 }
 
 fn moved(place: Place, by: usize) -> Place {

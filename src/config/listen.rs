@@ -14,6 +14,7 @@ use toml::Spanned;
 
 use super::fields;
 use super::limit;
+use super::meant::addresses;
 use super::names;
 use super::networks;
 use super::report::{Given, Place, Report};
@@ -256,8 +257,7 @@ impl RawListen {
 pub(super) fn resolve_address(text: &Spanned<String>, report: &mut Report) -> Option<SocketAddr> {
     let address = text.get_ref().parse().ok();
     if address.is_none() {
-        let form = "is not an IP address and a port; write \"127.0.0.1:8080\" or \"[::]:8080\"";
-        report.at(text.span(), form);
+        report.at(text.span(), addresses::listener(text.get_ref()));
     }
     address
 }

@@ -29,8 +29,10 @@ mod key;
 mod limit;
 mod listen;
 mod log;
+mod meant;
 mod names;
 mod networks;
+mod notes;
 mod origin;
 mod origin_tls;
 mod overload;
@@ -53,6 +55,7 @@ mod wire;
 mod wording;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -79,6 +82,7 @@ pub use self::key::CacheKey;
 pub use self::limit::{Limit, LimitKey, Rate};
 pub use self::listen::{Listen, Protocol, ProxyVersion, Server, Tunnel};
 pub use self::log::{Access, Format, Level, Log};
+pub use self::notes::Note;
 pub use self::origin::Origin;
 pub use self::origin_tls::{Identity, Tls};
 pub use self::overload::RequestsMax;
@@ -98,6 +102,7 @@ use self::cache::{CacheBase, RawCacheRules};
 use self::limit::RawLimit;
 use self::listen::{RawListen, RawServer};
 use self::log::RawLog;
+use self::notes::Machine;
 use self::origin::RawOrigin;
 use self::report::{Given, Report};
 use self::resolver::RawResolver;
@@ -135,6 +140,8 @@ pub struct Config {
     pub sites: Vec<Site>,
     /// How it was written, for people; no part of what it is.
     pub document: Document,
+    /// What is legal and was surely meant otherwise.
+    pub notes: Vec<Note>,
 }
 
 /// Which defaults hold where nothing is written.
@@ -174,8 +181,8 @@ struct RawConfig {
 pub fn load(path: &Path) -> Result<Config, Complaints> {
     let file = path.display().to_string();
     match include::read_bounded(path) {
-        Ok(text) => parse(&text, &file),
-        Err(error) => Err(Complaints::one(&file, format!("cannot be read: {error}"))),
+        Ok(text) => parse_on(&text, &file, Some(&Machine::here())),
+        Err(error) => Err(Complaints::one(&file, unreadable(&error))),
     }
 }
 
@@ -184,13 +191,42 @@ pub fn load(path: &Path) -> Result<Config, Complaints> {
 /// # Errors
 /// All mistakes at once.
 pub fn parse(text: &str, file: &str) -> Result<Config, Complaints> {
-    let (raw, mut report) = recover::read(text, file);
-    let config = raw.map(|raw| settle(raw, &mut report));
+    parse_on(text, file, None)
+}
+
+/// The same, with notes on what the machine does not have.
+fn parse_on(text: &str, file: &str, machine: Option<&Machine>) -> Result<Config, Complaints> {
+    let (raw, written, mut report) = recover::read(text, file);
+    let config = raw.map(|raw| noted(settle(raw, &mut report), &report, machine));
     report.finish()?;
     let mut config =
         config.ok_or_else(|| Complaints::one(file, "cannot be understood".to_owned()))?;
-    config.document = Document::of_text(text, &config);
+    config.document = Document::of(written, &config);
     Ok(config)
+}
+
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "there is no such file; name another with `-c FILE`, or begin with \
+                                     `copal run --listen 127.0.0.1:8080 --origin \
+                                     http://127.0.0.1:3000`"
+                .to_owned()
+        }
+        io::ErrorKind::IsADirectory => {
+            "is a folder; name the file in it, as `-c config.toml`".to_owned()
+        }
+        io::ErrorKind::InvalidData => "is no text, and so no configuration".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+/// The configuration with the notes on it.
+fn noted(config: Config, report: &Report, machine: Option<&Machine>) -> Config {
+    Config {
+        notes: notes::of(&config, report, machine),
+        ..config
+    }
 }
 
 /// Checks what was written and fills in the rest.
@@ -246,7 +282,7 @@ impl Config {
     /// All mistakes at once, each with the name of its flag.
     pub fn from_flags(flags: &Flags) -> Result<Self, Complaints> {
         let (raw, mut report) = flags::read(flags);
-        let mut config = settle(raw, &mut report);
+        let mut config = noted(settle(raw, &mut report), &report, Some(&Machine::here()));
         config.document = Document::of_flags(flags, &config);
         report.finish().map(|()| config)
     }
@@ -258,7 +294,7 @@ impl Config {
     /// All mistakes at once, each with the name of its argument.
     pub fn from_tcp_flags(flags: &TcpFlags) -> Result<Self, Complaints> {
         let (raw, mut report) = flags::read_tcp(flags);
-        let mut config = settle(raw, &mut report);
+        let mut config = noted(settle(raw, &mut report), &report, Some(&Machine::here()));
         config.document = Document::of_tcp_flags(flags, &config);
         report.finish().map(|()| config)
     }
@@ -300,6 +336,7 @@ impl RawConfig {
                 .map(|it| RawSite::resolve(it, &base, &limits, report))
                 .collect(),
             document: Document::default(),
+            notes: Vec::new(),
         }
     }
 

@@ -15,6 +15,7 @@ use toml::de::{DeArray, DeTable, DeValue, ValueDeserializer};
 use super::RawConfig;
 use super::env;
 use super::include::{self, Remark, Said, Slip, Text};
+use super::meant;
 use super::report::{Place, ROOT, Report, join};
 use super::wording;
 
@@ -27,8 +28,8 @@ type Tree<'a> = Spanned<DeValue<'a>>;
 enum Removed {
     /// An entry of the table at this path.
     Entry { table: String, key: String },
-    /// An element of a list.
-    Element,
+    /// An element of a list, which is at this path.
+    Element { path: String },
 }
 
 // === impl Removed ===
@@ -37,16 +38,17 @@ impl Removed {
     fn path(&self, place: &Place, report: &Report) -> String {
         match self {
             Self::Entry { table, key } => join(table, key),
-            Self::Element => report.key_at(place).to_owned(),
+            Self::Element { .. } => report.key_at(place).to_owned(),
         }
     }
 
     /// What is said in place of serde's `message`.
     fn complaint(&self, message: &str, report: &mut Report) -> String {
-        let Self::Entry { table, key } = self else {
-            return wording::of_value(message);
+        let (table, key) = match self {
+            Self::Entry { table, key } => (table, key),
+            Self::Element { path } => return meant::of_element(path, message),
         };
-        let (text, meant) = wording::of_serde(message, key);
+        let (text, meant) = meant::of_entry(table, key, message);
         // `orgins` was meant to be `origins`: the latter is not missing.
         if let Some(meant) = meant {
             report.misspell(join(table, &meant));
@@ -55,9 +57,10 @@ impl Removed {
     }
 }
 
-/// What could be read of `text`, and the complaints about the rest. `None` when it is so broken
+/// What could be read of `text` and of the files it includes, all that was written there, and the
+/// complaints about the rest. `None` when it is so broken
 /// that everything said about its content would be guesswork.
-pub(super) fn read(text: &str, file: &str) -> (Option<RawConfig>, Report) {
+pub(super) fn read(text: &str, file: &str) -> (Option<RawConfig>, toml::Table, Report) {
     let first = Text::first(file, text.to_owned());
     let (mut tree, mut slips) = first.parse();
     let mut unset = env::fill(&mut tree);
@@ -71,13 +74,17 @@ pub(super) fn read(text: &str, file: &str) -> (Option<RawConfig>, Report) {
         slips.extend(of_text);
         include::merge(&mut tree, included, &mut remarks);
     }
-    let sources = [&first].into_iter().chain(&more);
-    let sources = sources.map(|it| it.source.clone()).collect();
+    let texts = [&first].into_iter().chain(&more);
+    let written = include::together(texts.clone());
+    let sources = texts.map(|it| it.source.clone()).collect();
     let mut report = Report::on_files(sources, &tree);
     report.note_unmatched(unmatched);
     let Some(spoilt) = spoilt_entries(&slips, &tree) else {
-        tell_broken(&slips, &mut report);
-        return (None, report);
+        match meant::kind::of_file(text) {
+            Some(kind) => report.add(ROOT, "syntax".to_owned(), kind),
+            None => tell_broken(&slips, &mut report),
+        }
+        return (None, written, report);
     };
     for (place, complaint) in unset {
         take_out(place, |_, _| complaint.clone(), &mut tree, &mut report);
@@ -85,14 +92,14 @@ pub(super) fn read(text: &str, file: &str) -> (Option<RawConfig>, Report) {
     remarks.into_iter().for_each(|it| tell(it, &mut report));
     // Where a file is missing, much of what the others refer to is.
     if !is_whole {
-        return (None, report);
+        return (None, written, report);
     }
     for (place, complaint) in spoilt {
         take_out(place, |_, _| complaint.to_owned(), &mut tree, &mut report);
     }
     for _ in 0..MISTAKES_MAX {
         match RawConfig::deserialize(ValueDeserializer::from(tree.clone())) {
-            Ok(raw) => return (Some(raw), report),
+            Ok(raw) => return (Some(raw), written, report),
             Err(error) => {
                 let place = error.span().unwrap_or(ROOT);
                 let complaint =
@@ -102,7 +109,7 @@ pub(super) fn read(text: &str, file: &str) -> (Option<RawConfig>, Report) {
         }
     }
     report.there_are_more();
-    (None, report)
+    (None, written, report)
 }
 
 fn tell(Remark { place, path, said }: Remark, report: &mut Report) {
@@ -168,8 +175,22 @@ fn take_out(
     };
     let path = removed.path(&place, report);
     let text = complaint(&removed, report);
+    if let Some(lost) = meant::lost_by(&path, &text) {
+        let place = report.place_of(&lost).cloned().unwrap_or(place);
+        report.add(place, lost.clone(), text);
+        report.lose(lost);
+        return;
+    }
+    if table_of(&path) == "origins" {
+        // There is an origin, if none that can be read.
+        report.misspell("origins".to_owned());
+    }
     report.add(place, path.clone(), text);
     report.lose(path);
+}
+
+fn table_of(path: &str) -> &str {
+    path.rsplit_once('.').map_or("", |it| it.0)
 }
 
 /// Removes the innermost entry or element that stands at `place`.
@@ -212,7 +233,9 @@ fn remove_in_list(list: &mut DeArray<'_>, path: &str, place: &Place) -> Option<R
         .filter(|(index, _)| *index != at)
         .map(|(_, value)| value)
         .collect();
-    Some(Removed::Element)
+    Some(Removed::Element {
+        path: format!("{path}[{at}]"),
+    })
 }
 
 /// Whether a value, or an element of it that is a list, stands at `place`.

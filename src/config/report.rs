@@ -33,6 +33,8 @@ pub(super) struct Source {
     /// Where each line of it begins.
     line_starts: Vec<usize>,
 }
+/// What the flags of `flags.rs` stand for, in their order.
+const TABLES_OF_FLAGS: [&str; 4] = ["listen", "origins", "admin", "store"];
 
 /// Complaints in the making.
 pub(super) struct Report {
@@ -40,6 +42,10 @@ pub(super) struct Report {
     sources: Vec<Source>,
     /// See `key_at`.
     keys: HashMap<Place, String>,
+    /// The same the other way about: where each path stands.
+    places: HashMap<String, Place>,
+    /// All texts with their paths.
+    texts: Vec<(String, String)>,
     /// Paths that were written but could not be used: no complaint is made of what they hold.
     lost: HashSet<String>,
     /// Paths that were written with a slip in the name: they are not missing.
@@ -84,6 +90,8 @@ impl Report {
         let mut report = Self {
             sources,
             keys: HashMap::new(),
+            places: HashMap::new(),
+            texts: Vec::new(),
             lost: HashSet::new(),
             misspelt: HashSet::new(),
             unmatched: Vec::new(),
@@ -96,11 +104,16 @@ impl Report {
     /// For a command line, whose flag number `n` stands at `n..n + 1`.
     pub(super) fn on_flags(names: &[&str]) -> Self {
         let numbered = names.iter().enumerate();
+        let tables = TABLES_OF_FLAGS.iter().zip(0..);
         Self {
             sources: Vec::new(),
             keys: numbered
                 .map(|(n, name)| (n..n + 1, (*name).to_owned()))
                 .collect(),
+            places: tables
+                .map(|(table, n)| ((*table).to_owned(), n..n + 1))
+                .collect(),
+            texts: Vec::new(),
             lost: HashSet::new(),
             misspelt: HashSet::new(),
             unmatched: Vec::new(),
@@ -114,6 +127,7 @@ impl Report {
                 for (key, value) in table.iter() {
                     let path = join(&path, key.get_ref());
                     self.keys.insert(key.span(), path.clone());
+                    self.places.insert(path.clone(), key.span());
                     self.learn_keys(value, path);
                 }
             }
@@ -122,8 +136,12 @@ impl Report {
                     self.learn_keys(value, format!("{path}[{index}]"));
                 }
             }
+            DeValue::String(text) => {
+                self.texts.push((path.clone(), text.clone().into_owned()));
+            }
             _ => {}
         }
+        self.places.entry(path.clone()).or_insert(value.span());
         // The first element of an array of tables stands at the same place as the array: the
         // element was learnt first and keeps the place.
         self.keys.entry(value.span()).or_insert(path);
@@ -238,6 +256,29 @@ impl Report {
     /// The dotted path of what stands at `place`, or the name of a flag.
     pub(super) fn key_at(&self, place: &Place) -> &str {
         self.keys.get(place).map_or("", String::as_str)
+    }
+
+    /// Where `path` stands, if it was written.
+    pub(super) fn place_of(&self, path: &str) -> Option<&Place> {
+        self.places.get(path)
+    }
+
+    /// All texts of the file, each with its path.
+    pub(super) fn texts(&self) -> &[(String, String)] {
+        &self.texts
+    }
+
+    /// What is told of `path`, which stands at `place` if it was written.
+    pub(super) fn told(&self, place: Option<&Place>, path: &str, text: String) -> Complaint {
+        let flag = place.filter(|_| self.sources.is_empty());
+        let source = place.and_then(|it| self.source_of(it.start));
+        let file = source.or(self.sources.first());
+        Complaint {
+            file: file.map(|it| Arc::clone(&it.name)),
+            line: place.and_then(|it| Some(source?.line_of(it.start))),
+            key: Some(flag.map_or(path, |it| self.key_at(it)).to_owned()),
+            text: on_one_line(text),
+        }
     }
 
     /// What stands at `place`, for a complaint about another.

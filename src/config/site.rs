@@ -63,6 +63,9 @@ impl HostPattern {
         if text == "*" {
             return Ok(Self::Any);
         }
+        if text.starts_with('~') || text.contains(['\\', '^', '(', '|', '$']) {
+            return Err("hosts are no regular expressions; write each, or \"*.shop.example\"");
+        }
         if text.starts_with('.') {
             return Err("subdomains are written with a star, as \"*.shop.example\"");
         }

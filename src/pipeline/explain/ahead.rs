@@ -4,11 +4,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{HeaderMap, Method};
-
 use crate::pipeline::next::{Asker, Next};
 use crate::pipeline::reasons::{Bypass, outcome_of};
-use crate::pipeline::route::Route;
 use crate::semantics::cache_status::{self, CacheStatus, Fwd};
 use crate::semantics::hop::Hop;
 use crate::store::{Company, Found, Inspection, Object};
@@ -37,18 +34,11 @@ pub(super) enum Ahead {
 impl Ahead {
     /// By what was `found`; `sick` tells whether the origin cannot be asked in good time.
     pub(super) fn of(
-        route: &Route,
+        asker: &Asker,
         found: Found,
-        fields: &HeaderMap,
         stored: &Inspection,
         sick: impl FnOnce() -> bool,
     ) -> Self {
-        let asker = Asker {
-            method: &Method::GET,
-            fields,
-            caching: &route.caching,
-            now: stored.at,
-        };
         let next = asker.decide(found, sick);
         match (&next, &stored.company) {
             (Next::Ask { fwd, .. }, Company::Object(object)) => {

@@ -379,7 +379,7 @@ origin = "a""#,
         r#"[[site]]
 hosts = "b"
 origin = "a""#,
-        &[r#"9: site[1].hosts: string "b" stands where a list, as ["a", "b"], is wanted"#],
+        &[r#"9: site[1].hosts: is a list; write ["b"]"#],
     ),
     (
         r#"[[site]]
