@@ -245,6 +245,7 @@ fn of_server(server: &Server) -> Table {
         Dialect::Rfc7239 => "rfc7239",
         Dialect::Both => "both",
     };
+    let request_id = server.request_id.as_ref().map_or("off", |it| it.as_str());
     entries([
         ("connections_max", number(server.connections_max)),
         (
@@ -259,11 +260,14 @@ fn of_server(server: &Server) -> Table {
         ("header_fields_max", number(server.header_fields_max)),
         ("target_bytes_max", size(server.target_bytes_max)),
         ("body_bytes_max", size(server.body_bytes_max)),
+        ("linger_timeout", period(server.linger_timeout)),
+        ("drain_delay", period(server.drain_delay)),
         ("drain_timeout", period(server.drain_timeout)),
         ("purge_from", list(&server.purge_from)),
         ("limit", list(&server.limits)),
         ("trusted_proxies", list(&server.trusted_proxies)),
         ("forwarded", Some(forwarded.into())),
+        ("request_id", Some(request_id.into())),
     ])
 }
 

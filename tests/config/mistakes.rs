@@ -46,7 +46,7 @@ request_id = "a b""#,
 [server]
 request_id = "Cookie""#,
         &[
-            r#"1: include: string "conf.d/*.toml" stands where a list, as ["a", "b"], is wanted"#,
+            r#"1: include: is a list; write ["conf.d/*.toml"]"#,
             r#"3: server.request_id: has a meaning of its own; write "x-request-id""#,
         ],
     ),

@@ -106,7 +106,7 @@ fn complaints_name_the_file_and_its_line() {
             "conf.d/b.toml:3: site[2].hosts[0]: this host is taken by `site[1].hosts[0]` on line 3 of \
              conf.d/a.toml; remove one of the two",
             "conf.d/b.toml:4: site[2].origin: unknown origin `c`; did you mean `a`?",
-            "conf.d/b.toml:5: site[2].limit: is not a value; text goes in double quotes, as \"30s\"",
+            "conf.d/b.toml:5: site[2].limit: is not a value; text goes in double quotes, as \"30s\", true and false without them",
         ]
     );
 }

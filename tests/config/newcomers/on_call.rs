@@ -90,7 +90,9 @@ body_bytes_max = "1MiB"
 @site
 [server]
 first_byte_timeout = "5s""#,
-        &["9: server.first_byte_timeout: is a key of [origins.NAME]; move it there"],
+        &[
+            "9: server.first_byte_timeout: is a key of [origins.NAME], [[site]] and [[site.route]]; move it there",
+        ],
     ),
     (
         "a weight beside servers",

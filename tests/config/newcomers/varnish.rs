@@ -138,7 +138,9 @@ cache = { uncacheable = true }",
 @site
 [store]
 first_byte_timeout = "5s""#,
-        &["9: store.first_byte_timeout: is a key of [origins.NAME]; move it there"],
+        &[
+            "9: store.first_byte_timeout: is a key of [origins.NAME], [[site]] and [[site.route]]; move it there",
+        ],
     ),
     (
         "grace on a site",
