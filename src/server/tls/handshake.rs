@@ -108,7 +108,8 @@ impl Acceptor {
             Ok(_) | Err(_) => return Err(Failed::Left),
         }
         let hello = LazyConfigAcceptor::new(Hello::default(), Counted::new(tcp));
-        let hello = hello.await.map_err(|error| failure(&error))?;
+        let hello = self.compute(hello).await;
+        let hello = hello.map_err(|error| failure(&error))?;
         let terms = Arc::clone(&self.terms.read());
         let chosen = terms.choose(&hello.client_hello());
         let Chosen {
@@ -120,19 +121,16 @@ impl Acceptor {
         Ok(Box::new(accepted(stream, client_auth, &terms)))
     }
 
-    /// Polls a handshake for the first time when it is its turn, for that is when we compute. To wait
-    /// for the client's answer takes no turn.
-    async fn compute(
-        &self,
-        handshake: impl Future<Output = io::Result<TlsStream<Counted>>>,
-    ) -> io::Result<TlsStream<Counted>> {
-        let mut handshake = pin!(handshake);
+    /// Polls a part of a handshake for the first time when it is its turn, for that is when we compute.
+    /// To wait for the client's answer takes no turn.
+    async fn compute<T>(&self, part: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        let mut part = pin!(part);
         let turn = self.shared.crowd.turn().await;
-        let first = poll_fn(|cx| Poll::Ready(handshake.as_mut().poll(cx))).await;
+        let first = poll_fn(|cx| Poll::Ready(part.as_mut().poll(cx))).await;
         drop(turn);
         match first {
             Poll::Ready(ended) => ended,
-            Poll::Pending => handshake.await,
+            Poll::Pending => part.await,
         }
     }
 }

@@ -7,7 +7,7 @@
 
 mod crowd;
 mod policies;
-mod shelf;
+mod shown;
 mod tickets;
 
 mod stream;
@@ -34,7 +34,7 @@ use crate::telemetry::Telemetry;
 use crowd::Crowd;
 use files::Files;
 use policies::SitePolicies;
-use shelf::Shelf;
+use shown::Shown;
 pub use terms::BadTerms;
 use terms::Terms;
 use tickets::Tickets;
@@ -46,7 +46,7 @@ pub struct Tls(Arc<Shared>);
 /// What all listeners use.
 struct Shared {
     telemetry: Arc<Telemetry>,
-    shelf: Arc<Shelf>,
+    shown: Arc<Shown>,
     tickets: Arc<Tickets>,
     crowd: Crowd,
     handshake_timeout: Mutex<Duration>,
@@ -108,7 +108,7 @@ impl Tls {
     pub fn new(telemetry: &Arc<Telemetry>) -> Self {
         Self(Arc::new(Shared {
             telemetry: Arc::clone(telemetry),
-            shelf: Arc::default(),
+            shown: Arc::default(),
             tickets: Arc::default(),
             crowd: Crowd::default(),
             handshake_timeout: Mutex::new(Duration::from_secs(10)),
@@ -179,7 +179,7 @@ impl Shared {
     fn plan(&self, wanted: Wanted, files: &Files) -> Result<TlsPlan, BadTerms> {
         let files = files.looked(&wanted);
         let build = |kind: &Kind| {
-            let terms = Terms::build(kind, &wanted.sites, &files, &self.shelf, &self.tickets)?;
+            let terms = Terms::build(kind, &wanted.sites, &files, &self.shown, &self.tickets)?;
             Ok::<_, BadTerms>((kind.clone(), terms))
         };
         let terms = wanted.kinds.iter().map(build).collect::<Result<_, _>>()?;
@@ -219,7 +219,7 @@ impl Shared {
             let source: Arc<str> = Arc::from(*source);
             pairs.extend(fed.iter().map(|it| (Arc::clone(&source), Arc::clone(it))));
         }
-        self.shelf.set(pairs.iter().map(|it| &it.1));
+        self.shown.set(pairs.iter().map(|it| &it.1));
         let told = files::told(&pairs, &state.files);
         self.telemetry.tls.set_certificates(told);
     }

@@ -15,7 +15,7 @@ use crate::config::Pair;
 
 /// All certificates that are served.
 #[derive(Debug, Default)]
-pub(super) struct Shelf(RwLock<Arc<Index>>);
+pub(super) struct Shown(RwLock<Arc<Index>>);
 
 #[derive(Debug, Default)]
 struct Index {
@@ -25,9 +25,9 @@ struct Index {
     default: Vec<Arc<CertifiedKey>>,
 }
 
-// === impl Shelf ===
+// === impl Shown ===
 
-impl Shelf {
+impl Shown {
     /// Has these be served and no others. The first, and those that share its name, are the default.
     pub(super) fn set<'a>(&self, pairs: impl Iterator<Item = &'a Arc<Pair>>) {
         let index = Arc::new(Index::of(pairs));
@@ -39,7 +39,7 @@ impl Shelf {
     }
 }
 
-impl ResolvesServerCert for Shelf {
+impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.index()
             .choose(hello.server_name(), hello.signature_schemes())
