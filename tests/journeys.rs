@@ -82,6 +82,15 @@ mod journeys {
     mod tcp;
     mod tcp_failover;
 
+    // TLS of clients.
+    mod tls;
+    mod tls_certificates;
+    mod tls_clients;
+    mod tls_connections;
+    mod tls_listeners;
+    mod tls_routes;
+    mod tls_sessions;
+
     // The operator.
     mod admin;
     mod alarms;

@@ -112,7 +112,10 @@ impl App {
                 drain: drain.clone(),
                 reload: Weak::clone(reload),
             };
-            let admin = AdminListener::new(admin_of(process, &current, &store, &telemetry));
+            let admin = AdminListener::new(
+                admin_of(process, &current, &store, &telemetry),
+                server.tls(),
+            );
             let log = config.log.clone();
             let in_force = InForce::new(
                 listeners,
@@ -163,6 +166,7 @@ impl App {
     pub async fn run(self) -> Ended {
         let mut orders = Orders::new(self.signals, &self.reload);
         tokio::spawn(tidy(Arc::clone(&self.current)));
+        tokio::spawn(self.server.tls().clone().follow_files());
         orders.until_shutdown().await;
         self.drain.announce();
         let drain_delay = self.current.load().server().drain_delay;

@@ -11,7 +11,8 @@ use clap::Args;
 
 use super::BAD_CONFIGURATION;
 use super::meets::{self, Question};
-use crate::config::{self, Config};
+use crate::clock;
+use crate::config::{self, Care, Config};
 
 /// What is read where no file is named.
 const FILE: &str = "config.toml";
@@ -54,7 +55,7 @@ impl File {
 pub(super) fn run(arguments: Arguments) -> ExitCode {
     let path = arguments.file.path();
     // Who closes the stream does not want to know more; the exit code says it all the same.
-    let config = match config::load(&path) {
+    let config = match config::load_with(&path, Care::Check(clock::now())) {
         Ok(config) => config,
         Err(complaints) => {
             let _ = writeln!(std::io::stderr(), "{complaints}");

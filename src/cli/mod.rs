@@ -15,6 +15,7 @@ mod reload;
 mod run;
 mod servers;
 mod tcp;
+mod tls;
 
 use std::process::ExitCode;
 

@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::care::Care;
 use super::fields;
 use super::limit;
 use super::meant::addresses;
@@ -19,11 +20,13 @@ use super::names;
 use super::networks;
 use super::report::{Given, Place, Report};
 use super::table::Written;
+use super::tls::{ListenTls, RawListenTls};
 use super::units::{self, Count, KIB, MIB, Period, Size};
 use crate::semantics::forwarded::Dialect;
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1 << 24;
 const CONNECTIONS_PER_CLIENT: RangeInclusive<usize> = 0..=1 << 24;
+const PORTS: RangeInclusive<usize> = 1..=65_535;
 /// hyper reads into a buffer of at least 8 KiB.
 const HEADER_BYTES: RangeInclusive<u64> = 8 * KIB..=MIB;
 /// `http::HeaderMap` holds fewer than 32768 fields.
@@ -45,12 +48,14 @@ pub struct Listen {
     pub protocol: Protocol,
     /// Whether each connection begins with a header of the PROXY protocol that says who it is from.
     pub accept_proxy: bool,
+    /// How clients shake hands; `None` where they speak in clear.
+    pub tls: Option<ListenTls>,
 }
 
 /// What a listener speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// HTTP/1.1, and HTTP/2 by prior knowledge (RFC 9113 §3.3), without TLS.
+    /// HTTP/1.1, and HTTP/2 by ALPN, or by prior knowledge where there is no TLS (RFC 9113 §3).
     Http,
     /// Whatever client and server speak: bytes are copied both ways.
     Tcp(Tunnel),
@@ -76,12 +81,13 @@ pub enum ProxyVersion {
     V2,
 }
 
-impl Protocol {
-    /// As it is written in the configuration, and printed when the listener is bound.
+impl Listen {
+    /// What it is called when it is bound.
     pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Tcp(_) => "tcp",
+        match self.protocol {
+            Protocol::Http if self.tls.is_some() => "https",
+            Protocol::Http => "http",
+            Protocol::Tcp(_) => "tcp",
         }
     }
 }
@@ -129,6 +135,8 @@ pub struct Server {
     /// The field with the id of a request, which trusted proxies may give and origins are told;
     /// `None` for no such field.
     pub request_id: Option<HeaderName>,
+    /// The port that clients are sent on to where only https will do.
+    pub https_port: u16,
 }
 
 /// One `[[listen]]` as written.
@@ -142,6 +150,7 @@ pub(super) struct RawListen {
     pub(super) idle_timeout: Given<Period>,
     pub(super) proxy_protocol: Given<RawProxyProtocol>,
     pub(super) accept_proxy: bool,
+    pub(super) tls: Given<RawListenTls>,
 }
 
 /// What a listener speaks, as written.
@@ -183,6 +192,7 @@ pub(super) struct RawServer {
     trusted_proxies: Vec<Spanned<String>>,
     forwarded: RawDialect,
     request_id: Given<String>,
+    https_port: Given<Count>,
 }
 
 /// `forwarded` as written.
@@ -201,9 +211,15 @@ enum RawDialect {
 
 impl RawListen {
     /// `None` after a complaint.
-    pub(super) fn resolve(raw: &Written<Self>, report: &mut Report) -> Option<Listen> {
+    pub(super) fn resolve(
+        raw: &Written<Self>,
+        care: Care<'_>,
+        report: &mut Report,
+    ) -> Option<Listen> {
         let keys = &**raw.get_ref();
         let protocol = keys.resolve_protocol(raw.span(), report);
+        let tls = keys.tls.as_ref();
+        let tls = tls.and_then(|it| it.get_ref().resolve(it.span(), care, report));
         let Some(address) = &keys.address else {
             report.missing(
                 raw.span(),
@@ -217,6 +233,7 @@ impl RawListen {
             address,
             protocol: protocol?,
             accept_proxy: keys.accept_proxy,
+            tls,
         })
     }
 
@@ -316,6 +333,8 @@ impl RawServer {
                 RawDialect::Both => Dialect::Both,
             },
             request_id: self.resolve_request_id(report),
+            https_port: u16::try_from(units::count(&self.https_port, 443, PORTS, report))
+                .unwrap_or(443),
         };
         self.check_target_fits(&server, report);
         server

@@ -11,6 +11,8 @@ mod agent;
 mod balance;
 mod breaker;
 mod cache;
+mod care;
+mod certificate;
 mod check;
 mod complaint;
 mod cookies;
@@ -24,6 +26,7 @@ mod fold;
 mod health;
 mod hedge;
 mod host;
+mod https;
 mod include;
 mod key;
 mod limit;
@@ -36,7 +39,9 @@ mod notes;
 mod origin;
 mod origin_tls;
 mod overload;
+mod pair;
 mod path;
+mod pem;
 mod recover;
 mod report;
 mod resolver;
@@ -50,6 +55,9 @@ mod store;
 mod table;
 mod template;
 mod text_or;
+mod ticket_keys;
+mod tls;
+mod tls_names;
 mod units;
 mod wire;
 mod wording;
@@ -68,6 +76,8 @@ pub use self::agent::Agent;
 pub use self::balance::{Balance, HashOn};
 pub use self::breaker::Breaker;
 pub use self::cache::{CacheRules, RangeMiss};
+pub use self::care::Care;
+pub use self::certificate::Certificate;
 pub use self::complaint::{Complaint, Complaints};
 pub use self::cookies::CookieLists;
 pub use self::document::{Change, Document};
@@ -78,6 +88,7 @@ pub use self::flags::{Flags, TcpFlags};
 pub use self::fold::Fold;
 pub use self::health::{Health, Question};
 pub use self::hedge::{Hedge, HedgeAfter};
+pub use self::https::Https;
 pub use self::key::CacheKey;
 pub use self::limit::{Limit, LimitKey, Rate};
 pub use self::listen::{Listen, Protocol, ProxyVersion, Server, Tunnel};
@@ -86,7 +97,9 @@ pub use self::notes::Note;
 pub use self::origin::Origin;
 pub use self::origin_tls::{Identity, Tls};
 pub use self::overload::RequestsMax;
+pub use self::pair::{BadPair, Pair, PairPaths};
 pub use self::path::PathPattern;
+pub use self::pem::{revocation_lists, roots};
 pub use self::resolver::Resolver;
 pub use self::retry::{Retry, RetryOn, TRIES_MAX};
 pub use self::route::Route;
@@ -95,10 +108,14 @@ pub use self::site::{HostPattern, Site};
 pub use self::sticky::Sticky;
 pub use self::store::Store;
 pub use self::template::{Form, Part, Template, Value};
+pub use self::ticket_keys::ticket_keys;
+pub use self::tls::{ClientAuth, ClientAuthMode, ListenTls, TlsRules, TlsVersion};
+pub use self::tls_names::suite_name;
 pub use self::wire::{HttpVersion, Wire};
 
 use self::admin::RawAdmin;
 use self::cache::{CacheBase, RawCacheRules};
+use self::certificate::RawCertificate;
 use self::limit::RawLimit;
 use self::listen::{RawListen, RawServer};
 use self::log::RawLog;
@@ -109,6 +126,7 @@ use self::resolver::RawResolver;
 use self::site::RawSite;
 use self::store::RawStore;
 use self::table::{Table, Written};
+use self::tls::RawTlsRules;
 use crate::semantics::hop::{self, Hop};
 
 /// A whole configuration, checked, with all defaults filled in.
@@ -122,6 +140,10 @@ pub struct Config {
     pub unmatched_includes: Vec<String>,
     /// Where clients come in; one at least.
     pub listen: Vec<Listen>,
+    /// What clients that speak TLS may be shown; the first is for those who ask for nothing known.
+    pub certificates: Vec<Certificate>,
+    /// Handshakes and tickets.
+    pub tls: TlsRules,
     /// What clients may ask of us.
     pub server: Server,
     /// The operator's door, if there is one.
@@ -163,6 +185,8 @@ struct RawConfig {
     profile: Profile,
     name: Given<String>,
     listen: Vec<Written<RawListen>>,
+    certificate: Vec<Written<RawCertificate>>,
+    tls: Table<RawTlsRules>,
     server: Table<RawServer>,
     admin: Option<Written<RawAdmin>>,
     log: Table<RawLog>,
@@ -174,14 +198,22 @@ struct RawConfig {
     site: Vec<Written<RawSite>>,
 }
 
-/// Reads, parses and checks the file at `path`.
+/// Reads, parses and checks the file at `path`, and the certificates that it names.
 ///
 /// # Errors
 /// All mistakes at once; a file that cannot be read is one.
 pub fn load(path: &Path) -> Result<Config, Complaints> {
+    load_with(path, Care::Start)
+}
+
+/// The same, and looks into the certificates as closely as `care` says.
+///
+/// # Errors
+/// All mistakes at once; a file that cannot be read is one.
+pub fn load_with(path: &Path, care: Care<'_>) -> Result<Config, Complaints> {
     let file = path.display().to_string();
     match include::read_bounded(path) {
-        Ok(text) => parse_on(&text, &file, Some(&Machine::here())),
+        Ok(text) => parse_on(&text, &file, care, Some(&Machine::here())),
         Err(error) => Err(Complaints::one(&file, unreadable(&error))),
     }
 }
@@ -191,13 +223,18 @@ pub fn load(path: &Path) -> Result<Config, Complaints> {
 /// # Errors
 /// All mistakes at once.
 pub fn parse(text: &str, file: &str) -> Result<Config, Complaints> {
-    parse_on(text, file, None)
+    parse_on(text, file, Care::Start, None)
 }
 
 /// The same, with notes on what the machine does not have.
-fn parse_on(text: &str, file: &str, machine: Option<&Machine>) -> Result<Config, Complaints> {
+fn parse_on(
+    text: &str,
+    file: &str,
+    care: Care<'_>,
+    machine: Option<&Machine>,
+) -> Result<Config, Complaints> {
     let (raw, written, mut report) = recover::read(text, file);
-    let config = raw.map(|raw| noted(settle(raw, &mut report), &report, machine));
+    let config = raw.map(|raw| noted(settle(raw, care, &mut report), &report, machine));
     report.finish()?;
     let mut config =
         config.ok_or_else(|| Complaints::one(file, "cannot be understood".to_owned()))?;
@@ -230,15 +267,39 @@ fn noted(config: Config, report: &Report, machine: Option<&Machine>) -> Config {
 }
 
 /// Checks what was written and fills in the rest.
-fn settle(mut raw: RawConfig, report: &mut Report) -> Config {
+fn settle(mut raw: RawConfig, care: Care<'_>, report: &mut Report) -> Config {
     raw.site
         .iter_mut()
         .for_each(|site| site.get_mut().write_out(report));
     check::check(&raw, report);
-    let config = raw.resolve(report);
+    let config = raw.resolve(care, report);
+    certificates_are_good(&raw, &config, care, report);
     tunnels_are_plain(&raw, &config, report);
     tunnels_have_no_latency(&raw, &config, report);
     config
+}
+
+/// Whoever is to be shown a certificate needs one, and each is looked into.
+fn certificates_are_good(raw: &RawConfig, config: &Config, care: Care<'_>, report: &mut Report) {
+    let speak_tls = raw.listen.iter().filter_map(|it| it.get_ref().tls.as_ref());
+    let of_admin = raw.admin.iter().filter_map(|it| it.get_ref().tls.as_ref());
+    let needs_one = speak_tls.chain(of_admin).find(|it| it.get_ref().is_on());
+    if let Some(tls) = needs_one.filter(|_| raw.certificate.is_empty())
+        && !report.was_written("certificate")
+    {
+        let text = "needs a certificate; add [[certificate]] with `chain = \"shop.pem\"` and `key = \"shop.key\"`";
+        report.at(tls.span(), text);
+    }
+    let hosts: Vec<_> = config
+        .sites
+        .iter()
+        .flat_map(|it| it.hosts.clone())
+        .collect();
+    if raw.certificate.len() == config.certificates.len() {
+        for (raw, certificate) in raw.certificate.iter().zip(&config.certificates) {
+            raw.get_ref().examine(certificate, care, &hosts, report);
+        }
+    }
 }
 
 /// A TCP listener's bytes are its client's, who may speak TLS itself: none is added on the way.
@@ -282,7 +343,8 @@ impl Config {
     /// All mistakes at once, each with the name of its flag.
     pub fn from_flags(flags: &Flags) -> Result<Self, Complaints> {
         let (raw, mut report) = flags::read(flags);
-        let mut config = noted(settle(raw, &mut report), &report, Some(&Machine::here()));
+        let settled = settle(raw, Care::Start, &mut report);
+        let mut config = noted(settled, &report, Some(&Machine::here()));
         config.document = Document::of_flags(flags, &config);
         report.finish().map(|()| config)
     }
@@ -294,7 +356,8 @@ impl Config {
     /// All mistakes at once, each with the name of its argument.
     pub fn from_tcp_flags(flags: &TcpFlags) -> Result<Self, Complaints> {
         let (raw, mut report) = flags::read_tcp(flags);
-        let mut config = noted(settle(raw, &mut report), &report, Some(&Machine::here()));
+        let settled = settle(raw, Care::Start, &mut report);
+        let mut config = noted(settled, &report, Some(&Machine::here()));
         config.document = Document::of_tcp_flags(flags, &config);
         report.finish().map(|()| config)
     }
@@ -303,7 +366,7 @@ impl Config {
 // === impl RawConfig ===
 
 impl RawConfig {
-    fn resolve(&self, report: &mut Report) -> Config {
+    fn resolve(&self, care: Care<'_>, report: &mut Report) -> Config {
         let base = CacheBase::of_profile(self.profile);
         let base = self.cache.over(&base, report);
         let admin = self.admin.as_ref();
@@ -317,10 +380,16 @@ impl RawConfig {
             listen: self
                 .listen
                 .iter()
-                .filter_map(|it| RawListen::resolve(it, report))
+                .filter_map(|it| RawListen::resolve(it, care, report))
                 .collect(),
+            certificates: self
+                .certificate
+                .iter()
+                .filter_map(|it| RawCertificate::resolve(it, report))
+                .collect(),
+            tls: self.tls.resolve(care, report),
             server,
-            admin: admin.and_then(|it| it.get_ref().resolve(it.span(), report)),
+            admin: admin.and_then(|it| it.get_ref().resolve(it.span(), care, report)),
             log: self.log.resolve(report),
             store: self.store.resolve(report),
             resolver: self.resolver.resolve(report),
@@ -333,7 +402,7 @@ impl RawConfig {
             sites: self
                 .site
                 .iter()
-                .map(|it| RawSite::resolve(it, &base, &limits, report))
+                .map(|it| RawSite::resolve(it, &base, &limits, care, report))
                 .collect(),
             document: Document::default(),
             notes: Vec::new(),

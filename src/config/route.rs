@@ -13,11 +13,13 @@ use super::action::{Action, RawAnswer, RawRedirect};
 use super::cache::{CacheBase, CacheRules, RawCacheRules};
 use super::exchange_limits::{ExchangeLimits, RawExchangeLimits};
 use super::fields::{Edits, RawEdits};
+use super::https::{Https, RawHsts};
 use super::limit;
 use super::path::PathPattern;
 use super::report::{Given, Place, Report};
 use super::table::{Table, Written};
 use super::template::Purpose;
+use super::text_or::TextOr;
 use super::units::{self, Count, Period, Size};
 
 /// What a semaphore holds with ease.
@@ -43,6 +45,8 @@ pub struct Route {
     pub concurrency_max: usize,
     /// How much, and how long, its requests may take.
     pub exchange_limits: ExchangeLimits,
+    /// What is wanted of the scheme of its requests.
+    pub https: Https,
     /// By which rules responses are cached.
     pub cache: CacheRules,
 }
@@ -64,6 +68,8 @@ pub(super) struct RawRoute {
     body_timeout: Given<Period>,
     first_byte_timeout: Given<Period>,
     between_bytes_timeout: Given<Period>,
+    https_only: Option<bool>,
+    hsts: Given<TextOr<RawHsts>>,
     cache: Option<Written<RawCacheRules>>,
 }
 
@@ -100,6 +106,7 @@ impl RawRoute {
         raw: &Written<Self>,
         base: &CacheBase,
         limits: &ExchangeLimits,
+        https: &Https,
         report: &mut Report,
     ) -> Option<Route> {
         let place = raw.span();
@@ -128,6 +135,7 @@ impl RawRoute {
             limits: limit::names(&raw.limit),
             concurrency_max: units::count(&raw.concurrency_max, 0, CONCURRENCY, report),
             exchange_limits: raw.limits_of_exchanges().over(limits, report),
+            https: https.over(raw.https_only, &raw.hsts, report),
             cache: cache.as_ref().unwrap_or(base).rules.clone(),
         })
     }

@@ -8,12 +8,16 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::cache::CacheBase;
+use super::care::Care;
 use super::exchange_limits::{ExchangeLimits, RawExchangeLimits};
 use super::host;
+use super::https::{Https, RawHsts};
 use super::limit;
 use super::report::{Given, Place, Report};
 use super::route::{RawRoute, Route};
 use super::table::Written;
+use super::text_or::TextOr;
+use super::tls::{ClientAuth, RawSiteTls};
 use super::units::{Period, Size};
 
 /// Routes for some hosts.
@@ -21,6 +25,8 @@ use super::units::{Period, Size};
 pub struct Site {
     /// Which hosts it is for; no two sites share one.
     pub hosts: Vec<HostPattern>,
+    /// Whether its clients show certificates; `None` for what their listener says.
+    pub client_auth: Option<Arc<ClientAuth>>,
     /// Names of the limits that hold for all of it.
     pub limits: Vec<Arc<str>>,
     /// Its routes in the order written; no two have the same path.
@@ -46,6 +52,9 @@ pub enum HostPattern {
 pub(super) struct RawSite {
     pub(super) hosts: Given<Vec<Spanned<String>>>,
     pub(super) origin: Given<String>,
+    pub(super) tls: Option<Written<RawSiteTls>>,
+    pub(super) https_only: Option<bool>,
+    pub(super) hsts: Given<TextOr<RawHsts>>,
     pub(super) limit: Vec<Spanned<String>>,
     pub(super) body_bytes_max: Given<Size>,
     pub(super) body_timeout: Given<Period>,
@@ -106,6 +115,7 @@ impl RawSite {
         raw: &Written<Self>,
         cache: &CacheBase,
         limits: &ExchangeLimits,
+        care: Care<'_>,
         report: &mut Report,
     ) -> Site {
         let place = raw.span();
@@ -121,14 +131,18 @@ impl RawSite {
         }
         let hosts = raw.resolve_hosts(place, report);
         let of_exchanges = raw.limits_of_exchanges().over(limits, report);
+        let https = Https::default().over(raw.https_only, &raw.hsts, report);
         let routes = raw
             .route
             .iter()
-            .filter_map(|route| RawRoute::resolve(route, cache, &of_exchanges, report))
+            .filter_map(|route| RawRoute::resolve(route, cache, &of_exchanges, &https, report))
             .collect();
         let limits = limit::names(&raw.limit);
+        let tls = raw.tls.as_ref();
+        let client_auth = tls.and_then(|it| it.get_ref().resolve(it.span(), care, report));
         Site {
             hosts,
+            client_auth: client_auth.map(Arc::new),
             limits,
             routes,
         }

@@ -4,10 +4,10 @@
 //! that step's own struct.
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use http::header::HOST;
+use http::header::{HOST, STRICT_TRANSPORT_SECURITY};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, Version};
 
@@ -33,6 +33,8 @@ pub(super) struct Exchange {
     pub(super) interim: Option<Interim>,
     /// The server that the client belongs to, by its cookie.
     pub(super) belongs: Option<Belongs>,
+    /// Strict-Transport-Security of the response.
+    pub(super) hsts: Option<HeaderValue>,
     /// The wall time of arrival, by which freshness is judged.
     pub(super) now: SystemTime,
     /// What it is called, once somebody has asked.
@@ -71,6 +73,7 @@ impl Exchange {
                 asked.request_id = Some(id.clone());
                 request_id = OnceLock::from(id);
             }
+            asked.tls = client.session.as_ref().map(|it| Arc::clone(&it.facts));
             record.asked = Some(Box::new(asked));
         }
         let entry = Entry {
@@ -87,6 +90,7 @@ impl Exchange {
             upload,
             interim: None,
             belongs: None,
+            hsts: None,
             now,
             request_id,
         })
@@ -163,7 +167,12 @@ impl Exchange {
     }
 
     /// The response is on its way; the entry goes with its body.
-    pub(super) fn finish(self, response: Response<Body>, outcome: Outcome) -> Response<Body> {
+    pub(super) fn finish(self, mut response: Response<Body>, outcome: Outcome) -> Response<Body> {
+        if let Some(hsts) = self.hsts {
+            response
+                .headers_mut()
+                .insert(STRICT_TRANSPORT_SECURITY, hsts);
+        }
         let mut entry = self.entry;
         entry.record.outcome = outcome;
         entry.record.status = response.status().as_u16();

@@ -31,6 +31,7 @@ pub mod trace_context;
 pub mod trailers;
 pub mod vary;
 
+pub mod client_cert;
 pub mod combine;
 pub mod conditional;
 pub mod range;

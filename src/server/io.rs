@@ -28,6 +28,8 @@ pub(super) struct Watched {
     interim: Option<Arc<Queue>>,
     /// What is left of an interim response that the socket did not take whole.
     partial: Bytes,
+    /// What the socket had written at the last attempt.
+    written: u64,
 }
 
 // === impl Watched ===
@@ -47,6 +49,7 @@ impl Watched {
             framing: Some(Framing::default()),
             interim: Some(interim),
             partial: Bytes::new(),
+            written: 0,
         }
     }
 
@@ -59,6 +62,7 @@ impl Watched {
             framing: None,
             interim: None,
             partial: Bytes::new(),
+            written: 0,
         }
     }
 
@@ -71,6 +75,14 @@ impl Watched {
     pub(super) fn is_amid_request(&self) -> bool {
         let framing = self.framing.as_ref();
         framing.is_none_or(|it| !it.is_between_requests())
+    }
+
+    /// Notes an attempt to write. A client that takes a byte does not stall, though TLS, which holds
+    /// more, takes none from us.
+    fn note_write(&mut self, is_pending: bool) {
+        let before = std::mem::replace(&mut self.written, self.socket.written());
+        let has_moved = self.written != before;
+        self.watch.note_write(is_pending && !has_moved);
     }
 
     fn follow(&mut self, bytes: &[u8]) {
@@ -104,7 +116,7 @@ impl Watched {
     fn poll_partial(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.partial.is_empty() {
             let polled = Pin::new(&mut self.socket).poll_write(cx, &self.partial);
-            self.watch.note_write(polled.is_pending());
+            self.note_write(polled.is_pending());
             match ready!(polled)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.partial.advance(written),
@@ -142,7 +154,7 @@ impl AsyncWrite for Watched {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_partial(cx))?;
         let polled = Pin::new(&mut self.socket).poll_write(cx, bytes);
-        self.watch.note_write(polled.is_pending());
+        self.note_write(polled.is_pending());
         polled
     }
 
@@ -153,7 +165,7 @@ impl AsyncWrite for Watched {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_partial(cx))?;
         let polled = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
-        self.watch.note_write(polled.is_pending());
+        self.note_write(polled.is_pending());
         polled
     }
 
@@ -171,8 +183,10 @@ impl AsyncWrite for Watched {
         }
         ready!(self.poll_interim(cx))?;
         let polled = Pin::new(&mut self.socket).poll_flush(cx);
-        if polled.is_ready() {
-            self.watch.note_flush();
+        match &polled {
+            Poll::Ready(_) => self.watch.note_flush(),
+            // TLS takes what it is given and holds it until the client makes room.
+            Poll::Pending => self.note_write(true),
         }
         polled
     }

@@ -78,6 +78,8 @@ pub(super) enum Verdict {
     Park,
     /// It has taken too long.
     Close,
+    /// It is over already.
+    Ended,
 }
 
 // === impl Watch ===
@@ -159,6 +161,7 @@ impl Watch {
 
     pub(super) fn note_flush(&self) {
         self.unflushed.store(false, Ordering::Relaxed);
+        self.stalled_since.store(0, Ordering::Relaxed);
     }
 
     /// All has been said, and the connection is shut from our side.

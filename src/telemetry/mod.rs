@@ -10,6 +10,7 @@ mod losses;
 mod metrics;
 mod record;
 mod sites;
+mod tls;
 mod trace;
 mod tunnel;
 
@@ -28,8 +29,9 @@ pub use exposed::Exposed;
 pub use exposition::{Family, Kind, Sample, Spread};
 use losses::Losses;
 pub use metrics::{Durations, Metrics, STATUS_CLASSES, Snapshot};
-pub use record::{Asked, Fetched, Outcome, Record, Refreshed};
+pub use record::{Asked, Fetched, Outcome, Record, Refreshed, TlsFacts};
 pub use sites::SiteId;
+pub use tls::{BadFile, Certificates, HandshakeFailure, ServedCertificate, Tls};
 pub use trace::{end, follow, init};
 pub use tunnel::{Direction, TunnelEnd};
 
@@ -38,6 +40,8 @@ pub use tunnel::{Direction, TunnelEnd};
 pub struct Telemetry {
     /// Counters; those of requests are fed by [`Telemetry::finish`] alone.
     pub metrics: Metrics,
+    /// Figures of handshakes and certificates.
+    pub tls: Tls,
     access_log: ArcSwapOption<AccessLog>,
     /// Whether there is one: all that requests ask while there is none.
     wants_lines: AtomicBool,
@@ -58,6 +62,7 @@ impl Telemetry {
         let access_log = AccessLog::open(log)?;
         Ok(Self {
             metrics: Metrics::new(),
+            tls: Tls::default(),
             wants_lines: AtomicBool::new(access_log.is_some()),
             access_log: ArcSwapOption::new(access_log.map(Arc::new)),
             lost_before: Mutex::new(0),

@@ -3,6 +3,7 @@
 
 mod origins;
 mod sites;
+mod tls;
 
 use super::files::{MINIMAL, complaints};
 
@@ -19,6 +20,13 @@ fn mistakes_in_tables() {
 #[test]
 fn mistakes_in_sites() {
     for (lines, said) in sites::ROWS {
+        assert_said(&format!("{MINIMAL}{lines}\n"), lines, said);
+    }
+}
+
+#[test]
+fn mistakes_in_tls() {
+    for (lines, said) in tls::ROWS {
         assert_said(&format!("{MINIMAL}{lines}\n"), lines, said);
     }
 }
@@ -147,7 +155,7 @@ rate = "1/s""#,
     (
         "zz = 1",
         &[
-            "1: zz: unknown key; known here are `include`, `profile`, `name`, `listen`, `server`, `admin`, `log`, `store`, `resolver`, `cache`, `limit`, `origins` and `site`",
+            "1: zz: unknown key; known here are `include`, `profile`, `name`, `listen`, `certificate`, `tls`, `server`, `admin`, `log`, `store`, `resolver`, `cache`, `limit`, `origins` and `site`",
         ],
     ),
     (

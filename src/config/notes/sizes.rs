@@ -60,7 +60,7 @@ fn said_of_folder(path: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{Complaints, parse_on};
+    use super::super::super::{Care, Complaints, parse_on};
     use super::*;
 
     const GIB: u64 = 1 << 30;
@@ -70,7 +70,7 @@ mod tests {
             "{store}\n[[listen]]\naddress = \"127.0.0.1:0\"\n[origins.a]\nservers = \
              [\"http://a\"]\n[[site]]\nhosts = [\"*\"]\norigin = \"a\"\n"
         );
-        let config = parse_on(&text, "f", Some(machine))?;
+        let config = parse_on(&text, "f", Care::Start, Some(machine))?;
         Ok(config.notes.iter().map(ToString::to_string).collect())
     }
 

@@ -60,6 +60,7 @@ pub(super) struct Scope {
     pub(super) path: Box<str>,
     pub(super) bounds: RouteBounds,
     pub(super) exchange_limits: ExchangeLimits,
+    pub(super) https: config::Https,
     pub(super) response_fields: Edits,
 }
 
@@ -121,6 +122,7 @@ impl Scope {
             path: config.path.to_string().into(),
             bounds,
             exchange_limits: config.exchange_limits.clone(),
+            https: config.https.clone(),
             response_fields: Edits::new(&config.response_fields),
         }
     }
