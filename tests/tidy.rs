@@ -98,7 +98,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("notify", &["server/tls/notice.rs"]),
     ("toml", &["config/"]),
     ("serde_json", &["admin/", "cli/"]),
-    ("sd_notify", &["app/notify.rs"]),
+    ("sd_notify", &["app/service_manager.rs"]),
     (
         "arc_swap",
         &[

@@ -5,7 +5,7 @@
 //! lack. So there are no more clients than leave enough of them.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use crate::config::{Config, Origin, OriginServer, Resolve};
 
@@ -99,7 +99,7 @@ impl Descriptors {
                 "the limit of open files allows fewer connections than configured"
             );
         } else {
-            info!(
+            debug!(
                 descriptors,
                 connections_max, "file descriptors are sufficient"
             );

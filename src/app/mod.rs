@@ -5,9 +5,9 @@
 mod admin_listener;
 mod descriptors;
 mod in_force;
-mod notify;
 mod orders;
 mod reload;
+mod service_manager;
 mod signals;
 mod started;
 
@@ -159,7 +159,7 @@ impl App {
     pub fn announce(&self) {
         let bound = self.addresses();
         announce(&bound);
-        notify::ready(&started::status(&bound, true));
+        service_manager::ready(&started::status(&bound, true));
     }
 
     /// Serves until a signal says to end, then tells those who ask that it is not ready, and drains.
@@ -177,7 +177,7 @@ impl App {
         }
         info!("draining");
         self.drain.begin();
-        notify::stopping(self.server.connections());
+        service_manager::stopping(self.server.connections());
         let drain_timeout = self.current.load().server().drain_timeout;
         let ended = async {
             // First the listeners, so that what the kernel has accepted is counted too.

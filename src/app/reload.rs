@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use super::in_force::InForce;
-use super::{announce, notify, started, tell_notes};
+use super::{announce, service_manager, started, tell_notes};
 use crate::admin::LastReload;
 use crate::clock;
 use crate::config::{self, Change, Config, Document};
@@ -73,11 +73,11 @@ impl Reload {
         if self.drain.has_begun() {
             return Err("draining: nothing new is begun".to_owned());
         }
-        notify::reloading();
+        service_manager::reloading();
         let changes = self.load(&mut in_force);
         self.loaded.lock().is_good = changes.is_ok();
         let bound = in_force.bound();
-        notify::ready(&started::status(&bound, changes.is_ok()));
+        service_manager::ready(&started::status(&bound, changes.is_ok()));
         changes
     }
 

@@ -268,6 +268,7 @@ fn of_server(server: &Server) -> Table {
         ("trusted_proxies", list(&server.trusted_proxies)),
         ("forwarded", Some(forwarded.into())),
         ("request_id", Some(request_id.into())),
+        ("https_port", number(usize::from(server.https_port))),
     ])
 }
 

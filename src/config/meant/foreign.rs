@@ -206,7 +206,14 @@ mod tests {
     #[test]
     fn what_the_manual_maps_is_known() {
         let is_nginx = |it: &&str| {
-            let fronts = ["proxy_", "client_", "limit_", "worker_", "keepalive"];
+            let fronts = [
+                "proxy_",
+                "client_",
+                "limit_",
+                "worker_",
+                "keepalive",
+                "ssl_",
+            ];
             fronts.iter().any(|front| it.starts_with(front))
         };
         let code = DOCS.split('`').skip(1).step_by(2);
@@ -214,6 +221,9 @@ mod tests {
         // Keys of ours, and names that end where the manual has a star.
         let ours = [
             "proxy_protocol",
+            "client_auth",
+            "client_ca",
+            "client_crl",
             "client_certificate",
             "client_key",
             "proxy_ssl_",

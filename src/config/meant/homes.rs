@@ -8,10 +8,12 @@ use super::super::admin::RawAdmin;
 use super::super::agent::RawAgent;
 use super::super::breaker::RawBreaker;
 use super::super::cache::RawCacheRules;
+use super::super::certificate::RawCertificate;
 use super::super::ejection::RawEjection;
 use super::super::fold::RawFold;
 use super::super::health::RawHealth;
 use super::super::hedge::RawHedge;
+use super::super::https::RawHsts;
 use super::super::key::RawCacheKey;
 use super::super::limit::RawLimit;
 use super::super::listen::{RawListen, RawServer};
@@ -26,6 +28,7 @@ use super::super::site::RawSite;
 use super::super::sticky::RawSticky;
 use super::super::store::RawStore;
 use super::super::table::keys_of;
+use super::super::tls::{RawTlsRules, RawTlsTable};
 use super::super::wording;
 
 /// More places than these are no help.
@@ -76,7 +79,7 @@ const TOP: &str = "the top of the file";
 const CACHE: &str = "[cache] and of a route's `cache`";
 
 /// All tables. Read from the types, so that no key is forgotten here.
-fn all() -> [Home; 25] {
+fn all() -> [Home; 29] {
     [
         home::<RawConfig>("", TOP),
         home::<RawListen>("listen", "[[listen]]"),
@@ -99,6 +102,10 @@ fn all() -> [Home; 25] {
         home::<RawSticky>("origins.NAME.sticky", "`sticky` of [origins.NAME]"),
         home::<RawTls>("origins.NAME.tls", "`tls` of [origins.NAME]"),
         home::<RawBreaker>("origins.NAME.breaker", "`breaker` of [origins.NAME]"),
+        home::<RawCertificate>("certificate", "[[certificate]]"),
+        home::<RawTlsRules>("tls", "[tls]"),
+        home::<RawTlsTable>("listen.tls", "`tls` of [[listen]]"),
+        home::<RawHsts>("site.hsts", "`hsts` of [[site]]"),
         home::<RawSite>("site", "[[site]]"),
         home::<RawRoute>("site.route", "[[site.route]]"),
         home::<RawRedirect>("site.route.redirect", "`redirect` of [[site.route]]"),

@@ -230,6 +230,46 @@ pub(super) const NGINX: &[(&[&str], &str)] = &[
         "here it is `tls = { client_certificate = …, client_key = … }` of [origins.NAME]",
     ),
     (
+        &[
+            "ssl_certificate",
+            "ssl_certificate_key",
+            "ssl_trusted_certificate",
+        ],
+        "here it is `chain` and `key` of [[certificate]]",
+    ),
+    (
+        &[
+            "ssl",
+            "ssl_protocols",
+            "ssl_ciphers",
+            "ssl_ecdh_curve",
+            "ssl_prefer_server_ciphers",
+        ],
+        "here it is `tls = true` of [[listen]], or a table with `min_version`, `suites` and `groups`",
+    ),
+    (
+        &[
+            "ssl_verify_client",
+            "ssl_client_certificate",
+            "ssl_crl",
+            "ssl_verify_depth",
+        ],
+        "here it is `tls = { client_auth = \"require\", client_ca = \"ca.pem\" }` of [[listen]] or [[site]]",
+    ),
+    (
+        &["ssl_handshake_timeout"],
+        "here it is `handshake_timeout` of [tls]",
+    ),
+    (
+        &[
+            "ssl_session_ticket_key",
+            "ssl_session_tickets",
+            "ssl_session_cache",
+            "ssl_session_timeout",
+        ],
+        "here sessions are resumed by tickets anyway; keys that several share are `ticket_keys` of [tls]",
+    ),
+    (
         &["proxy_http_version"],
         "here it is `http_version` of [origins.NAME]",
     ),

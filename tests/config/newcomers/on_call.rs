@@ -81,7 +81,9 @@ maxconn = 4096",
 @origin
 body_bytes_max = "1MiB"
 @site"#,
-        &["5: origins.app.body_bytes_max: is a key of [server]; move it there"],
+        &[
+            "5: origins.app.body_bytes_max: is a key of [server], [[site]] and [[site.route]]; move it there",
+        ],
     ),
     (
         "a key of an origin in [server]",
