@@ -75,6 +75,14 @@ mod journeys {
     mod tcp;
     mod tcp_failover;
 
+    // TLS of clients.
+    mod tls;
+    mod tls_certificates;
+    mod tls_clients;
+    mod tls_connections;
+    mod tls_routes;
+    mod tls_sessions;
+
     // The operator.
     mod admin;
     mod explain;

@@ -82,8 +82,19 @@ const DOORS: &[(&str, &[&str])] = &[
     ("http_cache_semantics", &["semantics/policy.rs"]),
     ("clap", &["main.rs", "cli/"]),
     ("hickory_resolver", &["origin/resolve/resolver.rs"]),
-    ("rustls", &["*/tls.rs", "config/origin_tls.rs"]),
-    ("tokio_rustls", &["*/tls.rs"]),
+    (
+        "rustls",
+        &[
+            "*/tls.rs",
+            "server/tls/",
+            "config/origin_tls.rs",
+            "config/pair.rs",
+            "config/pem.rs",
+        ],
+    ),
+    ("tokio_rustls", &["*/tls.rs", "server/tls/"]),
+    ("x509_parser", &["config/pair.rs"]),
+    ("notify", &["server/tls/notice.rs"]),
     ("toml", &["config/"]),
     ("serde_json", &["admin/", "cli/"]),
     (

@@ -128,6 +128,7 @@ fn client() -> Client {
         address,
         local,
         scheme: Scheme::Http,
+        session: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Endpoints for purge, reload and status. All of it is JSON.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -12,7 +14,7 @@ use crate::clock;
 use crate::pipeline::Unpurgeable;
 use crate::semantics::reference::Target;
 use crate::store::{How, Invalidation, What};
-use crate::telemetry::Outcome;
+use crate::telemetry::{Certificates, Outcome};
 
 const WANTED: &str = "exactly one of `url`, `prefix`, `host` and `all` is wanted";
 
@@ -88,10 +90,31 @@ pub(super) fn status(admin: &Admin, _: &Call) -> Answer {
         "response_bytes": counted.response_bytes,
         "aborted": counted.aborted,
         "bad_requests": counted.bad_requests,
+        "tls": tls(&admin.telemetry.tls.certificates()),
         "store": figures::added(json!({}), &STORE, &admin.store.stats()),
         "origins": origins,
     });
     json(StatusCode::OK, &status)
+}
+
+fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
+fn tls(certificates: &Certificates) -> Value {
+    let served = certificates.served.iter().map(|it| {
+        json!({
+            "names": it.names,
+            "key": it.kind,
+            "file": it.file,
+            "not_after": unix_seconds(it.not_after),
+        })
+    });
+    let bad = certificates.bad.iter();
+    let bad = bad.map(|it| json!({ "file": it.file, "why": it.why, "is_served": it.is_served }));
+    json!({ "certificates": served.collect::<Value>(), "bad": bad.collect::<Value>() })
 }
 
 // === impl PurgeRequest ===

@@ -15,7 +15,7 @@ mod routes;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::RwLock;
 use subtle::ConstantTimeEq;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -72,6 +73,17 @@ pub trait Process: Send + Sync {
     fn reload(&self) -> Result<(), String>;
 }
 
+/// A connection, with or without TLS.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A handshake; `None` when it fails.
+pub type Securing = Pin<Box<dyn Future<Output = Option<Box<dyn Stream>>> + Send>>;
+
+/// What shakes hands with a client before it is listened to.
+pub type Secure = Arc<dyn Fn(TcpStream) -> Securing + Send + Sync>;
+
 /// The admin listener's service.
 pub struct Admin {
     routes: Routes,
@@ -81,6 +93,8 @@ pub struct Admin {
     process: Box<dyn Process>,
     /// Held for a look or a change.
     token: RwLock<Option<config::Secret>>,
+    /// `None` where operators speak in clear.
+    secure: RwLock<Option<Secure>>,
 }
 
 // === impl Admin ===
@@ -101,12 +115,18 @@ impl Admin {
             telemetry: Arc::clone(telemetry),
             process: Box::new(process),
             token: RwLock::new(config.token.clone()),
+            secure: RwLock::new(None),
         })
     }
 
     /// Has requests carry another token from now on, those of open connections too.
     pub fn set_token(&self, token: Option<config::Secret>) {
         *self.token.write() = token;
+    }
+
+    /// Has operators shake hands from now on, or speak in clear.
+    pub fn set_secure(&self, secure: Option<Secure>) {
+        *self.secure.write() = secure;
     }
 
     /// Serves `listener` until its task is ended; not by a drain, which an operator wants to see too.
@@ -130,6 +150,12 @@ impl Admin {
     }
 
     async fn serve(self: Arc<Self>, stream: TcpStream) {
+        let secure = self.secure.read().clone();
+        let secured: Option<Box<dyn Stream>> = match secure {
+            Some(secure) => secure(stream).await,
+            None => Some(Box::new(stream)),
+        };
+        let Some(stream) = secured else { return };
         let service = service_fn(|request| async {
             let answered = timeout(REQUEST_TIMEOUT, self.answer(request)).await;
             let late = || text(StatusCode::REQUEST_TIMEOUT, "the request took too long\n");

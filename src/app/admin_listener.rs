@@ -9,14 +9,15 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Secure, Stream};
 use crate::config;
-use crate::server::{BindError, Bound, bind};
+use crate::server::{BindError, Bound, Speaks, Tls, bind};
 
 /// The admin listener, or that there is none.
 pub(super) struct AdminListener {
     /// Makes the service for one address.
     make: Make,
+    tls: Tls,
     open: Option<Open>,
 }
 
@@ -39,9 +40,13 @@ struct Open {
 // === impl AdminListener ===
 
 impl AdminListener {
-    pub(super) fn new(make: impl Fn(&config::Admin) -> Arc<Admin> + Send + 'static) -> Self {
+    pub(super) fn new(
+        make: impl Fn(&config::Admin) -> Arc<Admin> + Send + 'static,
+        tls: &Tls,
+    ) -> Self {
         Self {
             make: Box::new(make),
+            tls: tls.clone(),
             open: None,
         }
     }
@@ -68,11 +73,13 @@ impl AdminListener {
         match (plan, &mut self.open) {
             (Plan::Kept(config), Some(open)) => {
                 open.written = config.address;
+                open.admin.set_secure(secure(&self.tls, &config));
                 open.admin.set_token(config.token);
             }
             (Plan::New(config, address, listener), _) => {
                 self.close();
                 let admin = (self.make)(&config);
+                admin.set_secure(secure(&self.tls, &config));
                 let accepting = tokio::spawn(Arc::clone(&admin).run(listener));
                 self.open = Some(Open {
                     admin,
@@ -90,4 +97,17 @@ impl AdminListener {
             open.accepting.abort();
         }
     }
+}
+
+/// What shakes hands with operators, if they are to. Its terms are in force by now; were they not, no
+/// handshake would end well.
+fn secure(tls: &Tls, config: &config::Admin) -> Option<Secure> {
+    let acceptor = tls.acceptor(config.tls.as_ref()?, Speaks::Http1);
+    Some(Arc::new(move |stream| {
+        let acceptor = acceptor.clone();
+        Box::pin(async move {
+            let secured = acceptor?.secure(stream).await?;
+            Some(Box::new(secured) as Box<dyn Stream>)
+        })
+    }))
 }

@@ -2,14 +2,15 @@
 //!
 //! A change is planned first, and all that can fail is in the plan; carrying it out cannot fail.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::task::JoinSet;
 
 use super::admin_listener::{self, AdminListener};
-use crate::config::{Config, Log};
-use crate::server::{self, Bound, Listeners, Server};
+use crate::config::{self, Care, Complaints, Config, Log};
+use crate::server::{self, Bound, Listeners, Server, TlsPlan};
 use crate::telemetry::{self, AccessLog, Telemetry};
 
 /// Listeners and logs as they are at this moment.
@@ -23,6 +24,7 @@ pub(super) struct InForce {
 
 /// How they will be: bound and opened, and not yet used.
 pub(super) struct Next {
+    tls: TlsPlan,
     listeners: server::Plan,
     admin: admin_listener::Plan,
     /// `None` where the access log stays as it is.
@@ -56,6 +58,13 @@ impl InForce {
         self.listeners.bound().chain(self.admin.bound()).collect()
     }
 
+    /// Reads the file again. A certificate that has become bad since is no mistake of the
+    /// configuration: the one before goes on.
+    pub(super) fn read(&self, file: &Path) -> Result<Config, Complaints> {
+        let tls = self.server.tls();
+        config::load_with(file, Care::Again(&|path| tls.knows(path)))
+    }
+
     /// Binds and opens what is new. Fails with the name of what cannot be had; then nothing has
     /// changed.
     pub(super) fn plan(&self, config: &Config) -> anyhow::Result<Next> {
@@ -65,6 +74,7 @@ impl InForce {
             false => Some(AccessLog::open(&config.log).context("cannot open the access log")?),
         };
         Ok(Next {
+            tls: self.server.tls().plan(config)?,
             listeners: self.listeners.plan(&config.listen)?,
             admin: self.admin.plan(config.admin.as_ref())?,
             access_log,
@@ -78,6 +88,8 @@ impl InForce {
     pub(super) fn carry_out(&mut self, next: Next) -> Vec<Bound> {
         let known = self.bound();
         self.server.limit_connections(next.connections_max);
+        // Before the listeners, which ask it for what they shake hands with.
+        self.server.tls().carry_out(next.tls);
         self.listeners.carry_out(next.listeners);
         self.admin.carry_out(next.admin);
         if let Some(access_log) = next.access_log {

@@ -94,7 +94,10 @@ impl App {
                 drain: drain.clone(),
                 reload: Weak::clone(reload),
             };
-            let admin = AdminListener::new(admin_of(process, &current, &store, &telemetry));
+            let admin = AdminListener::new(
+                admin_of(process, &current, &store, &telemetry),
+                server.tls(),
+            );
             let log = config.log.clone();
             Reload {
                 file,
@@ -131,6 +134,7 @@ impl App {
     pub async fn run(self) -> Ended {
         let mut signals = self.signals;
         tokio::spawn(tidy(Arc::clone(&self.current)));
+        tokio::spawn(self.server.tls().clone().follow_files());
         while signals.next().await == Event::Reload {
             self.reload.run_logged().await;
         }

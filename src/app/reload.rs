@@ -64,7 +64,9 @@ impl Reload {
         let Some(file) = &self.file else {
             return Err("started from flags: there is no file to read again".to_owned());
         };
-        let config = config::load(file).map_err(|complaints| complaints.to_string())?;
+        let config = in_force
+            .read(file)
+            .map_err(|complaints| complaints.to_string())?;
         let opened = self.put_in_force(&config, &mut in_force);
         announce(&opened.map_err(|error| format!("{error:#}"))?);
         if config.store != self.store_table {

@@ -7,7 +7,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config;
+use crate::clock;
+use crate::config::{self, Care};
 
 /// Bad arguments or configuration.
 pub(super) const BAD_CONFIGURATION: u8 = 2;
@@ -17,7 +18,7 @@ pub(super) const BAD_CONFIGURATION: u8 = 2;
 /// returns 2.
 pub(super) fn run(path: &Path) -> ExitCode {
     // Who closes the stream does not want to know more; the exit code says it all the same.
-    match config::load(path) {
+    match config::load_with(path, Care::Check(clock::now())) {
         Ok(_) => {
             let _ = writeln!(std::io::stdout(), "{}: ok", path.display());
             ExitCode::SUCCESS

@@ -5,6 +5,7 @@
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::check::BAD_CONFIGURATION;
+use super::tls;
 use crate::admin;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,7 +38,10 @@ const NOT_ADMIN: &str = "this is no admin listener of Copal, so the token was no
 pub(super) struct Client {
     /// The proxy's admin listener, as HOST:PORT or as its URL.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9180", value_parser = address)]
-    admin: Authority,
+    admin: Place,
+    /// PEM file of who vouches for it, where it speaks TLS; default those that the system trusts.
+    #[arg(long, value_name = "FILE", env = "COPAL_ADMIN_CA")]
+    admin_ca: Option<PathBuf>,
     /// Its token.
     #[arg(
         long,
@@ -46,6 +51,13 @@ pub(super) struct Client {
         hide_env_values = true
     )]
     token: Option<String>,
+}
+
+/// Where a listener is.
+#[derive(Clone, Debug, PartialEq)]
+struct Place {
+    authority: Authority,
+    is_tls: bool,
 }
 
 /// A request, but for what all of them have.
@@ -77,7 +89,8 @@ impl Client {
     /// No address is refused.
     pub(super) fn of(admin: SocketAddr) -> anyhow::Result<Self> {
         Ok(Self {
-            admin: admin.to_string().parse()?,
+            admin: address(&admin.to_string()).map_err(anyhow::Error::msg)?,
+            admin_ca: None,
             token: None,
         })
     }
@@ -129,13 +142,20 @@ impl Client {
     }
 
     async fn send(&self, ask: Ask<'_>, token: Option<&str>) -> anyhow::Result<(Parts, String)> {
-        let stream = TcpStream::connect(self.admin.as_str()).await?;
+        let authority = &self.admin.authority;
+        let stream = TcpStream::connect(authority.as_str()).await?;
+        let stream: Box<dyn admin::Stream> = match self.admin.is_tls {
+            true => {
+                Box::new(tls::connect(stream, authority.host(), self.admin_ca.as_deref()).await?)
+            }
+            false => Box::new(stream),
+        };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let mut request = Request::builder()
             .method(ask.method)
             .uri(ask.target)
-            .header(HOST, self.admin.as_str())
+            .header(HOST, authority.as_str())
             .header(ACCEPT, ask.accept);
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
@@ -156,7 +176,7 @@ impl Client {
                 ExitCode::SUCCESS
             }
             Err(failure) => {
-                let admin = &self.admin;
+                let admin = &self.admin.authority;
                 let _ = writeln!(
                     io::stderr(),
                     "copal: cannot {what} by way of {admin}: {failure}"
@@ -187,7 +207,7 @@ fn came_by_the_cache(fields: &HeaderMap) -> bool {
 }
 
 /// A host and a port, as they stand before any look-up; or the listener's URL.
-fn address(text: &str) -> Result<Authority, String> {
+fn address(text: &str) -> Result<Place, String> {
     let wanted = |_| "a host and a port are wanted, such as 127.0.0.1:9180".to_owned();
     let uri: Uri = text.parse().map_err(wanted)?;
     let has_more = !matches!(uri.path(), "" | "/") || uri.query().is_some();
@@ -195,12 +215,15 @@ fn address(text: &str) -> Result<Authority, String> {
         .authority()
         .filter(|it| !has_more && !it.as_str().contains('@'));
     let with_port = match (uri.scheme_str(), authority) {
-        (Some("https"), _) => return Err("the admin listener does not speak https".to_owned()),
         (_, Some(it)) if it.port_u16().is_some() && !it.host().is_empty() => it.to_string(),
+        (Some("https"), Some(it)) => format!("{it}:443"),
         (Some(_), Some(it)) => format!("{it}:80"),
         _ => String::new(),
     };
-    with_port.parse().map_err(wanted)
+    Ok(Place {
+        authority: with_port.parse().map_err(wanted)?,
+        is_tls: uri.scheme_str() == Some("https"),
+    })
 }
 
 /// A token without what would end its line.
@@ -242,14 +265,17 @@ mod tests {
             ("http://localhost:99999", None),
             ("http://localhost:9180/admin", None),
             ("http://me@localhost:9180", None),
-            ("https://localhost:9180", None),
+            ("https://localhost:9180", Some("localhost:9180")),
+            ("https://admin.example", Some("admin.example:443")),
             ("/run/copal.sock", None),
             ("", None),
         ];
         for (text, expected) in rows {
-            let found = address(text).ok().map(|it| it.to_string());
+            let found = address(text).ok().map(|it| it.authority.to_string());
             assert_eq!(found.as_deref(), expected, "{text}");
         }
+        assert!(address("https://a:1").is_ok_and(|it| it.is_tls));
+        assert!(address("http://a:1").is_ok_and(|it| !it.is_tls));
     }
 
     #[test]

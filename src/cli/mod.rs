@@ -11,6 +11,7 @@ mod purge;
 mod run;
 mod servers;
 mod tcp;
+mod tls;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::care::Care;
 use super::listen;
 use super::report::{Given, Place, Report};
+use super::tls::{ListenTls, RawListenTls};
 
 /// The token of the example file, which everybody knows.
 const TOKEN_OF_EXAMPLE: &str = "change-me";
@@ -22,6 +24,8 @@ pub struct Admin {
     pub address: SocketAddr,
     /// What `Authorization: Bearer …` must carry (RFC 6750 §2.1). Always there beyond loopback.
     pub token: Option<Secret>,
+    /// How operators shake hands; `None` where they speak in clear.
+    pub tls: Option<ListenTls>,
 }
 
 /// A text that must not appear in logs: its `Debug` form is masked.
@@ -35,6 +39,7 @@ pub struct Secret(Arc<str>);
 pub(super) struct RawAdmin {
     pub(super) address: Given<String>,
     token: Given<Secret>,
+    pub(super) tls: Given<RawListenTls>,
 }
 
 // === impl Secret ===
@@ -66,11 +71,17 @@ impl RawAdmin {
         Self {
             address: Some(address),
             token: None,
+            tls: None,
         }
     }
 
     /// The table stands at `place`. `None` after a complaint.
-    pub(super) fn resolve(&self, place: Place, report: &mut Report) -> Option<Admin> {
+    pub(super) fn resolve(
+        &self,
+        place: Place,
+        care: Care<'_>,
+        report: &mut Report,
+    ) -> Option<Admin> {
         let address = match &self.address {
             Some(text) => listen::resolve_address(text, report)?,
             None => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9180),
@@ -83,8 +94,10 @@ impl RawAdmin {
             }
             None => self.check_may_lack_token(address, place, report),
         }
+        let tls = self.tls.as_ref();
         Some(Admin {
             address,
+            tls: tls.and_then(|it| it.get_ref().resolve(it.span(), care, report)),
             token: self.token.as_ref().map(|it| it.get_ref().clone()),
         })
     }

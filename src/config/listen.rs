@@ -11,15 +11,18 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::care::Care;
 use super::limit;
 use super::networks;
 use super::report::{Given, Place, Report};
 use super::table::Written;
+use super::tls::{ListenTls, RawListenTls};
 use super::units::{self, Count, KIB, MIB, Period, Size};
 use crate::semantics::forwarded::Dialect;
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1 << 24;
 const CONNECTIONS_PER_CLIENT: RangeInclusive<usize> = 0..=1 << 24;
+const PORTS: RangeInclusive<usize> = 1..=65_535;
 /// hyper reads into a buffer of at least 8 KiB.
 const HEADER_BYTES: RangeInclusive<u64> = 8 * KIB..=MIB;
 /// `http::HeaderMap` holds fewer than 32768 fields.
@@ -36,12 +39,14 @@ pub struct Listen {
     pub protocol: Protocol,
     /// Whether each connection begins with a header of the PROXY protocol that says who it is from.
     pub accept_proxy: bool,
+    /// How clients shake hands; `None` where they speak in clear.
+    pub tls: Option<ListenTls>,
 }
 
 /// What a listener speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// HTTP/1.1, and HTTP/2 by prior knowledge (RFC 9113 §3.3), without TLS.
+    /// HTTP/1.1, and HTTP/2 by ALPN, or by prior knowledge where there is no TLS (RFC 9113 §3).
     Http,
     /// Whatever client and server speak: bytes are copied both ways.
     Tcp(Tunnel),
@@ -67,12 +72,13 @@ pub enum ProxyVersion {
     V2,
 }
 
-impl Protocol {
-    /// As it is written in the configuration, and printed when the listener is bound.
+impl Listen {
+    /// What it is called when it is bound.
     pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Tcp(_) => "tcp",
+        match self.protocol {
+            Protocol::Http if self.tls.is_some() => "https",
+            Protocol::Http => "http",
+            Protocol::Tcp(_) => "tcp",
         }
     }
 }
@@ -111,6 +117,8 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
     /// In which words they say it, and we say it to origins.
     pub forwarded: Dialect,
+    /// The port that clients are sent on to where only https will do.
+    pub https_port: u16,
 }
 
 /// One `[[listen]]` as written.
@@ -124,6 +132,7 @@ pub(super) struct RawListen {
     pub(super) idle_timeout: Given<Period>,
     pub(super) proxy_protocol: Given<RawProxyProtocol>,
     pub(super) accept_proxy: bool,
+    pub(super) tls: Given<RawListenTls>,
 }
 
 /// What a listener speaks, as written.
@@ -162,6 +171,7 @@ pub(super) struct RawServer {
     pub(super) limit: Vec<Spanned<String>>,
     trusted_proxies: Vec<Spanned<String>>,
     forwarded: RawDialect,
+    https_port: Given<Count>,
 }
 
 /// `forwarded` as written.
@@ -180,9 +190,15 @@ enum RawDialect {
 
 impl RawListen {
     /// `None` after a complaint.
-    pub(super) fn resolve(raw: &Written<Self>, report: &mut Report) -> Option<Listen> {
+    pub(super) fn resolve(
+        raw: &Written<Self>,
+        care: Care<'_>,
+        report: &mut Report,
+    ) -> Option<Listen> {
         let keys = &**raw.get_ref();
         let protocol = keys.resolve_protocol(raw.span(), report);
+        let tls = keys.tls.as_ref();
+        let tls = tls.and_then(|it| it.get_ref().resolve(it.span(), care, report));
         let Some(address) = &keys.address else {
             report.missing(
                 raw.span(),
@@ -196,6 +212,7 @@ impl RawListen {
             address,
             protocol: protocol?,
             accept_proxy: keys.accept_proxy,
+            tls,
         })
     }
 
@@ -293,6 +310,8 @@ impl RawServer {
                 RawDialect::Rfc7239 => Dialect::Rfc7239,
                 RawDialect::Both => Dialect::Both,
             },
+            https_port: u16::try_from(units::count(&self.https_port, 443, PORTS, report))
+                .unwrap_or(443),
         };
         self.check_target_fits(&server, report);
         server

@@ -11,6 +11,8 @@ mod agent;
 mod balance;
 mod breaker;
 mod cache;
+mod care;
+mod certificate;
 mod check;
 mod complaint;
 mod cookies;
@@ -21,6 +23,7 @@ mod fold;
 mod health;
 mod hedge;
 mod host;
+mod https;
 mod key;
 mod limit;
 mod listen;
@@ -30,7 +33,9 @@ mod networks;
 mod origin;
 mod origin_tls;
 mod overload;
+mod pair;
 mod path;
+mod pem;
 mod recover;
 mod report;
 mod resolver;
@@ -43,6 +48,7 @@ mod sticky;
 mod store;
 mod table;
 mod text_or;
+mod tls;
 mod units;
 mod wire;
 mod wording;
@@ -62,6 +68,8 @@ pub use self::agent::Agent;
 pub use self::balance::{Balance, HashOn};
 pub use self::breaker::Breaker;
 pub use self::cache::{CacheRules, RangeMiss};
+pub use self::care::Care;
+pub use self::certificate::Certificate;
 pub use self::complaint::{Complaint, Complaints};
 pub use self::cookies::CookieLists;
 pub use self::ejection::Ejection;
@@ -70,6 +78,7 @@ pub use self::flags::{Flags, TcpFlags};
 pub use self::fold::Fold;
 pub use self::health::{Health, Question};
 pub use self::hedge::{Hedge, HedgeAfter};
+pub use self::https::Https;
 pub use self::key::CacheKey;
 pub use self::limit::{Limit, LimitKey, Rate};
 pub use self::listen::{Listen, Protocol, ProxyVersion, Server, Tunnel};
@@ -77,7 +86,9 @@ pub use self::log::{Access, Format, Level, Log};
 pub use self::origin::Origin;
 pub use self::origin_tls::{Identity, Tls};
 pub use self::overload::RequestsMax;
+pub use self::pair::{BadPair, Pair, PairPaths};
 pub use self::path::PathPattern;
+pub use self::pem::{revocation_lists, roots};
 pub use self::resolver::Resolver;
 pub use self::retry::{Retry, RetryOn, TRIES_MAX};
 pub use self::route::Route;
@@ -85,10 +96,14 @@ pub use self::server::{Resolve, Server as OriginServer, ServerUrl, service_domai
 pub use self::site::{HostPattern, Site};
 pub use self::sticky::Sticky;
 pub use self::store::Store;
+pub use self::tls::{
+    ClientAuth, ClientAuthMode, ListenTls, TlsRules, TlsVersion, suite_name, ticket_keys,
+};
 pub use self::wire::{HttpVersion, Wire};
 
 use self::admin::RawAdmin;
 use self::cache::{CacheBase, RawCacheRules};
+use self::certificate::RawCertificate;
 use self::limit::RawLimit;
 use self::listen::{RawListen, RawServer};
 use self::log::RawLog;
@@ -98,6 +113,7 @@ use self::resolver::RawResolver;
 use self::site::RawSite;
 use self::store::RawStore;
 use self::table::{Table, Written};
+use self::tls::RawTlsRules;
 
 /// No configuration is larger, so that a wrong path, as to a disk image, does no harm.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -109,6 +125,10 @@ pub struct Config {
     pub profile: Profile,
     /// Where clients come in; one at least.
     pub listen: Vec<Listen>,
+    /// What clients that speak TLS may be shown; the first is for those who ask for nothing known.
+    pub certificates: Vec<Certificate>,
+    /// Handshakes and tickets.
+    pub tls: TlsRules,
     /// What clients may ask of us.
     pub server: Server,
     /// The operator's door, if there is one.
@@ -144,6 +164,8 @@ pub enum Profile {
 struct RawConfig {
     profile: Profile,
     listen: Vec<Written<RawListen>>,
+    certificate: Vec<Written<RawCertificate>>,
+    tls: Table<RawTlsRules>,
     server: Table<RawServer>,
     admin: Option<Written<RawAdmin>>,
     log: Table<RawLog>,
@@ -155,14 +177,22 @@ struct RawConfig {
     site: Vec<Written<RawSite>>,
 }
 
-/// Reads, parses and checks the file at `path`.
+/// Reads, parses and checks the file at `path`, and the certificates that it names.
 ///
 /// # Errors
 /// All mistakes at once; a file that cannot be read is one.
 pub fn load(path: &Path) -> Result<Config, Complaints> {
+    load_with(path, Care::Start)
+}
+
+/// The same, and looks into the certificates as closely as `care` says.
+///
+/// # Errors
+/// All mistakes at once; a file that cannot be read is one.
+pub fn load_with(path: &Path, care: Care<'_>) -> Result<Config, Complaints> {
     let file = path.display().to_string();
     match read_bounded(path) {
-        Ok(text) => parse(&text, &file),
+        Ok(text) => parse_with(&text, &file, care),
         Err(error) => Err(Complaints::one(&file, format!("cannot be read: {error}"))),
     }
 }
@@ -172,8 +202,12 @@ pub fn load(path: &Path) -> Result<Config, Complaints> {
 /// # Errors
 /// All mistakes at once.
 pub fn parse(text: &str, file: &str) -> Result<Config, Complaints> {
+    parse_with(text, file, Care::Start)
+}
+
+fn parse_with(text: &str, file: &str, care: Care<'_>) -> Result<Config, Complaints> {
     let (raw, mut report) = recover::read(text, file);
-    let config = raw.map(|raw| settle(raw, &mut report));
+    let config = raw.map(|raw| settle(raw, care, &mut report));
     report.finish()?;
     config.ok_or_else(|| Complaints::one(file, "cannot be understood".to_owned()))
 }
@@ -192,15 +226,39 @@ fn read_bounded(path: &Path) -> io::Result<String> {
 }
 
 /// Checks what was written and fills in the rest.
-fn settle(mut raw: RawConfig, report: &mut Report) -> Config {
+fn settle(mut raw: RawConfig, care: Care<'_>, report: &mut Report) -> Config {
     raw.site
         .iter_mut()
         .for_each(|site| site.get_mut().write_out());
     check::check(&raw, report);
-    let config = raw.resolve(report);
+    let config = raw.resolve(care, report);
+    certificates_are_good(&raw, &config, care, report);
     tunnels_are_plain(&raw, &config, report);
     tunnels_have_no_latency(&raw, &config, report);
     config
+}
+
+/// Whoever is to be shown a certificate needs one, and each is looked into.
+fn certificates_are_good(raw: &RawConfig, config: &Config, care: Care<'_>, report: &mut Report) {
+    let speak_tls = raw.listen.iter().filter_map(|it| it.get_ref().tls.as_ref());
+    let of_admin = raw.admin.iter().filter_map(|it| it.get_ref().tls.as_ref());
+    let needs_one = speak_tls.chain(of_admin).find(|it| it.get_ref().is_on());
+    if let Some(tls) = needs_one.filter(|_| raw.certificate.is_empty())
+        && !report.was_written("certificate")
+    {
+        let text = "needs a certificate; add [[certificate]] with `chain = \"shop.pem\"` and `key = \"shop.key\"`";
+        report.at(tls.span(), text);
+    }
+    let hosts: Vec<_> = config
+        .sites
+        .iter()
+        .flat_map(|it| it.hosts.clone())
+        .collect();
+    if raw.certificate.len() == config.certificates.len() {
+        for (raw, certificate) in raw.certificate.iter().zip(&config.certificates) {
+            raw.get_ref().examine(certificate, care, &hosts, report);
+        }
+    }
 }
 
 /// A TCP listener's bytes are its client's, who may speak TLS itself: none is added on the way.
@@ -244,7 +302,7 @@ impl Config {
     /// All mistakes at once, each with the name of its flag.
     pub fn from_flags(flags: &Flags) -> Result<Self, Complaints> {
         let (raw, mut report) = flags::read(flags);
-        let config = settle(raw, &mut report);
+        let config = settle(raw, Care::Start, &mut report);
         report.finish().map(|()| config)
     }
 
@@ -255,7 +313,7 @@ impl Config {
     /// All mistakes at once, each with the name of its argument.
     pub fn from_tcp_flags(flags: &TcpFlags) -> Result<Self, Complaints> {
         let (raw, mut report) = flags::read_tcp(flags);
-        let config = settle(raw, &mut report);
+        let config = settle(raw, Care::Start, &mut report);
         report.finish().map(|()| config)
     }
 }
@@ -263,7 +321,7 @@ impl Config {
 // === impl RawConfig ===
 
 impl RawConfig {
-    fn resolve(&self, report: &mut Report) -> Config {
+    fn resolve(&self, care: Care<'_>, report: &mut Report) -> Config {
         let base = CacheBase::of_profile(self.profile);
         let base = self.cache.over(&base, report);
         let admin = self.admin.as_ref();
@@ -272,10 +330,16 @@ impl RawConfig {
             listen: self
                 .listen
                 .iter()
-                .filter_map(|it| RawListen::resolve(it, report))
+                .filter_map(|it| RawListen::resolve(it, care, report))
                 .collect(),
+            certificates: self
+                .certificate
+                .iter()
+                .filter_map(|it| RawCertificate::resolve(it, report))
+                .collect(),
+            tls: self.tls.resolve(care, report),
             server: self.server.resolve(report),
-            admin: admin.and_then(|it| it.get_ref().resolve(it.span(), report)),
+            admin: admin.and_then(|it| it.get_ref().resolve(it.span(), care, report)),
             log: self.log.resolve(report),
             store: self.store.resolve(report),
             resolver: self.resolver.resolve(report),
@@ -288,7 +352,7 @@ impl RawConfig {
             sites: self
                 .site
                 .iter()
-                .map(|it| RawSite::resolve(it, &base, report))
+                .map(|it| RawSite::resolve(it, &base, care, report))
                 .collect(),
         }
     }

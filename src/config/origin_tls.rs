@@ -4,23 +4,18 @@
 //! key before anything is served. Not the handshake.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use toml::Spanned;
 
 use super::host;
+use super::pem::{certificates, private_key};
 use super::report::{Given, Place, Report};
-
-/// No file of certificates is larger; those of whole systems have a quarter of it.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// What `verify` must say to be off. Nobody writes this by mistake.
 const OFF: &str = "off-so-anyone-can-pose-as-the-server";
@@ -208,22 +203,6 @@ fn as_roots(list: Vec<CertificateDer<'static>>) -> Result<Vec<CertificateDer<'st
     Ok(list)
 }
 
-/// All certificates of a PEM file, of which there is one at least.
-fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let text = read(path)?;
-    let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    match list {
-        Ok(list) if list.is_empty() => Err(format!("{path} holds no certificate in PEM form")),
-        Ok(list) => Ok(list),
-        Err(error) => Err(format!("{path} is no PEM file: {error}")),
-    }
-}
-
-fn private_key(path: &str) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_slice(&read(path)?)
-        .map_err(|error| format!("{path} holds no private key in PEM form: {error}"))
-}
-
 fn check_pair(
     chain: &[CertificateDer<'static>],
     key: &PrivateKeyDer<'static>,
@@ -232,21 +211,6 @@ fn check_pair(
     let pair = CertifiedKey::from_der(chain.to_vec(), key.clone_key(), &provider);
     pair.map(drop)
         .map_err(|error| format!("does not belong to `client_certificate`: {error}"))
-}
-
-fn read(path: &str) -> Result<Vec<u8>, String> {
-    read_bounded(path).map_err(|error| format!("{path} cannot be read: {error}"))
-}
-
-fn read_bounded(path: &str) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other("it is larger than 1 MiB"));
-    }
-    Ok(bytes)
 }
 
 // === impl Verify ===

@@ -12,10 +12,12 @@ use toml::Spanned;
 use super::action::{Action, RawAnswer, RawRedirect};
 use super::cache::{CacheBase, CacheRules, RawCacheRules};
 use super::fields::{Edits, RawEdits};
+use super::https::{Https, RawHsts};
 use super::limit;
 use super::path::PathPattern;
 use super::report::{Given, Place, Report};
 use super::table::{Table, Written};
+use super::text_or::TextOr;
 use super::units::{self, Count};
 
 /// What a semaphore holds with ease.
@@ -39,6 +41,8 @@ pub struct Route {
     pub limits: Vec<Arc<str>>,
     /// Requests that may be under way to the origin at once; zero for no limit.
     pub concurrency_max: usize,
+    /// What is wanted of the scheme of its requests.
+    pub https: Https,
     /// By which rules responses are cached.
     pub cache: CacheRules,
 }
@@ -56,6 +60,8 @@ pub(super) struct RawRoute {
     response_fields: Table<RawEdits>,
     pub(super) limit: Vec<Spanned<String>>,
     concurrency_max: Given<Count>,
+    https_only: Option<bool>,
+    hsts: Given<TextOr<RawHsts>>,
     cache: Option<Written<RawCacheRules>>,
 }
 
@@ -78,6 +84,7 @@ impl RawRoute {
     pub(super) fn resolve(
         raw: &Written<Self>,
         base: &CacheBase,
+        https: &Https,
         report: &mut Report,
     ) -> Option<Route> {
         let place = raw.span();
@@ -105,6 +112,7 @@ impl RawRoute {
             response_fields,
             limits: limit::names(&raw.limit),
             concurrency_max: units::count(&raw.concurrency_max, 0, CONCURRENCY, report),
+            https: https.over(raw.https_only, &raw.hsts, report),
             cache: cache.as_ref().unwrap_or(base).rules.clone(),
         })
     }

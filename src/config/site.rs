@@ -8,17 +8,23 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::cache::CacheBase;
+use super::care::Care;
 use super::host;
+use super::https::{Https, RawHsts};
 use super::limit;
 use super::report::{Given, Place, Report};
 use super::route::{RawRoute, Route};
 use super::table::Written;
+use super::text_or::TextOr;
+use super::tls::{ClientAuth, RawSiteTls};
 
 /// Routes for some hosts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Site {
     /// Which hosts it is for; no two sites share one.
     pub hosts: Vec<HostPattern>,
+    /// Whether its clients show certificates; `None` for what their listener says.
+    pub client_auth: Option<Arc<ClientAuth>>,
     /// Names of the limits that hold for all of it.
     pub limits: Vec<Arc<str>>,
     /// Its routes in the order written; no two have the same path.
@@ -44,6 +50,9 @@ pub enum HostPattern {
 pub(super) struct RawSite {
     pub(super) hosts: Given<Vec<Spanned<String>>>,
     pub(super) origin: Given<String>,
+    pub(super) tls: Option<Written<RawSiteTls>>,
+    pub(super) https_only: Option<bool>,
+    pub(super) hsts: Given<TextOr<RawHsts>>,
     pub(super) limit: Vec<Spanned<String>>,
     pub(super) route: Vec<Written<RawRoute>>,
 }
@@ -80,7 +89,12 @@ impl RawSite {
             .extend(self.origin.take().map(RawRoute::everything_to));
     }
 
-    pub(super) fn resolve(raw: &Written<Self>, base: &CacheBase, report: &mut Report) -> Site {
+    pub(super) fn resolve(
+        raw: &Written<Self>,
+        base: &CacheBase,
+        care: Care<'_>,
+        report: &mut Report,
+    ) -> Site {
         let place = raw.span();
         let raw = raw.get_ref();
         let lost = ["route", "origin"]
@@ -93,14 +107,18 @@ impl RawSite {
             );
         }
         let hosts = raw.resolve_hosts(place, report);
+        let https = Https::default().over(raw.https_only, &raw.hsts, report);
         let routes = raw
             .route
             .iter()
-            .filter_map(|route| RawRoute::resolve(route, base, report))
+            .filter_map(|route| RawRoute::resolve(route, base, &https, report))
             .collect();
         let limits = limit::names(&raw.limit);
+        let tls = raw.tls.as_ref();
+        let client_auth = tls.and_then(|it| it.get_ref().resolve(it.span(), care, report));
         Site {
             hosts,
+            client_auth: client_auth.map(Arc::new),
             limits,
             routes,
         }

@@ -6,19 +6,21 @@
 //! answer is told to an origin without being in the key.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
-use crate::config;
+use crate::config::{self, ClientAuth};
 use crate::semantics::forwarded::{
     self, Dialect, FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO,
 };
 use crate::semantics::key::Scheme;
+use crate::telemetry::TlsFacts;
 
 /// Where a request came from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
     /// The client's address. Within the pipeline it may be what a trusted proxy has told, and then
     /// its port is 0.
@@ -27,6 +29,23 @@ pub struct Client {
     pub local: SocketAddr,
     /// What it spoke, or is told to have spoken.
     pub scheme: Scheme,
+    /// How it shook hands; `None` where it speaks in clear.
+    pub session: Option<Arc<Session>>,
+}
+
+/// What the TLS of a connection is.
+#[derive(Debug)]
+pub struct Session {
+    /// What was agreed on.
+    pub facts: Arc<TlsFacts>,
+    /// Whether the client was asked for a certificate, by the name that it asked for.
+    pub client_auth: Arc<ClientAuth>,
+    /// The same for names whose site says nothing of it.
+    pub listener_auth: Arc<ClientAuth>,
+    /// Whether HTTP/2 was agreed on (RFC 9113 §3.2).
+    pub is_http2: bool,
+    /// What it has shown, as RFC 9440 §2 has it told to origins.
+    pub certificate: Option<HeaderValue>,
 }
 
 /// Who is believed, and in which words we speak.

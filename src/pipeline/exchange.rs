@@ -4,10 +4,12 @@
 //! that step's own struct.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use http::header::STRICT_TRANSPORT_SECURITY;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 
 use super::client::{Client, ForwardedBy};
 use super::site::{Site, SiteHandle};
@@ -30,6 +32,8 @@ pub(super) struct Exchange {
     pub(super) interim: Option<Interim>,
     /// The server that the client belongs to, by its cookie.
     pub(super) belongs: Option<Belongs>,
+    /// Strict-Transport-Security of the response.
+    pub(super) hsts: Option<HeaderValue>,
     /// The wall time of arrival, by which freshness is judged.
     pub(super) now: SystemTime,
 }
@@ -57,7 +61,9 @@ impl Exchange {
         };
         let mut record = Record::new(client.address.ip(), now);
         if site.telemetry.wants_lines() {
-            record.asked = Some(Box::new(Asked::of(&request)));
+            let mut asked = Asked::of(&request);
+            asked.tls = client.session.as_ref().map(|it| Arc::clone(&it.facts));
+            record.asked = Some(Box::new(asked));
         }
         let entry = Entry {
             site,
@@ -73,6 +79,7 @@ impl Exchange {
             upload,
             interim: None,
             belongs: None,
+            hsts: None,
             now,
         })
     }
@@ -98,7 +105,12 @@ impl Exchange {
     }
 
     /// The response is on its way; the entry goes with its body.
-    pub(super) fn finish(self, response: Response<Body>, outcome: Outcome) -> Response<Body> {
+    pub(super) fn finish(self, mut response: Response<Body>, outcome: Outcome) -> Response<Body> {
+        if let Some(hsts) = self.hsts {
+            response
+                .headers_mut()
+                .insert(STRICT_TRANSPORT_SECURITY, hsts);
+        }
         let mut entry = self.entry;
         entry.record.outcome = outcome;
         entry.record.status = response.status().as_u16();

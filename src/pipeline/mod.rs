@@ -24,7 +24,7 @@ mod answer;
 mod explain;
 mod fetch;
 
-pub use client::Client;
+pub use client::{Client, Session};
 pub use explain::Forecast;
 pub use flow::{refuse, serve};
 pub use purging::Unpurgeable;

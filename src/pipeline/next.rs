@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::{AUTHORIZATION, CACHE_CONTROL, RANGE};
+use http::header::{CACHE_CONTROL, RANGE};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::reasons::{Bypass, Excuse};
@@ -14,6 +14,7 @@ use super::route::caching::{Caching, OnRange};
 use crate::semantics::cache_status::Fwd;
 use crate::semantics::directives::Directives;
 use crate::semantics::freshness::Term;
+use crate::semantics::headers;
 use crate::semantics::request_directives::Demand;
 use crate::semantics::stale::Stale;
 use crate::store::{Found, Object};
@@ -191,7 +192,7 @@ impl Asker<'_> {
     }
 
     fn is_authorized(&self) -> bool {
-        self.fields.contains_key(AUTHORIZATION)
+        headers::has_credentials(self.fields)
     }
 
     fn has_range(&self) -> bool {

@@ -11,6 +11,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use smallvec::SmallVec;
 
+use super::client_cert::CLIENT_CERT;
 use super::list;
 
 /// The name by which this proxy is known in Via and Cache-Status.
@@ -76,6 +77,13 @@ pub fn connection_is_hostile(headers: &HeaderMap) -> bool {
             .any(|option| option.eq_ignore_ascii_case(member))
             && HeaderName::from_bytes(member).is_ok_and(|name| is_end_to_end(&name))
     })
+}
+
+/// Whether a request says whose it is: by Authorization, or by a certificate that was shown.
+///
+/// What RFC 9111 §3.5 says of the first is right for both, since neither is in the key.
+pub fn has_credentials(headers: &HeaderMap) -> bool {
+    headers.contains_key(AUTHORIZATION) || headers.contains_key(CLIENT_CERT)
 }
 
 /// Whether a client wants to go on with WebSocket (RFC 6455 §4.1) on this connection.

@@ -29,6 +29,7 @@ pub mod proxy_protocol;
 pub mod trailers;
 pub mod vary;
 
+pub mod client_cert;
 pub mod combine;
 pub mod conditional;
 pub mod range;

@@ -2,12 +2,13 @@
 //!
 //! The verdict is put together in `policy.rs`; here is each condition beside its sentence.
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, SET_COOKIE};
+use http::header::{CONTENT_TYPE, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::conditional::Validators;
 use super::directives::Directives;
 use super::freshness::{Freshness, Term};
+use super::headers;
 use super::judged::{Answered, Asked, Rules};
 use super::lifetime::{Granted, is_heuristically_cacheable};
 use super::vary::Vary;
@@ -189,7 +190,7 @@ fn by_request(asked: &Asked, directives: &Directives) -> Option<WhyNot> {
     // header field to satisfy any subsequent request unless the response contains a Cache-Control
     // field with a response directive that allows it to be stored by a shared cache".
     let allowed = directives.public || directives.s_maxage.is_some() || directives.must_revalidate;
-    (asked.headers.contains_key(AUTHORIZATION) && !allowed).then_some(WhyNot::Authorization)
+    (headers::has_credentials(asked.headers) && !allowed).then_some(WhyNot::Authorization)
 }
 
 fn by_status(status: StatusCode, directives: &Directives, granted: Granted) -> Option<WhyNot> {

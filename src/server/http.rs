@@ -30,6 +30,7 @@ use crate::body::{Body, Error, Incoming, Limits, Progress};
 use crate::clock;
 use crate::config;
 use crate::pipeline::{self, Client, Refusal, SiteHandle};
+use crate::semantics::client_cert::{CLIENT_CERT, CLIENT_CERT_CHAIN};
 
 /// The largest buffer of one connection: two of the largest heads, and a bound on what a slow
 /// client keeps in memory.
@@ -90,8 +91,8 @@ impl Conversation {
         ConnectionTimeouts::new(self.site().server())
     }
 
-    /// Polls the connection, and looks at its watch whenever the alarm rings. Gives `Close` when the
-    /// connection has ended by itself or must end; `Park` when nothing happens on it, or when
+    /// Polls the connection, and looks at its watch whenever the alarm rings. Gives `Ended` when the
+    /// connection has ended by itself, `Close` when it must end; `Park` when nothing happens on it, or when
     /// another site has taken the place of the one that its settings are of, if they can change.
     async fn drive(
         &self,
@@ -110,7 +111,7 @@ impl Conversation {
                 }
                 if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                     self.note_end(ended);
-                    return Poll::Ready(Verdict::Close);
+                    return Poll::Ready(Verdict::Ended);
                 }
                 if !draining && drain.as_mut().poll(cx).is_ready() {
                     draining = true;
@@ -143,6 +144,7 @@ impl Conversation {
             .or_else(|| refusal(&request, site.server()));
         let version = request.version();
         let request = self.hold_to_limits(request, site.server());
+        let request = self.name_client(request);
         let expected = expected_body(&request);
         // "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx response
         // to an HTTP/1.0 client." (RFC 9110 §15.2)
@@ -153,9 +155,9 @@ impl Conversation {
         let mut response = match refusal {
             None => {
                 let interim = turn.as_ref().map(Turn::interim);
-                pipeline::serve(site, self.client, request, interim).await
+                pipeline::serve(site, self.client.clone(), request, interim).await
             }
-            Some(refusal) => pipeline::refuse(site, self.client, request, refusal),
+            Some(refusal) => pipeline::refuse(site, self.client.clone(), request, refusal),
         };
         if let Some(turn) = turn {
             turn.end().await;
@@ -173,6 +175,19 @@ impl Conversation {
             },
         };
         Ok(response.map(|body| Tracked { body, hold }))
+    }
+
+    /// Says which certificate the client has shown, and lets nobody else say so: what a client writes
+    /// into these fields must never get through (RFC 9440 §4).
+    fn name_client(&self, mut request: Request<Body>) -> Request<Body> {
+        let fields = request.headers_mut();
+        fields.remove(CLIENT_CERT);
+        fields.remove(CLIENT_CERT_CHAIN);
+        let session = self.client.session.as_ref();
+        if let Some(certificate) = session.and_then(|it| it.certificate.as_ref()) {
+            fields.insert(CLIENT_CERT, certificate.clone());
+        }
+        request
     }
 
     /// hyper has answered a head it could not read by itself; this is the trace of it.
@@ -281,28 +296,41 @@ pub(super) async fn serve(mut socket: Socket, client: Client, service: Arc<Servi
             timeouts.idle
         }
     };
-    if !park::wakes(&socket, &service.drain, before_first).await {
-        return;
+    if !park::wakes(&mut socket, &service.drain, before_first).await {
+        return socket.end().await;
     }
-    let mut first = match timeout(timeouts.header, park::first_bytes(&mut socket)).await {
-        Ok(Ok(First::Http1(bytes))) => bytes,
-        Ok(Ok(First::Http2(bytes))) => {
+    let first = timeout(timeouts.header, park::first_bytes(&mut socket)).await;
+    let mut first = match first {
+        Ok(Ok(first)) if speaks_http2(&first, &client) => {
+            let bytes = first.into_bytes();
             return Box::pin(drive_http2(socket, bytes, client, service)).await;
         }
+        Ok(Ok(first)) => first.into_bytes(),
         Ok(Err(_)) | Err(_) => return,
     };
     loop {
         // Boxed, and gone before the wait: a parked connection carries no driver along.
-        let driven = Box::pin(drive_http1(socket, first, client, &service)).await;
+        let driven = Box::pin(drive_http1(socket, first, client.clone(), &service)).await;
         let Driven::Idle(idle, rest) = driven else {
             return;
         };
         (socket, first) = (idle, rest);
         let timeouts = service.timeouts();
         let parked = |draining| timeouts.parked(draining);
-        if first.is_empty() && !park::wakes(&socket, &service.drain, parked).await {
-            return;
+        if first.is_empty() && !park::wakes(&mut socket, &service.drain, parked).await {
+            return socket.end().await;
         }
+    }
+}
+
+/// Whether a connection is one of HTTP/2. In clear its first bytes say so; over TLS the client has
+/// chosen before, and what does not fit that is refused by who reads it.
+///
+/// "HTTP/2 over TLS uses the "h2" protocol identifier." (RFC 9113 §3.2)
+fn speaks_http2(first: &First, client: &Client) -> bool {
+    match &client.session {
+        Some(session) => session.is_http2,
+        None => matches!(first, First::Http2(_)),
     }
 }
 
@@ -326,11 +354,19 @@ async fn drive_http1(
     let answer = service_fn(|request| conversation.answer(request));
     let mut connection = http1(site.server()).serve_connection(TokioIo::new(io), answer);
     let driver = Pin::new(&mut connection);
-    if conversation.drive(driver, Some(&site)).await != Verdict::Park {
+    let verdict = conversation.drive(driver, Some(&site)).await;
+    let is_over = verdict != Verdict::Park;
+    // What has ended by itself has had its last word, or must not have one: whoever was cut off is to
+    // see that something is missing.
+    if is_over && !(verdict == Verdict::Close && conversation.watch.is_between_requests()) {
         return Driven::Closed;
     }
     let parts = connection.into_parts();
     let (socket, unread) = parts.io.into_inner().into_parts();
+    if is_over {
+        socket.end().await;
+        return Driven::Closed;
+    }
     // Even empty, hyper's buffer would keep its memory.
     Driven::Idle(socket, [&parts.read_buf[..], &unread].concat().into())
 }

@@ -165,8 +165,10 @@ impl AsyncWrite for Watched {
         }
         ready!(self.poll_interim(cx))?;
         let polled = Pin::new(&mut self.socket).poll_flush(cx);
-        if polled.is_ready() {
-            self.watch.note_flush();
+        match &polled {
+            Poll::Ready(_) => self.watch.note_flush(),
+            // TLS takes what it is given and holds it until the client makes room.
+            Poll::Pending => self.watch.note_write(true),
         }
         polled
     }

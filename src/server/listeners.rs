@@ -153,7 +153,7 @@ impl Listeners {
 
 impl Listener {
     fn bound(&self) -> Bound {
-        (self.listen.protocol.as_str(), self.address)
+        (self.listen.as_str(), self.address)
     }
 
     fn is_same(&self, wanted: &Listen) -> bool {

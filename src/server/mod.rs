@@ -6,6 +6,8 @@
 
 mod drain;
 mod per_client;
+mod tls;
+
 mod socket;
 
 mod connections;
@@ -31,9 +33,11 @@ use tokio::time::timeout;
 pub use drain::Drain;
 pub use listener::{BindError, bind};
 pub use listeners::{Bound, Listeners, Plan};
+pub use tls::{Acceptor, BadTerms, Secured, Speaks, Tls, TlsPlan};
 
 use crate::config;
-use crate::pipeline::{Client, Current, Scheme};
+use crate::pipeline::{Client, Current, Scheme, Session};
+use crate::semantics::client_cert;
 use crate::semantics::proxy_protocol::Endpoints;
 use crate::telemetry::{Telemetry, TunnelEnd};
 use connections::Connections;
@@ -50,6 +54,7 @@ struct Shared {
     current: Arc<Current>,
     telemetry: Arc<Telemetry>,
     connections: Connections,
+    tls: Tls,
 }
 
 /// What the connections of one listener are for, by the configuration they were accepted under.
@@ -60,11 +65,12 @@ struct Service {
     protocol: Protocol,
     /// Whether each connection begins with a PROXY header.
     accept_proxy: bool,
+    /// `None` where clients speak in clear.
+    tls: Option<Arc<Acceptor>>,
 }
 
 enum Protocol {
-    /// HTTP, for URIs of this scheme.
-    Http(Scheme),
+    Http,
     Tcp(Tunnel),
 }
 
@@ -75,6 +81,7 @@ impl Server {
     pub fn new(config: &config::Server, current: Arc<Current>, telemetry: Arc<Telemetry>) -> Self {
         Self(Arc::new(Shared {
             current,
+            tls: Tls::new(&telemetry),
             telemetry,
             connections: Connections::new(config.connections_max),
         }))
@@ -83,6 +90,11 @@ impl Server {
     /// Changes how many connections there may be at once. All other limits are the site's.
     pub fn limit_connections(&self, max: usize) {
         self.0.connections.limit(max);
+    }
+
+    /// Certificates and handshakes.
+    pub fn tls(&self) -> &Tls {
+        &self.0.tls
     }
 
     /// Connections open at this moment.
@@ -101,14 +113,20 @@ impl Server {
 impl Service {
     fn new(config: &config::Listen, server: &Server, drain: &Drain) -> Arc<Self> {
         let protocol = match &config.protocol {
-            config::Protocol::Http => Protocol::Http(Scheme::Http),
+            config::Protocol::Http => Protocol::Http,
             config::Protocol::Tcp(tunnel) => Protocol::Tcp(Tunnel::new(tunnel)),
         };
+        let speaks = match &protocol {
+            Protocol::Http => Speaks::Http,
+            Protocol::Tcp(_) => Speaks::Anything,
+        };
+        let tls = config.tls.as_ref();
         Arc::new(Self {
             shared: Arc::clone(&server.0),
             drain: drain.clone(),
             protocol,
             accept_proxy: config.accept_proxy,
+            tls: tls.and_then(|it| server.tls().acceptor(it, speaks)),
         })
     }
 
@@ -116,20 +134,45 @@ impl Service {
     async fn serve(self: Arc<Self>, mut socket: Socket, own: Endpoints) {
         let endpoints = self.learn_endpoints(&mut socket, own).await;
         match (&self.protocol, endpoints) {
-            (Protocol::Http(scheme), Some(endpoints)) => {
-                let client = Client {
-                    address: endpoints.source,
-                    local: endpoints.destination,
-                    scheme: *scheme,
-                };
-                http::serve(socket, client, self).await;
+            (Protocol::Http, Some(endpoints)) => {
+                if let Some((socket, session)) = self.secure(socket).await {
+                    let client = Client {
+                        address: endpoints.source,
+                        local: endpoints.destination,
+                        scheme: session.as_ref().map_or(Scheme::Http, |_| Scheme::Https),
+                        session,
+                    };
+                    http::serve(socket, client, self).await;
+                }
             }
-            (Protocol::Http(_), None) => self.shared.telemetry.metrics.bad_request(),
+            (Protocol::Http, None) => self.shared.telemetry.metrics.bad_request(),
             // Boxed, so that an idle HTTP connection does not carry what it never needs.
             (Protocol::Tcp(tunnel), endpoints) => {
                 Box::pin(self.serve_tcp(socket, endpoints, tunnel)).await;
             }
         }
+    }
+
+    /// Shakes hands, where the listener speaks TLS; `None` when that fails.
+    async fn secure(&self, socket: Socket) -> Option<(Socket, Option<Arc<Session>>)> {
+        let Some(acceptor) = &self.tls else {
+            return Some((socket, None));
+        };
+        let accepted = tokio::select! {
+            accepted = Box::pin(acceptor.accept(socket.into_tcp()?)) => *accepted?,
+            () = self.drain.was_cut() => return None,
+        };
+        let session = Session {
+            facts: Arc::new(accepted.facts),
+            client_auth: accepted.client_auth,
+            listener_auth: accepted.listener_auth,
+            is_http2: accepted.is_http2,
+            certificate: accepted
+                .certificate
+                .as_deref()
+                .and_then(client_cert::to_value),
+        };
+        Some((Socket::Tls(accepted.stream), Some(Arc::new(session))))
     }
 
     /// The endpoints of a connection, as the proxy before us tells them where one is expected; `None`
@@ -144,6 +187,9 @@ impl Service {
 
     async fn serve_tcp(&self, socket: Socket, endpoints: Option<Endpoints>, tunnel: &Tunnel) {
         let metrics = &self.shared.telemetry.metrics;
+        let Some((socket, _)) = self.secure(socket).await else {
+            return;
+        };
         metrics.tunnel_opened();
         let end = match endpoints {
             Some(endpoints) => tunnel.serve(socket, endpoints, self).await,

@@ -22,9 +22,23 @@ pub(super) enum First {
     Http2(Bytes),
 }
 
+// === impl First ===
+
+impl First {
+    pub(super) fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Http1(bytes) | Self::Http2(bytes) => bytes,
+        }
+    }
+}
+
 /// Waits for bytes for as long as `time` allows; false when none came, or the drain has begun and
 /// none came shortly after.
-pub(super) async fn wakes(socket: &Socket, drain: &Drain, time: impl Fn(bool) -> Duration) -> bool {
+pub(super) async fn wakes(
+    socket: &mut Socket,
+    drain: &Drain,
+    time: impl Fn(bool) -> Duration,
+) -> bool {
     tokio::select! {
         woken = wakes_within(socket, time(drain.has_begun())) => return woken,
         () = drain.begun(), if !drain.has_begun() => {}
@@ -32,7 +46,7 @@ pub(super) async fn wakes(socket: &Socket, drain: &Drain, time: impl Fn(bool) ->
     wakes_within(socket, time(true)).await
 }
 
-async fn wakes_within(socket: &Socket, time: Duration) -> bool {
+async fn wakes_within(socket: &mut Socket, time: Duration) -> bool {
     timeout(time, socket.wakes()).await.unwrap_or(false)
 }
 

@@ -6,15 +6,24 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::tls::Secured;
+
+/// How long is waited for the client to take our last word.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// An accepted connection.
 #[derive(Debug)]
 pub(super) enum Socket {
     /// Bytes as they come over TCP.
     Tcp(TcpStream),
+    /// Bytes in records of TLS over TCP.
+    Tls(Secured),
 }
 
 // === impl Socket ===
@@ -32,24 +41,51 @@ impl Socket {
     /// # Errors
     /// When the client has left already.
     pub(super) fn local(&self) -> io::Result<SocketAddr> {
-        let Self::Tcp(stream) = self;
-        stream.local_addr()
+        self.beneath().local_addr()
     }
 
     /// Waits until there is a byte to read; false when the client has left instead.
     ///
     /// A socket may be said to be readable without having a byte, so this looks at one.
-    pub(super) async fn wakes(&self) -> bool {
-        matches!(self.peek(&mut [0]).await, Ok(1))
+    pub(super) async fn wakes(&mut self) -> bool {
+        match self {
+            Self::Tcp(stream) => matches!(stream.peek(&mut [0]).await, Ok(1)),
+            Self::Tls(stream) => stream.wakes().await,
+        }
     }
 
-    /// Waits for bytes and copies some of them, which are read again afterwards. None at the end.
+    /// Waits for bytes of TCP and copies some of them, which are read again afterwards. None at the
+    /// end. Of TLS they are records, of no use to anybody above.
     ///
     /// # Errors
     /// The socket's own.
     pub(super) async fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
-        let Self::Tcp(stream) = self;
-        stream.peek(bytes).await
+        self.beneath().peek(bytes).await
+    }
+
+    /// What lies beneath everything, for a handshake. `None` if there has been one.
+    pub(super) fn into_tcp(self) -> Option<TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Tls(_) => None,
+        }
+    }
+
+    /// Ends a connection on which all has been said. Only TLS has a word for that, by which the client
+    /// knows that nothing is missing: "Each party MUST send a "close_notify" alert before closing its
+    /// write side of the connection" (RFC 8446 §6.1).
+    pub(super) async fn end(mut self) {
+        if matches!(self, Self::Tls(_)) {
+            // Who does not take it is not waited for.
+            let _ = timeout(LAST_WORD, self.shutdown()).await;
+        }
+    }
+
+    fn beneath(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => stream.tcp(),
+        }
     }
 
     /// The error that the socket has had and not told yet, such as a reset while nothing was read.
@@ -57,19 +93,12 @@ impl Socket {
     /// # Errors
     /// When it cannot be asked.
     pub(super) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        let Self::Tcp(stream) = self;
-        stream.take_error()
+        self.beneath().take_error()
     }
 
     /// Has the client see a reset instead of an end. One that is gone already cannot be told.
     pub(super) fn set_zero_linger(&self) {
-        let Self::Tcp(stream) = self;
-        let _ = stream.set_zero_linger();
-    }
-
-    fn stream(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
-        let Self::Tcp(stream) = self.get_mut();
-        Pin::new(stream)
+        let _ = self.beneath().set_zero_linger();
     }
 }
 
@@ -79,7 +108,10 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.stream().poll_read(cx, buf)
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
     }
 }
 
@@ -89,7 +121,10 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.stream().poll_write(cx, bytes)
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
     }
 
     fn poll_write_vectored(
@@ -97,19 +132,30 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream().poll_write_vectored(cx, parts)
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        let Self::Tcp(stream) = self;
-        stream.is_write_vectored()
+        match self {
+            Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_flush(cx)
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_shutdown(cx)
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }

@@ -73,6 +73,8 @@ pub(super) enum Verdict {
     Park,
     /// It has taken too long.
     Close,
+    /// It is over already.
+    Ended,
 }
 
 // === impl Watch ===
@@ -152,6 +154,7 @@ impl Watch {
 
     pub(super) fn note_flush(&self) {
         self.unflushed.store(false, Ordering::Relaxed);
+        self.stalled_since.store(0, Ordering::Relaxed);
     }
 
     /// Whether one request has been answered to its end and the next has not begun.

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::{HeaderValue, Uri};
 use time::UtcDateTime;
 
-use super::record::{Asked, Record};
+use super::record::{Asked, Record, TlsFacts};
 use crate::config::Format;
 
 /// Of a longer field only the beginning is shown, followed by `...`.
@@ -150,7 +150,17 @@ fn json_request(out: &mut Vec<u8>, asked: Option<&Asked>) -> io::Result<()> {
     json_text(out, "protocol", version.as_deref().map(str::as_bytes))?;
     json_text(out, "host", field(|it| &it.host))?;
     json_text(out, "referer", field(|it| &it.referer))?;
-    json_text(out, "user_agent", field(|it| &it.user_agent))
+    json_text(out, "user_agent", field(|it| &it.user_agent))?;
+    json_tls(out, asked.and_then(|it| it.tls.as_deref()))
+}
+
+fn json_tls(out: &mut Vec<u8>, tls: Option<&TlsFacts>) -> io::Result<()> {
+    json_text(out, "tls_version", tls.map(|it| it.version.as_bytes()))?;
+    json_text(out, "tls_suite", tls.map(|it| it.suite.as_bytes()))?;
+    let group = tls.and_then(|it| it.group);
+    json_text(out, "tls_group", group.map(str::as_bytes))?;
+    let name = tls.and_then(|it| it.name.as_deref());
+    json_text(out, "sni", name.map(str::as_bytes))
 }
 
 fn json_text(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) -> io::Result<()> {
@@ -272,6 +282,13 @@ mod tests {
                 host: Some(HeaderValue::from_static("shop.example")),
                 referer: None,
                 user_agent: Some(HeaderValue::from_static("say \"hi\"\\")),
+                tls: Some(Arc::new(TlsFacts {
+                    version: "TLSv1.3",
+                    suite: "TLS_AES_128_GCM_SHA256",
+                    group: Some("X25519MLKEM768"),
+                    name: Some("shop.example".into()),
+                    is_resumed: false,
+                })),
             })),
             ..bare()
         }
@@ -323,7 +340,9 @@ mod tests {
                 concat!(
                     r#"{"time":"2026-11-22T06:05:15.042Z","client":"192.0.2.1","method":"GET","#,
                     r#""target":"/a?b=1","protocol":"HTTP/1.1","host":"shop.example","#,
-                    r#""referer":null,"user_agent":"say \"hi\"\\","status":200,"bytes":512,"#,
+                    r#""referer":null,"user_agent":"say \"hi\"\\","tls_version":"TLSv1.3","#,
+                    r#""tls_suite":"TLS_AES_128_GCM_SHA256","tls_group":"X25519MLKEM768","#,
+                    r#""sni":"shop.example","status":200,"bytes":512,"#,
                     r#""duration_ms":12.345,"ttfb_ms":9.007,"outcome":"miss","#,
                     r#""detail":"no-store","origin":"shop","server":"10.0.0.1:80","#,
                     r#""origin_ms":9.000,"complete":true}"#,
@@ -336,7 +355,8 @@ mod tests {
                 concat!(
                     r#"{"time":"2026-11-22T06:05:15.042Z","client":"192.0.2.1","method":null,"#,
                     r#""target":null,"protocol":null,"host":null,"referer":null,"#,
-                    r#""user_agent":null,"status":0,"bytes":0,"duration_ms":0.000,"#,
+                    r#""user_agent":null,"tls_version":null,"tls_suite":null,"tls_group":null,"#,
+                    r#""sni":null,"status":0,"bytes":0,"duration_ms":0.000,"#,
                     r#""ttfb_ms":null,"outcome":"error","detail":null,"origin":null,"#,
                     r#""server":null,"origin_ms":null,"complete":false}"#,
                 ),

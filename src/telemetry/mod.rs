@@ -7,6 +7,7 @@ mod exposition;
 mod line;
 mod metrics;
 mod record;
+mod tls;
 mod trace;
 mod tunnel;
 
@@ -22,7 +23,8 @@ use crate::config::Log;
 pub use access_log::AccessLog;
 pub use exposition::{CONTENT_TYPE, Family, Kind, Sample};
 pub use metrics::{Durations, Metrics, STATUS_CLASSES, Snapshot};
-pub use record::{Asked, Fetched, Outcome, Record, Refreshed};
+pub use record::{Asked, Fetched, Outcome, Record, Refreshed, TlsFacts};
+pub use tls::{BadFile, Certificates, HandshakeFailure, ServedCertificate, Tls};
 pub use trace::{init, set_level};
 pub use tunnel::{Direction, TunnelEnd};
 
@@ -31,6 +33,8 @@ pub use tunnel::{Direction, TunnelEnd};
 pub struct Telemetry {
     /// Counters; those of requests are fed by [`Telemetry::finish`] alone.
     pub metrics: Metrics,
+    /// Figures of handshakes and certificates.
+    pub tls: Tls,
     access_log: ArcSwapOption<AccessLog>,
     /// Whether there is one: all that requests ask while there is none.
     wants_lines: AtomicBool,
@@ -49,6 +53,7 @@ impl Telemetry {
         let access_log = AccessLog::open(log)?;
         Ok(Self {
             metrics: Metrics::new(),
+            tls: Tls::default(),
             wants_lines: AtomicBool::new(access_log.is_some()),
             access_log: ArcSwapOption::new(access_log.map(Arc::new)),
             lost_before: Mutex::new(0),

@@ -95,6 +95,23 @@ pub struct Asked {
     pub referer: Option<HeaderValue>,
     /// `User-Agent` field (RFC 9110 §10.1.5).
     pub user_agent: Option<HeaderValue>,
+    /// What its connection's handshake agreed on; `None` without TLS.
+    pub tls: Option<Arc<TlsFacts>>,
+}
+
+/// What a handshake agreed on: facts for the log, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// The cipher suite, by the name that IANA has for it.
+    pub suite: &'static str,
+    /// The group of the key exchange, likewise; `None` where a resumed session needed none.
+    pub group: Option<&'static str>,
+    /// The name that the client asked for (RFC 6066 §3).
+    pub name: Option<Box<str>>,
+    /// Whether it went on from an earlier connection.
+    pub is_resumed: bool,
 }
 
 // === impl Record ===
@@ -186,6 +203,7 @@ impl Asked {
             host: field(&head.headers, HOST).or_else(|| authority(&head.uri)),
             referer: field(&head.headers, REFERER),
             user_agent: field(&head.headers, USER_AGENT),
+            tls: None,
         }
     }
 }

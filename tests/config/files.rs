@@ -64,6 +64,11 @@ fn the_example_shows_the_defaults() {
     assert_eq!(example.profile, minimal.profile);
     assert_eq!(example.listen, minimal.listen);
     assert_eq!(example.server, minimal.server);
+    assert_eq!(example.tls, minimal.tls);
+    assert_eq!(
+        example.sites[0].routes[0].https,
+        minimal.sites[0].routes[0].https
+    );
     assert_eq!(example.log, minimal.log);
     assert_eq!(example.store, minimal.store);
     assert_eq!(example.resolver, minimal.resolver);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time;
 
-use super::wire::{End, Framing, Head, Part, Wire};
+use super::wire::{End, Framing, Head, Part, Stream, Wire};
 use super::{Fields, within};
 
 /// The Host of every request whose fields do not say otherwise.
@@ -64,7 +64,8 @@ impl Client {
         Self::over(stream.expect("a listener that accepts"))
     }
 
-    fn over(stream: TcpStream) -> Self {
+    /// Over a connection that was made before.
+    pub fn over(stream: impl Into<Stream>) -> Self {
         Self {
             wire: Wire::new(stream),
             framing: Framing::Done,
@@ -188,6 +189,12 @@ impl Client {
     /// Waits until the proxy ends the connection; the bytes it sent before that.
     pub async fn until_gone(&mut self) -> Vec<u8> {
         within("the proxy to close the connection", self.wire.until_gone()).await
+    }
+
+    /// Whether the proxy broke off instead of ending the connection in order: by a reset, or over TLS
+    /// without a close_notify.
+    pub fn was_broken_off(&self) -> bool {
+        self.wire.is_broken()
     }
 
     /// Whether nothing came for so long, not even the end.

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::client::HOST;
@@ -27,6 +28,11 @@ impl Http2 {
         let stream = within("a connection to the proxy", TcpStream::connect(address)).await;
         let stream = stream.expect("a listener that accepts");
         stream.set_nodelay(true).ok();
+        Self::over(stream).await
+    }
+
+    /// Over a connection that was made before.
+    pub async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .initial_stream_window_size(WINDOW_BYTES)

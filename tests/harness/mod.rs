@@ -11,6 +11,7 @@ mod load;
 mod origin;
 mod proxy;
 mod tls;
+mod tls_client;
 mod unix;
 mod wire;
 
@@ -36,6 +37,7 @@ pub use load::Load;
 pub use origin::{Connection, Hole, Origin, Request, Reserved};
 pub use proxy::{Proxy, Setup, command, with_cache};
 pub use tls::{Authority, Handshake, Issued, TlsDoor};
+pub use tls_client::Greeting;
 pub use unix::UnixDoor;
 pub use wire::End;
 

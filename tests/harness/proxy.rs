@@ -128,7 +128,7 @@ impl Proxy {
             folder,
         };
         proxy.address = proxy
-            .listener(&["http", "tcp"])
+            .listener(&["http", "https", "tcp"])
             .await
             .expect("a line `listening http ADDRESS`");
         proxy

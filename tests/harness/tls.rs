@@ -1,12 +1,17 @@
 //! Certificates made while the test runs, and a door of TLS in front of a scripted origin.
 //! Expectations of Copal are not here.
 
+use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa,
+    KeyIdMethod, KeyPair, PKCS_RSA_SHA256, RevokedCertParams, RsaKeySize, date_time_ymd,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -24,6 +29,7 @@ pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 pub struct Issued {
     certificate: rcgen::Certificate,
     key: KeyPair,
+    serial: u64,
 }
 
 /// A listener that speaks TLS and hands what is said to an origin. It ends when dropped.
@@ -57,9 +63,40 @@ impl Authority {
         folder.write(name, &self.0.pem())
     }
 
+    /// Its own certificate.
+    pub fn root(&self) -> CertificateDer<'static> {
+        self.0.der().clone()
+    }
+
     /// A certificate for these names and addresses.
     pub fn issue(&self, names: &[&str]) -> Issued {
         self.issue_until(names, 4096)
+    }
+
+    /// One with a key of RSA.
+    pub fn issue_rsa(&self, names: &[&str]) -> Issued {
+        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048);
+        self.issue_for(names, 4096, key.expect("a key"))
+    }
+
+    /// Writes the list of what it has revoked into a file.
+    pub fn write_revoked(&self, folder: &TempDir, name: &str, revoked: &[&Issued]) -> PathBuf {
+        let revoked = revoked.iter().map(|it| RevokedCertParams {
+            serial_number: it.serial.into(),
+            revocation_time: date_time_ymd(2001, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2001, 1, 1),
+            next_update: date_time_ymd(4096, 1, 1),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.0).expect("a list");
+        folder.write(name, &list.pem().expect("a list"))
     }
 
     /// One that was good once.
@@ -68,13 +105,23 @@ impl Authority {
     }
 
     fn issue_until(&self, names: &[&str], year: i32) -> Issued {
+        self.issue_for(names, year, KeyPair::generate().expect("a key"))
+    }
+
+    fn issue_for(&self, names: &[&str], year: i32, key: KeyPair) -> Issued {
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let names: Vec<_> = names.iter().map(|it| (*it).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names");
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);
-        let key = KeyPair::generate().expect("a key");
+        params.serial_number = Some(serial.into());
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
-        Issued { certificate, key }
+        Issued {
+            certificate,
+            key,
+            serial,
+        }
     }
 }
 
@@ -88,7 +135,31 @@ impl Issued {
         (certificate, key)
     }
 
-    fn parts(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    /// The certificate itself.
+    pub fn der(&self) -> &CertificateDer<'static> {
+        self.certificate.der()
+    }
+
+    /// Writes them over those of the same name, each at once: first the certificate, then the key.
+    pub fn replace(&self, folder: &Path, name: &str) {
+        let parts = [
+            ("pem", self.certificate.pem()),
+            ("key", self.key.serialize_pem()),
+        ];
+        for (ending, text) in parts {
+            let beside = folder.join(format!(".{name}.{ending}"));
+            fs::write(&beside, text).expect("a file in our own folder");
+            fs::rename(&beside, folder.join(format!("{name}.{ending}"))).expect("a rename");
+        }
+    }
+
+    /// The lines of a `[[certificate]]` of these files, written into this folder.
+    pub fn lines(&self, folder: &TempDir, name: &str) -> String {
+        let (chain, key) = self.write(folder, name);
+        format!("chain = {chain:?}\nkey = {key:?}\n")
+    }
+
+    pub fn parts(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).expect("a key");
         (vec![self.certificate.der().clone()], key)
     }

@@ -3,11 +3,15 @@
 //! a strict peer would and calls everything else truncated.
 
 use std::fmt::{self, Display, Formatter};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 const READ_BYTES: usize = 64 * 1024;
 const WRITE_BYTES: usize = 64 * 1024;
@@ -44,9 +48,15 @@ pub enum Part {
     End(End),
 }
 
+/// A socket, with or without TLS.
+pub enum Stream {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
 /// A socket with the bytes that were read too far.
 pub struct Wire {
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     unread: Vec<u8>,
     /// The peer reset the connection, as opposed to closing it.
     broken: bool,
@@ -127,11 +137,75 @@ impl Display for Head {
     }
 }
 
+// === impl Stream ===
+
+impl Stream {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
+impl From<TlsStream<TcpStream>> for Stream {
+    fn from(stream: TlsStream<TcpStream>) -> Self {
+        Self::Tls(Box::new(stream))
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
 // === impl Wire ===
 
 impl Wire {
-    pub fn new(stream: TcpStream) -> Self {
-        stream.set_nodelay(true).ok();
+    pub fn new(stream: impl Into<Stream>) -> Self {
+        let stream = stream.into();
+        stream.tcp().set_nodelay(true).ok();
         Self {
             stream: Some(stream),
             unread: Vec::new(),
@@ -145,7 +219,7 @@ impl Wire {
             return false;
         };
         for piece in bytes.chunks(WRITE_BYTES) {
-            if stream.write_all(piece).await.is_err() {
+            if stream.write_all(piece).await.is_err() || stream.flush().await.is_err() {
                 return false;
             }
             sent(piece.len());
@@ -275,6 +349,11 @@ impl Wire {
         self.unread.drain(..count).collect()
     }
 
+    /// Whether the peer broke off instead of ending the connection in order.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     pub fn is_open(&self) -> bool {
         self.stream.is_some()
     }
@@ -287,7 +366,9 @@ impl Wire {
     /// Ends it by a reset (RST).
     pub fn reset(&mut self) {
         if let Some(stream) = self.stream.take() {
-            SockRef::from(&stream).set_linger(Some(Duration::ZERO)).ok();
+            SockRef::from(stream.tcp())
+                .set_linger(Some(Duration::ZERO))
+                .ok();
         }
     }
 

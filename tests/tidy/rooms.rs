@@ -27,7 +27,7 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "server",
-        "drain per_client connections socket proxy_protocol listener interim framing watch io park http tcp \
+        "drain per_client connections tls socket proxy_protocol listener interim framing watch io park http tcp \
          accept listeners",
     ),
     (

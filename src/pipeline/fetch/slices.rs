@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_RANGE, IF_MATCH, IF_RANGE, RANGE, REFERER};
+use http::header::{CONTENT_RANGE, IF_MATCH, IF_RANGE, RANGE, REFERER};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request};
 use tracing::debug;
 
@@ -24,6 +24,7 @@ use crate::semantics::combine;
 use crate::semantics::conditional;
 use crate::semantics::forwarded::{FORWARDED, X_FORWARDED_FOR};
 use crate::semantics::freshness::Term;
+use crate::semantics::headers;
 use crate::semantics::policy::{Answered, Asked, Rules, judge};
 use crate::semantics::range::{self, ByteRange};
 use crate::semantics::storable::Storable;
@@ -273,7 +274,7 @@ fn ranges(request: &request::Parts) -> HeaderMap {
 /// credentials to fetch slices for others.
 fn is_known_to_be_useless(wanted: &Wanted) -> bool {
     let exchange = &wanted.exchange;
-    exchange.request.headers.contains_key(AUTHORIZATION)
+    headers::has_credentials(&exchange.request.headers)
         || (wanted.store()).is_uncacheable(wanted.key(), &wanted.selecting(), exchange.now)
 }
 

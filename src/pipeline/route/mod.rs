@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 pub use describe::Handler;
 pub(super) use describe::describe;
 pub use table::BadPath;
-pub(super) use table::{Destination, RouteId, Routes};
+pub(super) use table::{Destination, RouteId, Routes, without_port};
 
 use crate::config;
 use crate::origin::Pool;
@@ -52,6 +52,7 @@ pub(super) struct Scope {
     pub(super) hosts: Arc<str>,
     pub(super) path: Box<str>,
     pub(super) bounds: RouteBounds,
+    pub(super) https: config::Https,
     pub(super) response_fields: Edits,
 }
 
@@ -84,6 +85,7 @@ impl Scope {
             hosts: Arc::clone(hosts),
             path: config.path.to_string().into(),
             bounds,
+            https: config.https.clone(),
             response_fields: Edits::new(&config.response_fields),
         }
     }

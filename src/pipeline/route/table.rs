@@ -11,6 +11,7 @@ use super::limit::Bounds;
 use super::{OwnAnswer, OwnRoute, Route, Scope};
 use crate::config;
 use crate::origin::Pool;
+use crate::pipeline::client::Session;
 
 /// All sites' routes.
 pub(in crate::pipeline) struct Routes {
@@ -18,6 +19,8 @@ pub(in crate::pipeline) struct Routes {
     /// Suffixes with their dot, longest first.
     suffixes: Vec<(Box<str>, Arc<Paths>)>,
     any: Option<Arc<Paths>>,
+    /// Whether a site says anything of client certificates.
+    has_client_auth: bool,
     /// Those that lead to an origin, by their numbers.
     to_origins: Vec<Arc<Route>>,
 }
@@ -36,6 +39,7 @@ pub(in crate::pipeline) enum Destination {
 
 /// One site's routes.
 struct Paths {
+    client_auth: Option<Arc<config::ClientAuth>>,
     exact: matchit::Router<Destination>,
     /// `/*` patterns by their depth, deepest first; see [`config::PathPattern::depth`].
     prefixes: Vec<(usize, matchit::Router<Destination>)>,
@@ -62,6 +66,7 @@ impl Routes {
             exact: HashMap::default(),
             suffixes: Vec::new(),
             any: None,
+            has_client_auth: sites.iter().any(|it| it.client_auth.is_some()),
             to_origins: Vec::new(),
         };
         for site in sites {
@@ -99,6 +104,21 @@ impl Routes {
     /// Whether there are routes for a normal authority, whatever the path.
     pub(in crate::pipeline) fn have(&self, authority: &str) -> bool {
         self.paths(without_port(authority)).is_some()
+    }
+
+    /// Whether a client that has come this way may ask for a normal authority: whether it was asked
+    /// for the certificate that the authority's site wants.
+    pub(in crate::pipeline) fn admit(&self, authority: &str, session: Option<&Session>) -> bool {
+        if !self.has_client_auth {
+            return true;
+        }
+        let paths = self.paths(without_port(authority));
+        let wanted = paths.and_then(|it| it.client_auth.as_ref());
+        match session {
+            Some(session) => *wanted.unwrap_or(&session.listener_auth) == session.client_auth,
+            // Nobody is asked for anything in clear.
+            None => wanted.is_none_or(|it| it.mode != config::ClientAuthMode::Require),
+        }
     }
 
     /// What a destination has, whoever answers there.
@@ -149,7 +169,7 @@ fn written(host: &config::HostPattern) -> String {
 }
 
 /// The host of an authority. Only an IPv6 address has colons within its brackets.
-fn without_port(authority: &str) -> &str {
+pub(in crate::pipeline) fn without_port(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => host,
         _ => authority,
@@ -166,6 +186,7 @@ impl Paths {
         to_origins: &mut Vec<Arc<Route>>,
     ) -> Result<Self, BadPath> {
         let mut paths = Self {
+            client_auth: site.client_auth.clone(),
             exact: matchit::Router::new(),
             prefixes: Vec::new(),
         };

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::header::HOST;
-use http::{Method, Version};
+use http::{HeaderValue, Method, Version};
 
 use super::lookup::Lookup;
 use super::pass::Pass;
@@ -17,11 +17,11 @@ use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
 use crate::pipeline::purging::Asked;
-use crate::pipeline::route::Destination;
 use crate::pipeline::route::limit::Limited;
+use crate::pipeline::route::{Destination, without_port};
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::headers;
-use crate::semantics::key::{KeyBuf, normal_authority};
+use crate::semantics::key::{KeyBuf, Scheme, normal_authority};
 
 /// A request as it came in.
 pub(in crate::pipeline) struct Receive {
@@ -36,7 +36,7 @@ impl Receive {
     }
 
     pub(in crate::pipeline) fn run(self) -> Step {
-        let exchange = self.exchange;
+        let mut exchange = self.exchange;
         let (key, destination) = match check(&exchange).and_then(|()| locate(&exchange)) {
             Ok(located) => located,
             Err(refusal) => return Step::Synth(Synth::refusal(exchange, refusal)),
@@ -47,6 +47,20 @@ impl Receive {
         if let Err(limited) = limit(&exchange, destination.as_ref()) {
             return Step::Synth(Synth::limited(exchange, &limited));
         }
+        if let Some(https) = destination
+            .as_ref()
+            .and_then(|it| elsewhere(&exchange, it, &key))
+        {
+            return Step::Synth(Synth::to_https(exchange, https));
+        }
+        if !exchange
+            .site()
+            .routes
+            .admit(key.authority(), exchange.client.session.as_deref())
+        {
+            return Step::Synth(Synth::refusal(exchange, Refusal::Misdirected));
+        }
+        exchange.hsts = destination.as_ref().and_then(|it| hsts(&exchange, it));
         if exchange.request.method == Method::OPTIONS
             && headers::goes_no_further(&exchange.request.headers)
         {
@@ -72,6 +86,28 @@ fn limit(exchange: &Exchange, destination: Option<&Destination>) -> Result<(), L
     let route = destination.map(|it| &site.routes.scope(it).bounds);
     let client = exchange.client.address.ip();
     site.bounds.check(route, client, &exchange.request.headers)
+}
+
+/// Where a request by http is to go instead, if only https will do.
+fn elsewhere(exchange: &Exchange, destination: &Destination, key: &KeyBuf) -> Option<String> {
+    let site = exchange.site();
+    let is_asked = site.routes.scope(destination).https.only;
+    if !is_asked || exchange.client.scheme == Scheme::Https {
+        return None;
+    }
+    let (host, target) = (without_port(key.authority()), exchange.target());
+    Some(match site.server.https_port {
+        443 => format!("https://{host}{target}"),
+        port => format!("https://{host}:{port}{target}"),
+    })
+}
+
+/// RFC 6797 §7.2: "An HSTS Host MUST NOT include the STS header field in HTTP responses conveyed over
+/// non-secure transport."
+fn hsts(exchange: &Exchange, destination: &Destination) -> Option<HeaderValue> {
+    let https = &exchange.site().routes.scope(destination).https;
+    let is_secure = exchange.client.scheme == Scheme::Https;
+    https.hsts.clone().filter(|_| is_secure)
 }
 
 /// What no request may look like, whatever it asks for.

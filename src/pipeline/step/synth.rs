@@ -66,6 +66,8 @@ pub enum Refusal {
     PurgeUnknown,
     /// It wants the connection for WebSocket.
     WebSocket,
+    /// Its host wants another certificate of its client than the name that the handshake was for.
+    Misdirected,
 }
 
 // === impl Synth ===
@@ -83,6 +85,18 @@ impl Synth {
         };
         route.scope.response_fields.apply(&mut answer.fields);
         Self::own(exchange, answer, Outcome::Synth, "synth")
+    }
+
+    /// It came by http, where only https will do. A client that was to send something sends it again
+    /// (RFC 9110 §15.4.9).
+    pub(in crate::pipeline) fn to_https(exchange: Box<Exchange>, location: String) -> Self {
+        let mut answer = Answer::text(StatusCode::PERMANENT_REDIRECT, "this is served by https");
+        answer.fields.remove(CACHE_CONTROL);
+        // A host and a target that were parsed are valid in a field.
+        if let Ok(location) = HeaderValue::try_from(location) {
+            answer.fields.insert(LOCATION, location);
+        }
+        Self::own(exchange, answer, Outcome::Synth, "https-only")
     }
 
     /// No site or route is for this request.
@@ -111,7 +125,7 @@ impl Synth {
         let is_purge = matches!(refusal, Refusal::PurgeForbidden | Refusal::PurgeUnknown);
         let is_sound = matches!(
             refusal,
-            Refusal::Method | Refusal::Expectation | Refusal::WebSocket
+            Refusal::Method | Refusal::Expectation | Refusal::WebSocket | Refusal::Misdirected
         );
         if !is_sound && !is_purge {
             exchange.site().telemetry.metrics.bad_request();
@@ -320,6 +334,7 @@ impl Refusal {
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::PurgeForbidden => StatusCode::FORBIDDEN,
             Self::PurgeUnknown | Self::WebSocket => StatusCode::NOT_IMPLEMENTED,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         }
     }
 
@@ -335,6 +350,7 @@ impl Refusal {
             Self::PurgeForbidden => "purge-forbidden",
             Self::PurgeUnknown => "purge-unknown",
             Self::WebSocket => "websocket",
+            Self::Misdirected => "misdirected",
         }
     }
 
@@ -350,6 +366,9 @@ impl Refusal {
             Self::PurgeForbidden => "this client may not purge",
             Self::PurgeUnknown => PURGE_UNKNOWN,
             Self::WebSocket => "WebSocket connections are not carried",
+            Self::Misdirected => {
+                "this host wants a connection of its own, for it asks for other client certificates"
+            }
         }
     }
 }

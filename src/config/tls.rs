@@ -1,0 +1,440 @@
+//! `tls` of listeners, sites and `[admin]`, and the table `[tls]`: how clients shake hands, and who
+//! they must prove to be.
+//!
+//! Not which certificates they are shown (`certificate.rs`), nor TLS towards servers (`origin_tls.rs`).
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::CipherSuite;
+use rustls::crypto::aws_lc_rs::{ALL_CIPHER_SUITES, ALL_KX_GROUPS};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use toml::Spanned;
+
+use super::care::Care;
+use super::pem;
+use super::report::{Given, Place, Report};
+use super::units::{self, Count};
+use super::wording;
+
+const HANDSHAKES: RangeInclusive<usize> = 1..=1 << 24;
+
+/// TLS of a listener.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ListenTls {
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
+    /// Cipher suites by their code points, those that are liked best first; all that are safe where
+    /// there is none.
+    pub suites: Arc<[u16]>,
+    /// Groups of the key exchange by their code points, likewise.
+    pub groups: Arc<[u16]>,
+    /// Whether clients show certificates, unless their site says otherwise.
+    pub client_auth: Arc<ClientAuth>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    #[default]
+    #[serde(rename = "1.2")]
+    V12,
+    /// RFC 8446.
+    #[serde(rename = "1.3")]
+    V13,
+}
+
+/// Whether clients show certificates, and who vouches for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ClientAuth {
+    /// Whether they are asked.
+    pub mode: ClientAuthMode,
+    /// The file of those who vouch; empty where nobody is asked.
+    pub ca: Arc<str>,
+    /// The file of what they have revoked.
+    pub crl: Option<Arc<str>>,
+}
+
+/// Whether clients are asked for a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuthMode {
+    /// They are not asked.
+    #[default]
+    Off,
+    /// They are asked, and may have none.
+    Request,
+    /// Without one there is no connection.
+    Require,
+}
+
+/// TLS of the whole process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsRules {
+    /// From a connection's first byte to the end of its handshake.
+    pub handshake_timeout: Duration,
+    /// Handshakes under way at once; for one more the oldest is cut.
+    pub handshakes_max: usize,
+    /// The file of the keys that tickets are sealed with; `None` for keys of our own.
+    pub ticket_keys: Option<Arc<str>>,
+}
+
+/// `true`, `false` or a table.
+pub(super) enum RawListenTls {
+    Is(bool),
+    Table(RawTlsTable),
+}
+
+/// `tls` of a listener, as a table.
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTlsTable {
+    min_version: TlsVersion,
+    suites: Given<Vec<Spanned<String>>>,
+    groups: Given<Vec<Spanned<String>>>,
+    client_auth: Given<ClientAuthMode>,
+    client_ca: Given<String>,
+    client_crl: Given<String>,
+}
+
+/// `tls` of a site: whether its clients show certificates.
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawSiteTls {
+    client_auth: Given<ClientAuthMode>,
+    client_ca: Given<String>,
+    client_crl: Given<String>,
+}
+
+/// `[tls]` as written.
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTlsRules {
+    handshake_timeout: Given<units::Period>,
+    handshakes_max: Given<Count>,
+    ticket_keys: Given<String>,
+}
+
+/// The three keys of client certificates, wherever they stand.
+struct RawClientAuth<'a> {
+    mode: &'a Given<ClientAuthMode>,
+    ca: &'a Given<String>,
+    crl: &'a Given<String>,
+}
+
+// === impl RawListenTls ===
+
+impl RawListenTls {
+    /// Whether TLS is wanted.
+    pub(super) fn is_on(&self) -> bool {
+        !matches!(self, Self::Is(false))
+    }
+
+    /// It stands at `place`. `None` where there is no TLS, or after a complaint.
+    pub(super) fn resolve(
+        &self,
+        place: Place,
+        care: Care<'_>,
+        report: &mut Report,
+    ) -> Option<ListenTls> {
+        match self {
+            Self::Is(false) => None,
+            Self::Is(true) => RawTlsTable::default().resolve(place, care, report),
+            Self::Table(table) => table.resolve(place, care, report),
+        }
+    }
+}
+
+// === impl RawTlsTable ===
+
+impl RawTlsTable {
+    fn resolve(&self, place: Place, care: Care<'_>, report: &mut Report) -> Option<ListenTls> {
+        let client_auth = RawClientAuth {
+            mode: &self.client_auth,
+            ca: &self.client_ca,
+            crl: &self.client_crl,
+        };
+        let client_auth = client_auth.resolve(place, care, report)?;
+        let suites = listed(&self.suites, "cipher suite", suite, &suite_names(), report);
+        let tls = ListenTls {
+            min_version: self.min_version,
+            suites,
+            groups: listed(&self.groups, "group", group, &group_names(), report),
+            client_auth: Arc::new(client_auth),
+        };
+        self.check_suites(&tls, report);
+        Some(tls)
+    }
+
+    /// Those of TLS 1.3 are of no use before it, and the other way round.
+    fn check_suites(&self, tls: &ListenTls, report: &mut Report) {
+        let Some(written) = &self.suites else { return };
+        let is_of_13 = |it: &u16| it >> 8 == 0x13;
+        if !tls.suites.is_empty() && !tls.suites.iter().any(is_of_13) {
+            let text = "has no suite of TLS 1.3; add \"TLS_AES_128_GCM_SHA256\"";
+            report.at(written.span(), text);
+        }
+        let has_old = !tls.suites.iter().all(is_of_13);
+        if has_old && tls.min_version == TlsVersion::V13 {
+            let text = "has a suite of TLS 1.2, which `min_version` rules out; keep one of the two";
+            report.at(written.span(), text);
+        }
+    }
+}
+
+// === impl RawSiteTls ===
+
+impl RawSiteTls {
+    /// The table stands at `place`. `None` after a complaint.
+    pub(super) fn resolve(
+        &self,
+        place: Place,
+        care: Care<'_>,
+        report: &mut Report,
+    ) -> Option<ClientAuth> {
+        if self.client_auth.is_none() && !report.has_lost(&place, "client_auth") {
+            let text = "is missing; write \"off\", \"request\" or \"require\"";
+            report.missing(place, "client_auth", text);
+            return None;
+        }
+        let raw = RawClientAuth {
+            mode: &self.client_auth,
+            ca: &self.client_ca,
+            crl: &self.client_crl,
+        };
+        raw.resolve(place, care, report)
+    }
+}
+
+// === impl RawClientAuth ===
+
+impl RawClientAuth<'_> {
+    /// `None` after a complaint.
+    fn resolve(&self, place: Place, care: Care<'_>, report: &mut Report) -> Option<ClientAuth> {
+        let mode = self
+            .mode
+            .as_ref()
+            .map_or_else(Default::default, |it| *it.get_ref());
+        if mode == ClientAuthMode::Off {
+            for unused in [self.ca, self.crl].into_iter().flatten() {
+                let text = "has no effect while `client_auth` is off; write \"require\" there, or leave this out";
+                report.at(unused.span(), text);
+            }
+            return Some(ClientAuth::default());
+        }
+        let Some(ca) = self.ca else {
+            let text = "is missing; write the file of the certificates that vouch for clients";
+            report.missing(place, "client_ca", text);
+            return None;
+        };
+        examine(ca, care, report, |path| pem::roots(path).map(drop));
+        if let Some(crl) = self.crl {
+            examine(crl, care, report, |path| {
+                pem::revocation_lists(path).map(drop)
+            });
+        }
+        Some(ClientAuth {
+            mode,
+            ca: ca.get_ref().as_str().into(),
+            crl: self.crl.as_ref().map(|it| it.get_ref().as_str().into()),
+        })
+    }
+}
+
+/// Reads a file, unless an old state of it can go on.
+fn examine(
+    path: &Spanned<String>,
+    care: Care<'_>,
+    report: &mut Report,
+    read: impl Fn(&str) -> Result<(), String>,
+) {
+    let text = path.get_ref();
+    let is_known = matches!(care, Care::Again(knows) if knows(text));
+    if let Err(complaint) = read(text)
+        && !is_known
+    {
+        report.at(path.span(), complaint);
+    }
+}
+
+// === impl RawTlsRules ===
+
+impl RawTlsRules {
+    pub(super) fn resolve(&self, care: Care<'_>, report: &mut Report) -> TlsRules {
+        if let Some(path) = &self.ticket_keys {
+            examine(path, care, report, |path| ticket_keys(path).map(drop));
+        }
+        TlsRules {
+            handshake_timeout: units::timeout(&self.handshake_timeout, 10, report),
+            handshakes_max: units::count(&self.handshakes_max, 4096, HANDSHAKES, report),
+            ticket_keys: self
+                .ticket_keys
+                .as_ref()
+                .map(|it| it.get_ref().as_str().into()),
+        }
+    }
+}
+
+/// The keys of a file, one a line of 64 hexadecimal digits; the first seals, all open.
+///
+/// # Errors
+/// What is wrong with the file, in words.
+pub fn ticket_keys(path: &str) -> Result<Vec<[u8; 32]>, String> {
+    const KEYS_MAX: usize = 16;
+    let bytes = pem::read(path, 64 << 10)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|it| !it.is_empty() && !it.starts_with('#'));
+    let keys: Option<Vec<_>> = lines.take(KEYS_MAX).map(key_of_hex).collect();
+    match keys {
+        Some(keys) if !keys.is_empty() => Ok(keys),
+        _ => Err(format!(
+            "{path} holds no ticket keys: one a line of 64 hexadecimal digits, as `openssl rand -hex 32` writes"
+        )),
+    }
+}
+
+fn key_of_hex(text: &str) -> Option<[u8; 32]> {
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|it| it.to_digit(16).and_then(|it| u8::try_from(it).ok()))
+        .collect();
+    let digits = digits.filter(|it| it.len() == 64)?;
+    let mut key = [0; 32];
+    for (byte, pair) in key.iter_mut().zip(digits.chunks(2)) {
+        *byte = pair[0] << 4 | pair[1];
+    }
+    Some(key)
+}
+
+// --- names ---------------------------------------------------------------------------------------
+
+/// The code points of what is listed, or none where nothing is.
+fn listed(
+    given: &Given<Vec<Spanned<String>>>,
+    what: &str,
+    find: fn(&str) -> Option<u16>,
+    known: &[&str],
+    report: &mut Report,
+) -> Arc<[u16]> {
+    let Some(list) = given else {
+        return Arc::default();
+    };
+    if list.get_ref().is_empty() {
+        report.at(
+            list.span(),
+            format!("is empty; name one {what} at least, or leave it out"),
+        );
+    }
+    let mut found = Vec::new();
+    for name in list.get_ref() {
+        match find(name.get_ref()) {
+            Some(code) => found.push(code),
+            None => {
+                let known = wording::list(known, "`", "and");
+                report.at(
+                    name.span(),
+                    format!("is no {what} that is spoken here; known are {known}"),
+                );
+            }
+        }
+    }
+    found.into()
+}
+
+/// By the name that IANA has for it.
+fn suite(name: &str) -> Option<u16> {
+    let mut suites = ALL_CIPHER_SUITES.iter().map(|it| it.suite());
+    let found = suites.find(|it| suite_name(*it).eq_ignore_ascii_case(name));
+    found.map(u16::from)
+}
+
+fn suite_names() -> Vec<&'static str> {
+    ALL_CIPHER_SUITES
+        .iter()
+        .map(|it| suite_name(it.suite()))
+        .collect()
+}
+
+/// The name that IANA has for a suite: rustls sets those of TLS 1.3 apart.
+pub fn suite_name(suite: CipherSuite) -> &'static str {
+    match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        suite => suite.as_str().unwrap_or("unknown"),
+    }
+}
+
+fn group(name: &str) -> Option<u16> {
+    let mut groups = ALL_KX_GROUPS.iter().map(|it| it.name());
+    let found = groups.find(|it| it.as_str().is_some_and(|it| it.eq_ignore_ascii_case(name)));
+    found.map(u16::from)
+}
+
+fn group_names() -> Vec<&'static str> {
+    ALL_KX_GROUPS
+        .iter()
+        .filter_map(|it| it.name().as_str())
+        .collect()
+}
+
+impl<'de> Deserialize<'de> for RawListenTls {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = RawListenTls;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false or a table")
+            }
+
+            fn visit_bool<E: de::Error>(self, is: bool) -> Result<RawListenTls, E> {
+                Ok(RawListenTls::Is(is))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawListenTls, A::Error> {
+                RawTlsTable::deserialize(MapAccessDeserializer::new(map)).map(RawListenTls::Table)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suites_and_groups_have_the_names_of_iana() {
+        for (name, code) in [
+            ("TLS_AES_128_GCM_SHA256", Some(0x1301)),
+            ("tls_aes_256_gcm_sha384", Some(0x1302)),
+            ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", Some(0xc02f)),
+            ("TLS_RSA_WITH_AES_128_GCM_SHA256", None),
+            ("", None),
+        ] {
+            assert_eq!(suite(name), code, "{name}");
+        }
+        for (name, code) in [
+            ("X25519MLKEM768", Some(0x11ec)),
+            ("x25519", Some(29)),
+            ("ffdhe2048", None),
+        ] {
+            assert_eq!(group(name), code, "{name}");
+        }
+    }
+
+    #[test]
+    fn keys_of_tickets_are_hexadecimal() {
+        let digits = "0f".repeat(32);
+        assert_eq!(key_of_hex(&digits), Some([0x0f; 32]));
+        for text in ["", "0f", &digits.replace('f', "g"), &format!("{digits}0")] {
+            assert_eq!(key_of_hex(text), None, "{text}");
+        }
+    }
+}

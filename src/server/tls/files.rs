@@ -1,0 +1,338 @@
+//! Files that TLS is made of, as they were when they were good last: a broken one changes nothing
+//! but what is told of it.
+//!
+//! A file is read again when its size, its times or its inode have changed, or when it could not be
+//! used the time before.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateRevocationListDer;
+use tracing::{error, info};
+
+use super::Wanted;
+use crate::config::{self, Certificate, ClientAuth, ClientAuthMode, Pair, PairPaths};
+use crate::telemetry::{BadFile, Certificates, ServedCertificate};
+
+type Lists = Vec<CertificateRevocationListDer<'static>>;
+type Secrets = Vec<[u8; 32]>;
+
+/// What is known of all files.
+#[derive(Clone, Default, PartialEq)]
+pub(super) struct Files {
+    pairs: Vec<OfFolder>,
+    /// Folders that cannot be read; their pairs go on.
+    bad_folders: Vec<(Arc<str>, String)>,
+    good_folders: Vec<Arc<str>>,
+    roots: Vec<Kept<RootCertStore>>,
+    lists: Vec<Kept<Lists>>,
+    ticket_keys: Option<Kept<Secrets>>,
+}
+
+/// A pair, and the folder that it was found in, if it was.
+#[derive(Clone, PartialEq)]
+struct OfFolder {
+    folder: Option<Arc<str>>,
+    paths: PairPaths,
+    kept: Kept<Pair>,
+}
+
+/// What some files hold, and what they held when they were good last.
+struct Kept<T> {
+    paths: Vec<Arc<str>>,
+    stamps: Vec<Option<Stamp>>,
+    value: Option<Arc<T>>,
+    trouble: Option<String>,
+}
+
+/// What changes when a file does: size, times and inode.
+type Stamp = (u64, i64, i64, i64, i64, u64);
+
+// === impl Files ===
+
+impl Files {
+    /// The same after a look at what is wanted.
+    pub(super) fn looked(&self, wanted: &Wanted) -> Self {
+        let mut next = Self::default();
+        for source in &wanted.certificates {
+            match source {
+                Certificate::Pair(paths) => next.pairs.push(self.pair(None, paths)),
+                Certificate::Folder(folder) => self.look_into(folder, &mut next),
+            }
+        }
+        let listeners = wanted.kinds.iter().map(|it| &it.tls.client_auth);
+        for auth in listeners.chain(wanted.sites.all()) {
+            self.look_at(auth, &mut next);
+        }
+        let ticket_keys = wanted.rules.as_ref().and_then(|it| it.ticket_keys.as_ref());
+        next.ticket_keys = ticket_keys.map(|path| {
+            Kept::looked(self.ticket_keys.as_ref(), &[path], || {
+                config::ticket_keys(path)
+            })
+        });
+        next
+    }
+
+    fn pair(&self, folder: Option<&Arc<str>>, paths: &PairPaths) -> OfFolder {
+        let known = self.pairs.iter().find(|it| it.paths == *paths);
+        let read = || paths.read().map_err(|bad| bad.text);
+        OfFolder {
+            folder: folder.cloned(),
+            paths: paths.clone(),
+            kept: Kept::looked(known.map(|it| &it.kept), &[&paths.chain, &paths.key], read),
+        }
+    }
+
+    fn look_into(&self, folder: &Arc<str>, next: &mut Self) {
+        match PairPaths::in_folder(folder) {
+            Ok(list) => {
+                next.good_folders.push(Arc::clone(folder));
+                next.pairs
+                    .extend(list.iter().map(|it| self.pair(Some(folder), it)));
+            }
+            Err(why) => {
+                next.bad_folders.push((Arc::clone(folder), why));
+                let is_of_it = |it: &&OfFolder| it.folder.as_ref() == Some(folder);
+                next.pairs
+                    .extend(self.pairs.iter().filter(is_of_it).cloned());
+            }
+        }
+    }
+
+    fn look_at(&self, auth: &ClientAuth, next: &mut Self) {
+        if auth.mode == ClientAuthMode::Off {
+            return;
+        }
+        let ca = &auth.ca;
+        if find(&next.roots, ca).is_none() {
+            let known = find(&self.roots, ca);
+            next.roots
+                .push(Kept::looked(known, &[ca], || config::roots(ca)));
+        }
+        if let Some(crl) = auth
+            .crl
+            .as_ref()
+            .filter(|it| find(&next.lists, it).is_none())
+        {
+            let known = find(&self.lists, crl);
+            let read = || config::revocation_lists(crl);
+            next.lists.push(Kept::looked(known, &[crl], read));
+        }
+    }
+
+    /// Those who vouch for clients by this file.
+    pub(super) fn roots(&self, path: &Arc<str>) -> Option<Arc<RootCertStore>> {
+        find(&self.roots, path)?.value.clone()
+    }
+
+    /// What they have revoked by this file.
+    pub(super) fn lists(&self, path: &Arc<str>) -> Option<Arc<Lists>> {
+        find(&self.lists, path)?.value.clone()
+    }
+
+    pub(super) fn ticket_keys(&self) -> Option<Arc<Secrets>> {
+        self.ticket_keys.as_ref()?.value.clone()
+    }
+
+    /// The pairs that can be served, with the file that each is from.
+    pub(super) fn pairs(&self) -> Vec<(Arc<str>, Arc<Pair>)> {
+        let good = |it: &OfFolder| Some((Arc::clone(&it.paths.chain), it.kept.value.clone()?));
+        self.pairs.iter().filter_map(good).collect()
+    }
+
+    /// Whether what this path holds has been good once.
+    pub(super) fn knows(&self, path: &str) -> bool {
+        let is_known = |it: Known<'_>| it.is_good && it.paths.iter().any(|it| **it == *path);
+        self.all().any(is_known) || self.good_folders.iter().any(|it| **it == *path)
+    }
+
+    /// The folders in which a change could be of one of these.
+    pub(super) fn folders(&self) -> Vec<PathBuf> {
+        let parent = |path: &Arc<str>| {
+            let parent = Path::new(&**path).parent().map(Path::to_path_buf);
+            parent.map(|it| {
+                if it.as_os_str().is_empty() {
+                    ".".into()
+                } else {
+                    it
+                }
+            })
+        };
+        let files = self.all().flat_map(|it| it.paths);
+        let bad = self.bad_folders.iter().map(|it| &it.0);
+        let folders = self.good_folders.iter().chain(bad);
+        let mut all: Vec<PathBuf> = files.filter_map(parent).collect();
+        all.extend(folders.map(|it| PathBuf::from(&**it)));
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    fn all(&self) -> impl Iterator<Item = Known<'_>> {
+        let pairs = self.pairs.iter().map(|it| it.kept.known());
+        let roots = self.roots.iter().map(Kept::known);
+        let lists = self.lists.iter().map(Kept::known);
+        let keys = self.ticket_keys.iter().map(Kept::known);
+        pairs.chain(roots).chain(lists).chain(keys)
+    }
+
+    /// All that cannot be used as it is.
+    fn bad(&self) -> Vec<BadFile> {
+        let files = self.all().filter_map(|it| {
+            Some(BadFile {
+                file: it.paths.first()?.to_string(),
+                why: it.trouble?.to_owned(),
+                is_served: it.is_good,
+            })
+        });
+        let folders = self.bad_folders.iter().map(|(folder, why)| BadFile {
+            file: folder.to_string(),
+            why: why.clone(),
+            is_served: self
+                .pairs
+                .iter()
+                .any(|it| it.folder.as_ref() == Some(folder)),
+        });
+        files.chain(folders).collect()
+    }
+
+    /// Says what is other than before.
+    pub(super) fn log_changes(&self, before: &Self) {
+        let known = before.bad();
+        for bad in self.bad().iter().filter(|it| !known.contains(it)) {
+            let BadFile {
+                file,
+                why,
+                is_served,
+            } = bad;
+            error!(
+                file,
+                why,
+                old_goes_on = is_served,
+                "a file of TLS cannot be used"
+            );
+        }
+        let (now, then) = (self.pairs(), before.pairs());
+        for (file, pair) in &now {
+            if !then.iter().any(|it| Arc::ptr_eq(&it.1, pair)) {
+                info!(
+                    file = &**file,
+                    name = pair.name(),
+                    "a certificate is served"
+                );
+            }
+        }
+        for (file, _) in then
+            .iter()
+            .filter(|it| !now.iter().any(|now| now.0 == it.0))
+        {
+            info!(file = &**file, "a certificate is served no more");
+        }
+    }
+}
+
+/// What is told of these pairs, and of the files that are no good.
+pub(super) fn told(pairs: &[(Arc<str>, Arc<Pair>)], files: &Files) -> Certificates {
+    let served = pairs.iter().map(|(file, pair)| ServedCertificate {
+        name: pair.name().to_owned(),
+        names: pair.names.clone(),
+        kind: pair.kind,
+        file: file.to_string(),
+        not_after: pair.not_after,
+    });
+    Certificates {
+        served: served.collect(),
+        bad: files.bad(),
+    }
+}
+
+fn find<'a, T>(list: &'a [Kept<T>], path: &Arc<str>) -> Option<&'a Kept<T>> {
+    list.iter().find(|it| it.paths.first() == Some(path))
+}
+
+/// What can be asked of files whatever they hold.
+struct Known<'a> {
+    paths: &'a [Arc<str>],
+    is_good: bool,
+    trouble: Option<&'a str>,
+}
+
+// === impl Kept ===
+
+impl<T> Kept<T> {
+    /// What is known after a look; `known` is what was known before.
+    fn looked(
+        known: Option<&Self>,
+        paths: &[&Arc<str>],
+        read: impl FnOnce() -> Result<T, String>,
+    ) -> Self {
+        let paths: Vec<_> = paths.iter().map(|it| Arc::clone(it)).collect();
+        // Taken before it is read: what changes in between is read again.
+        let stamps: Vec<_> = paths.iter().map(|it| stamp(it)).collect();
+        let known = known.filter(|it| it.paths == paths);
+        if let Some(known) = known
+            && known.stamps == stamps
+            && known.trouble.is_none()
+        {
+            return known.clone();
+        }
+        let before = known.and_then(|it| it.value.clone());
+        let (value, trouble) = match read() {
+            Ok(value) => (Some(Arc::new(value)), None),
+            Err(why) => (before, Some(why)),
+        };
+        Self {
+            paths,
+            stamps,
+            value,
+            trouble,
+        }
+    }
+
+    fn known(&self) -> Known<'_> {
+        Known {
+            paths: &self.paths,
+            is_good: self.value.is_some(),
+            trouble: self.trouble.as_deref(),
+        }
+    }
+}
+
+impl<T> Clone for Kept<T> {
+    fn clone(&self) -> Self {
+        Self {
+            paths: self.paths.clone(),
+            stamps: self.stamps.clone(),
+            value: self.value.clone(),
+            trouble: self.trouble.clone(),
+        }
+    }
+}
+
+/// The same value, not an equal one.
+impl<T> PartialEq for Kept<T> {
+    fn eq(&self, other: &Self) -> bool {
+        let is_same = match (&self.value, &other.value) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        };
+        is_same && self.paths == other.paths && self.trouble == other.trouble
+    }
+}
+
+/// That of the file itself, where the path is a link.
+fn stamp(path: &str) -> Option<Stamp> {
+    let it = fs::metadata(path).ok()?;
+    Some((
+        it.len(),
+        it.mtime(),
+        it.mtime_nsec(),
+        it.ctime(),
+        it.ctime_nsec(),
+        it.ino(),
+    ))
+}

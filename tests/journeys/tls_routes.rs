@@ -1,0 +1,124 @@
+//! What routes want of the scheme: clients are sent on to https, and browsers told to stay there.
+
+use super::tls::Scene;
+use crate::harness::Setup;
+
+const SITES: &str = "[[site]]
+hosts = [\"a.example\", \"example.test\"]
+https_only = true
+hsts = { max_age = \"365d\", subdomains = true }
+[[site.route]]
+path = \"/*\"
+origin = \"main\"
+[[site.route]]
+path = \"/open/*\"
+origin = \"main\"
+https_only = false
+hsts = \"off\"
+[[site.route]]
+path = \"/short\"
+answer = { status = 200, body = \"short\" }
+hsts = \"1h\"
+";
+const HSTS: &str = "strict-transport-security";
+
+/// Two listeners, one in clear and one with TLS.
+fn both(scene: &Scene, sites: &str) -> Setup {
+    let issued = scene.authority.issue(&["a.example", "example.test"]);
+    let clear = "[[listen]]\naddress = \"127.0.0.1:0\"\n";
+    scene.proxy_of(&[&issued], &format!("{clear}{sites}"))
+}
+
+#[tokio::test]
+async fn clients_in_clear_are_sent_on_to_https_and_told_nothing_else() {
+    let scene = Scene::new();
+    let proxy = both(&scene, SITES).start().await;
+    let clear = proxy.announces("http", 1).await;
+    let mut client = crate::harness::Client::connect(clear).await;
+    for (method, path, status, location) in [
+        ("GET", "/p?q=1", 308, Some("https://a.example/p?q=1")),
+        ("POST", "/p", 308, Some("https://a.example/p")),
+        ("GET", "/short", 308, Some("https://a.example/short")),
+        ("GET", "/open/x", 200, None),
+    ] {
+        let fields = [("host", "a.example:8080"), ("content-length", "0")];
+        client.request(method, path, &fields).await;
+        let response = client.response().await;
+        assert_eq!(
+            (response.status, response.field("location")),
+            (status, location),
+            "{path}"
+        );
+        assert_eq!(response.field(HSTS), None, "{path}");
+    }
+    assert_eq!(scene.origin.count("/p"), 0);
+}
+
+#[tokio::test]
+async fn the_port_of_https_is_the_one_that_was_said() {
+    let scene = Scene::new();
+    let proxy = both(&scene, SITES)
+        .table("server", "https_port = 8443")
+        .start()
+        .await;
+    let clear = proxy.announces("http", 1).await;
+    let mut client = crate::harness::Client::connect(clear)
+        .await
+        .asking_for("a.example");
+    let response = client.get("/").await;
+    assert_eq!(response.field("location"), Some("https://a.example:8443/"));
+}
+
+#[tokio::test]
+async fn browsers_are_told_to_stay_with_https() {
+    let scene = Scene::new();
+    let proxy = both(&scene, SITES).start().await;
+    let mut client = scene.to("a.example").client(proxy.address()).await;
+    let long = Some("max-age=31536000; includeSubDomains");
+    for (path, hsts) in [
+        ("/", long),
+        ("/", long),
+        ("/open/x", None),
+        ("/short", Some("max-age=3600")),
+    ] {
+        let response = client.get(path).await;
+        assert_eq!(
+            (response.status, response.field(HSTS)),
+            (200, hsts),
+            "{path}"
+        );
+    }
+    let greeting = scene.to("example.test").offering(&["h2"]);
+    let page = greeting.http2(proxy.address()).await.get_whole("/").await;
+    assert_eq!(
+        page.headers().get(HSTS).map(|it| it.as_bytes()),
+        long.map(str::as_bytes)
+    );
+}
+
+#[tokio::test]
+async fn origins_are_told_the_scheme_in_either_dialect() {
+    let scene = Scene::new();
+    let sites = "[[site]]\nhosts = [\"*\"]\norigin = \"main\"\n";
+    let proxy = both(&scene, sites)
+        .table("server", "forwarded = \"both\"")
+        .start()
+        .await;
+    let clear = proxy.announces("http", 1).await;
+    let mut secure = scene.to("a.example").client(proxy.address()).await;
+    let mut plain = crate::harness::Client::connect(clear)
+        .await
+        .asking_for("a.example");
+    // The two are filed apart: what came in clear is not what https gives.
+    for (client, scheme) in [(&mut secure, "https"), (&mut plain, "http")] {
+        assert!(!client.get("/").await.is_hit(), "{scheme}");
+        let asked = scene.origin.last();
+        assert_eq!(asked.field("x-forwarded-proto"), Some(scheme));
+        let forwarded = asked.field("forwarded").unwrap_or_default();
+        assert!(
+            forwarded.contains(&format!("proto={scheme}")),
+            "{forwarded}"
+        );
+        assert!(client.get("/").await.is_hit(), "{scheme}");
+    }
+}
