@@ -24,7 +24,7 @@ use super::Service;
 use super::interim::{Queue, Turn};
 use super::io::Watched;
 use super::park::{self, First};
-use super::socket::Socket;
+use super::socket::{LAST_WORD, Socket};
 use super::watch::{ConnectionTimeouts, Idle, InProgress, Stream, Verdict, Watch};
 use crate::body::{Body, Error, Incoming, Limits, Progress};
 use crate::clock;
@@ -392,7 +392,14 @@ async fn drive_http2(socket: Socket, first: Bytes, client: Client, service: Arc<
     };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), answer));
     tokio::select! {
-        _ = conversation.drive(connection.as_mut(), None) => return,
+        verdict = conversation.drive(connection.as_mut(), None) => {
+            if verdict == Verdict::Close && conversation.watch.is_between_requests() {
+                // Its last word: a GOAWAY, and over TLS a close_notify.
+                connection.as_mut().graceful_shutdown();
+                let _ = timeout(LAST_WORD, connection).await;
+            }
+            return;
+        }
         () = conversation.service.drain.begun() => {}
     }
     // GOAWAY: no new streams, those open go on (RFC 9113 §6.8).

@@ -28,6 +28,8 @@ pub(super) struct Watched {
     interim: Option<Arc<Queue>>,
     /// What is left of an interim response that the socket did not take whole.
     partial: Bytes,
+    /// What the socket had written at the last attempt.
+    written: u64,
 }
 
 // === impl Watched ===
@@ -47,6 +49,7 @@ impl Watched {
             framing: Some(Framing::default()),
             interim: Some(interim),
             partial: Bytes::new(),
+            written: 0,
         }
     }
 
@@ -59,12 +62,21 @@ impl Watched {
             framing: None,
             interim: None,
             partial: Bytes::new(),
+            written: 0,
         }
     }
 
     /// The bare socket, and what of the prefix nobody has read.
     pub(super) fn into_parts(self) -> (Socket, Bytes) {
         (self.socket, self.prefix)
+    }
+
+    /// Notes an attempt to write. A client that takes a byte does not stall, though TLS, which holds
+    /// more, takes none from us.
+    fn note_write(&mut self, is_pending: bool) {
+        let before = std::mem::replace(&mut self.written, self.socket.written());
+        let has_moved = self.written != before;
+        self.watch.note_write(is_pending && !has_moved);
     }
 
     fn follow(&mut self, bytes: &[u8]) {
@@ -98,7 +110,7 @@ impl Watched {
     fn poll_partial(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.partial.is_empty() {
             let polled = Pin::new(&mut self.socket).poll_write(cx, &self.partial);
-            self.watch.note_write(polled.is_pending());
+            self.note_write(polled.is_pending());
             match ready!(polled)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.partial.advance(written),
@@ -136,7 +148,7 @@ impl AsyncWrite for Watched {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_partial(cx))?;
         let polled = Pin::new(&mut self.socket).poll_write(cx, bytes);
-        self.watch.note_write(polled.is_pending());
+        self.note_write(polled.is_pending());
         polled
     }
 
@@ -147,7 +159,7 @@ impl AsyncWrite for Watched {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_partial(cx))?;
         let polled = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
-        self.watch.note_write(polled.is_pending());
+        self.note_write(polled.is_pending());
         polled
     }
 
@@ -168,7 +180,7 @@ impl AsyncWrite for Watched {
         match &polled {
             Poll::Ready(_) => self.watch.note_flush(),
             // TLS takes what it is given and holds it until the client makes room.
-            Poll::Pending => self.watch.note_write(true),
+            Poll::Pending => self.note_write(true),
         }
         polled
     }

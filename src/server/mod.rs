@@ -187,13 +187,19 @@ impl Service {
 
     async fn serve_tcp(&self, socket: Socket, endpoints: Option<Endpoints>, tunnel: &Tunnel) {
         let metrics = &self.shared.telemetry.metrics;
-        let Some((socket, _)) = self.secure(socket).await else {
-            return;
-        };
-        metrics.tunnel_opened();
         let end = match endpoints {
-            Some(endpoints) => tunnel.serve(socket, endpoints, self).await,
-            None => TunnelEnd::BadHeader,
+            Some(endpoints) => {
+                // A handshake that fails is counted as that.
+                let Some((socket, _)) = self.secure(socket).await else {
+                    return;
+                };
+                metrics.tunnel_opened();
+                tunnel.serve(socket, endpoints, self).await
+            }
+            None => {
+                metrics.tunnel_opened();
+                TunnelEnd::BadHeader
+            }
         };
         metrics.tunnel_ended(end);
     }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::tls::Secured;
 
 /// How long is waited for the client to take our last word.
-const LAST_WORD: Duration = Duration::from_secs(1);
+pub(super) const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// An accepted connection.
 #[derive(Debug)]
@@ -61,6 +61,14 @@ impl Socket {
     /// The socket's own.
     pub(super) async fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
         self.beneath().peek(bytes).await
+    }
+
+    /// Bytes of TLS that went out so far, for it holds some that it was given; always 0 without it.
+    pub(super) fn written(&self) -> u64 {
+        match self {
+            Self::Tcp(_) => 0,
+            Self::Tls(stream) => stream.written(),
+        }
     }
 
     /// What lies beneath everything, for a handshake. `None` if there has been one.

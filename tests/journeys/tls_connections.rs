@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::tls::Scene;
 use crate::harness::{
-    Client, End, Gate, Greeting, Origin, Proxy, Setup, TempDir, eventually, within,
+    Client, End, Gate, Greeting, Origin, Proxy, Setup, TempDir, command, eventually, within,
 };
 
 fn proxy(scene: &Scene, origin: &Origin) -> Setup {
@@ -293,6 +293,17 @@ async fn operators_may_come_by_tls_and_a_reload_may_change_that() {
     let mut clear = Client::connect(admin).await;
     assert_eq!(clear.get("/healthz").await.status, 400);
     let at = format!("address = \"{admin}\"");
+    let ca = scene
+        .authority
+        .write(&folder, "ca.pem")
+        .display()
+        .to_string();
+    let by_tls = format!("https://localhost:{}", admin.port());
+    let purge = ["purge", "--all", "--admin", &by_tls, "--admin-ca", &ca];
+    let purged = command(&purge, folder.path()).await;
+    assert!(purged.status.success(), "{purged:?}");
+    let untrusted = command(&purge[..4], folder.path()).await;
+    assert_eq!(untrusted.status.code(), Some(1), "{untrusted:?}");
     proxy.configure(&with("").without("admin").table("admin", &at));
     let answer = greeting
         .client(admin)

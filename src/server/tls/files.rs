@@ -4,6 +4,7 @@
 //! A file is read again when its size, its times or its inode have changed, or when it could not be
 //! used the time before.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,9 @@ struct Kept<T> {
     trouble: Option<String>,
 }
 
+/// What was known of pairs before a look.
+type KnownPairs<'a> = HashMap<&'a PairPaths, &'a Kept<Pair>>;
+
 /// What changes when a file does: size, times and inode.
 type Stamp = (u64, i64, i64, i64, i64, u64);
 
@@ -57,10 +61,11 @@ impl Files {
     /// The same after a look at what is wanted.
     pub(super) fn looked(&self, wanted: &Wanted) -> Self {
         let mut next = Self::default();
+        let known: HashMap<_, _> = self.pairs.iter().map(|it| (&it.paths, &it.kept)).collect();
         for source in &wanted.certificates {
             match source {
-                Certificate::Pair(paths) => next.pairs.push(self.pair(None, paths)),
-                Certificate::Folder(folder) => self.look_into(folder, &mut next),
+                Certificate::Pair(paths) => next.pairs.push(OfFolder::looked(None, paths, &known)),
+                Certificate::Folder(folder) => self.look_into(folder, &known, &mut next),
             }
         }
         let listeners = wanted.kinds.iter().map(|it| &it.tls.client_auth);
@@ -76,22 +81,12 @@ impl Files {
         next
     }
 
-    fn pair(&self, folder: Option<&Arc<str>>, paths: &PairPaths) -> OfFolder {
-        let known = self.pairs.iter().find(|it| it.paths == *paths);
-        let read = || paths.read().map_err(|bad| bad.text);
-        OfFolder {
-            folder: folder.cloned(),
-            paths: paths.clone(),
-            kept: Kept::looked(known.map(|it| &it.kept), &[&paths.chain, &paths.key], read),
-        }
-    }
-
-    fn look_into(&self, folder: &Arc<str>, next: &mut Self) {
+    fn look_into(&self, folder: &Arc<str>, known: &KnownPairs<'_>, next: &mut Self) {
         match PairPaths::in_folder(folder) {
             Ok(list) => {
                 next.good_folders.push(Arc::clone(folder));
-                next.pairs
-                    .extend(list.iter().map(|it| self.pair(Some(folder), it)));
+                let looked = |it| OfFolder::looked(Some(folder), it, known);
+                next.pairs.extend(list.iter().map(looked));
             }
             Err(why) => {
                 next.bad_folders.push((Arc::clone(folder), why));
@@ -216,8 +211,12 @@ impl Files {
             );
         }
         let (now, then) = (self.pairs(), before.pairs());
+        if then.is_empty() && !now.is_empty() {
+            return info!(certificates = now.len(), "certificates are served");
+        }
+        let known: HashSet<_> = then.iter().map(|it| Arc::as_ptr(&it.1)).collect();
         for (file, pair) in &now {
-            if !then.iter().any(|it| Arc::ptr_eq(&it.1, pair)) {
+            if !known.contains(&Arc::as_ptr(pair)) {
                 info!(
                     file = &**file,
                     name = pair.name(),
@@ -225,24 +224,43 @@ impl Files {
                 );
             }
         }
-        for (file, _) in then
-            .iter()
-            .filter(|it| !now.iter().any(|now| now.0 == it.0))
-        {
+        let files: HashSet<_> = now.iter().map(|it| &it.0).collect();
+        for (file, _) in then.iter().filter(|it| !files.contains(&it.0)) {
             info!(file = &**file, "a certificate is served no more");
         }
     }
 }
 
-/// What is told of these pairs, and of the files that are no good.
+// === impl OfFolder ===
+
+impl OfFolder {
+    fn looked(folder: Option<&Arc<str>>, paths: &PairPaths, known: &KnownPairs<'_>) -> Self {
+        let read = || paths.read().map_err(|bad| bad.text);
+        let known = known.get(paths).copied();
+        Self {
+            folder: folder.cloned(),
+            paths: paths.clone(),
+            kept: Kept::looked(known, &[&paths.chain, &paths.key], read),
+        }
+    }
+}
+
+/// What is told of these pairs, and of the files that are no good. One that is named twice is told once.
 pub(super) fn told(pairs: &[(Arc<str>, Arc<Pair>)], files: &Files) -> Certificates {
-    let served = pairs.iter().map(|(file, pair)| ServedCertificate {
-        name: pair.name().to_owned(),
-        names: pair.names.clone(),
-        kind: pair.kind,
-        file: file.to_string(),
-        not_after: pair.not_after,
-    });
+    let mut told = HashSet::new();
+    let once = |(file, pair): &&(Arc<str>, Arc<Pair>)| {
+        told.insert((Arc::clone(file), pair.name().to_owned(), pair.kind))
+    };
+    let served = pairs
+        .iter()
+        .filter(once)
+        .map(|(file, pair)| ServedCertificate {
+            name: pair.name().to_owned(),
+            names: pair.names.clone(),
+            kind: pair.kind,
+            file: file.to_string(),
+            not_after: pair.not_after,
+        });
     Certificates {
         served: served.collect(),
         bad: files.bad(),

@@ -18,7 +18,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
-use super::stream::Secured;
+use super::stream::{Counted, Secured};
 use super::terms::{ALPN_HTTP2, Chosen, Terms};
 use super::{InForce, Shared};
 use crate::config::{ClientAuth, suite_name};
@@ -107,7 +107,7 @@ impl Acceptor {
             Ok(1) => return Err(Failed::Malformed),
             Ok(_) | Err(_) => return Err(Failed::Left),
         }
-        let hello = LazyConfigAcceptor::new(Hello::default(), tcp);
+        let hello = LazyConfigAcceptor::new(Hello::default(), Counted::new(tcp));
         let hello = hello.await.map_err(|error| failure(&error))?;
         let terms = Arc::clone(&self.terms.read());
         let chosen = terms.choose(&hello.client_hello());
@@ -124,8 +124,8 @@ impl Acceptor {
     /// for the client's answer takes no turn.
     async fn compute(
         &self,
-        handshake: impl Future<Output = io::Result<TlsStream<TcpStream>>>,
-    ) -> io::Result<TlsStream<TcpStream>> {
+        handshake: impl Future<Output = io::Result<TlsStream<Counted>>>,
+    ) -> io::Result<TlsStream<Counted>> {
         let mut handshake = pin!(handshake);
         let turn = self.shared.crowd.turn().await;
         let first = poll_fn(|cx| Poll::Ready(handshake.as_mut().poll(cx))).await;
@@ -137,7 +137,7 @@ impl Acceptor {
     }
 }
 
-fn accepted(stream: TlsStream<TcpStream>, client_auth: Arc<ClientAuth>, terms: &Terms) -> Accepted {
+fn accepted(stream: TlsStream<Counted>, client_auth: Arc<ClientAuth>, terms: &Terms) -> Accepted {
     let stream = Secured::new(stream);
     let session = stream.session();
     let shown = session.peer_certificates().and_then(|it| it.first());

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
-use tracing::{error, info};
+use tracing::error;
 
 pub use handshake::Acceptor;
 pub use stream::Secured;
@@ -61,6 +61,8 @@ struct State {
     wanted: Wanted,
     files: Files,
     acceptors: Vec<(Kind, Arc<Acceptor>)>,
+    /// Why nothing came of the latest look, once that has been said.
+    told: Option<String>,
     /// From elsewhere, by whoever feeds them.
     fed: BTreeMap<&'static str, Vec<Arc<Pair>>>,
 }
@@ -144,7 +146,13 @@ impl Tls {
         match self.0.plan(state.wanted.clone(), &state.files) {
             Ok(plan) if plan.files == state.files => {}
             Ok(plan) => self.0.carry_out(plan, &mut state),
-            Err(error) => error!(%error, "what was known of TLS goes on"),
+            Err(error) => {
+                let told = error.to_string();
+                if state.told.as_ref() != Some(&told) {
+                    error!(error = told, "what was known of TLS goes on");
+                    state.told = Some(told);
+                }
+            }
         }
     }
 
@@ -200,22 +208,19 @@ impl Shared {
         self.tickets.set(plan.files.ticket_keys());
         state.wanted = plan.wanted;
         state.files = plan.files;
+        state.told = None;
         self.show(state);
     }
 
     /// Has the certificates of this state be shown, and told of.
     fn show(&self, state: &State) {
         let mut pairs = state.files.pairs();
-        pairs.extend(
-            state
-                .fed
-                .values()
-                .flatten()
-                .map(|pair| ("fed".into(), Arc::clone(pair))),
-        );
+        for (source, fed) in &state.fed {
+            let source: Arc<str> = Arc::from(*source);
+            pairs.extend(fed.iter().map(|it| (Arc::clone(&source), Arc::clone(it))));
+        }
         self.shelf.set(pairs.iter().map(|it| &it.1));
         let told = files::told(&pairs, &state.files);
-        info!(certificates = told.served.len(), "certificates are served");
         self.telemetry.tls.set_certificates(told);
     }
 }

@@ -15,7 +15,14 @@ const BUFFER_BYTES_MAX: usize = 16 * 1024;
 
 /// A connection whose handshake has ended well.
 #[derive(Debug)]
-pub struct Secured(Box<TlsStream<TcpStream>>);
+pub struct Secured(Box<TlsStream<Counted>>);
+
+/// A socket that knows how many bytes it has taken.
+#[derive(Debug)]
+pub(super) struct Counted {
+    tcp: TcpStream,
+    written: u64,
+}
 
 /// A socket that rather fails than waits.
 struct Unwaiting<'a>(&'a TcpStream);
@@ -23,7 +30,7 @@ struct Unwaiting<'a>(&'a TcpStream);
 // === impl Secured ===
 
 impl Secured {
-    pub(super) fn new(mut stream: TlsStream<TcpStream>) -> Self {
+    pub(super) fn new(mut stream: TlsStream<Counted>) -> Self {
         stream.get_mut().1.set_buffer_limit(Some(BUFFER_BYTES_MAX));
         Self(Box::new(stream))
     }
@@ -34,7 +41,12 @@ impl Secured {
 
     /// What lies beneath.
     pub(in crate::server) fn tcp(&self) -> &TcpStream {
-        self.0.get_ref().0
+        &self.0.get_ref().0.tcp
+    }
+
+    /// Bytes that the socket has taken so far: what TLS holds is not among them.
+    pub(in crate::server) fn written(&self) -> u64 {
+        self.0.get_ref().0.written
     }
 
     /// Waits until there is a byte to read; false when the client has left instead.
@@ -56,13 +68,13 @@ impl Secured {
 
     /// Whether there is a byte to read, or will never be one; `None` while nobody knows.
     fn take_in(&mut self) -> Result<Option<bool>, rustls::Error> {
-        let (tcp, session) = self.0.get_mut();
+        let (socket, session) = self.0.get_mut();
         let taken = session.process_new_packets();
         // An alert, or the answer to a request for new keys. What the socket does not take goes out
         // before the next response.
         while session.wants_write()
             && session
-                .write_tls(&mut Unwaiting(tcp))
+                .write_tls(&mut Unwaiting(&socket.tcp))
                 .is_ok_and(|it| it > 0)
         {}
         let state = taken?;
@@ -74,14 +86,14 @@ impl Secured {
 
     /// Reads what the socket has at this moment. False at its end.
     fn read_records(&mut self) -> bool {
-        let (tcp, session) = self.0.get_mut();
-        match session.read_tls(&mut Unwaiting(tcp)) {
+        let (socket, session) = self.0.get_mut();
+        match session.read_tls(&mut Unwaiting(&socket.tcp)) {
             Ok(count) => count > 0,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         }
     }
 
-    fn stream(self: Pin<&mut Self>) -> Pin<&mut TlsStream<TcpStream>> {
+    fn stream(self: Pin<&mut Self>) -> Pin<&mut TlsStream<Counted>> {
         Pin::new(&mut *self.get_mut().0)
     }
 }
@@ -123,6 +135,65 @@ impl AsyncWrite for Secured {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream().poll_shutdown(cx)
+    }
+}
+
+// === impl Counted ===
+
+impl Counted {
+    pub(super) fn new(tcp: TcpStream) -> Self {
+        Self { tcp, written: 0 }
+    }
+
+    fn count(&mut self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(count)) = &polled {
+            self.written = self.written.wrapping_add(*count as u64);
+        }
+        polled
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.tcp).poll_write(cx, bytes);
+        this.count(polled)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.tcp).poll_write_vectored(cx, parts);
+        this.count(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
     }
 }
 

@@ -45,9 +45,11 @@ pub(super) struct Tickets {
 pub(super) struct Ticketer {
     tickets: Arc<Tickets>,
     context: Context,
-    /// Made of the secrets beside them.
-    keys: RwLock<(Arc<Vec<Secret>>, Arc<[Key]>)>,
+    keys: RwLock<Made>,
 }
+
+/// Keys, and the secrets that they were made of.
+type Made = (Arc<Vec<Secret>>, Arc<[Key]>);
 
 /// Sessions of one set of terms.
 pub(super) struct Sessions {
