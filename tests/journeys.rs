@@ -84,6 +84,7 @@ mod journeys {
     mod tls_sessions;
 
     // The operator.
+    mod acme;
     mod admin;
     mod explain;
     mod log;

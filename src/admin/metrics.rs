@@ -21,6 +21,7 @@ pub(super) fn scrape(admin: &Admin, _: &Call) -> Answer {
     families.push(of_names(&site));
     families.extend(site.families());
     families.extend(admin.telemetry.tls.families());
+    families.extend(admin.telemetry.acme.families());
     let mut scrape = String::with_capacity(8 * 1024);
     match admin.telemetry.encode(families, &mut scrape) {
         Ok(()) => answer(StatusCode::OK, CONTENT_TYPE, scrape),

@@ -9,6 +9,7 @@ use anyhow::Context;
 use tokio::task::JoinSet;
 
 use super::admin_listener::{self, AdminListener};
+use crate::acme::{self, Acme};
 use crate::config::{self, Care, Complaints, Config, Log};
 use crate::server::{self, Bound, Listeners, Server, TlsPlan};
 use crate::telemetry::{self, AccessLog, Telemetry};
@@ -19,12 +20,14 @@ pub(super) struct InForce {
     admin: AdminListener,
     log: Log,
     server: Server,
+    acme: Acme,
     telemetry: Arc<Telemetry>,
 }
 
 /// How they will be: bound and opened, and not yet used.
 pub(super) struct Next {
     tls: TlsPlan,
+    acme: acme::Plan,
     listeners: server::Plan,
     admin: admin_listener::Plan,
     /// `None` where the access log stays as it is.
@@ -44,10 +47,13 @@ impl InForce {
         server: &Server,
         telemetry: &Arc<Telemetry>,
     ) -> Self {
+        let tls = server.tls().clone();
+        let feed = Arc::new(move |pairs| tls.feed("acme", pairs));
         Self {
             listeners,
             admin,
             log,
+            acme: Acme::new(server.hatch().clone(), telemetry, feed),
             server: server.clone(),
             telemetry: Arc::clone(telemetry),
         }
@@ -75,6 +81,7 @@ impl InForce {
         };
         Ok(Next {
             tls: self.server.tls().plan(config)?,
+            acme: self.acme.plan(config)?,
             listeners: self.listeners.plan(&config.listen)?,
             admin: self.admin.plan(config.admin.as_ref())?,
             access_log,
@@ -90,6 +97,7 @@ impl InForce {
         self.server.limit_connections(next.connections_max);
         // Before the listeners, which ask it for what they shake hands with.
         self.server.tls().carry_out(next.tls);
+        self.acme.carry_out(next.acme);
         self.listeners.carry_out(next.listeners);
         self.admin.carry_out(next.admin);
         if let Some(access_log) = next.access_log {
