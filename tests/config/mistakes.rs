@@ -4,6 +4,7 @@
 mod acme;
 mod origins;
 mod sites;
+mod tls;
 
 use super::files::{MINIMAL, complaints};
 
@@ -20,6 +21,13 @@ fn mistakes_in_tables() {
 #[test]
 fn mistakes_in_sites() {
     for (lines, said) in sites::ROWS {
+        assert_said(&format!("{MINIMAL}{lines}\n"), lines, said);
+    }
+}
+
+#[test]
+fn mistakes_in_tls() {
+    for (lines, said) in tls::ROWS {
         assert_said(&format!("{MINIMAL}{lines}\n"), lines, said);
     }
 }

@@ -10,12 +10,10 @@ use std::thread;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
-/// For each core: computing a handshake takes up to a millisecond, and requests come in between.
-const COMPUTING_PER_CORE: usize = 2;
-
 /// Handshakes under way.
 pub(super) struct Crowd {
     places: Arc<Mutex<Places>>,
+    /// One for each core: computing takes up to a millisecond, and requests are to come in between.
     computing: Semaphore,
 }
 
@@ -76,7 +74,7 @@ impl Default for Crowd {
         };
         Self {
             places: Arc::new(Mutex::new(places)),
-            computing: Semaphore::new(cores * COMPUTING_PER_CORE),
+            computing: Semaphore::new(cores),
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use tracing::debug;
 
 use super::challenge;
-use super::shelf::OfAddress;
+use super::shown::OfAddress;
 use super::stream::{Counted, Secured};
 use super::terms::{ALPN_HTTP2, Chosen, Terms};
 use super::{InForce, Shared};
@@ -125,7 +125,8 @@ impl Acceptor {
             Ok(_) | Err(_) => return Err(Failed::Left),
         }
         let hello = LazyConfigAcceptor::new(Hello::default(), Counted::new(tcp));
-        let hello = hello.await.map_err(|error| failure(&error))?;
+        let hello = self.compute(hello).await;
+        let hello = hello.map_err(|error| failure(&error))?;
         if let Some(asked) = challenge::asked(&hello.client_hello()) {
             let proof = self.shared.hatch.challenges.certificate(&asked).await;
             challenge::answer(hello, proof.ok_or(Failed::NoProtocol)?).await;
@@ -152,12 +153,12 @@ impl Acceptor {
     /// names nobody: "Literal IPv4 and IPv6 addresses are not permitted in "HostName"" (RFC 6066 §3).
     fn of_address(&self, config: Arc<ServerConfig>, address: IpAddr) -> Arc<ServerConfig> {
         let address = address.to_canonical().to_string();
-        if !self.shared.shelf.has(&address) {
+        if !self.shared.shown.has(&address) {
             return config;
         }
         let mut config = ServerConfig::clone(&config);
         config.cert_resolver = Arc::new(OfAddress {
-            shelf: Arc::clone(&self.shared.shelf),
+            shown: Arc::clone(&self.shared.shown),
             address,
         });
         Arc::new(config)
@@ -170,24 +171,21 @@ impl Acceptor {
             return;
         }
         let name = hello.client_hello().server_name().map(str::to_owned);
-        if let Some(name) = name.filter(|it| !self.shared.shelf.has(it)) {
+        if let Some(name) = name.filter(|it| !self.shared.shown.has(it)) {
             demand.want(&name, client).await;
         }
     }
 
-    /// Polls a handshake for the first time when it is its turn, for that is when we compute. To wait
-    /// for the client's answer takes no turn.
-    async fn compute(
-        &self,
-        handshake: impl Future<Output = io::Result<TlsStream<Counted>>>,
-    ) -> io::Result<TlsStream<Counted>> {
-        let mut handshake = pin!(handshake);
+    /// Polls a part of a handshake for the first time when it is its turn, for that is when we compute.
+    /// To wait for the client's answer takes no turn.
+    async fn compute<T>(&self, part: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        let mut part = pin!(part);
         let turn = self.shared.crowd.turn().await;
-        let first = poll_fn(|cx| Poll::Ready(handshake.as_mut().poll(cx))).await;
+        let first = poll_fn(|cx| Poll::Ready(part.as_mut().poll(cx))).await;
         drop(turn);
         match first {
             Poll::Ready(ended) => ended,
-            Poll::Pending => handshake.await,
+            Poll::Pending => part.await,
         }
     }
 }

@@ -7,7 +7,7 @@
 
 mod crowd;
 mod policies;
-mod shelf;
+mod shown;
 mod tickets;
 
 mod stream;
@@ -37,7 +37,7 @@ use crate::telemetry::Telemetry;
 use crowd::Crowd;
 use files::Files;
 use policies::SitePolicies;
-use shelf::Shelf;
+use shown::Shown;
 pub use terms::BadTerms;
 use terms::Terms;
 use tickets::Tickets;
@@ -51,7 +51,7 @@ struct Shared {
     telemetry: Arc<Telemetry>,
     /// Of CAs, and of clients that want what there is not yet.
     hatch: Hatch,
-    shelf: Arc<Shelf>,
+    shown: Arc<Shown>,
     tickets: Arc<Tickets>,
     crowd: Crowd,
     handshake_timeout: Mutex<Duration>,
@@ -117,7 +117,7 @@ impl Tls {
         Self(Arc::new(Shared {
             telemetry: Arc::clone(telemetry),
             hatch: hatch.clone(),
-            shelf: Arc::default(),
+            shown: Arc::default(),
             tickets: Arc::default(),
             crowd: Crowd::default(),
             handshake_timeout: Mutex::new(Duration::from_secs(10)),
@@ -188,7 +188,7 @@ impl Shared {
     fn plan(&self, wanted: Wanted, files: &Files) -> Result<TlsPlan, BadTerms> {
         let files = files.looked(&wanted);
         let build = |kind: &Kind| {
-            let terms = Terms::build(kind, &wanted.sites, &files, &self.shelf, &self.tickets)?;
+            let terms = Terms::build(kind, &wanted.sites, &files, &self.shown, &self.tickets)?;
             Ok::<_, BadTerms>((kind.clone(), terms))
         };
         let terms = wanted.kinds.iter().map(build).collect::<Result<_, _>>()?;
@@ -225,7 +225,7 @@ impl Shared {
     fn show(&self, state: &State) {
         let mut pairs = state.files.pairs();
         pairs.extend(state.fed.values().flatten().cloned());
-        self.shelf.set(pairs.iter().map(|it| &it.1));
+        self.shown.set(pairs.iter().map(|it| &it.1));
         let told = files::told(&pairs, &state.files);
         self.telemetry.tls.set_certificates(told);
     }

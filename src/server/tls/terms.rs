@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::files::Files;
 use super::policies::SitePolicies;
-use super::shelf::Shelf;
+use super::shown::Shown;
 use super::tickets::{Context, Tickets};
 use super::{Kind, Speaks};
 use crate::config::{ClientAuth, ClientAuthMode, ListenTls, TlsVersion};
@@ -56,7 +56,7 @@ impl Terms {
         kind: &Kind,
         sites: &SitePolicies,
         files: &Files,
-        shelf: &Arc<Shelf>,
+        shown: &Arc<Shown>,
         tickets: &Arc<Tickets>,
     ) -> Result<Self, BadTerms> {
         let listener_auth = Arc::clone(&kind.tls.client_auth);
@@ -69,7 +69,7 @@ impl Terms {
         let mut by_auth = HashMap::new();
         for auth in sites.all().chain([&listener_auth]) {
             if !by_auth.contains_key(auth) {
-                let config = server_config(kind, auth, files, &provider, shelf, tickets)?;
+                let config = server_config(kind, auth, files, &provider, shown, tickets)?;
                 by_auth.insert(Arc::clone(auth), Arc::new(config));
             }
         }
@@ -100,7 +100,7 @@ fn server_config(
     auth: &ClientAuth,
     files: &Files,
     provider: &Arc<CryptoProvider>,
-    shelf: &Arc<Shelf>,
+    shown: &Arc<Shown>,
     tickets: &Arc<Tickets>,
 ) -> Result<ServerConfig, BadTerms> {
     let builder = ServerConfig::builder_with_provider(Arc::clone(provider));
@@ -134,7 +134,7 @@ fn server_config(
             builder.with_client_cert_verifier(verifier.build()?)
         }
     };
-    let mut config = builder.with_cert_resolver(Arc::clone(shelf) as _);
+    let mut config = builder.with_cert_resolver(Arc::clone(shown) as _);
     config.alpn_protocols = protocols(kind.speaks);
     let context: Context = context.finalize().into();
     config.ticketer = tickets.ticketer(context);

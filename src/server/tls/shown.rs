@@ -15,12 +15,12 @@ use crate::config::Pair;
 
 /// All certificates that are served.
 #[derive(Debug, Default)]
-pub(super) struct Shelf(RwLock<Arc<Index>>);
+pub(super) struct Shown(RwLock<Arc<Index>>);
 
 /// The certificate of an address, for who has connected to it and names nobody.
 #[derive(Debug)]
 pub(super) struct OfAddress {
-    pub(super) shelf: Arc<Shelf>,
+    pub(super) shown: Arc<Shown>,
     pub(super) address: String,
 }
 
@@ -32,9 +32,9 @@ struct Index {
     default: Vec<Arc<CertifiedKey>>,
 }
 
-// === impl Shelf ===
+// === impl Shown ===
 
-impl Shelf {
+impl Shown {
     /// Has these be served and no others. The first, and those that share its name, are the default.
     pub(super) fn set<'a>(&self, pairs: impl Iterator<Item = &'a Arc<Pair>>) {
         let index = Arc::new(Index::of(pairs));
@@ -51,7 +51,7 @@ impl Shelf {
     }
 }
 
-impl ResolvesServerCert for Shelf {
+impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.index()
             .choose(hello.server_name(), hello.signature_schemes())
@@ -61,7 +61,7 @@ impl ResolvesServerCert for Shelf {
 impl ResolvesServerCert for OfAddress {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let schemes = hello.signature_schemes();
-        self.shelf.index().choose(Some(&self.address), schemes)
+        self.shown.index().choose(Some(&self.address), schemes)
     }
 }
 
