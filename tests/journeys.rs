@@ -80,6 +80,7 @@ mod journeys {
     mod tls_certificates;
     mod tls_clients;
     mod tls_connections;
+    mod tls_listeners;
     mod tls_routes;
     mod tls_sessions;
 

@@ -95,6 +95,7 @@ const DOORS: &[(&str, &[&str])] = &[
             "config/origin_tls.rs",
             "config/pair.rs",
             "config/pem.rs",
+            "config/tls_names.rs",
         ],
     ),
     (

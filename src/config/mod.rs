@@ -52,7 +52,9 @@ mod sticky;
 mod store;
 mod table;
 mod text_or;
+mod ticket_keys;
 mod tls;
+mod tls_names;
 mod units;
 mod wire;
 mod wording;
@@ -104,9 +106,9 @@ pub use self::server::{Resolve, Server as OriginServer, ServerUrl, service_domai
 pub use self::site::{HostPattern, Site};
 pub use self::sticky::Sticky;
 pub use self::store::Store;
-pub use self::tls::{
-    ClientAuth, ClientAuthMode, ListenTls, TlsRules, TlsVersion, suite_name, ticket_keys,
-};
+pub use self::ticket_keys::ticket_keys;
+pub use self::tls::{ClientAuth, ClientAuthMode, ListenTls, TlsRules, TlsVersion};
+pub use self::tls_names::suite_name;
 pub use self::wire::{HttpVersion, Wire};
 
 use self::acme::RawAcme;

@@ -8,8 +8,6 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::CipherSuite;
-use rustls::crypto::aws_lc_rs::{ALL_CIPHER_SUITES, ALL_KX_GROUPS};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use toml::Spanned;
@@ -17,8 +15,9 @@ use toml::Spanned;
 use super::care::Care;
 use super::pem;
 use super::report::{Given, Place, Report};
+use super::ticket_keys::ticket_keys;
+use super::tls_names::{group, group_names, listed, suite, suite_names};
 use super::units::{self, Count};
-use super::wording;
 
 const HANDSHAKES: RangeInclusive<usize> = 1..=1 << 24;
 
@@ -279,110 +278,6 @@ impl RawTlsRules {
     }
 }
 
-/// The keys of a file, one a line of 64 hexadecimal digits; the first seals, all open.
-///
-/// # Errors
-/// What is wrong with the file, in words.
-pub fn ticket_keys(path: &str) -> Result<Vec<[u8; 32]>, String> {
-    const KEYS_MAX: usize = 16;
-    let bytes = pem::read(path, 64 << 10)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let lines = text.lines().map(str::trim);
-    let lines = lines.filter(|it| !it.is_empty() && !it.starts_with('#'));
-    let keys: Option<Vec<_>> = lines.take(KEYS_MAX).map(key_of_hex).collect();
-    match keys {
-        Some(keys) if !keys.is_empty() => Ok(keys),
-        _ => Err(format!(
-            "{path} holds no ticket keys: one a line of 64 hexadecimal digits, as `openssl rand -hex 32` writes"
-        )),
-    }
-}
-
-fn key_of_hex(text: &str) -> Option<[u8; 32]> {
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|it| it.to_digit(16).and_then(|it| u8::try_from(it).ok()))
-        .collect();
-    let digits = digits.filter(|it| it.len() == 64)?;
-    let mut key = [0; 32];
-    for (byte, pair) in key.iter_mut().zip(digits.chunks(2)) {
-        *byte = pair[0] << 4 | pair[1];
-    }
-    Some(key)
-}
-
-// --- names ---------------------------------------------------------------------------------------
-
-/// The code points of what is listed, or none where nothing is.
-fn listed(
-    given: &Given<Vec<Spanned<String>>>,
-    what: &str,
-    find: fn(&str) -> Option<u16>,
-    known: &[&str],
-    report: &mut Report,
-) -> Arc<[u16]> {
-    let Some(list) = given else {
-        return Arc::default();
-    };
-    if list.get_ref().is_empty() {
-        report.at(
-            list.span(),
-            format!("is empty; name one {what} at least, or leave it out"),
-        );
-    }
-    let mut found = Vec::new();
-    for name in list.get_ref() {
-        match find(name.get_ref()) {
-            Some(code) => found.push(code),
-            None => {
-                let known = wording::list(known, "`", "and");
-                report.at(
-                    name.span(),
-                    format!("is no {what} that is spoken here; known are {known}"),
-                );
-            }
-        }
-    }
-    found.into()
-}
-
-/// By the name that IANA has for it.
-fn suite(name: &str) -> Option<u16> {
-    let mut suites = ALL_CIPHER_SUITES.iter().map(|it| it.suite());
-    let found = suites.find(|it| suite_name(*it).eq_ignore_ascii_case(name));
-    found.map(u16::from)
-}
-
-fn suite_names() -> Vec<&'static str> {
-    ALL_CIPHER_SUITES
-        .iter()
-        .map(|it| suite_name(it.suite()))
-        .collect()
-}
-
-/// The name that IANA has for a suite: rustls sets those of TLS 1.3 apart.
-pub fn suite_name(suite: CipherSuite) -> &'static str {
-    match suite {
-        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
-        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
-        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
-        suite => suite.as_str().unwrap_or("unknown"),
-    }
-}
-
-fn group(name: &str) -> Option<u16> {
-    let mut groups = ALL_KX_GROUPS.iter().map(|it| it.name());
-    let found = groups.find(|it| it.as_str().is_some_and(|it| it.eq_ignore_ascii_case(name)));
-    found.map(u16::from)
-}
-
-fn group_names() -> Vec<&'static str> {
-    ALL_KX_GROUPS
-        .iter()
-        .filter_map(|it| it.name().as_str())
-        .collect()
-}
-
 impl<'de> Deserialize<'de> for RawListenTls {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Either;
@@ -402,39 +297,5 @@ impl<'de> Deserialize<'de> for RawListenTls {
             }
         }
         deserializer.deserialize_any(Either)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn suites_and_groups_have_the_names_of_iana() {
-        for (name, code) in [
-            ("TLS_AES_128_GCM_SHA256", Some(0x1301)),
-            ("tls_aes_256_gcm_sha384", Some(0x1302)),
-            ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", Some(0xc02f)),
-            ("TLS_RSA_WITH_AES_128_GCM_SHA256", None),
-            ("", None),
-        ] {
-            assert_eq!(suite(name), code, "{name}");
-        }
-        for (name, code) in [
-            ("X25519MLKEM768", Some(0x11ec)),
-            ("x25519", Some(29)),
-            ("ffdhe2048", None),
-        ] {
-            assert_eq!(group(name), code, "{name}");
-        }
-    }
-
-    #[test]
-    fn keys_of_tickets_are_hexadecimal() {
-        let digits = "0f".repeat(32);
-        assert_eq!(key_of_hex(&digits), Some([0x0f; 32]));
-        for text in ["", "0f", &digits.replace('f', "g"), &format!("{digits}0")] {
-            assert_eq!(key_of_hex(text), None, "{text}");
-        }
     }
 }

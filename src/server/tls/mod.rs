@@ -12,6 +12,8 @@ mod tickets;
 
 mod stream;
 
+mod kept;
+
 mod files;
 mod terms;
 

@@ -69,8 +69,8 @@ pub const ROWS: &[Row] = &[
     (
         "[admin]\ntls = { suites = [\"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\"], groups = [] }\n[[certificate]]\nfolder = \"/\"",
         &[
-            "9: admin.tls.groups: is empty; name one group at least, or leave it out",
             r#"9: admin.tls.suites: has no suite of TLS 1.3; add "TLS_AES_128_GCM_SHA256""#,
+            "9: admin.tls.groups: is empty; name one group at least, or leave it out",
         ],
     ),
     (
