@@ -9,6 +9,7 @@ use std::thread;
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use tokio::task::yield_now;
 
 /// Handshakes under way.
 pub(super) struct Crowd {
@@ -60,7 +61,13 @@ impl Crowd {
 
     /// A turn to compute. Always some, for the semaphore is never closed.
     pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.computing.acquire().await.ok()
+        if let Ok(turn) = self.computing.try_acquire() {
+            return Some(turn);
+        }
+        let turn = self.computing.acquire().await.ok();
+        // Whoever is woken by a task goes next, before requests that have come in meanwhile.
+        yield_now().await;
+        turn
     }
 }
 

@@ -1,5 +1,4 @@
-//! What a file holds, and what it held when it was good last: a broken one changes nothing but what is
-//! told of it.
+//! Value of a file as it was when it was good last: a broken one changes nothing but what is told of it.
 //!
 //! A file is read again when its size, its times or its inode have changed, or when it could not be
 //! used the time before.
