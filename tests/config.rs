@@ -1,6 +1,6 @@
 //! The configuration as users write it, read by the library's public door: what whole files and
-//! command lines give, and what is said about mistakes. Single values are tested beside the code that
-//! reads them.
+//! command lines give, and what is said about their mistakes and about what was surely meant otherwise.
+//! Single values are tested beside the code that reads them.
 
 // A test binary exports nothing: `pub` here only means "beyond this file".
 #![allow(unreachable_pub)]
@@ -8,4 +8,6 @@
 mod config {
     mod files;
     mod mistakes;
+    mod newcomers;
+    mod parts;
 }

@@ -12,7 +12,10 @@ mod harness;
 mod journeys {
     mod basic;
     mod demo;
+    mod routes_and_sites;
     mod routing;
+    mod several_files;
+    mod templates;
 
     // What is stored, for whom, and for how long.
     mod conditional;
@@ -37,6 +40,8 @@ mod journeys {
 
     // Many clients for one page, and those that leave.
     mod coalesce;
+    mod filing;
+    mod laggards;
     mod leaving;
 
     // Clients, their requests and their connections.
@@ -47,7 +52,9 @@ mod journeys {
     mod interim;
     mod limiting;
     mod limits;
+    mod lingering;
     mod malformed;
+    mod request_ids;
     mod requests;
     mod trailers;
     mod upgrade;
@@ -87,10 +94,17 @@ mod journeys {
     // The operator.
     mod acme;
     mod admin;
+    mod alarms;
+    mod check;
+    mod descriptors;
     mod explain;
+    mod figures;
     mod log;
+    mod reloading;
     mod reloads;
     mod reloads_listeners;
     mod servers;
+    mod service_manager;
     mod shutdown;
+    mod signals;
 }

@@ -109,6 +109,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("notify", &["server/tls/notice.rs"]),
     ("toml", &["config/"]),
     ("serde_json", &["admin/", "cli/", "acme/"]),
+    ("sd_notify", &["app/notify.rs"]),
     (
         "arc_swap",
         &[
@@ -129,6 +130,7 @@ const DOORS: &[(&str, &[&str])] = &[
 
 const HYPER: &[&str] = &[
     "server/http.rs",
+    "server/unread.rs",
     "server/park.rs",
     "server/io.rs",
     "admin/mod.rs",

@@ -7,7 +7,7 @@ use copal::config::{Config, Flags};
 use copal::semantics::freshness::Term;
 use copal::semantics::key::{KeyBuf, Scheme};
 use copal::semantics::vary::{Selecting, Variant};
-use copal::store::{Claim, Found, Head, Store, Writer};
+use copal::store::{Claim, Found, Head, Laggards, Store, Writer};
 use criterion::{BatchSize, Criterion};
 use http::{HeaderMap, StatusCode};
 
@@ -73,7 +73,14 @@ async fn fill(store: &Arc<Store>, key: &KeyBuf, head: Head) {
     };
     let admission = leader.admit(Some(BODY.len() as u64)).expect("room for it");
     let term = Term::new(answered_at(), LIFETIME);
-    let (mut filler, _, _) = leader.begin(admission, head, term, Variant::default(), true);
+    let (mut filler, _, _) = leader.begin(
+        admission,
+        head,
+        term,
+        Variant::default(),
+        true,
+        Laggards::default(),
+    );
     filler.push(BODY).await.expect("a wanted body");
     filler.complete();
 }

@@ -6,11 +6,12 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, complaint, json};
+use super::answer::{Answer, answer, complaint, json};
 use super::call::Call;
 use super::figures::{self, STORE};
 use super::{Admin, origins};
 use crate::clock;
+use crate::config::Change;
 use crate::pipeline::Unpurgeable;
 use crate::semantics::reference::Target;
 use crate::store::{How, Invalidation, What};
@@ -59,9 +60,35 @@ fn unpurgeable(why: &Unpurgeable) -> Answer {
 
 pub(super) fn reload(admin: &Admin, _: &Call) -> Answer {
     match admin.process.reload() {
-        Ok(()) => json(StatusCode::OK, &json!({ "reloaded": true })),
+        Ok(changes) => {
+            let changes: Vec<Value> = changes.iter().map(change).collect();
+            json(
+                StatusCode::OK,
+                &json!({ "reloaded": true, "changes": changes }),
+            )
+        }
         Err(complaints) => complaint(StatusCode::UNPROCESSABLE_ENTITY, &complaints),
     }
+}
+
+fn change(change: &Change) -> Value {
+    json!({
+        "key": change.key,
+        "from": change.from,
+        "to": change.to,
+        "at_next_start": change.at_next_start,
+    })
+}
+
+/// GET: the configuration in force, as TOML for who asks for text.
+pub(super) fn config(admin: &Admin, call: &Call) -> Answer {
+    let document = admin.process.document().masked();
+    if call.accepts("application/toml") || call.accepts("text/plain") {
+        return answer(StatusCode::OK, "application/toml", document.to_toml());
+    }
+    // A tree of tables, lists and plain values is JSON too.
+    let value = serde_json::to_value(&document);
+    json(StatusCode::OK, &value.unwrap_or_default())
 }
 
 pub(super) fn status(admin: &Admin, _: &Call) -> Answer {

@@ -1,6 +1,7 @@
 //! Request to an endpoint, as its handler gets it: head, parameters of the path, content.
 
 use bytes::Bytes;
+use http::header::ACCEPT;
 use http::request::Parts;
 
 pub(super) struct Call {
@@ -19,6 +20,16 @@ impl Call {
     pub(super) fn parameter(&self, name: &str) -> &str {
         let found = self.parameters.iter().find(|(it, _)| it == name);
         found.map_or("", |(_, value)| value)
+    }
+
+    /// Whether `Accept` names this type. What may be anything is answered by each endpoint's own choice.
+    pub(super) fn accepts(&self, media_type: &str) -> bool {
+        let fields = self.head.headers.get_all(ACCEPT).iter();
+        let mut ranges = fields
+            .filter_map(|it| it.to_str().ok())
+            .flat_map(|it| it.split(','))
+            .map(|range| range.split(';').next().unwrap_or_default().trim());
+        ranges.any(|it| it.eq_ignore_ascii_case(media_type))
     }
 
     pub(super) fn query(&self) -> &str {

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::StatusCode;
 use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::Admin;
@@ -30,7 +30,8 @@ pub(super) fn answer(admin: &Admin, call: &Call) -> Answer {
         Ok(question) => question,
         Err(wrong) => return complaint(StatusCode::BAD_REQUEST, &wrong),
     };
-    let (forecast, stored) = match admin.current.load().explain(&question.url, question.fields) {
+    let site = admin.current.load();
+    let (forecast, stored) = match site.explain(&Method::GET, &question.url, question.fields) {
         Ok(explained) => explained,
         Err(wrong) => return complaint(StatusCode::BAD_REQUEST, &format!("url: {wrong}")),
     };

@@ -1,12 +1,12 @@
 //! Figures of servers, origins and the store, each named once: the metrics and the API show the same
 //! list, and a test looks for it in the docs.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::origin::{BreakerState, OverloadStats, ServerStats};
+use crate::origin::{BreakerState, Durations, OverloadStats, ServerStats};
 use crate::store;
 use crate::telemetry::Family;
-use Reading::{Count, Each, Flag, Number, Unknown, Word};
+use Reading::{Count, Each, Flag, Number, Spread, Unknown, Word};
 
 /// What can be told of a `T` in one number, or in one for each value of a label.
 pub(super) struct Figure<T> {
@@ -26,6 +26,8 @@ pub(super) enum Reading {
     Word(&'static str, f64),
     /// By the values of this label.
     Each(&'static str, Vec<(&'static str, u64)>),
+    /// By how long they took.
+    Spread(Durations),
     /// Nothing that could be told.
     Unknown,
 }
@@ -34,7 +36,7 @@ pub(super) enum Reading {
 pub(super) type Labels = Vec<(&'static str, String)>;
 
 #[rustfmt::skip]
-pub(super) static SERVER: [Figure<ServerStats>; 15] = [
+pub(super) static SERVER: [Figure<ServerStats>; 17] = [
     counter("requests", "copal_origin_requests", "Requests sent to servers.",
         |it| Count(it.requests)),
     counter("connects", "copal_origin_connects", "Connections opened to servers.",
@@ -51,10 +53,12 @@ pub(super) static SERVER: [Figure<ServerStats>; 15] = [
         |it| Count(it.hedge_won)),
     gauge("connections", "copal_origin_connections", "Open connections to servers.",
         |it| Count(it.open as u64)),
+    gauge("connections_max", "copal_origin_connections_max", "As many connections as there may be.",
+        |it| Count(it.connections_max as u64)),
     gauge("idle", "copal_origin_idle_connections", "Pooled connections.",
         |it| Count(it.idle as u64)),
-    gauge("up", "copal_origin_up", "Whether a server is usable.",
-        |it| Flag(it.verdict.is_usable())),
+    gauge("up", "copal_origin_up", "Whether a server is usable and answers.",
+        |it| Flag(it.is_up())),
     counter("ejected", "copal_origin_ejected", "Ejections of servers.",
         |it| Count(it.ejected)),
     counter("probe_failures", "copal_origin_probe_failures", "Probes that failed.",
@@ -66,12 +70,17 @@ pub(super) static SERVER: [Figure<ServerStats>; 15] = [
     gauge("latency_seconds", "copal_origin_latency_seconds",
         "The mean time to the head of an answer, quick to rise.",
         |it| Number(it.latency.as_secs_f64())),
+    histogram("duration_seconds", "copal_origin_duration_seconds",
+        "Time from a request to the head of its answer.",
+        |it| Spread(it.answers.clone())),
 ];
 
 #[rustfmt::skip]
-pub(super) static ORIGIN: [Figure<OverloadStats>; 3] = [
+pub(super) static ORIGIN: [Figure<OverloadStats>; 4] = [
     gauge("pending", "copal_origin_pending", "Requests that wait for a server.",
         |it| Count(it.pending as u64)),
+    gauge("pending_max", "copal_origin_pending_max", "As many as may wait.",
+        |it| Count(it.pending_max as u64)),
     counter("shed", "copal_origin_shed", "Requests turned away before a server.",
         |it| Each("reason", it.shed.iter().map(|(why, count)| (why.as_str(), *count)).collect())),
     gauge("breaker", "copal_origin_breaker",
@@ -80,15 +89,21 @@ pub(super) static ORIGIN: [Figure<OverloadStats>; 3] = [
 ];
 
 #[rustfmt::skip]
-pub(super) static STORE: [Figure<store::Stats>; 6] = [
+pub(super) static STORE: [Figure<store::Stats>; 9] = [
     gauge("objects", "copal_objects", "Complete objects in the store, variants included.",
         |it| Count(it.objects)),
     gauge("bytes", "copal_store_bytes", "Bytes held by complete objects, index included.",
         |it| Count(it.bytes)),
+    gauge("bytes_max", "copal_store_bytes_max", "As many bytes as complete objects may hold.",
+        |it| Count(it.bytes_max)),
     gauge("fills", "copal_fills_in_flight", "Objects being filled.",
         |it| Count(it.fills)),
     gauge("fill_bytes", "copal_fill_bytes", "Bytes set aside for objects being filled.",
         |it| Count(it.fill_bytes)),
+    counter("laggards", "copal_laggards", "Readers that fell behind, by what became of them.",
+        |it| Each("end", vec![("parted", it.laggards_parted), ("cut", it.laggards_cut)])),
+    gauge("fill_bytes_max", "copal_fill_bytes_max", "As many bytes as may be set aside for objects being filled.",
+        |it| Count(it.fill_bytes_max)),
     counter("evicted", "copal_evicted", "Objects that made room for others.",
         |it| Count(it.evicted)),
     counter("slices", "copal_slices", "Slices opened, by where their bytes were.",
@@ -116,6 +131,20 @@ const fn gauge<T>(
     reading: fn(&T) -> Reading,
 ) -> Figure<T> {
     let family = Family::gauge(name, help);
+    Figure {
+        key,
+        family,
+        reading,
+    }
+}
+
+const fn histogram<T>(
+    key: &'static str,
+    name: &'static str,
+    help: &'static str,
+    reading: fn(&T) -> Reading,
+) -> Figure<T> {
+    let family = Family::histogram(name, help);
     Figure {
         key,
         family,
@@ -165,6 +194,7 @@ impl Reading {
                 let labels = [&labels[..], &[(label, value.to_owned())]].concat();
                 family.labelled(labels, count as f64)
             }),
+            Spread(durations) => family.spread(labels.clone(), &durations.buckets, durations.sum),
             Unknown => family,
         }
     }
@@ -181,6 +211,10 @@ impl From<Reading> for Value {
                 let pair = |(value, count): (&str, u64)| (value.to_owned(), count.into());
                 Self::Object(counts.into_iter().map(pair).collect::<Map<_, _>>())
             }
+            Spread(durations) => {
+                let count: u64 = durations.buckets.iter().map(|(_, count)| count).sum();
+                json!({ "count": count, "sum": durations.sum })
+            }
             Unknown => Self::Null,
         }
     }
@@ -188,8 +222,6 @@ impl From<Reading> for Value {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::telemetry::{Kind, Sample};
 

@@ -1,36 +1,89 @@
-//! Endpoint `GET /metrics`: what telemetry has counted, and what store and origins say when asked.
+//! Endpoint `GET /metrics`: what telemetry has counted, and what store, origins and process say when asked.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use http::StatusCode;
+use http::header::{ACCEPT, HeaderValue, VARY};
 
-use super::Admin;
 use super::answer::{Answer, answer, text};
 use super::call::Call;
 use super::figures::{self, ORIGIN, SERVER, STORE};
+use super::{Admin, process};
 use crate::origin::{LookupStats, Pool};
 use crate::pipeline::Site;
-use crate::telemetry::{CONTENT_TYPE, Family};
+use crate::telemetry::{Exposed, Family};
 
-pub(super) fn scrape(admin: &Admin, _: &Call) -> Answer {
+pub(super) fn scrape(admin: &Admin, call: &Call) -> Answer {
     let site = admin.current.load();
-    let connections = Family::gauge("copal_connections", "Client connections open.");
-    let mut families = vec![connections.value(admin.process.connections() as f64)];
+    let mut families = of_process(admin);
     families.extend(figures::families(&STORE, &[(vec![], admin.store.stats())]));
     families.extend(of_origins(&site));
     families.push(of_names(&site));
     families.extend(site.families());
     families.extend(admin.telemetry.tls.families());
     families.extend(admin.telemetry.acme.families());
-    let mut scrape = String::with_capacity(8 * 1024);
-    match admin.telemetry.encode(families, &mut scrape) {
-        Ok(()) => answer(StatusCode::OK, CONTENT_TYPE, scrape),
+    let accept = call.head.headers.get_all(ACCEPT).iter();
+    let accept: Vec<_> = accept.filter_map(|it| it.to_str().ok()).collect();
+    let format = Exposed::wanted(&accept.join(","));
+    let Ok(scrape) = admin.telemetry.encode(families, format) else {
         // Writing to a string fails only when one of the families is not well formed.
-        Err(_) => text(
+        return text(
             StatusCode::INTERNAL_SERVER_ERROR,
             "the metrics cannot be written\n",
+        );
+    };
+    let mut answer = answer(StatusCode::OK, format.content_type(), scrape);
+    let vary = HeaderValue::from_static("accept");
+    answer.headers_mut().insert(VARY, vary);
+    answer
+}
+
+/// What tells of Copal as a program: the kernel's figures of it, and what only the floor above knows.
+fn of_process(admin: &Admin) -> Vec<Family> {
+    let process = &admin.process;
+    let reload = process.last_reload();
+    let since_epoch = |time: SystemTime| {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH);
+        since.unwrap_or_default().as_secs_f64()
+    };
+    let build = vec![
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("allocator", process.allocator().to_owned()),
+        ("os", std::env::consts::OS.to_owned()),
+        ("arch", std::env::consts::ARCH.to_owned()),
+    ];
+    let gauge = |name, help, value| Family::gauge(name, help).value(value);
+    let mut families = vec![
+        Family::gauge("copal_build_info", "What is running.").labelled(build, 1.0),
+        gauge(
+            "copal_connections",
+            "Client connections open.",
+            process.connections() as f64,
         ),
-    }
+        gauge(
+            "copal_connections_max",
+            "As many client connections as may be open.",
+            process.connections_max() as f64,
+        ),
+        gauge(
+            "copal_connections_lingering",
+            "Client connections that have been answered and are only heard out.",
+            process.lingering() as f64,
+        ),
+        gauge(
+            "copal_config_last_reload_successful",
+            "Whether the last attempt to load the configuration succeeded.",
+            f64::from(u8::from(reload.is_good)),
+        ),
+        gauge(
+            "copal_config_last_reload_success_timestamp_seconds",
+            "When the configuration in force was loaded.",
+            since_epoch(reload.in_force_since),
+        ),
+    ];
+    families.extend(process::families());
+    families
 }
 
 fn of_origins(site: &Site) -> Vec<Family> {

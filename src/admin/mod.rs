@@ -11,13 +11,14 @@ mod explain_text;
 mod figures;
 mod metrics;
 mod origins;
+mod process;
 mod routes;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN};
@@ -35,7 +36,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::config;
+use crate::config::{self, Change, Document};
 use crate::pipeline::Current;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
@@ -45,8 +46,6 @@ use routes::{Handler, Routes};
 
 /// The longest request body the API reads.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-/// Operators and scrapers at once.
-const CONNECTIONS_MAX: usize = 64;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may be used over and over.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -63,14 +62,38 @@ pub trait Process: Send + Sync {
     /// Client connections open at this moment.
     fn connections(&self) -> u64;
 
+    /// Those of them that have been answered and are only heard out.
+    fn lingering(&self) -> u64;
+
+    /// How many there may be.
+    fn connections_max(&self) -> u64;
+
     /// Whether new traffic is welcome.
     fn is_ready(&self) -> bool;
 
-    /// Reads the configuration again.
+    /// Reads the configuration again; what is different then.
     ///
     /// # Errors
     /// The complaints, if it was refused.
-    fn reload(&self) -> Result<(), String>;
+    fn reload(&self) -> Result<Vec<Change>, String>;
+
+    /// How the last load of the configuration ended.
+    fn last_reload(&self) -> LastReload;
+
+    /// The configuration in force.
+    fn document(&self) -> Document;
+
+    /// Whose memory it allocates from.
+    fn allocator(&self) -> &'static str;
+}
+
+/// How the last load of the configuration ended; the first was the process's start.
+#[derive(Clone, Debug)]
+pub struct LastReload {
+    /// Whether it was put in force.
+    pub is_good: bool,
+    /// Since when what is in force has been.
+    pub in_force_since: SystemTime,
 }
 
 /// A connection, with or without TLS.
@@ -130,8 +153,9 @@ impl Admin {
     }
 
     /// Serves `listener` until its task is ended; not by a drain, which an operator wants to see too.
-    pub async fn run(self: Arc<Self>, listener: TcpListener) {
-        let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    /// Operators and scrapers may have so many connections at once.
+    pub async fn run(self: Arc<Self>, listener: TcpListener, connections_max: usize) {
+        let permits = Arc::new(Semaphore::new(connections_max));
         loop {
             // The semaphore is never closed.
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {

@@ -79,7 +79,7 @@ fn server(stats: &ServerStats) -> Value {
         "addresses": stats.addresses,
         "state": stats.state.as_str(),
         "agent": stats.agent,
-        "standing": stats.verdict.to_string(),
+        "standing": stats.standing(),
         "weight": stats.weight,
         "effective_weight": f64::from(stats.effective_weight) / 100.0,
         "reuse_ratio": stats.reuse_ratio(),

@@ -11,7 +11,7 @@ use super::call::Call;
 use super::{Admin, NAME, api, explain, metrics, origins};
 
 /// What can be asked, one row a path.
-static TABLE: [(&str, &[Endpoint]); 10] = [
+static TABLE: [(&str, &[Endpoint]); 11] = [
     ("/", &[get(index)]),
     ("/healthz", &[get(alive).open()]),
     ("/readyz", &[get(ready).open()]),
@@ -23,6 +23,7 @@ static TABLE: [(&str, &[Endpoint]); 10] = [
         )],
     ),
     ("/api/v1/reload", &[post(api::reload)]),
+    ("/api/v1/config", &[get(api::config)]),
     ("/api/v1/status", &[get(api::status)]),
     (
         "/api/v1/explain",

@@ -17,6 +17,8 @@ use crate::server::{BindError, Bound, Speaks, Tls, bind};
 pub(super) struct AdminListener {
     /// Makes the service for one address.
     make: Make,
+    /// Of the next that is opened.
+    connections_max: usize,
     tls: Tls,
     open: Option<Open>,
 }
@@ -46,9 +48,15 @@ impl AdminListener {
     ) -> Self {
         Self {
             make: Box::new(make),
+            connections_max: 1,
             tls: tls.clone(),
             open: None,
         }
+    }
+
+    /// How many connections there may be at once, at the next address that is opened.
+    pub(super) fn limit_connections(&mut self, max: usize) {
+        self.connections_max = max;
     }
 
     pub(super) fn bound(&self) -> Option<Bound> {
@@ -80,7 +88,8 @@ impl AdminListener {
                 self.close();
                 let admin = (self.make)(&config);
                 admin.set_secure(secure(&self.tls, &config));
-                let accepting = tokio::spawn(Arc::clone(&admin).run(listener));
+                let accepting =
+                    tokio::spawn(Arc::clone(&admin).run(listener, self.connections_max));
                 self.open = Some(Open {
                     admin,
                     written: config.address,

@@ -9,8 +9,10 @@ use anyhow::Context;
 use tokio::task::JoinSet;
 
 use super::admin_listener::{self, AdminListener};
+use super::descriptors::{Descriptors, Shares};
 use crate::acme::{self, Acme};
 use crate::config::{self, Care, Complaints, Config, Log};
+use crate::origin::Registry;
 use crate::server::{self, Bound, Listeners, Server, TlsPlan};
 use crate::telemetry::{self, AccessLog, Telemetry};
 
@@ -21,7 +23,9 @@ pub(super) struct InForce {
     log: Log,
     server: Server,
     acme: Acme,
+    servers: Registry,
     telemetry: Arc<Telemetry>,
+    descriptors: Descriptors,
 }
 
 /// How they will be: bound and opened, and not yet used.
@@ -33,7 +37,7 @@ pub(super) struct Next {
     /// `None` where the access log stays as it is.
     access_log: Option<Option<AccessLog>>,
     log: Log,
-    connections_max: usize,
+    shares: Shares,
 }
 
 // === impl InForce ===
@@ -45,7 +49,9 @@ impl InForce {
         admin: AdminListener,
         log: Log,
         server: &Server,
+        servers: &Registry,
         telemetry: &Arc<Telemetry>,
+        descriptors: Descriptors,
     ) -> Self {
         let tls = server.tls().clone();
         let feed = Arc::new(move |pairs| tls.feed("acme", pairs));
@@ -55,7 +61,9 @@ impl InForce {
             log,
             acme: Acme::new(server.hatch().clone(), telemetry, feed),
             server: server.clone(),
+            servers: servers.clone(),
             telemetry: Arc::clone(telemetry),
+            descriptors,
         }
     }
 
@@ -79,22 +87,26 @@ impl InForce {
             true => None,
             false => Some(AccessLog::open(&config.log).context("cannot open the access log")?),
         };
-        Ok(Next {
+        let next = Next {
             tls: self.server.tls().plan(config)?,
             acme: self.acme.plan(config)?,
             listeners: self.listeners.plan(&config.listen)?,
             admin: self.admin.plan(config.admin.as_ref())?,
             access_log,
             log: config.log.clone(),
-            connections_max: config.server.connections_max,
-        })
+            shares: self.descriptors.shares(config)?,
+        };
+        self.descriptors.tell(config, next.shares);
+        Ok(next)
     }
 
     /// Puts it in force; gives what listens where nothing, or something else, did before. For a
     /// thread that may wait: what the last access log still has is written first.
     pub(super) fn carry_out(&mut self, next: Next) -> Vec<Bound> {
         let known = self.bound();
-        self.server.limit_connections(next.connections_max);
+        self.server.limit_connections(next.shares.clients);
+        self.servers.limit_connections(next.shares.origins);
+        self.admin.limit_connections(next.shares.admin);
         // Before the listeners, which ask it for what they shake hands with.
         self.server.tls().carry_out(next.tls);
         self.acme.carry_out(next.acme);
@@ -103,8 +115,8 @@ impl InForce {
         if let Some(access_log) = next.access_log {
             self.telemetry.follow_with(access_log);
         }
-        if next.log.level != self.log.level {
-            telemetry::set_level(next.log.level);
+        if (next.log.level, next.log.format) != (self.log.level, self.log.format) {
+            telemetry::follow(&next.log);
         }
         self.log = next.log;
         let mut bound = self.bound();

@@ -3,9 +3,13 @@
 //! The wiring is meant to be read aloud. Nothing else knows how the floors are put together.
 
 mod admin_listener;
+mod descriptors;
 mod in_force;
+mod notify;
+mod orders;
 mod reload;
 mod signals;
+mod started;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -16,19 +20,23 @@ use std::time::Duration;
 use anyhow::Context;
 use parking_lot::Mutex;
 use tokio::task;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::admin::{Admin, Process};
-use crate::config::{self, Config};
+use crate::admin::{Admin, LastReload, Process};
+use crate::clock;
+use crate::config::{self, Change, Config, Document};
 use crate::origin::Registry;
 use crate::pipeline::{Current, Site};
 use crate::server::{Bound, Drain, Listeners, Server};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use admin_listener::AdminListener;
+pub use descriptors::{Descriptors, TooFew};
 use in_force::InForce;
-use reload::Reload;
-use signals::{Event, Signals};
+use orders::Orders;
+use reload::{Loaded, Reload};
+use signals::Signals;
 
 /// How often memory and connections that nobody needs are given back.
 const TIDY_EVERY: Duration = Duration::from_millis(250);
@@ -71,7 +79,12 @@ impl App {
     ///
     /// # Errors
     /// What could not be opened or bound, with its name, or when signals cannot be watched.
-    pub fn start(config: &Config, file: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub fn start(
+        config: &Config,
+        file: Option<PathBuf>,
+        descriptors: Descriptors,
+    ) -> anyhow::Result<Self> {
+        tell_notes(config);
         let signals = Signals::watch().context("cannot watch for signals")?;
         let telemetry = Telemetry::open(&config.log).context("cannot open the access log")?;
         let telemetry = Arc::new(telemetry);
@@ -85,7 +98,12 @@ impl App {
             None,
         )?;
         let current = Current::new(site);
-        let server = Server::new(&config.server, Arc::clone(&current), Arc::clone(&telemetry));
+        let connections_max = descriptors.shares(config)?.clients;
+        let server = Server::new(
+            connections_max,
+            Arc::clone(&current),
+            Arc::clone(&telemetry),
+        );
         let drain = Drain::new();
         let reload = Arc::new_cyclic(|reload| {
             let listeners = Listeners::new(&server, &drain);
@@ -99,6 +117,15 @@ impl App {
                 server.tls(),
             );
             let log = config.log.clone();
+            let in_force = InForce::new(
+                listeners,
+                admin,
+                log,
+                &server,
+                &servers,
+                &telemetry,
+                descriptors,
+            );
             Reload {
                 file,
                 store_table: config.store.clone(),
@@ -107,10 +134,12 @@ impl App {
                 telemetry: Arc::clone(&telemetry),
                 servers,
                 drain: drain.clone(),
-                in_force: Mutex::new(InForce::new(listeners, admin, log, &server, &telemetry)),
+                in_force: Mutex::new(in_force),
+                loaded: Mutex::new(Loaded::first(config)),
             }
         });
         reload.open(config)?;
+        started::tell(config, reload.file.as_deref(), &reload.bound(), &server);
         Ok(Self {
             server,
             drain,
@@ -125,21 +154,30 @@ impl App {
         self.reload.bound()
     }
 
-    /// Says on standard output what is bound, one line a listener.
+    /// Says on standard output what is bound, one line a listener, and to the service manager that
+    /// all is.
     pub fn announce(&self) {
-        announce(&self.addresses());
+        let bound = self.addresses();
+        announce(&bound);
+        notify::ready(&started::status(&bound, true));
     }
 
-    /// Serves until a signal says to end, then drains.
+    /// Serves until a signal says to end, then tells those who ask that it is not ready, and drains.
     pub async fn run(self) -> Ended {
-        let mut signals = self.signals;
+        let mut orders = Orders::new(self.signals, &self.reload);
         tokio::spawn(tidy(Arc::clone(&self.current)));
         tokio::spawn(self.server.tls().clone().follow_files());
-        while signals.next().await == Event::Reload {
-            self.reload.run_logged().await;
+        orders.until_shutdown().await;
+        self.drain.announce();
+        let drain_delay = self.current.load().server().drain_delay;
+        if !drain_delay.is_zero() {
+            info!(?drain_delay, "not ready any more; draining follows");
+            // Another order to end is by somebody who will not wait.
+            let _ = timeout(drain_delay, orders.until_shutdown()).await;
         }
         info!("draining");
         self.drain.begin();
+        notify::stopping(self.server.connections());
         let drain_timeout = self.current.load().server().drain_timeout;
         let ended = async {
             // First the listeners, so that what the kernel has accepted is counted too.
@@ -148,7 +186,7 @@ impl App {
         };
         let ended = tokio::select! {
             ended = ended => ended,
-            () = second(&mut signals) => false,
+            () = orders.until_shutdown() => false,
         };
         if !ended {
             warn!(
@@ -169,15 +207,40 @@ impl Process for Running {
         self.server.connections()
     }
 
-    fn is_ready(&self) -> bool {
-        !self.drain.has_begun()
+    fn lingering(&self) -> u64 {
+        self.server.lingering()
     }
 
-    fn reload(&self) -> Result<(), String> {
+    fn connections_max(&self) -> u64 {
+        self.server.connections_max()
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.drain.is_announced()
+    }
+
+    fn reload(&self) -> Result<Vec<Change>, String> {
         match self.reload.upgrade() {
             Some(reload) => reload.run(),
             None => Err("the process ends".to_owned()),
         }
+    }
+
+    fn last_reload(&self) -> LastReload {
+        let at_end = || LastReload {
+            is_good: true,
+            in_force_since: clock::now(),
+        };
+        self.reload.upgrade().map_or_else(at_end, |it| it.last())
+    }
+
+    fn document(&self) -> Document {
+        let reload = self.reload.upgrade();
+        reload.map(|it| it.document()).unwrap_or_default()
+    }
+
+    fn allocator(&self) -> &'static str {
+        started::ALLOCATOR
     }
 }
 
@@ -191,6 +254,13 @@ fn admin_of(
     let (current, store) = (Arc::clone(current), Arc::clone(store));
     let telemetry = Arc::clone(telemetry);
     move |config| Admin::new(config, &current, &store, &telemetry, process.clone())
+}
+
+/// Tells what is legal and was surely meant otherwise; nobody runs `copal check` before each start.
+fn tell_notes(config: &Config) {
+    for note in &config.notes {
+        warn!("{note}");
+    }
 }
 
 fn announce(bound: &[Bound]) {
@@ -208,14 +278,10 @@ async fn tidy(current: Arc<Current>) {
     loop {
         every.tick().await;
         let site = current.load();
+        site.telemetry().tell_losses(clock::uptime());
         // What a purge has killed may be much; a runtime's thread has requests to serve.
         if task::spawn_blocking(move || site.tidy()).await.is_err() {
             warn!("tidying panicked");
         }
     }
-}
-
-/// Waits for another signal to shut down.
-async fn second(signals: &mut Signals) {
-    while signals.next().await != Event::Shutdown {}
 }

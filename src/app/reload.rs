@@ -8,14 +8,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
-use super::announce;
 use super::in_force::InForce;
-use crate::config::{self, Config};
+use super::{announce, notify, started, tell_notes};
+use crate::admin::LastReload;
+use crate::clock;
+use crate::config::{self, Change, Config, Document};
 use crate::origin::Registry;
 use crate::pipeline::{Current, Site};
 use crate::server::{Bound, Drain};
@@ -35,6 +38,15 @@ pub(super) struct Reload {
     /// Of two reloads that come at once, the later one has to read the file later. Held as long as
     /// one takes, so it is never taken by a thread that serves.
     pub(super) in_force: Mutex<InForce>,
+    /// Held for a look or a change.
+    pub(super) loaded: Mutex<Loaded>,
+}
+
+/// What was loaded last, for people.
+pub(super) struct Loaded {
+    document: Document,
+    is_good: bool,
+    since: SystemTime,
 }
 
 // === impl Reload ===
@@ -55,25 +67,54 @@ impl Reload {
 
     /// Reads the file again and puts it in force; the complaints if it was refused. It reads files
     /// and waits for its turn: for a thread that may.
-    pub(super) fn run(&self) -> Result<(), String> {
+    pub(super) fn run(&self) -> Result<Vec<Change>, String> {
         self.telemetry.reopen();
         let mut in_force = self.in_force.lock();
         if self.drain.has_begun() {
             return Err("draining: nothing new is begun".to_owned());
         }
+        notify::reloading();
+        let changes = self.load(&mut in_force);
+        self.loaded.lock().is_good = changes.is_ok();
+        let bound = in_force.bound();
+        notify::ready(&started::status(&bound, changes.is_ok()));
+        changes
+    }
+
+    fn load(&self, in_force: &mut InForce) -> Result<Vec<Change>, String> {
         let Some(file) = &self.file else {
             return Err("started from flags: there is no file to read again".to_owned());
         };
         let config = in_force
             .read(file)
             .map_err(|complaints| complaints.to_string())?;
-        let opened = self.put_in_force(&config, &mut in_force);
+        let opened = self.put_in_force(&config, in_force);
+        tell_notes(&config);
         announce(&opened.map_err(|error| format!("{error:#}"))?);
         if config.store != self.store_table {
             let table = "store";
             warn!(table, "a change here takes effect at the next start");
         }
-        Ok(())
+        let mut loaded = self.loaded.lock();
+        let changes = loaded.document.changes(&config.document);
+        loaded.document = config.document;
+        loaded.document.set_store(&self.store_table);
+        loaded.since = clock::now();
+        Ok(changes)
+    }
+
+    /// What is in force, as it was written.
+    pub(super) fn document(&self) -> Document {
+        self.loaded.lock().document.clone()
+    }
+
+    /// How the last load ended.
+    pub(super) fn last(&self) -> LastReload {
+        let loaded = self.loaded.lock();
+        LastReload {
+            is_good: loaded.is_good,
+            in_force_since: loaded.since,
+        }
     }
 
     fn put_in_force(&self, config: &Config, in_force: &mut InForce) -> anyhow::Result<Vec<Bound>> {
@@ -90,7 +131,7 @@ impl Reload {
         let reload = Arc::clone(self);
         let run = spawn_blocking(move || reload.run()).await;
         match run.unwrap_or_else(|error| Err(error.to_string())) {
-            Ok(()) => info!("reloaded"),
+            Ok(changes) => info!(changes = changes.len(), "reloaded"),
             Err(complaints) => error!(%complaints, "not reloaded; the old configuration goes on"),
         }
     }
@@ -101,6 +142,19 @@ impl Reload {
         let accepting = spawn_blocking(move || reload.in_force.lock().accepting()).await;
         if let Ok(accepting) = accepting {
             accepting.join_all().await;
+        }
+    }
+}
+
+// === impl Loaded ===
+
+impl Loaded {
+    /// What the process was started with.
+    pub(super) fn first(config: &Config) -> Self {
+        Self {
+            document: config.document.clone(),
+            is_good: true,
+            since: clock::now(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Limits of a request's body: bounded in bytes, and never silent for long.
 //!
-//! It also notes when it last moved, so that whoever waits for the answer to an upload can tell a
-//! slow upload from a slow answer. Responses have other bounds; they are not cut here.
+//! The limits are the server's until it is known which route the request takes. The body also notes
+//! when it last moved, so that whoever waits for the answer to an upload can tell a slow upload from a
+//! slow answer. Responses have other bounds; they are not cut here.
 
 use std::error;
 use std::pin::Pin;
@@ -42,7 +43,7 @@ pub struct Limits {
     pub progress: Progress,
 }
 
-/// How a body moves, readable from another task.
+/// How a body moves and how far it may, readable from another task.
 #[derive(Clone, Debug)]
 pub struct Progress {
     start: Instant,
@@ -54,13 +55,15 @@ struct State {
     moved_ms: AtomicU64,
     awaits_client: AtomicBool,
     ended: AtomicBool,
+    bytes_max: AtomicU64,
+    silence_max_ms: AtomicU64,
 }
 
 /// An incoming body under [`Limits`].
 pub(super) struct Limited<B> {
     body: B,
-    left_bytes: u64,
-    limits: Limits,
+    taken_bytes: u64,
+    progress: Progress,
     silence: Option<Pin<Box<Sleep>>>,
     /// Whether trailers have come, behind which there is nothing.
     has_ended: bool,
@@ -90,9 +93,26 @@ impl Progress {
         self.state.ended.load(Ordering::Relaxed)
     }
 
+    /// Puts other limits in the place of those that it began with; before anything of it is read.
+    pub fn limit(&self, bytes_max: u64, silence_max: Duration) {
+        let state = &self.state;
+        state.bytes_max.store(bytes_max, Ordering::Relaxed);
+        state
+            .silence_max_ms
+            .store(millis(silence_max), Ordering::Relaxed);
+    }
+
+    fn bytes_max(&self) -> u64 {
+        self.state.bytes_max.load(Ordering::Relaxed)
+    }
+
+    fn silence_max(&self) -> Duration {
+        Duration::from_millis(self.state.silence_max_ms.load(Ordering::Relaxed))
+    }
+
     fn note_moved(&self) {
-        let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.state.moved_ms.store(millis, Ordering::Relaxed);
+        let moved_ms = millis(self.start.elapsed());
+        self.state.moved_ms.store(moved_ms, Ordering::Relaxed);
     }
 
     fn note(&self, polled: &Poll<Option<Result<Frame<Bytes>, Error>>>, at_end: bool) {
@@ -105,21 +125,27 @@ impl Progress {
     }
 }
 
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 // === impl Limited ===
 
 impl<B: Incoming> Limited<B> {
     pub(super) fn new(body: B, limits: Limits) -> Self {
+        let progress = limits.progress;
+        progress.limit(limits.bytes_max, limits.silence_max);
         Self {
             body,
-            left_bytes: limits.bytes_max,
-            limits,
+            taken_bytes: 0,
+            progress,
             silence: None,
             has_ended: false,
         }
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let silence_max = self.limits.silence_max;
+        let silence_max = self.progress.silence_max();
         let silence = self
             .silence
             .get_or_insert_with(|| Box::pin(sleep(silence_max)));
@@ -144,10 +170,13 @@ impl<B: Incoming> Limited<B> {
 
     fn admit(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         self.silence = None;
-        self.limits.progress.note_moved();
+        self.progress.note_moved();
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-        self.left_bytes = self.left_bytes.checked_sub(bytes).ok_or(Error::TooLarge)?;
-        Ok(frame)
+        self.taken_bytes = self.taken_bytes.saturating_add(bytes);
+        match self.taken_bytes <= self.progress.bytes_max() {
+            true => Ok(frame),
+            false => Err(Error::TooLarge),
+        }
     }
 }
 
@@ -160,7 +189,7 @@ impl<B: Incoming> HttpBody for Limited<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let polled = self.poll_limited(cx);
-        self.limits.progress.note(&polled, self.is_end_stream());
+        self.progress.note(&polled, self.is_end_stream());
         polled
     }
 

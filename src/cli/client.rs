@@ -20,10 +20,10 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::check::BAD_CONFIGURATION;
+use super::BAD_CONFIGURATION;
 use super::tls;
 use crate::admin;
 
@@ -75,6 +75,9 @@ pub(super) enum Failure {
     /// An answer of another status, and what it says.
     #[error("{0}: {1}")]
     Refused(StatusCode, String),
+    /// The configuration is not taken, and why.
+    #[error("the old configuration goes on\n{0}")]
+    Mistakes(String),
     /// No answer, or none that makes sense.
     #[error("{0:#}")]
     Broken(#[from] anyhow::Error),
@@ -89,7 +92,10 @@ impl Client {
     /// No address is refused.
     pub(super) fn of(admin: SocketAddr) -> anyhow::Result<Self> {
         Ok(Self {
-            admin: address(&admin.to_string()).map_err(anyhow::Error::msg)?,
+            admin: Place {
+                authority: admin.to_string().parse()?,
+                is_tls: false,
+            },
             admin_ca: None,
             token: None,
         })
@@ -142,11 +148,11 @@ impl Client {
     }
 
     async fn send(&self, ask: Ask<'_>, token: Option<&str>) -> anyhow::Result<(Parts, String)> {
-        let authority = &self.admin.authority;
-        let stream = TcpStream::connect(authority.as_str()).await?;
+        let stream = self.connect().await?;
         let stream: Box<dyn admin::Stream> = match self.admin.is_tls {
             true => {
-                Box::new(tls::connect(stream, authority.host(), self.admin_ca.as_deref()).await?)
+                let host = self.admin.authority.host();
+                Box::new(tls::connect(stream, host, self.admin_ca.as_deref()).await?)
             }
             false => Box::new(stream),
         };
@@ -155,7 +161,7 @@ impl Client {
         let mut request = Request::builder()
             .method(ask.method)
             .uri(ask.target)
-            .header(HOST, authority.as_str())
+            .header(HOST, self.admin.authority.as_str())
             .header(ACCEPT, ask.accept);
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
@@ -165,6 +171,17 @@ impl Client {
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(anyhow::Error::from_boxed)?.to_bytes();
         Ok((head, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    /// A name that leads nowhere is told as that, and not as a connection that failed.
+    async fn connect(&self) -> anyhow::Result<TcpStream> {
+        let found = lookup_host(self.admin.authority.as_str()).await;
+        let addresses: Vec<_> = found.map(Iterator::collect).unwrap_or_default();
+        if addresses.is_empty() {
+            bail!("the name {:?} has no address", self.admin.authority.host());
+        }
+        let connected = TcpStream::connect(&*addresses).await;
+        connected.context("no connection")
     }
 
     /// Ends a command: shows what was answered, or tells why not.
@@ -192,7 +209,9 @@ impl Client {
 impl Failure {
     fn exit(&self) -> ExitCode {
         match self {
-            Self::Refused(StatusCode::BAD_REQUEST, _) => ExitCode::from(BAD_CONFIGURATION),
+            Self::Refused(StatusCode::BAD_REQUEST, _) | Self::Mistakes(_) => {
+                ExitCode::from(BAD_CONFIGURATION)
+            }
             Self::Refused(..) | Self::Broken(_) => ExitCode::FAILURE,
         }
     }

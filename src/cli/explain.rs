@@ -25,7 +25,7 @@ pub(super) struct Arguments {
 }
 
 /// A field that has a name; what else is wrong with it the proxy tells.
-fn field(text: &str) -> Result<String, String> {
+pub(super) fn field(text: &str) -> Result<String, String> {
     match text.split_once(':') {
         Some((name, _)) if !name.is_empty() => Ok(text.to_owned()),
         _ => Err("a name and a value are wanted, such as 'Accept-Language: de'".to_owned()),

@@ -5,18 +5,24 @@
 
 mod check;
 mod client;
+mod colours;
+mod config;
 mod demo;
 mod explain;
+mod meets;
 mod purge;
+mod reload;
 mod run;
 mod servers;
 mod tcp;
 mod tls;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
+
+/// Bad arguments or configuration.
+const BAD_CONFIGURATION: u8 = 2;
 
 /// A caching HTTP reverse proxy.
 #[derive(Parser)]
@@ -30,8 +36,8 @@ pub struct Cli {
 enum Command {
     /// Run the proxy, from a file or from flags.
     Run(run::Arguments),
-    /// Check a configuration file; tells every complaint with its line.
-    Check(File),
+    /// Check a configuration file: tell every complaint and note with its line, and what a URL meets.
+    Check(check::Arguments),
     /// Show what it does in five acts: a slow origin, and the proxy before it.
     Demo(demo::Arguments),
     /// Balance TCP connections over servers, whatever they speak.
@@ -42,13 +48,10 @@ enum Command {
     Servers(servers::Arguments),
     /// Tell what a running proxy knows of a URL, and what a GET would meet.
     Explain(explain::Arguments),
-}
-
-#[derive(Args)]
-struct File {
-    /// The configuration file.
-    #[arg(short, long, value_name = "FILE", default_value = "config.toml")]
-    config: PathBuf,
+    /// Have a running proxy read its configuration again; tell what has changed, or what is wrong.
+    Reload(reload::Arguments),
+    /// Show the configuration that a running proxy has in force, without its secrets.
+    Config(config::Arguments),
 }
 
 // === impl Cli ===
@@ -58,12 +61,14 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::Run(arguments) => run::run(arguments),
-            Command::Check(File { config }) => check::run(&config),
+            Command::Check(arguments) => check::run(arguments),
             Command::Demo(arguments) => demo::run(&arguments),
             Command::Tcp(arguments) => tcp::run(arguments),
             Command::Purge(arguments) => purge::run(&arguments),
             Command::Servers(arguments) => servers::run(&arguments),
             Command::Explain(arguments) => explain::run(&arguments),
+            Command::Reload(arguments) => reload::run(&arguments),
+            Command::Config(arguments) => config::run(&arguments),
         }
     }
 }

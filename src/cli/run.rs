@@ -6,21 +6,22 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::check::BAD_CONFIGURATION;
-use crate::app::{App, Ended};
+use super::BAD_CONFIGURATION;
+use super::check::File;
+use super::colours;
+use crate::app::{App, Descriptors, Ended};
 use crate::config::{self, Complaints, Config, Flags};
 use crate::telemetry;
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The configuration file [default: config.toml].
-    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["listen", "origin"])]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    file: File,
     /// Without a file: where clients come in, such as 127.0.0.1:8080.
-    #[arg(long, value_name = "ADDR", requires = "origin")]
+    #[arg(long, value_name = "ADDR", requires = "origin", conflicts_with_all = ["file", "config"])]
     listen: Vec<String>,
     /// Without a file: a server to fetch from, such as http://127.0.0.1:8081. May be repeated.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["file", "config"])]
     origin: Vec<String>,
     /// The admin listener.
     #[arg(long, value_name = "ADDR", requires = "origin")]
@@ -70,11 +71,10 @@ pub(super) fn run_config(found: Result<(Config, Option<PathBuf>), Complaints>) -
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    telemetry::init(
-        config.log.level,
-        std::io::IsTerminal::is_terminal(&std::io::stderr()),
-    );
-    match serve(config, file) {
+    telemetry::init(&config.log, colours::are_wanted(&std::io::stderr()));
+    let ended = serve(config, file);
+    telemetry::end();
+    match ended {
         // A drain that ran into its deadline has done what was asked of it.
         Ok(Ended::Clean | Ended::Cut) => ExitCode::SUCCESS,
         Err(error) => {
@@ -86,7 +86,7 @@ pub(super) fn run_config(found: Result<(Config, Option<PathBuf>), Complaints>) -
 
 fn configuration(arguments: Arguments) -> Result<(Config, Option<PathBuf>), Complaints> {
     if arguments.listen.is_empty() && arguments.origin.is_empty() {
-        let file = arguments.config.unwrap_or_else(|| "config.toml".into());
+        let file = arguments.file.path();
         return Ok((config::load(&file)?, Some(file)));
     }
     let has_domain = !arguments.domain.is_empty();
@@ -120,11 +120,13 @@ fn all_addresses(port: u16) -> String {
 }
 
 fn serve(config: Config, file: Option<PathBuf>) -> anyhow::Result<Ended> {
+    // Before anything is opened.
+    let descriptors = Descriptors::claim(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
-        let app = App::start(&config, file)?;
+        let app = App::start(&config, file, descriptors)?;
         app.announce();
         anyhow::Ok(app.run().await)
     });

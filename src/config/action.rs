@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Deserialize;
 
-use super::fields::{self, RawFields};
+use super::fields::{self, Edits, RawFields};
 use super::path::PathPattern;
 use super::report::{Given, Place, Report};
+use super::template::Template;
 use super::units::Count;
 
 /// Who answers a request.
@@ -29,7 +30,7 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Redirect {
     /// An absolute URL or a path; ASCII, fit for Location.
-    pub to: String,
+    pub to: Template,
     /// 301, 302, 303, 307 or 308.
     pub status: StatusCode,
     /// Whether what followed the path's `/*`, and the query, are put behind `to`, which then ends
@@ -48,6 +49,8 @@ pub struct Answer {
     pub body: Bytes,
     /// Further fields; never Content-Length.
     pub fields: HeaderMap,
+    /// Those of them that are filled in for each request.
+    pub filled: Vec<(HeaderName, Template)>,
 }
 
 /// `redirect` as written.
@@ -71,10 +74,11 @@ pub(super) struct RawAnswer {
 // === impl Redirect ===
 
 impl Redirect {
-    /// Where a request for `target`, a path with perhaps a query, is sent.
-    pub fn target(&self, target: &str) -> String {
+    /// Where a request for `target`, a path with perhaps a query, is sent, if that is what `to` has
+    /// become by its values.
+    pub fn target(&self, to: String, target: &str) -> String {
         if !self.keep_rest {
-            return self.to.clone();
+            return self.within_host(to);
         }
         let (path, query) = match target.split_once('?') {
             Some((path, _)) => target.split_at(path.len()),
@@ -84,15 +88,19 @@ impl Redirect {
             .splitn(self.depth + 2, '/')
             .nth(self.depth + 1)
             .unwrap_or("");
-        // RFC 3986 §4.2: "A relative reference that begins with two slash characters is termed a
-        // network-path reference", so that the client would choose the host. Browsers take a
-        // backslash for a slash.
-        let rest = if self.to == "/" {
-            rest.trim_start_matches(['/', '\\'])
-        } else {
-            rest
-        };
-        format!("{}{rest}{query}", self.to)
+        self.within_host(format!("{to}{rest}{query}"))
+    }
+
+    /// RFC 3986 §4.2: "A relative reference that begins with two slash characters is termed a
+    /// network-path reference", so that the client would choose the host. Browsers take a backslash
+    /// for a slash. What the operator has written himself stays.
+    fn within_host(&self, to: String) -> String {
+        let rest = to.trim_start_matches(['/', '\\']);
+        let slashes = to.len() - rest.len();
+        match slashes > self.to.slashes() {
+            true => format!("/{rest}"),
+            false => to,
+        }
     }
 }
 
@@ -124,12 +132,12 @@ impl RawRedirect {
             );
             return None;
         };
-        if let Err(complaint) = check_target(to.get_ref(), keep_rest) {
-            report.at(to.span(), complaint);
-        }
+        let parsed = parse_target(to.get_ref(), keep_rest);
+        let complain = |complaint: String| report.at(to.span(), complaint);
+        let template = parsed.map_err(complain).ok()?;
         let depth = path.and_then(PathPattern::depth).unwrap_or(0);
         Some(Redirect {
-            to: to.get_ref().clone(),
+            to: template,
             status,
             keep_rest,
             depth,
@@ -157,17 +165,14 @@ impl RawRedirect {
     }
 }
 
-fn check_target(to: &str, keep_rest: bool) -> Result<(), &'static str> {
-    let is_target = ["/", "http://", "https://"]
-        .iter()
-        .any(|front| to.starts_with(front));
-    if !is_target || to.parse::<Uri>().is_err() || !to.is_ascii() {
-        return Err("must be a URL, as \"https://a.example/\", or a path, as \"/new/\"");
+fn parse_target(to: &str, keep_rest: bool) -> Result<Template, String> {
+    let template = Template::parse_url(to)?;
+    let sample = template.sample();
+    if keep_rest && (!sample.ends_with('/') || sample.contains(['?', '#'])) {
+        let text = "must end with `/` and have no query, since `keep_rest` adds to it";
+        return Err(text.to_owned());
     }
-    if keep_rest && (!to.ends_with('/') || to.contains(['?', '#'])) {
-        return Err("must end with `/` and have no query, since `keep_rest` adds to it");
-    }
-    Ok(())
+    Ok(template)
 }
 
 // === impl RawAnswer ===
@@ -189,10 +194,12 @@ impl RawAnswer {
                 format!("status {} has no body; leave it out", status.as_u16()),
             );
         }
+        let Edits { set, filled, .. } = fields::resolve_map(&self.fields, report);
         Answer {
             status,
             body: Bytes::copy_from_slice(body.as_bytes()),
-            fields: fields::resolve_map(&self.fields, report),
+            fields: set.into_iter().collect(),
+            filled,
         }
     }
 
@@ -238,14 +245,39 @@ mod tests {
             ("/", true, 1, "/old/\\//evil.example", "/evil.example"),
             ("/", true, 3, "/old", "/"),
         ] {
-            let to = to.to_owned();
             let redirect = Redirect {
-                to,
+                to: parse_target(to, keep_rest).unwrap(),
                 status: StatusCode::FOUND,
                 keep_rest,
                 depth,
             };
-            assert_eq!(redirect.target(target), location, "{target}");
+            let found = redirect.target(to.to_owned(), target);
+            assert_eq!(found, location, "{target}");
+        }
+    }
+
+    #[test]
+    fn no_value_makes_a_path_another_host() {
+        for (to, filled, location) in [
+            ("${path}", "//evil.example", "/evil.example"),
+            ("${path}", "/\\/evil.example", "/evil.example"),
+            ("${target}", "//evil.example/?a=//b", "/evil.example/?a=//b"),
+            ("/${path}", "//a", "/a"),
+            ("/en${path}", "/en//evil.example", "/en//evil.example"),
+            (
+                "https://a${path}",
+                "https://a//evil.example",
+                "https://a//evil.example",
+            ),
+            ("//cdn.example${path}", "//cdn.example/a", "//cdn.example/a"),
+        ] {
+            let redirect = Redirect {
+                to: parse_target(to, false).unwrap(),
+                status: StatusCode::FOUND,
+                keep_rest: false,
+                depth: 0,
+            };
+            assert_eq!(redirect.target(filled.to_owned(), "/"), location, "{to}");
         }
     }
 }

@@ -6,6 +6,7 @@ use http::HeaderName;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::meant::foreign;
 use super::names;
 use super::report::{Given, Report};
 use super::text_or::TextOr;
@@ -115,13 +116,17 @@ fn named(name: &str) -> Result<Balance, String> {
         }),
         "resource" => Ok(Balance::Resource { field: LOAD_FIELD }),
         "hash" => Err("needs to know of what; write `balance = { hash = \"url\" }`".to_owned()),
-        _ => Err(match wording::closest(name, &NAMES) {
-            Some(meant) => format!("`{name}` is not known; did you mean \"{meant}\"?"),
-            None => {
-                let known = wording::list(&NAMES, "\"", "or");
-                format!("`{name}` is not known; write {known}")
-            }
-        }),
+        _ => Err(foreign::balance(name).unwrap_or_else(|| unknown(name))),
+    }
+}
+
+fn unknown(name: &str) -> String {
+    match wording::closest(name, &NAMES) {
+        Some(meant) => format!("`{name}` is not known; did you mean \"{meant}\"?"),
+        None => {
+            let known = wording::list(&NAMES, "\"", "or");
+            format!("`{name}` is not known; write {known}")
+        }
     }
 }
 

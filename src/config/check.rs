@@ -135,6 +135,14 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     }
 }
 
+/// Other programs take a URL where they send requests to.
+fn url_for_a_name(url: &str, known: &str) -> String {
+    format!(
+        "is a URL, and here stands the name of an origin; write `origin = \"{known}\"`, or add \
+         [origins.NAME] with `servers = [\"{url}\"]`"
+    )
+}
+
 /// `/users/{id}` and `/users/{name}` are one path.
 fn paths_differ(site: &RawSite, report: &mut Report) {
     let written = site
@@ -189,6 +197,10 @@ fn origins_are_known<'a>(
         if names.contains(&name) || is_told_already {
             continue;
         }
-        report.at(origin.span(), unknown("origin", name, &names));
+        let text = match name.contains("://") {
+            true => url_for_a_name(name, names.first().unwrap_or(&"app")),
+            false => unknown("origin", name, &names),
+        };
+        report.at(origin.span(), text);
     }
 }

@@ -4,12 +4,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::names;
 use super::report::Report;
+use super::template::{Purpose, Template};
 
 /// Fields that frame a message or belong to one connection (RFC 9110 §7.6.1, RFC 9112 §6):
 /// writing or removing them could make one message look like two.
@@ -26,12 +27,14 @@ const NOT_EDITABLE: [HeaderName; 7] = [
 /// Names and values as written.
 pub(super) type RawFields = BTreeMap<Spanned<String>, Spanned<String>>;
 
-/// What to change in the fields of a message: first `remove`, then `set`.
+/// What to change in the fields of a message: first `remove`, then `set`, then `filled`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Edits {
     /// Each replaces all fields of its name.
     pub set: Vec<(HeaderName, HeaderValue)>,
-    /// All fields of these names go; none of them is in `set`.
+    /// The same for values that are filled in for each request.
+    pub filled: Vec<(HeaderName, Template)>,
+    /// All fields of these names go; none of them is in `set` or `filled`.
     pub remove: Vec<HeaderName>,
 }
 
@@ -46,14 +49,13 @@ pub(super) struct RawEdits {
 // === impl RawEdits ===
 
 impl RawEdits {
-    pub(super) fn resolve(&self, report: &mut Report) -> Edits {
+    pub(super) fn resolve(&self, purpose: Purpose, report: &mut Report) -> Edits {
         let mut seen = HashSet::new();
-        let set = resolve_fields(&self.set, &mut seen, report);
-        let mut remove = Vec::new();
+        let mut edits = resolve_fields(&self.set, &mut seen, purpose, report);
         for text in &self.remove {
-            remove.extend(resolve_name(text, &mut seen, report));
+            edits.remove.extend(resolve_name(text, &mut seen, report));
         }
-        Edits { set, remove }
+        edits
     }
 }
 
@@ -63,24 +65,29 @@ pub(super) fn is_of_connection(name: &HeaderName) -> bool {
 }
 
 /// Fields of an answer of our own.
-pub(super) fn resolve_map(raw: &RawFields, report: &mut Report) -> HeaderMap {
-    resolve_fields(raw, &mut HashSet::new(), report)
-        .into_iter()
-        .collect()
+pub(super) fn resolve_map(raw: &RawFields, report: &mut Report) -> Edits {
+    resolve_fields(raw, &mut HashSet::new(), Purpose::ResponseField, report)
 }
 
 fn resolve_fields(
     raw: &RawFields,
     seen: &mut HashSet<HeaderName>,
+    purpose: Purpose,
     report: &mut Report,
-) -> Vec<(HeaderName, HeaderValue)> {
-    let mut fields = Vec::new();
-    for (name, value) in raw {
+) -> Edits {
+    let mut edits = Edits::default();
+    for (name, text) in raw {
         let name = resolve_name(name, seen, report);
-        let value = resolve_value(value, report);
-        fields.extend(name.zip(value));
+        let value = resolve_value(text, purpose, report);
+        let Some((name, (template, value))) = name.zip(value) else {
+            continue;
+        };
+        match template.as_text() {
+            Some(_) => edits.set.push((name, value)),
+            None => edits.filled.push((name, template)),
+        }
     }
-    fields
+    edits
 }
 
 /// `None` after a complaint.
@@ -104,19 +111,25 @@ fn resolve_name(
     None
 }
 
-/// `None` after a complaint.
-fn resolve_value(text: &Spanned<String>, report: &mut Report) -> Option<HeaderValue> {
+/// A template, and the value that it gives with plain text for all that is filled in. `None` after a
+/// complaint.
+fn resolve_value(
+    text: &Spanned<String>,
+    purpose: Purpose,
+    report: &mut Report,
+) -> Option<(Template, HeaderValue)> {
+    let parsed = Template::parse(text.get_ref(), purpose);
+    let complain = |complaint| report.at(text.span(), complaint);
+    let template = parsed.map_err(complain).ok()?;
+    let sample = template.sample();
     // RFC 9110 §5.5: "A field value does not include leading or trailing whitespace." Of bytes
     // beyond ASCII: "A recipient SHOULD treat other allowed octets […] as opaque data."
-    let is_plain =
-        text.get_ref().is_ascii() && text.get_ref().trim_matches([' ', '\t']) == text.get_ref();
-    let value = HeaderValue::from_str(text.get_ref())
-        .ok()
-        .filter(|_| is_plain);
+    let is_plain = sample.is_ascii() && sample.trim_matches([' ', '\t']) == sample;
+    let value = HeaderValue::from_str(&sample).ok().filter(|_| is_plain);
     if value.is_none() {
         let complaint = "is not the value of a field; use visible ASCII, with spaces only between \
                          words (RFC 9110 §5.5)";
         report.at(text.span(), complaint);
     }
-    value
+    value.map(|value| (template, value))
 }

@@ -7,12 +7,16 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::{AUTHORIZATION, COOKIE, FORWARDED, HOST, HeaderName, VIA};
 use ipnet::IpNet;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::care::Care;
+use super::fields;
 use super::limit;
+use super::meant::addresses;
+use super::names;
 use super::networks;
 use super::report::{Given, Place, Report};
 use super::table::Written;
@@ -29,6 +33,11 @@ const HEADER_BYTES: RangeInclusive<u64> = 8 * KIB..=MIB;
 const HEADER_FIELDS: RangeInclusive<usize> = 1..=32_000;
 /// `http::Uri` holds at most 65534 bytes.
 const TARGET_BYTES: RangeInclusive<u64> = 1..=65_534;
+
+/// Where the id of a request is, unless another field is named.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Fields that no id may stand in.
+const TAKEN: [HeaderName; 5] = [AUTHORIZATION, COOKIE, FORWARDED, HOST, VIA];
 
 /// One address at which clients are awaited.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +116,13 @@ pub struct Server {
     pub target_bytes_max: usize,
     /// A longer request body is answered with 413 (RFC 9110 §15.5.14).
     pub body_bytes_max: u64,
-    /// How long requests in progress may take after the order to stop.
+    /// How long a client is heard out that was answered before the end of its request; zero for
+    /// not at all.
+    pub linger_timeout: Duration,
+    /// From the order to stop until nothing more is accepted: in that time those who send us
+    /// traffic are to notice that we are not ready any more.
+    pub drain_delay: Duration,
+    /// How long requests in progress may take after that.
     pub drain_timeout: Duration,
     /// Networks whose clients may send PURGE and SOFTPURGE; with none, these are unknown methods.
     pub purge_from: Vec<IpNet>,
@@ -117,6 +132,9 @@ pub struct Server {
     pub trusted_proxies: Vec<IpNet>,
     /// In which words they say it, and we say it to origins.
     pub forwarded: Dialect,
+    /// The field with the id of a request, which trusted proxies may give and origins are told;
+    /// `None` for no such field.
+    pub request_id: Option<HeaderName>,
     /// The port that clients are sent on to where only https will do.
     pub https_port: u16,
 }
@@ -166,11 +184,14 @@ pub(super) struct RawServer {
     header_fields_max: Given<Count>,
     target_bytes_max: Given<Size>,
     body_bytes_max: Given<Size>,
+    linger_timeout: Given<Period>,
+    drain_delay: Given<Period>,
     drain_timeout: Given<Period>,
     purge_from: Vec<Spanned<String>>,
     pub(super) limit: Vec<Spanned<String>>,
     trusted_proxies: Vec<Spanned<String>>,
     forwarded: RawDialect,
+    request_id: Given<String>,
     https_port: Given<Count>,
 }
 
@@ -253,8 +274,7 @@ impl RawListen {
 pub(super) fn resolve_address(text: &Spanned<String>, report: &mut Report) -> Option<SocketAddr> {
     let address = text.get_ref().parse().ok();
     if address.is_none() {
-        let form = "is not an IP address and a port; write \"127.0.0.1:8080\" or \"[::]:8080\"";
-        report.at(text.span(), form);
+        report.at(text.span(), addresses::listener(text.get_ref()));
     }
     address
 }
@@ -301,6 +321,8 @@ impl RawServer {
                 report,
             )),
             body_bytes_max: units::bytes(&self.body_bytes_max, 1 << 30, 0..=u64::MAX, report),
+            linger_timeout: units::period(&self.linger_timeout, Duration::from_secs(30)),
+            drain_delay: units::period(&self.drain_delay, Duration::ZERO),
             drain_timeout: units::period(&self.drain_timeout, Duration::from_secs(30)),
             purge_from: networks::resolve(&self.purge_from, report),
             limits: limit::names(&self.limit),
@@ -310,11 +332,32 @@ impl RawServer {
                 RawDialect::Rfc7239 => Dialect::Rfc7239,
                 RawDialect::Both => Dialect::Both,
             },
+            request_id: self.resolve_request_id(report),
             https_port: u16::try_from(units::count(&self.https_port, 443, PORTS, report))
                 .unwrap_or(443),
         };
         self.check_target_fits(&server, report);
         server
+    }
+
+    fn resolve_request_id(&self, report: &mut Report) -> Option<HeaderName> {
+        let Some(text) = &self.request_id else {
+            return Some(REQUEST_ID);
+        };
+        if text.get_ref() == "off" {
+            return None;
+        }
+        let parsed = names::field(text.get_ref());
+        let is_own = |it: &HeaderName| !fields::is_of_connection(it) && !TAKEN.contains(it);
+        match parsed {
+            Ok(name) if is_own(&name) => return Some(name),
+            Ok(_) => report.at(
+                text.span(),
+                "has a meaning of its own; write \"x-request-id\"",
+            ),
+            Err(complaint) => report.at(text.span(), complaint),
+        }
+        None
     }
 
     fn check_target_fits(&self, server: &Server, report: &mut Report) {

@@ -19,7 +19,10 @@ mod certificate;
 mod check;
 mod complaint;
 mod cookies;
+mod document;
 mod ejection;
+mod env;
+mod exchange_limits;
 mod fields;
 mod flags;
 mod fold;
@@ -27,12 +30,15 @@ mod health;
 mod hedge;
 mod host;
 mod https;
+mod include;
 mod key;
 mod limit;
 mod listen;
 mod log;
+mod meant;
 mod names;
 mod networks;
+mod notes;
 mod on_demand;
 mod origin;
 mod origin_tls;
@@ -51,6 +57,7 @@ mod status_ttl;
 mod sticky;
 mod store;
 mod table;
+mod template;
 mod text_or;
 mod ticket_keys;
 mod tls;
@@ -60,8 +67,7 @@ mod wire;
 mod wording;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -81,7 +87,9 @@ pub use self::care::Care;
 pub use self::certificate::Certificate;
 pub use self::complaint::{Complaint, Complaints};
 pub use self::cookies::CookieLists;
+pub use self::document::{Change, Document};
 pub use self::ejection::Ejection;
+pub use self::exchange_limits::ExchangeLimits;
 pub use self::fields::Edits;
 pub use self::flags::{Flags, TcpFlags};
 pub use self::fold::Fold;
@@ -92,6 +100,7 @@ pub use self::key::CacheKey;
 pub use self::limit::{Limit, LimitKey, Rate};
 pub use self::listen::{Listen, Protocol, ProxyVersion, Server, Tunnel};
 pub use self::log::{Access, Format, Level, Log};
+pub use self::notes::Note;
 pub use self::on_demand::OnDemand;
 pub use self::origin::Origin;
 pub use self::origin_tls::{Identity, Tls};
@@ -106,6 +115,7 @@ pub use self::server::{Resolve, Server as OriginServer, ServerUrl, service_domai
 pub use self::site::{HostPattern, Site};
 pub use self::sticky::Sticky;
 pub use self::store::Store;
+pub use self::template::{Form, Part, Template, Value};
 pub use self::ticket_keys::ticket_keys;
 pub use self::tls::{ClientAuth, ClientAuthMode, ListenTls, TlsRules, TlsVersion};
 pub use self::tls_names::suite_name;
@@ -118,22 +128,25 @@ use self::certificate::RawCertificate;
 use self::limit::RawLimit;
 use self::listen::{RawListen, RawServer};
 use self::log::RawLog;
+use self::notes::Machine;
 use self::origin::RawOrigin;
-use self::report::Report;
+use self::report::{Given, Report};
 use self::resolver::RawResolver;
 use self::site::RawSite;
 use self::store::RawStore;
 use self::table::{Table, Written};
 use self::tls::RawTlsRules;
-
-/// No configuration is larger, so that a wrong path, as to a disk image, does no harm.
-const FILE_BYTES_MAX: u64 = 4 << 20;
+use crate::semantics::hop::{self, Hop};
 
 /// A whole configuration, checked, with all defaults filled in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Which defaults hold where nothing is written; already applied to the rest.
     pub profile: Profile,
+    /// The name of this hop in Via and Cache-Status.
+    pub name: Arc<str>,
+    /// The paths, as `include[0]`, of patterns that name no file: legal, and perhaps meant otherwise.
+    pub unmatched_includes: Vec<String>,
     /// Where clients come in; one at least.
     pub listen: Vec<Listen>,
     /// What clients that speak TLS may be shown; the first is for those who ask for nothing known.
@@ -158,6 +171,10 @@ pub struct Config {
     pub origins: BTreeMap<Arc<str>, Origin>,
     /// Which hosts and paths lead where; one at least, unless all listeners are for TCP.
     pub sites: Vec<Site>,
+    /// How it was written, for people; no part of what it is.
+    pub document: Document,
+    /// What is legal and was surely meant otherwise.
+    pub notes: Vec<Note>,
 }
 
 /// Which defaults hold where nothing is written.
@@ -175,7 +192,9 @@ pub enum Profile {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawConfig {
+    include: Given<Vec<Spanned<String>>>,
     profile: Profile,
+    name: Given<String>,
     listen: Vec<Written<RawListen>>,
     certificate: Vec<Written<RawCertificate>>,
     tls: Table<RawTlsRules>,
@@ -205,9 +224,9 @@ pub fn load(path: &Path) -> Result<Config, Complaints> {
 /// All mistakes at once; a file that cannot be read is one.
 pub fn load_with(path: &Path, care: Care<'_>) -> Result<Config, Complaints> {
     let file = path.display().to_string();
-    match read_bounded(path) {
-        Ok(text) => parse_with(&text, &file, care),
-        Err(error) => Err(Complaints::one(&file, format!("cannot be read: {error}"))),
+    match include::read_bounded(path) {
+        Ok(text) => parse_on(&text, &file, care, Some(&Machine::here())),
+        Err(error) => Err(Complaints::one(&file, unreadable(&error))),
     }
 }
 
@@ -216,34 +235,54 @@ pub fn load_with(path: &Path, care: Care<'_>) -> Result<Config, Complaints> {
 /// # Errors
 /// All mistakes at once.
 pub fn parse(text: &str, file: &str) -> Result<Config, Complaints> {
-    parse_with(text, file, Care::Start)
+    parse_on(text, file, Care::Start, None)
 }
 
-fn parse_with(text: &str, file: &str, care: Care<'_>) -> Result<Config, Complaints> {
-    let (raw, mut report) = recover::read(text, file);
-    let config = raw.map(|raw| settle(raw, care, &mut report));
+/// The same, with notes on what the machine does not have.
+fn parse_on(
+    text: &str,
+    file: &str,
+    care: Care<'_>,
+    machine: Option<&Machine>,
+) -> Result<Config, Complaints> {
+    let (raw, written, mut report) = recover::read(text, file);
+    let config = raw.map(|raw| noted(settle(raw, care, &mut report), &report, machine));
     report.finish()?;
-    config.ok_or_else(|| Complaints::one(file, "cannot be understood".to_owned()))
+    let mut config =
+        config.ok_or_else(|| Complaints::one(file, "cannot be understood".to_owned()))?;
+    config.document = Document::of(written, &config);
+    Ok(config)
 }
 
-fn read_bounded(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(
-            "it is larger than 4 MiB, too large for a configuration",
-        ));
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "there is no such file; name another with `-c FILE`, or begin with \
+                                     `copal run --listen 127.0.0.1:8080 --origin \
+                                     http://127.0.0.1:3000`"
+                .to_owned()
+        }
+        io::ErrorKind::IsADirectory => {
+            "is a folder; name the file in it, as `-c config.toml`".to_owned()
+        }
+        io::ErrorKind::InvalidData => "is no text, and so no configuration".to_owned(),
+        _ => format!("cannot be read: {error}"),
     }
-    Ok(text)
+}
+
+/// The configuration with the notes on it.
+fn noted(config: Config, report: &Report, machine: Option<&Machine>) -> Config {
+    Config {
+        notes: notes::of(&config, report, machine),
+        ..config
+    }
 }
 
 /// Checks what was written and fills in the rest.
 fn settle(mut raw: RawConfig, care: Care<'_>, report: &mut Report) -> Config {
     raw.site
         .iter_mut()
-        .for_each(|site| site.get_mut().write_out());
+        .for_each(|site| site.get_mut().write_out(report));
     check::check(&raw, report);
     let config = raw.resolve(care, report);
     certificates_are_good(&raw, &config, care, report);
@@ -357,7 +396,9 @@ impl Config {
     /// All mistakes at once, each with the name of its flag.
     pub fn from_flags(flags: &Flags) -> Result<Self, Complaints> {
         let (raw, mut report) = flags::read(flags);
-        let config = settle(raw, Care::Start, &mut report);
+        let settled = settle(raw, Care::Start, &mut report);
+        let mut config = noted(settled, &report, Some(&Machine::here()));
+        config.document = Document::of_flags(flags, &config);
         report.finish().map(|()| config)
     }
 
@@ -368,7 +409,9 @@ impl Config {
     /// All mistakes at once, each with the name of its argument.
     pub fn from_tcp_flags(flags: &TcpFlags) -> Result<Self, Complaints> {
         let (raw, mut report) = flags::read_tcp(flags);
-        let config = settle(raw, Care::Start, &mut report);
+        let settled = settle(raw, Care::Start, &mut report);
+        let mut config = noted(settled, &report, Some(&Machine::here()));
+        config.document = Document::of_tcp_flags(flags, &config);
         report.finish().map(|()| config)
     }
 }
@@ -380,6 +423,9 @@ impl RawConfig {
         let base = CacheBase::of_profile(self.profile);
         let base = self.cache.over(&base, report);
         let admin = self.admin.as_ref();
+        let server = self.server.resolve(report);
+        let limits = ExchangeLimits::of_server(&server);
+        self.check_include(report);
         let listen: Vec<_> = self
             .listen
             .iter()
@@ -389,6 +435,8 @@ impl RawConfig {
         Config {
             profile: self.profile,
             acme: acme.map(|it| it.get_ref().resolve(it.span(), &listen, report)),
+            name: self.resolve_name(report),
+            unmatched_includes: report.unmatched().to_vec(),
             listen,
             certificates: self
                 .certificate
@@ -396,7 +444,7 @@ impl RawConfig {
                 .filter_map(|it| RawCertificate::resolve(it, report))
                 .collect(),
             tls: self.tls.resolve(care, report),
-            server: self.server.resolve(report),
+            server,
             admin: admin.and_then(|it| it.get_ref().resolve(it.span(), care, report)),
             log: self.log.resolve(report),
             store: self.store.resolve(report),
@@ -410,9 +458,29 @@ impl RawConfig {
             sites: self
                 .site
                 .iter()
-                .map(|it| RawSite::resolve(it, &base, care, report))
+                .map(|it| RawSite::resolve(it, &base, &limits, care, report))
                 .collect(),
+            document: Document::default(),
+            notes: Vec::new(),
         }
+    }
+
+    /// What it names was put to the rest before.
+    fn check_include(&self, report: &mut Report) {
+        if let Some(list) = self.include.as_ref().filter(|it| it.get_ref().is_empty()) {
+            report.at(list.span(), "is empty; name files, or leave it out");
+        }
+    }
+
+    fn resolve_name(&self, report: &mut Report) -> Arc<str> {
+        let Some(name) = &self.name else {
+            return Hop::default().name().into();
+        };
+        if !hop::is_name(name.get_ref()) {
+            let text = "names no hop; write 1 to 64 letters, digits and hyphens, a letter first";
+            report.at(name.span(), text);
+        }
+        name.get_ref().as_str().into()
     }
 
     fn resolve_origins(&self, report: &mut Report) -> BTreeMap<Arc<str>, Origin> {

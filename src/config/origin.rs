@@ -34,6 +34,8 @@ use super::wire::{HttpVersion, RawWire, Wire};
 const CONNECTIONS: RangeInclusive<usize> = 1..=1_000_000;
 /// As many servers as DNS may bring.
 const FOUND: RangeInclusive<usize> = 1..=1024;
+/// So many unless it is written.
+pub(super) const FOUND_DEFAULT: usize = 64;
 const IDLE: RangeInclusive<usize> = 0..=1_000_000;
 const PENDING: RangeInclusive<usize> = 0..=1_000_000;
 
@@ -172,7 +174,7 @@ impl RawOrigin {
                 .and_then(|it| it.get_ref().resolve(&servers, it.span(), report)),
             tls: self.resolve_tls(&servers, place, report),
             servers,
-            servers_max: units::count(&self.servers_max, 64, FOUND, report),
+            servers_max: units::count(&self.servers_max, FOUND_DEFAULT, FOUND, report),
             wire: self.wire().resolve(idle_max, connections_max, report),
             balance: balance::resolve(&self.balance, report),
             health: self.health.as_ref().map(|it| it.resolve(report)),

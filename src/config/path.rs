@@ -7,6 +7,12 @@ use std::fmt;
 /// A longer path could not be asked for within the default limits.
 const PATH_BYTES_MAX: usize = 1024;
 
+/// Signs of regular expressions, none of which a path may hold (RFC 3986 §3.3).
+const EXPRESSIONS: [char; 7] = ['\\', '^', '[', ']', '|', '<', '>'];
+
+const NO_EXPRESSION: &str = "is no path; paths are no regular expressions: write `/a/*`, or \
+                             `/users/{id}` for any one segment";
+
 /// Which paths a route is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPattern {
@@ -45,6 +51,9 @@ impl PathPattern {
 
     /// What is written, or what is wrong with it and how to mend it.
     pub(super) fn parse(path: &str) -> Result<Self, &'static str> {
+        if path.starts_with(['~', '^']) || path.contains(EXPRESSIONS) || path.contains(".*") {
+            return Err(NO_EXPRESSION);
+        }
         let Some(inner) = path.strip_prefix('/') else {
             return Err("must begin with `/`, as in `/a/*`");
         };

@@ -1,16 +1,21 @@
 //! Reads the text of a file into the raw tables and goes on after a mistake, so that a user sees
 //! all mistakes at once.
 //!
-//! Serde stops at its first error. What it stumbled over is told, taken out of the tree, and serde
+//! A file may include others, which are put to it first (`include.rs`), and name variables of the
+//! environment (`env.rs`). Serde stops at its first error. What it stumbled over is told, taken out of the tree, and serde
 //! runs again over the rest. Not the meaning of values: the tables check that afterwards.
 
 use std::mem;
+use std::path::Path;
 
 use serde::Deserialize as _;
 use toml::Spanned;
-use toml::de::{DeArray, DeTable, DeValue, Error, ValueDeserializer};
+use toml::de::{DeArray, DeTable, DeValue, ValueDeserializer};
 
 use super::RawConfig;
+use super::env;
+use super::include::{self, Remark, Said, Slip, Text};
+use super::meant;
 use super::report::{Place, ROOT, Report, join};
 use super::wording;
 
@@ -23,8 +28,8 @@ type Tree<'a> = Spanned<DeValue<'a>>;
 enum Removed {
     /// An entry of the table at this path.
     Entry { table: String, key: String },
-    /// An element of a list.
-    Element,
+    /// An element of a list, which is at this path.
+    Element { path: String },
 }
 
 // === impl Removed ===
@@ -33,16 +38,17 @@ impl Removed {
     fn path(&self, place: &Place, report: &Report) -> String {
         match self {
             Self::Entry { table, key } => join(table, key),
-            Self::Element => report.key_at(place).to_owned(),
+            Self::Element { .. } => report.key_at(place).to_owned(),
         }
     }
 
     /// What is said in place of serde's `message`.
     fn complaint(&self, message: &str, report: &mut Report) -> String {
-        let Self::Entry { table, key } = self else {
-            return wording::of_value(message);
+        let (table, key) = match self {
+            Self::Entry { table, key } => (table, key),
+            Self::Element { path } => return meant::of_element(path, message),
         };
-        let (text, meant) = wording::of_serde(message, key);
+        let (text, meant) = meant::of_entry(table, key, message);
         // `orgins` was meant to be `origins`: the latter is not missing.
         if let Some(meant) = meant {
             report.misspell(join(table, &meant));
@@ -51,22 +57,49 @@ impl Removed {
     }
 }
 
-/// What could be read of `text`, and the complaints about the rest. `None` when it is so broken
+/// What could be read of `text` and of the files it includes, all that was written there, and the
+/// complaints about the rest. `None` when it is so broken
 /// that everything said about its content would be guesswork.
-pub(super) fn read(text: &str, file: &str) -> (Option<RawConfig>, Report) {
-    let (table, errors) = DeTable::parse_recoverable(text);
-    let mut tree = Spanned::new(ROOT, DeValue::Table(table.into_inner()));
-    let mut report = Report::on_file(file, text, &tree);
-    let Some(spoilt) = spoilt_entries(&errors, &tree) else {
-        tell_broken(&errors, &mut report);
-        return (None, report);
+pub(super) fn read(text: &str, file: &str) -> (Option<RawConfig>, toml::Table, Report) {
+    let first = Text::first(file, text.to_owned());
+    let (mut tree, mut slips) = first.parse();
+    let mut unset = env::fill(&mut tree);
+    let mut remarks = Vec::new();
+    let include::Found { named, unmatched } = include::files(&tree, Path::new(file), &mut remarks);
+    let more = include::read(&first, named, &mut remarks);
+    let is_whole = remarks.is_empty();
+    for text in &more {
+        let (mut included, of_text) = text.parse();
+        unset.extend(env::fill(&mut included));
+        slips.extend(of_text);
+        include::merge(&mut tree, included, &mut remarks);
+    }
+    let texts = [&first].into_iter().chain(&more);
+    let written = include::together(texts.clone());
+    let sources = texts.map(|it| it.source.clone()).collect();
+    let mut report = Report::on_files(sources, &tree);
+    report.note_unmatched(unmatched);
+    let Some(spoilt) = spoilt_entries(&slips, &tree) else {
+        match meant::kind::of_file(text) {
+            Some(kind) => report.add(ROOT, "syntax".to_owned(), kind),
+            None => tell_broken(&slips, &mut report),
+        }
+        return (None, written, report);
     };
+    for (place, complaint) in unset {
+        take_out(place, |_, _| complaint.clone(), &mut tree, &mut report);
+    }
+    remarks.into_iter().for_each(|it| tell(it, &mut report));
+    // Where a file is missing, much of what the others refer to is.
+    if !is_whole {
+        return (None, written, report);
+    }
     for (place, complaint) in spoilt {
         take_out(place, |_, _| complaint.to_owned(), &mut tree, &mut report);
     }
     for _ in 0..MISTAKES_MAX {
         match RawConfig::deserialize(ValueDeserializer::from(tree.clone())) {
-            Ok(raw) => return (Some(raw), report),
+            Ok(raw) => return (Some(raw), written, report),
             Err(error) => {
                 let place = error.span().unwrap_or(ROOT);
                 let complaint =
@@ -76,28 +109,35 @@ pub(super) fn read(text: &str, file: &str) -> (Option<RawConfig>, Report) {
         }
     }
     report.there_are_more();
-    (None, report)
+    (None, written, report)
+}
+
+fn tell(Remark { place, path, said }: Remark, report: &mut Report) {
+    let path = path.unwrap_or_else(|| report.key_at(&place).to_owned());
+    let text = match said {
+        Said::Text(text) => text,
+        Said::Taken(first) => {
+            let first = report.describe(&first);
+            format!("is written in another file already: {first}; keep one of the two")
+        }
+    };
+    report.add(place, path, text);
 }
 
 /// The places of syntax errors, with complaints, if each of them concerns one entry only.
-fn spoilt_entries(errors: &[Error], tree: &Tree<'_>) -> Option<Vec<(Place, &'static str)>> {
+fn spoilt_entries(slips: &[Slip], tree: &Tree<'_>) -> Option<Vec<(Place, &'static str)>> {
     // So many come from a file of another kind.
-    let is_toml = errors.len() <= MISTAKES_MAX;
-    is_toml.then(|| {
-        errors
-            .iter()
-            .map(|error| spoilt_entry(error, tree))
-            .collect()
-    })?
+    let is_toml = slips.len() <= MISTAKES_MAX;
+    is_toml.then(|| slips.iter().map(|slip| spoilt_entry(slip, tree)).collect())?
 }
 
 /// A syntax error that concerns one entry only, so that the rest can still be read: a value
 /// without its quotes, as `30s`, or a key given twice.
-fn spoilt_entry(error: &Error, tree: &Tree<'_>) -> Option<(Place, &'static str)> {
-    let place = error.span()?;
+fn spoilt_entry(slip: &Slip, tree: &Tree<'_>) -> Option<(Place, &'static str)> {
+    let place = slip.place.clone();
     if is_text_at(tree, &place) {
         Some((place, wording::UNQUOTED))
-    } else if error.message() == "duplicate key" && is_key_at(tree, &place) {
+    } else if slip.message == "duplicate key" && is_key_at(tree, &place) {
         Some((place, wording::TWICE))
     } else {
         None
@@ -106,19 +146,20 @@ fn spoilt_entry(error: &Error, tree: &Tree<'_>) -> Option<(Place, &'static str)>
 
 /// Complains about syntax errors. One slip, as a list without its end, makes an error on each line
 /// that follows: of errors on successive lines only the first is told.
-fn tell_broken(errors: &[Error], report: &mut Report) {
-    let mut slips: Vec<(Place, &str)> = errors
-        .iter()
-        .map(|error| (error.span().unwrap_or(ROOT), error.message()))
-        .collect();
-    slips.sort_by_key(|(place, _)| place.start);
-    let mut last_line = None;
-    for (place, message) in slips {
-        let line = report.line_of(place.start);
-        if last_line.is_none_or(|last| line > last + 1) {
-            report.add(place, "syntax".to_owned(), message.to_owned());
+fn tell_broken(slips: &[Slip], report: &mut Report) {
+    let mut slips: Vec<&Slip> = slips.iter().collect();
+    slips.sort_by_key(|slip| slip.place.start);
+    let mut last = None;
+    for slip in slips {
+        let (file, line) = report.line_of(slip.place.start);
+        if last.is_none_or(|last| (file, line) > last) {
+            report.add(
+                slip.place.clone(),
+                "syntax".to_owned(),
+                slip.message.clone(),
+            );
         }
-        last_line = Some(line);
+        last = Some((file, line + 1));
     }
 }
 
@@ -134,8 +175,22 @@ fn take_out(
     };
     let path = removed.path(&place, report);
     let text = complaint(&removed, report);
+    if let Some(lost) = meant::lost_by(&path, &text) {
+        let place = report.place_of(&lost).cloned().unwrap_or(place);
+        report.add(place, lost.clone(), text);
+        report.lose(lost);
+        return;
+    }
+    if table_of(&path) == "origins" {
+        // There is an origin, if none that can be read.
+        report.misspell("origins".to_owned());
+    }
     report.add(place, path.clone(), text);
     report.lose(path);
+}
+
+fn table_of(path: &str) -> &str {
+    path.rsplit_once('.').map_or("", |it| it.0)
 }
 
 /// Removes the innermost entry or element that stands at `place`.
@@ -178,7 +233,9 @@ fn remove_in_list(list: &mut DeArray<'_>, path: &str, place: &Place) -> Option<R
         .filter(|(index, _)| *index != at)
         .map(|(_, value)| value)
         .collect();
-    Some(Removed::Element)
+    Some(Removed::Element {
+        path: format!("{path}[{at}]"),
+    })
 }
 
 /// Whether a value, or an element of it that is a list, stands at `place`.

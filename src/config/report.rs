@@ -24,35 +24,77 @@ pub(super) const ROOT: Place = 0..0;
 /// How many complaints are made at once; nobody reads more.
 const COMPLAINTS_MAX: usize = 1000;
 
+/// One file of a configuration. The places of a second one are behind those of the first.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    name: Arc<str>,
+    /// Where its text begins.
+    base: usize,
+    /// Where each line of it begins.
+    line_starts: Vec<usize>,
+}
+/// What the flags of `flags.rs` stand for, in their order.
+const TABLES_OF_FLAGS: [&str; 4] = ["listen", "origins", "admin", "store"];
+
 /// Complaints in the making.
 pub(super) struct Report {
-    file: Option<Arc<str>>,
-    /// Where each line of the file begins.
-    line_starts: Vec<usize>,
+    /// In the order of their places; none for a command line.
+    sources: Vec<Source>,
     /// See `key_at`.
     keys: HashMap<Place, String>,
+    /// The same the other way about: where each path stands.
+    places: HashMap<String, Place>,
+    /// All texts with their paths.
+    texts: Vec<(String, String)>,
     /// Paths that were written but could not be used: no complaint is made of what they hold.
     lost: HashSet<String>,
     /// Paths that were written with a slip in the name: they are not missing.
     misspelt: HashSet<String>,
+    /// Paths of patterns that name no file, which is no mistake.
+    unmatched: Vec<String>,
     /// Each with the beginning of its place.
     complaints: Vec<(usize, Complaint)>,
+}
+
+// === impl Source ===
+
+impl Source {
+    /// A file whose places begin at `base`.
+    pub(super) fn new(name: &str, base: usize, text: &str) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self {
+            name: name.into(),
+            base,
+            line_starts: std::iter::once(base)
+                .chain(ends.map(|(at, _)| base + at + 1))
+                .collect(),
+        }
+    }
+
+    /// Where its places begin.
+    pub(super) fn base(&self) -> usize {
+        self.base
+    }
+
+    /// The line, counted from 1, of a byte.
+    fn line_of(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= offset)
+    }
 }
 
 // === impl Report ===
 
 impl Report {
-    /// For a file, whose values stand where `tree` says.
-    pub(super) fn on_file(file: &str, text: &str, tree: &Spanned<DeValue<'_>>) -> Self {
-        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+    /// For files, whose values stand where `tree` says.
+    pub(super) fn on_files(sources: Vec<Source>, tree: &Spanned<DeValue<'_>>) -> Self {
         let mut report = Self {
-            file: Some(file.into()),
-            line_starts: std::iter::once(0)
-                .chain(ends.map(|(at, _)| at + 1))
-                .collect(),
+            sources,
             keys: HashMap::new(),
+            places: HashMap::new(),
+            texts: Vec::new(),
             lost: HashSet::new(),
             misspelt: HashSet::new(),
+            unmatched: Vec::new(),
             complaints: Vec::new(),
         };
         report.learn_keys(tree, String::new());
@@ -62,14 +104,19 @@ impl Report {
     /// For a command line, whose flag number `n` stands at `n..n + 1`.
     pub(super) fn on_flags(names: &[&str]) -> Self {
         let numbered = names.iter().enumerate();
+        let tables = TABLES_OF_FLAGS.iter().zip(0..);
         Self {
-            file: None,
-            line_starts: Vec::new(),
+            sources: Vec::new(),
             keys: numbered
                 .map(|(n, name)| (n..n + 1, (*name).to_owned()))
                 .collect(),
+            places: tables
+                .map(|(table, n)| ((*table).to_owned(), n..n + 1))
+                .collect(),
+            texts: Vec::new(),
             lost: HashSet::new(),
             misspelt: HashSet::new(),
+            unmatched: Vec::new(),
             complaints: Vec::new(),
         }
     }
@@ -80,6 +127,7 @@ impl Report {
                 for (key, value) in table.iter() {
                     let path = join(&path, key.get_ref());
                     self.keys.insert(key.span(), path.clone());
+                    self.places.insert(path.clone(), key.span());
                     self.learn_keys(value, path);
                 }
             }
@@ -88,8 +136,12 @@ impl Report {
                     self.learn_keys(value, format!("{path}[{index}]"));
                 }
             }
+            DeValue::String(text) => {
+                self.texts.push((path.clone(), text.clone().into_owned()));
+            }
             _ => {}
         }
+        self.places.entry(path.clone()).or_insert(value.span());
         // The first element of an array of tables stands at the same place as the array: the
         // element was learnt first and keeps the place.
         self.keys.entry(value.span()).or_insert(path);
@@ -112,9 +164,12 @@ impl Report {
     /// Complains about `path`, which stands at `place`: once, for what is said next often follows
     /// from what was said first.
     pub(super) fn add(&mut self, place: Place, path: String, text: String) {
-        let line = self.file.is_some().then(|| self.line_of(place.start));
+        let source = self.source_of(place.start);
+        let file = source.map(|it| Arc::clone(&it.name));
+        let line = source.map(|it| it.line_of(place.start));
         let key = Some(path).filter(|path| !path.is_empty());
-        let is_told = |(_, it): &(_, Complaint)| it.line == line && it.key == key;
+        let is_told =
+            |(_, it): &(_, Complaint)| (&it.file, it.line, &it.key) == (&file, line, &key);
         let is_repeat = line.is_some() && self.complaints.iter().any(is_told);
         if is_repeat || key.as_ref().is_some_and(|path| self.is_lost(path)) {
             return;
@@ -133,7 +188,9 @@ impl Report {
     }
 
     fn push(&mut self, start: usize, line: Option<usize>, key: Option<String>, text: String) {
-        let file = self.file.clone();
+        let source = self.source_of(start).filter(|_| line.is_some());
+        let file = source.or(self.sources.first());
+        let file = file.map(|it| Arc::clone(&it.name));
         self.complaints.push((
             start,
             Complaint {
@@ -143,6 +200,16 @@ impl Report {
                 text,
             },
         ));
+    }
+
+    /// Remembers the paths of patterns that name no file.
+    pub(super) fn note_unmatched(&mut self, paths: Vec<String>) {
+        self.unmatched = paths;
+    }
+
+    /// The paths of patterns that name no file.
+    pub(super) fn unmatched(&self) -> &[String] {
+        &self.unmatched
     }
 
     /// From here on nobody complains about `path` and what is beneath it.
@@ -173,9 +240,17 @@ impl Report {
         is_within(&self.lost, path)
     }
 
-    /// The line, counted from 1, of a byte of the file.
-    pub(super) fn line_of(&self, offset: usize) -> usize {
-        self.line_starts.partition_point(|start| *start <= offset)
+    /// The file in which a byte stands.
+    fn source_of(&self, offset: usize) -> Option<&Source> {
+        let later = self.sources.partition_point(|it| it.base <= offset);
+        self.sources.get(later.checked_sub(1)?)
+    }
+
+    /// The number of the file, and the line, of a byte.
+    pub(super) fn line_of(&self, offset: usize) -> (usize, usize) {
+        let file = self.sources.partition_point(|it| it.base <= offset);
+        let line = self.source_of(offset).map_or(0, |it| it.line_of(offset));
+        (file, line)
     }
 
     /// The dotted path of what stands at `place`, or the name of a flag.
@@ -183,12 +258,39 @@ impl Report {
         self.keys.get(place).map_or("", String::as_str)
     }
 
+    /// Where `path` stands, if it was written.
+    pub(super) fn place_of(&self, path: &str) -> Option<&Place> {
+        self.places.get(path)
+    }
+
+    /// All texts of the file, each with its path.
+    pub(super) fn texts(&self) -> &[(String, String)] {
+        &self.texts
+    }
+
+    /// What is told of `path`, which stands at `place` if it was written.
+    pub(super) fn told(&self, place: Option<&Place>, path: &str, text: String) -> Complaint {
+        let flag = place.filter(|_| self.sources.is_empty());
+        let source = place.and_then(|it| self.source_of(it.start));
+        let file = source.or(self.sources.first());
+        Complaint {
+            file: file.map(|it| Arc::clone(&it.name)),
+            line: place.and_then(|it| Some(source?.line_of(it.start))),
+            key: Some(flag.map_or(path, |it| self.key_at(it)).to_owned()),
+            text: on_one_line(text),
+        }
+    }
+
     /// What stands at `place`, for a complaint about another.
     pub(super) fn describe(&self, place: &Place) -> String {
         let key = self.key_at(place);
-        match self.file {
-            Some(_) => format!("`{key}` on line {}", self.line_of(place.start)),
-            None => format!("`{key}`"),
+        let Some(source) = self.source_of(place.start) else {
+            return format!("`{key}`");
+        };
+        let line = source.line_of(place.start);
+        match self.sources.len() {
+            0 | 1 => format!("`{key}` on line {line}"),
+            _ => format!("`{key}` on line {line} of {}", source.name),
         }
     }
 

@@ -11,14 +11,16 @@ use toml::Spanned;
 
 use super::action::{Action, RawAnswer, RawRedirect};
 use super::cache::{CacheBase, CacheRules, RawCacheRules};
+use super::exchange_limits::{ExchangeLimits, RawExchangeLimits};
 use super::fields::{Edits, RawEdits};
 use super::https::{Https, RawHsts};
 use super::limit;
 use super::path::PathPattern;
 use super::report::{Given, Place, Report};
 use super::table::{Table, Written};
+use super::template::Purpose;
 use super::text_or::TextOr;
-use super::units::{self, Count};
+use super::units::{self, Count, Period, Size};
 
 /// What a semaphore holds with ease.
 const CONCURRENCY: RangeInclusive<usize> = 0..=1 << 24;
@@ -41,6 +43,8 @@ pub struct Route {
     pub limits: Vec<Arc<str>>,
     /// Requests that may be under way to the origin at once; zero for no limit.
     pub concurrency_max: usize,
+    /// How much, and how long, its requests may take.
+    pub exchange_limits: ExchangeLimits,
     /// What is wanted of the scheme of its requests.
     pub https: Https,
     /// By which rules responses are cached.
@@ -60,6 +64,10 @@ pub(super) struct RawRoute {
     response_fields: Table<RawEdits>,
     pub(super) limit: Vec<Spanned<String>>,
     concurrency_max: Given<Count>,
+    body_bytes_max: Given<Size>,
+    body_timeout: Given<Period>,
+    first_byte_timeout: Given<Period>,
+    between_bytes_timeout: Given<Period>,
     https_only: Option<bool>,
     hsts: Given<TextOr<RawHsts>>,
     cache: Option<Written<RawCacheRules>>,
@@ -80,10 +88,24 @@ impl RawRoute {
         Spanned::new(place, route.into())
     }
 
+    /// Has the site's origin answer, where the route says nothing; whether it does.
+    pub(super) fn take_origin(&mut self, origin: &Spanned<String>) -> bool {
+        let is_free = self.actions().is_empty();
+        if is_free {
+            self.origin = Some(origin.clone());
+        }
+        is_free
+    }
+
+    pub(super) fn is_for_all_paths(&self) -> bool {
+        self.path.as_ref().is_some_and(|it| it.get_ref() == "/*")
+    }
+
     /// `None` after a complaint.
     pub(super) fn resolve(
         raw: &Written<Self>,
         base: &CacheBase,
+        limits: &ExchangeLimits,
         https: &Https,
         report: &mut Report,
     ) -> Option<Route> {
@@ -101,8 +123,8 @@ impl RawRoute {
         let edits = raw
             .request_fields
             .as_ref()
-            .map(|it| it.get_ref().resolve(report));
-        let response_fields = raw.response_fields.resolve(report);
+            .map(|it| it.get_ref().resolve(Purpose::RequestField, report));
+        let response_fields = raw.response_fields.resolve(Purpose::ResponseField, report);
         let cache = raw.cache.as_ref().map(|it| it.get_ref().over(base, report));
         Some(Route {
             path: path?,
@@ -112,9 +134,19 @@ impl RawRoute {
             response_fields,
             limits: limit::names(&raw.limit),
             concurrency_max: units::count(&raw.concurrency_max, 0, CONCURRENCY, report),
+            exchange_limits: raw.limits_of_exchanges().over(limits, report),
             https: https.over(raw.https_only, &raw.hsts, report),
             cache: cache.as_ref().unwrap_or(base).rules.clone(),
         })
+    }
+
+    fn limits_of_exchanges(&self) -> RawExchangeLimits<'_> {
+        RawExchangeLimits {
+            body_bytes_max: &self.body_bytes_max,
+            body_timeout: &self.body_timeout,
+            first_byte_timeout: &self.first_byte_timeout,
+            between_bytes_timeout: &self.between_bytes_timeout,
+        }
     }
 
     fn resolve_path(&self, place: Place, report: &mut Report) -> Option<PathPattern> {
@@ -146,7 +178,7 @@ impl RawRoute {
         if actions.is_empty() && !keys.iter().any(|key| report.has_lost(&place, key)) {
             report.at(
                 place,
-                "leads nowhere; add one of `origin`, `redirect` and `answer`",
+                "leads nowhere; add one of `origin`, `redirect` and `answer`, or `origin` to its site",
             );
         }
         for (_, second) in actions.iter().skip(1) {
@@ -210,10 +242,9 @@ impl RawRoute {
         let request_fields = self.request_fields.as_ref().map(Spanned::span);
         let cache = self.cache.as_ref().map(Spanned::span);
         let concurrency = self.concurrency_max.as_ref().map(Spanned::span);
-        for place in [strip_prefix, request_fields, cache, concurrency]
-            .into_iter()
-            .flatten()
-        {
+        let single = [strip_prefix, request_fields, cache, concurrency];
+        let limits = self.limits_of_exchanges();
+        for place in single.into_iter().flatten().chain(limits.places()) {
             report.at(
                 place,
                 format!("has no effect beside `{action}`; leave it out"),

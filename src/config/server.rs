@@ -11,6 +11,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::host;
+use super::meant::addresses;
 use super::origin_tls;
 use super::report::{Given, Report};
 use super::text_or::TextOr;
@@ -128,7 +129,7 @@ impl ServerUrl {
         }
         let (scheme, rest) = url
             .split_once("://")
-            .ok_or_else(|| format!("is not a URL; write \"http://{url}\""))?;
+            .ok_or_else(|| addresses::server(url))?;
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,

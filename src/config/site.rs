@@ -9,6 +9,7 @@ use toml::Spanned;
 
 use super::cache::CacheBase;
 use super::care::Care;
+use super::exchange_limits::{ExchangeLimits, RawExchangeLimits};
 use super::host;
 use super::https::{Https, RawHsts};
 use super::limit;
@@ -17,6 +18,7 @@ use super::route::{RawRoute, Route};
 use super::table::Written;
 use super::text_or::TextOr;
 use super::tls::{ClientAuth, RawSiteTls};
+use super::units::{Period, Size};
 
 /// Routes for some hosts.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +56,10 @@ pub(super) struct RawSite {
     pub(super) https_only: Option<bool>,
     pub(super) hsts: Given<TextOr<RawHsts>>,
     pub(super) limit: Vec<Spanned<String>>,
+    pub(super) body_bytes_max: Given<Size>,
+    pub(super) body_timeout: Given<Period>,
+    pub(super) first_byte_timeout: Given<Period>,
+    pub(super) between_bytes_timeout: Given<Period>,
     pub(super) route: Vec<Written<RawRoute>>,
 }
 
@@ -65,6 +71,9 @@ impl HostPattern {
         const FORMS: &str = "`*` stands alone or before a dot, as \"*.shop.example\"";
         if text == "*" {
             return Ok(Self::Any);
+        }
+        if text.starts_with('~') || text.contains(['\\', '^', '(', '|', '$']) {
+            return Err("hosts are no regular expressions; write each, or \"*.shop.example\"");
         }
         if text.starts_with('.') {
             return Err("subdomains are written with a star, as \"*.shop.example\"");
@@ -83,15 +92,29 @@ impl HostPattern {
 // === impl RawSite ===
 
 impl RawSite {
-    /// Replaces the short form by the route it stands for.
-    pub(super) fn write_out(&mut self) {
-        self.route
-            .extend(self.origin.take().map(RawRoute::everything_to));
+    /// Gives the site's origin to the routes that name none, and to a route for all other paths.
+    /// Complains of an origin that is left over.
+    pub(super) fn write_out(&mut self, report: &mut Report) {
+        let Some(origin) = self.origin.take() else {
+            return;
+        };
+        let mut is_used = false;
+        for route in &mut self.route {
+            is_used |= route.get_mut().take_origin(&origin);
+        }
+        let mut routes = self.route.iter();
+        if !routes.any(|route| route.get_ref().is_for_all_paths()) {
+            self.route.push(RawRoute::everything_to(origin));
+        } else if !is_used {
+            let text = "has no effect: each route says itself who answers; leave it out";
+            report.at(origin.span(), text);
+        }
     }
 
     pub(super) fn resolve(
         raw: &Written<Self>,
-        base: &CacheBase,
+        cache: &CacheBase,
+        limits: &ExchangeLimits,
         care: Care<'_>,
         report: &mut Report,
     ) -> Site {
@@ -107,11 +130,12 @@ impl RawSite {
             );
         }
         let hosts = raw.resolve_hosts(place, report);
+        let of_exchanges = raw.limits_of_exchanges().over(limits, report);
         let https = Https::default().over(raw.https_only, &raw.hsts, report);
         let routes = raw
             .route
             .iter()
-            .filter_map(|route| RawRoute::resolve(route, base, &https, report))
+            .filter_map(|route| RawRoute::resolve(route, cache, &of_exchanges, &https, report))
             .collect();
         let limits = limit::names(&raw.limit);
         let tls = raw.tls.as_ref();
@@ -121,6 +145,15 @@ impl RawSite {
             client_auth: client_auth.map(Arc::new),
             limits,
             routes,
+        }
+    }
+
+    fn limits_of_exchanges(&self) -> RawExchangeLimits<'_> {
+        RawExchangeLimits {
+            body_bytes_max: &self.body_bytes_max,
+            body_timeout: &self.body_timeout,
+            first_byte_timeout: &self.first_byte_timeout,
+            between_bytes_timeout: &self.between_bytes_timeout,
         }
     }
 

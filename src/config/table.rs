@@ -66,7 +66,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Table<T> {
 }
 
 /// The keys of a raw table, as serde's derive tells them to whoever it asks.
-fn keys_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
+pub(super) fn keys_of<'de, T: Deserialize<'de>>() -> &'static [&'static str] {
     let mut keys: &'static [&'static str] = &[];
     // It fails, having told what is wanted here.
     let _ = T::deserialize(Keys(&mut keys));

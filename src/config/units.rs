@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
 
+use super::meant::other_ways;
 use super::report::{Given, Report};
 
 /// One KiB, in bytes.
@@ -60,7 +61,7 @@ impl Size {
         let factor = match SIZE_UNITS.iter().find(|(name, _)| *name == unit) {
             Some((_, factor)) => *factor,
             None if unit.is_empty() => 1,
-            None => return Err(format!("unknown unit `{unit}`; {}", size_units())),
+            None => return Err(other_ways::size(text).unwrap_or_else(|| unknown_size(unit))),
         };
         number
             .checked_mul(factor)
@@ -69,8 +70,19 @@ impl Size {
     }
 }
 
-fn size_units() -> &'static str {
-    "write KiB, MiB, GiB or TiB (powers of 1024), or KB, MB, GB or TB (powers of 1000)"
+impl Size {
+    /// About so much, for people: `2.5GiB`.
+    pub(super) fn rounded(self) -> String {
+        let largest = SIZE_UNITS[..5].iter().rev().find(|it| self.0 >= it.1);
+        let (name, unit) = largest.unwrap_or(&SIZE_UNITS[0]);
+        let tenths = (u128::from(self.0) * 10 / u128::from(*unit)) as f64;
+        format!("{}{name}", tenths / 10.0)
+    }
+}
+
+fn unknown_size(unit: &str) -> String {
+    let units = "KiB, MiB, GiB or TiB (powers of 1024), or KB, MB, GB or TB (powers of 1000)";
+    format!("unknown unit `{unit}`; write {units}")
 }
 
 impl fmt::Display for Size {
@@ -118,14 +130,35 @@ impl Period {
         let (number, unit) = split(text).ok_or(WANTED)?;
         let factor = match DURATION_UNITS.iter().find(|(name, _)| *name == unit) {
             Some((_, factor)) => *factor,
-            None if unit.is_empty() => return Err(format!("has no unit; write \"{number}s\"")),
-            None => return Err(format!("unknown unit `{unit}`; write ms, s, m, h or d")),
+            None if unit.is_empty() => return Err(no_unit(number)),
+            None => return Err(other_ways::period(text).unwrap_or_else(|| unknown_period(unit))),
         };
         match number.checked_mul(factor) {
             Some(millis) if millis <= SECONDS_MAX * 1_000 => {
                 Ok(Self(Duration::from_millis(millis)))
             }
             _ => Err("is longer than 2^31 seconds; write at most \"24855d\"".to_owned()),
+        }
+    }
+}
+
+fn no_unit(number: impl fmt::Display) -> String {
+    format!("has no unit; write \"{number}s\"")
+}
+
+fn unknown_period(unit: &str) -> String {
+    format!("unknown unit `{unit}`; write ms, s, m, h or d")
+}
+
+/// In the largest unit of which it is a whole number.
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The longest of all fits.
+        let millis = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
+        let mut units = DURATION_UNITS.iter().rev();
+        match units.find(|(_, unit)| millis.is_multiple_of(*unit)) {
+            Some((name, unit)) if millis > 0 => write!(f, "{}{name}", millis / unit),
+            _ => f.write_str("0s"),
         }
     }
 }
@@ -138,6 +171,13 @@ impl<'de> Deserialize<'de> for Period {
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a duration such as \"30s\"")
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Period, E> {
+                match number {
+                    0.. => Err(E::custom(no_unit(number))),
+                    _ => Err(E::invalid_value(Unexpected::Signed(number), &self)),
+                }
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Period, E> {
@@ -295,6 +335,33 @@ mod tests {
             (1 << 50, "1024TiB"),
         ] {
             assert_eq!(Size(bytes).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn durations_are_shown_in_their_largest_unit() {
+        for (millis, text) in [
+            (0, "0s"),
+            (250, "250ms"),
+            (90_000, "90s"),
+            (60_000, "1m"),
+            (86_400_000, "1d"),
+        ] {
+            let period = Period(Duration::from_millis(millis));
+            assert_eq!(period.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn sizes_are_rounded_for_people() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1000, "1000B"),
+            (5 << 29, "2.5GiB"),
+            (1 << 30, "1GiB"),
+            (33_554_431_999, "31.2GiB"),
+        ] {
+            assert_eq!(Size(bytes).rounded(), text);
         }
     }
 

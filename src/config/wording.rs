@@ -3,7 +3,8 @@
 //! Not the places of mistakes: `recover.rs` knows those.
 
 /// A value that is none, nearly always text without its quotes.
-pub(super) const UNQUOTED: &str = "is not a value; text goes in double quotes, as \"30s\"";
+pub(super) const UNQUOTED: &str =
+    "is not a value; text goes in double quotes, as \"30s\", true and false without them";
 
 /// A key or a table that stands in two places.
 pub(super) const TWICE: &str = "is given twice; keep one of the two";
@@ -14,6 +15,14 @@ pub(super) fn of_serde(message: &str, key: &str) -> (String, Option<String>) {
         return unknown_key(key, &names_in(expected_of(message)));
     }
     (of_value(message), None)
+}
+
+/// The keys that serde names where it found an unknown one; none for any other mistake.
+pub(super) fn known_keys(message: &str) -> Vec<&str> {
+    match message.starts_with("unknown field ") {
+        true => names_in(expected_of(message)),
+        false => Vec::new(),
+    }
 }
 
 fn unknown_key(key: &str, known: &[&str]) -> (String, Option<String>) {
@@ -39,6 +48,14 @@ pub(super) fn of_value(message: &str) -> String {
     if let Some(rest) = kinds.iter().find_map(|kind| message.strip_prefix(kind))
         && let Some((found, wanted)) = rest.split_once(", expected ")
     {
+        if let Some(bare) = without_quotes(found, wanted) {
+            return format!("goes without quotes; write {bare}");
+        }
+        if wanted == "a sequence"
+            && let Some(text) = found.strip_prefix("string ")
+        {
+            return format!("is a list; write [{text}]");
+        }
         return format!(
             "{} stands where {} is wanted",
             in_words(found),
@@ -52,6 +69,17 @@ pub(super) fn of_value(message: &str) -> String {
         return format!("{found} is not known; write {}", list(&known, "\"", "or"));
     }
     message.to_owned()
+}
+
+/// A number, or true or false, that stands in quotes where one is wanted.
+fn without_quotes<'a>(found: &'a str, wanted: &str) -> Option<&'a str> {
+    let text = found.strip_prefix("string \"")?.strip_suffix('"')?;
+    let is_number = !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    let is_wanted = match text {
+        "true" | "false" => wanted == "a boolean",
+        _ => is_number && wanted.contains("number"),
+    };
+    is_wanted.then_some(text)
 }
 
 /// Serde's name for what it found or wants, in a user's words.
@@ -89,6 +117,13 @@ pub(super) fn list(names: &[&str], quote: &str, join: &str) -> String {
         Some((last, rest)) if !rest.is_empty() => format!("{} {join} {last}", rest.join(", ")),
         _ => quoted.concat(),
     }
+}
+
+/// The known name that `typed` is but for one slip, or for the order of its words.
+pub(super) fn near<'a>(typed: &str, known: &[&'a str]) -> Option<&'a str> {
+    let meant = closest(typed, known)?;
+    let is_near = words(meant) == words(typed) || strsim::levenshtein(typed, meant) <= 1;
+    is_near.then_some(meant)
 }
 
 /// The known name that `typed` is most like, if it is much like any.

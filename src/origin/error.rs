@@ -1,8 +1,11 @@
 //! Errors of an origin: whose fault, in which phase, and whether another try is safe.
 
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use rustix::io::Errno;
 
 /// A request that an origin did not answer properly.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +19,8 @@ pub struct Error {
     pub retry: Retry,
     /// When another request may find more luck; zero while nobody knows.
     pub retry_after: Duration,
+    /// The server that was asked last, `host:port`; `None` where none was chosen.
+    pub server: Option<Arc<str>>,
     /// The library's error beneath, for the log.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -28,6 +33,8 @@ pub enum Kind {
     Resolve,
     /// The server did not accept the connection.
     Refused,
+    /// We have no file descriptor left for a connection.
+    Descriptors,
     /// The server did not prove who it is, or does not speak TLS, or does not want us.
     Tls,
     /// No server has room for another request or connection, and as many requests wait as may.
@@ -100,6 +107,7 @@ impl Error {
             phase,
             retry,
             retry_after: Duration::ZERO,
+            server: None,
             source: None,
         }
     }
@@ -114,11 +122,33 @@ impl Error {
         Self::new(Kind::NoServer, Phase::Connecting, Retry::No)
     }
 
+    /// We lack what a connection takes, whichever server it is to.
+    pub(super) fn out_of_descriptors() -> Self {
+        Self::new(Kind::Descriptors, Phase::Connecting, Retry::No)
+    }
+
+    /// No connection has come about: the server's doing, or ours.
+    pub(super) fn unconnected(error: io::Error) -> Self {
+        let lacking = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+        let is_ours = Errno::from_io_error(&error).is_some_and(|it| lacking.contains(&it));
+        let error_of = match is_ours {
+            true => Self::out_of_descriptors(),
+            false => Self::connecting(Kind::Refused),
+        };
+        error_of.because(error)
+    }
+
     pub(super) fn come_back_after(self, retry_after: Duration) -> Self {
         Self {
             retry_after,
             ..self
         }
+    }
+
+    /// It happened with this server.
+    pub(super) fn at(mut self, server: &Arc<str>) -> Self {
+        self.server = Some(Arc::clone(server));
+        self
     }
 
     /// The error with what lies beneath it, on one line.
@@ -149,9 +179,12 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self.kind {
             Kind::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            Kind::Full | Kind::QueueTimeout | Kind::Breaker | Kind::NoServer | Kind::Resolve => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Kind::Descriptors
+            | Kind::Full
+            | Kind::QueueTimeout
+            | Kind::Breaker
+            | Kind::NoServer
+            | Kind::Resolve => StatusCode::SERVICE_UNAVAILABLE,
             Kind::UploadBroken => StatusCode::BAD_REQUEST,
             Kind::UploadStalled => StatusCode::REQUEST_TIMEOUT,
             Kind::UploadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -166,9 +199,10 @@ impl Error {
 
 impl Kind {
     /// All kinds, in the order of their counters.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Resolve,
         Self::Refused,
+        Self::Descriptors,
         Self::Tls,
         Self::Full,
         Self::QueueTimeout,
@@ -193,7 +227,8 @@ impl Kind {
             | Self::Closed
             | Self::Reset
             | Self::Malformed => true,
-            Self::Full
+            Self::Descriptors
+            | Self::Full
             | Self::QueueTimeout
             | Self::Breaker
             | Self::NoServer
@@ -203,11 +238,20 @@ impl Kind {
         }
     }
 
+    /// Whether the client's own body was the trouble, which is no news to an operator.
+    pub(super) fn is_clients_fault(self) -> bool {
+        matches!(
+            self,
+            Self::UploadBroken | Self::UploadStalled | Self::UploadTooLarge
+        )
+    }
+
     /// A token for metrics, the log and `Cache-Status`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Resolve => "origin-unresolved",
             Self::Refused => "origin-refused",
+            Self::Descriptors => "out-of-descriptors",
             Self::Tls => "origin-tls",
             Self::Full => "origin-full",
             Self::QueueTimeout => "origin-queue-timeout",
@@ -229,6 +273,7 @@ impl std::fmt::Display for Kind {
         f.write_str(match self {
             Self::Resolve => "the server's name has no address",
             Self::Refused => "the server refused the connection",
+            Self::Descriptors => "there was no file descriptor left",
             Self::Tls => "TLS with the server failed",
             Self::Full => "no server has room for more",
             Self::QueueTimeout => "no server had room for too long",

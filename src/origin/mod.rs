@@ -12,6 +12,7 @@ mod dial;
 mod dice;
 mod discovery;
 mod error;
+mod failures;
 mod handover;
 mod health;
 mod hint;
@@ -42,21 +43,23 @@ pub use error::{Error, Kind, Phase, Retry, Why};
 pub use hint::{Asked, Belongs, Hint};
 pub use interim::{Interim, Sink};
 pub use overload::{BreakerState, OverloadStats, Shed};
+pub use peer::Timeouts;
 pub use raw::RawConnection;
 pub use registry::Registry;
 pub use resolve::{LookupStats, Resolver};
-pub use server::{Downed, Fault, State, Verdict};
+pub use server::{Ailment, Downed, Durations, Fault, State, Verdict};
 pub use stats::ServerStats;
 
 use crate::config;
 use crate::semantics::proxy_protocol::Endpoints;
 use balance::Candidate;
 use discovery::Discovery;
+use failures::Failures;
 use handover::Handover;
 use health::{Agents, Probes, Reachability, Servers};
 use hint::Common;
 use overload::Overload;
-use peer::{Peer, Timeouts};
+use peer::Peer;
 use retry::{Hedging, Retries};
 use roster::Roster;
 use sticky::Sticky;
@@ -85,6 +88,7 @@ pub struct Pool {
     agents: Agents,
     reachability: Reachability,
     overload: Overload,
+    failures: Failures,
     handover: Handover,
     refreshes: Arc<Semaphore>,
 }
@@ -130,6 +134,7 @@ impl Pool {
             agents: Agents::new(config.agent.as_ref()),
             reachability: Reachability::default(),
             overload: Overload::new(config, overload),
+            failures: Failures::default(),
             handover: Handover::new(in_force),
             refreshes: Arc::new(Semaphore::new(refreshes_max(config))),
         }))
@@ -163,6 +168,7 @@ impl Pool {
         self.probes.end();
         self.agents.end();
         self.roster().peers().iter().for_each(|peer| peer.retire());
+        self.tell_rest();
     }
 
     /// Takes in what is known of its servers' names now.
@@ -181,6 +187,12 @@ impl Pool {
     /// The origin's name in the configuration.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// How long its servers may be silent, unless a request has [`Timeouts`] of its own among its
+    /// extensions.
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 
     /// What `Host` says towards the servers, when it is not what the client asked for.
@@ -285,6 +297,7 @@ impl Pool {
         for peer in self.roster().peers() {
             peer.warm(|| self.servers.report(peer).verdict.is_usable());
         }
+        self.tell_untold();
         self.overload.relieve();
     }
 

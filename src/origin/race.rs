@@ -79,7 +79,8 @@ impl<'a, 'r> Race<'a, 'r> {
         let (began, index) = (clock::instant(), course.index);
         let slow = Lane { index, peer };
         let lease = peer.lease(course.from_pool, course.client);
-        let mut first = pin!(self.pool.try_once(peer, flight, lease, request, None));
+        let (pool, timeouts) = (self.pool, course.timeouts);
+        let mut first = pin!(pool.try_once(peer, flight, lease, request, None, timeouts));
         if let Ok(tried) = timeout(self.after, &mut first).await {
             return (peer, tried);
         }
@@ -88,7 +89,8 @@ impl<'a, 'r> Race<'a, 'r> {
         };
         peer.vitals.races.count_hedged();
         let lease = other.peer.lease(true, course.client);
-        let mut second = pin!(self.pool.try_once(other.peer, flight, lease, again, None));
+        let second = pool.try_once(other.peer, flight, lease, again, None, timeouts);
+        let mut second = pin!(second);
         let early = tokio::select! {
             biased;
             tried = &mut first => (slow, tried),

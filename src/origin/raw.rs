@@ -64,10 +64,10 @@ impl Pool {
             };
             let error = match open(peer, flight).await {
                 Ok(connection) => {
-                    self.servers.note(peer, true);
+                    self.servers.note(peer, Ok(()));
                     return Ok(connection);
                 }
-                Err(error) => error,
+                Err(error) => error.at(peer.authority()),
             };
             peer.vitals.counters.count_error(error.kind);
             self.servers.note_failure(peer, &error);
@@ -90,7 +90,9 @@ impl Pool {
 async fn open(peer: &Arc<Peer>, flight: Flight) -> Result<RawConnection, Error> {
     let began = clock::instant();
     let (stream, permit) = peer.connect().await?;
-    peer.vitals.load.observe(began.elapsed());
+    let latency = began.elapsed();
+    peer.vitals.load.observe(latency);
+    peer.vitals.answers.observe(latency);
     Ok(RawConnection {
         stream,
         server: Arc::clone(peer.authority()),

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::handover::InForce;
 use super::overload::OverloadState;
+use super::permit::Ceiling;
 use super::resolve::Names;
 use super::server::Vitals;
 use crate::clock;
@@ -20,6 +21,7 @@ pub struct Registry {
     servers: Arc<Mutex<HashMap<Id, Weak<Vitals>>>>,
     origins: Arc<Mutex<HashMap<Arc<str>, Origin>>>,
     names: Arc<Names>,
+    ceiling: Arc<Ceiling>,
 }
 
 /// An origin's name and a server's authority.
@@ -31,6 +33,12 @@ type Origin = (Weak<OverloadState>, Weak<InForce>);
 // === impl Registry ===
 
 impl Registry {
+    /// Changes how many connections to servers there may be in all, for which the process has file
+    /// descriptors.
+    pub fn limit_connections(&self, max: usize) {
+        self.ceiling.limit(max);
+    }
+
     /// The names of servers.
     pub(super) fn names(&self) -> &Names {
         &self.names
@@ -70,7 +78,8 @@ impl Registry {
         if let Some(vitals) = known.get(&id).and_then(Weak::upgrade) {
             return vitals;
         }
-        let vitals = Vitals::new(Arc::clone(server), Arc::clone(&overload.moved));
+        let (moved, ceiling) = (Arc::clone(&overload.moved), Arc::clone(&self.ceiling));
+        let vitals = Vitals::new(Arc::clone(origin), Arc::clone(server), moved, ceiling);
         let vitals = Arc::new(vitals);
         if slowly {
             vitals.standing.lock().come_in(clock::instant());

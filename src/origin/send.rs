@@ -19,7 +19,7 @@ use super::error::{Error, Kind, is_failure};
 use super::hint::Hint;
 use super::interim::Interim;
 use super::overload::Passage;
-use super::peer::{Lease, Peer, Unanswered};
+use super::peer::{Lease, Peer, Timeouts, Unanswered};
 use super::race::Race;
 use super::retry::{Content, Course, Failed, Next, Spare};
 use super::server::Flight;
@@ -83,7 +83,9 @@ impl Pool {
         let in_force = || self.roster_in_force();
         let let_in = passage.let_in(&choice, hint.belongs, in_force);
         let (mut roster, index, mut flight) = let_in.await?;
-        let mut course = Course::new(index, choice, &self.retries);
+        let own = request.extensions_mut().remove();
+        let timeouts = own.unwrap_or(self.timeouts);
+        let mut course = Course::new(index, choice, &self.retries, timeouts);
         course.belongs = hint.belongs.is_some_and(|id| roster.is_at(index, id));
         course.client = request.extensions_mut().remove();
         let content = Content::of(&mut request, self.retries.body_bytes_max);
@@ -99,7 +101,8 @@ impl Pool {
                 Some(race) => Box::pin(race.run(&mut course, peer, flight, request)).await,
                 None => {
                     let lease = peer.lease(course.from_pool, course.client);
-                    let tried = self.try_once(peer, flight, lease, request, upload);
+                    let timeouts = course.timeouts;
+                    let tried = self.try_once(peer, flight, lease, request, upload, timeouts);
                     (peer, tried.await)
                 }
             };
@@ -158,25 +161,29 @@ impl Pool {
         lease: impl Future<Output = Result<Lease, Error>>,
         request: Request<Body>,
         upload: Option<&Progress>,
+        timeouts: Timeouts,
     ) -> Result<Answer, Failed> {
         let began = clock::instant();
         let lease = match lease.await {
             Ok(lease) => lease.carrying(flight),
-            Err(error) => return Err(Failed::unleased(error, request)),
+            Err(error) => return Err(Failed::unleased(error.at(peer.authority()), request)),
         };
         let blame = lease.blame();
         let requests = &peer.vitals.counters.requests;
         requests.fetch_add(1, Ordering::Relaxed);
-        let head = lease.head(request, upload, self.timeouts);
+        let head = lease.head(request, upload, timeouts);
         let response = head
             .await
             .and_then(|response| {
                 answer::checked(response, self.refuse_unknown_coding).map_err(Unanswered::from)
             })
-            .map_err(|Unanswered { unsent, flight }| Failed {
-                stale: self.retries.grants_another(blame, &unsent.error),
-                unsent,
-                flight,
+            .map_err(|Unanswered { mut unsent, flight }| {
+                unsent.error.server = Some(Arc::clone(peer.authority()));
+                Failed {
+                    stale: self.retries.grants_another(blame, &unsent.error),
+                    unsent,
+                    flight,
+                }
             });
         // How long an upload takes is the client's affair as well.
         if upload.is_none() {
@@ -195,6 +202,7 @@ impl Pool {
     fn observe(&self, peer: &Peer, latency: Duration, answered: &Result<Response<Body>, Failed>) {
         match answered {
             Ok(response) => {
+                peer.vitals.answers.observe(latency);
                 peer.vitals.load.observe(latency);
                 if let Some(hedging) = &self.hedging {
                     hedging.observe(latency);
@@ -203,7 +211,10 @@ impl Pool {
                     peer.gate.observe(latency);
                 }
             }
-            Err(failed) if failed.unsent.error.kind == Kind::Timeout => peer.gate.observe(latency),
+            Err(failed) if failed.unsent.error.kind == Kind::Timeout => {
+                peer.vitals.answers.observe(latency);
+                peer.gate.observe(latency);
+            }
             Err(_) => {}
         }
     }

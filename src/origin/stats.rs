@@ -9,10 +9,10 @@ use super::balance::Candidate;
 use super::error::{Kind, Why};
 use super::health::Report;
 use super::peer::Peer;
-use super::server::{Advice, State, Verdict};
+use super::server::{Advice, Ailment, Durations, State, Verdict};
 
 /// A server's figures at this moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ServerStats {
     /// `host:port`, or `unix:/path`.
     pub authority: Arc<str>,
@@ -42,6 +42,12 @@ pub struct ServerStats {
     pub agent: Option<String>,
     /// How it stands, with the reason.
     pub verdict: Verdict,
+    /// What it does to its clients, if it fails one after the other.
+    pub ailment: Option<Ailment>,
+    /// How long it took to the heads of its answers.
+    pub answers: Durations,
+    /// How many connections there may be.
+    pub connections_max: usize,
     /// Its share among its siblings as configured, or as set at run time.
     pub weight: u32,
     /// The hundredfold of the weight that requests are shared out by at this moment.
@@ -63,6 +69,19 @@ pub struct ServerStats {
 // === impl ServerStats ===
 
 impl ServerStats {
+    /// Whether it may be asked, and answers.
+    pub fn is_up(&self) -> bool {
+        self.verdict.is_usable() && self.ailment.is_none()
+    }
+
+    /// How it stands, in words. What its clients meet goes before a slow start: it is asked, in vain.
+    pub fn standing(&self) -> String {
+        match self.ailment {
+            Some(ailment) if self.verdict.is_usable() => format!("sick: {ailment}"),
+            _ => self.verdict.to_string(),
+        }
+    }
+
     /// The share of requests that needed no new connection; `None` before the first.
     pub fn reuse_ratio(&self) -> Option<f64> {
         (self.requests > 0).then(|| self.reused as f64 / self.requests as f64)
@@ -88,6 +107,9 @@ impl ServerStats {
             state: report.state,
             agent: (advice != Advice::default()).then(|| advice.to_string()),
             verdict: report.verdict,
+            ailment: vitals.health.ailment(),
+            answers: vitals.answers.durations(),
+            connections_max: peer.connections_max(),
             weight: report.weight,
             effective_weight: candidate.effective_weight(),
             ejected: vitals.conduct.ejected(),

@@ -118,7 +118,7 @@ impl TrustedProxies {
         asked: &HeaderMap,
         authority: &str,
     ) {
-        let hop = Hop::of(client, forwarded_by, asked);
+        let hop = LastHop::of(client, forwarded_by, asked);
         if self.dialect.has_x_forwarded() {
             let own = hop.peer.to_string();
             hop.insert(fields, X_FORWARDED_FOR, hop.client().as_deref(), &own);
@@ -137,7 +137,7 @@ impl TrustedProxies {
 }
 
 /// The last step of a request's way to us.
-struct Hop<'a> {
+struct LastHop<'a> {
     /// Who sent it to us.
     peer: IpAddr,
     /// For whom, if that is somebody else.
@@ -146,9 +146,9 @@ struct Hop<'a> {
     said: Option<(&'a HeaderMap, &'a HeaderName)>,
 }
 
-// === impl Hop ===
+// === impl LastHop ===
 
-impl<'a> Hop<'a> {
+impl<'a> LastHop<'a> {
     fn of(client: &Client, forwarded_by: Option<&'a ForwardedBy>, asked: &'a HeaderMap) -> Self {
         let client = client.address.ip().to_canonical();
         match forwarded_by {

@@ -4,18 +4,19 @@
 //! that step's own struct.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use http::header::STRICT_TRANSPORT_SECURITY;
+use http::header::{HOST, STRICT_TRANSPORT_SECURITY};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, Version};
 
 use super::client::{Client, ForwardedBy};
 use super::site::{Site, SiteHandle};
 use crate::body::{Body, Meter, Progress};
 use crate::clock::{self, Instant};
 use crate::origin::{Belongs, Interim};
+use crate::semantics::key::normal_authority;
 use crate::telemetry::{Asked, Outcome, Record};
 
 /// A request under way.
@@ -36,6 +37,8 @@ pub(super) struct Exchange {
     pub(super) hsts: Option<HeaderValue>,
     /// The wall time of arrival, by which freshness is judged.
     pub(super) now: SystemTime,
+    /// What it is called, once somebody has asked.
+    request_id: OnceLock<HeaderValue>,
 }
 
 /// A request's entry in the books. It is closed when it is dropped, wherever the journey ended:
@@ -60,8 +63,16 @@ impl Exchange {
             false => request.extensions.remove::<Progress>(),
         };
         let mut record = Record::new(client.address.ip(), now);
+        let mut request_id = OnceLock::new();
         if site.telemetry.wants_lines() {
             let mut asked = Asked::of(&request);
+            if site.request_ids.field().is_some() {
+                let id = site
+                    .request_ids
+                    .of(&request.headers, forwarded_by.is_some());
+                asked.request_id = Some(id.clone());
+                request_id = OnceLock::from(id);
+            }
             asked.tls = client.session.as_ref().map(|it| Arc::clone(&it.facts));
             record.asked = Some(Box::new(asked));
         }
@@ -81,12 +92,63 @@ impl Exchange {
             belongs: None,
             hsts: None,
             now,
+            request_id,
         })
     }
 
     /// What the steps work with.
     pub(super) fn site(&self) -> &Site {
         &self.entry.site
+    }
+
+    /// What the request is called: by a proxy that is believed, or by us.
+    pub(super) fn request_id(&self) -> &HeaderValue {
+        let ids = &self.entry.site.request_ids;
+        let is_believed = self.forwarded_by.is_some();
+        self.request_id
+            .get_or_init(|| ids.of(&self.request.headers, is_believed))
+    }
+
+    /// The one effective host, for routing, key and origin alike, in its normal form; or why there is
+    /// none, in a word.
+    ///
+    /// "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message
+    /// that lacks a Host header field and to any request message that contains more than one Host
+    /// header field line or a Host header field with an invalid field value." (RFC 9112 §3.2)
+    pub(super) fn authority(&self) -> Result<Cow<'_, str>, &'static str> {
+        let request = &self.request;
+        let mut hosts = request.headers.get_all(HOST).iter();
+        let (host, another) = (hosts.next(), hosts.next());
+        if another.is_some() {
+            return Err("several-hosts");
+        }
+        let scheme = self.client.scheme;
+        let normal = |authority| normal_authority(authority, scheme).ok_or("host");
+        let host = match host.map(|host| host.to_str()) {
+            Some(Ok(host)) => Some(normal(host)?),
+            Some(Err(_)) => return Err("host"),
+            None if request.version == Version::HTTP_11 => return Err("no-host"),
+            None => None,
+        };
+        // What a trusted proxy was asked for goes before what it asks us for. It is the one effective
+        // host as any other, so the key holds it.
+        let forwarded_by = self.forwarded_by.as_ref();
+        if let Some(told) = forwarded_by.and_then(|it| it.host.as_deref()) {
+            return normal(told);
+        }
+        // "When an origin server receives a request with an absolute-form of request-target, the
+        // origin server MUST ignore the received Host header field (if any)." (RFC 9112 §3.2.2)
+        match (request.uri.authority(), host) {
+            (Some(named), _) => normal(named.as_str()),
+            (None, Some(host)) => Ok(host),
+            // HTTP/1.0 has no Host: what it asked for is what it connected to.
+            (None, None) => {
+                let local = self.client.local.to_string();
+                Ok(Cow::Owned(
+                    normal_authority(&local, scheme).map_or(local.clone(), Cow::into_owned),
+                ))
+            }
+        }
     }
 
     /// The path and query asked for, always beginning with a slash.

@@ -10,8 +10,10 @@ mod step;
 
 mod client;
 mod exchange;
+mod request_id;
 mod route;
 mod site;
+mod values;
 mod wanted;
 
 mod dispatch;

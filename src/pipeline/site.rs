@@ -9,11 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 
 use super::client::TrustedProxies;
+use super::request_id::RequestIds;
 use super::route::limit::Bounds;
 use super::route::{BadPath, Routes};
 use crate::clock;
 use crate::config::{self, Config};
 use crate::origin::{BadTls, Pool, Registry, Resolver};
+use crate::semantics::hop::Hop;
 use crate::semantics::reference::Target;
 use crate::store::{Invalidation, Store};
 use crate::telemetry::{Family, Telemetry};
@@ -26,6 +28,9 @@ pub struct Site {
     pub(super) store: Arc<Store>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) trusted_proxies: TrustedProxies,
+    pub(super) request_ids: RequestIds,
+    /// What we are called.
+    pub(super) hop: Hop,
     pub(super) server: config::Server,
     /// Whether another has taken its place.
     is_replaced: AtomicBool,
@@ -73,7 +78,12 @@ impl Site {
             .map(|(name, origin)| Ok((Arc::clone(name), Pool::new(origin, servers, &resolver)?)))
             .collect::<Result<_, BadTls>>()?;
         let bounds = Bounds::new(config, before.map(|it| &it.bounds));
-        let routes = Routes::build(&config.sites, &bounds, |name| pools.get(name).cloned())?;
+        let routes = Routes::build(
+            &config.sites,
+            &bounds,
+            |name| pools.get(name).cloned(),
+            |name| telemetry.metrics.site(name),
+        )?;
         let trusted_proxies = TrustedProxies::new(&config.server);
         Ok(Self {
             routes,
@@ -82,6 +92,8 @@ impl Site {
             store,
             telemetry,
             trusted_proxies,
+            request_ids: RequestIds::new(&config.server),
+            hop: Hop::new(&config.name),
             server: config.server.clone(),
             is_replaced: AtomicBool::new(false),
         })

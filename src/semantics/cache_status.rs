@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Write};
 
 use http::{HeaderValue, StatusCode};
 
-use super::headers::PSEUDONYM;
+use super::hop::Hop;
 use super::list::is_tchar;
 
 /// Why a request went forward (RFC 9211 §2.2).
@@ -68,20 +68,25 @@ impl Fwd {
 // === impl CacheStatus ===
 
 impl CacheStatus {
-    /// The list member as a field value, to be appended after those of earlier hops.
-    pub fn to_value(&self) -> HeaderValue {
+    /// The list member of `hop` as a field value, to be appended after those of earlier hops.
+    pub fn to_value(&self, hop: &Hop) -> HeaderValue {
         // Most need no more. Writing to a string does not fail.
         let mut text = String::with_capacity(64);
-        let _ = write!(text, "{self}");
+        let _ = write!(text, "{}", self.of(hop));
         // The text is printable ASCII throughout: tokens, numbers, and a string without other
         // bytes.
-        HeaderValue::try_from(text).unwrap_or_else(|_| hit())
+        HeaderValue::try_from(text).unwrap_or_else(|_| hop.hit())
     }
-}
 
-impl Display for CacheStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(PSEUDONYM)?;
+    /// The list member of `hop`.
+    pub fn of(&self, hop: &Hop) -> impl Display {
+        fmt::from_fn(move |f| {
+            f.write_str(hop.name())?;
+            self.write_parameters(f)
+        })
+    }
+
+    fn write_parameters(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.fwd {
             None => f.write_str("; hit")?,
             Some(fwd) => write!(f, "; fwd={}", fwd.as_str())?,
@@ -108,22 +113,14 @@ impl Display for CacheStatus {
 /// The greatest integer of a structured field (RFC 9651 §3.3.1).
 const INTEGER_MAX: i64 = 999_999_999_999_999;
 
-/// The member of a plain hit, ready made.
-pub fn hit() -> HeaderValue {
-    HeaderValue::from_static("copal; hit")
-}
-
-/// The member of an answer that this hop made itself: neither a hit nor forwarded.
-pub fn own(detail: &'static str) -> HeaderValue {
-    struct Own(&'static str);
-    impl Display for Own {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(PSEUDONYM)?;
-            write_detail(f, self.0)
-        }
-    }
+/// The member of an answer that `hop` made itself: neither a hit nor forwarded.
+pub fn own(hop: &Hop, detail: &'static str) -> HeaderValue {
+    let member = fmt::from_fn(|f| {
+        f.write_str(hop.name())?;
+        write_detail(f, detail)
+    });
     // Printable ASCII, as above.
-    HeaderValue::try_from(Own(detail).to_string()).unwrap_or(HeaderValue::from_static(PSEUDONYM))
+    HeaderValue::try_from(member.to_string()).unwrap_or_else(|_| hop.hit())
 }
 
 /// Writes the detail as a token if it is one, else as a string (RFC 9651 §3.3.3, §3.3.4).
@@ -202,13 +199,15 @@ mod tests {
             (CacheStatus { detail: Some(""), ..miss }, r#"copal; fwd=uri-miss; detail="""#),
         ];
         for (status, expected) in rows {
-            assert_eq!(status.to_value(), expected);
+            assert_eq!(status.to_value(&Hop::default()), expected);
         }
     }
 
     #[test]
     fn the_ready_made_hit_is_the_default() {
-        assert_eq!(hit(), CacheStatus::default().to_value());
+        for hop in [Hop::default(), Hop::new("edge-1")] {
+            assert_eq!(hop.hit(), CacheStatus::default().to_value(&hop));
+        }
     }
 
     #[test]

@@ -88,6 +88,14 @@ impl Version {
         part(answer) == Some((wanted, complete)) && Self::of(answer).as_ref() == Some(self)
     }
 
+    /// The length of the whole, if an answer brought all bytes from `first` on of the same
+    /// representation.
+    pub fn rest(&self, first: u64, answer: &HeaderMap) -> Option<u64> {
+        let (range, complete) = part(answer)?;
+        let is_rest = range.first == first && range.last.checked_add(1) == Some(complete);
+        (is_rest && Self::of(answer).as_ref() == Some(self)).then_some(complete)
+    }
+
     /// What If-Match says, so that the origin refuses to send parts of anything else. There is none
     /// for a date: If-Unmodified-Since would be answered by a version that is older.
     pub fn if_match(&self) -> Option<HeaderValue> {
@@ -219,6 +227,23 @@ mod tests {
         for (section, fields, fits) in rows {
             let found = tag("\"a\"").has_part(ASKED, 1000, &headers(fields));
             assert_eq!(found, fits, "{section}: {fields:?}");
+        }
+    }
+
+    #[test]
+    fn the_rest_reaches_to_the_end() {
+        #[rustfmt::skip]
+        let rows: [(&str, Lines, Option<u64>); 6] = [
+            ("§14.4", &[("etag", "\"a\""), ("content-range", "bytes 100-199/200")], Some(200)),
+            ("§14.4, cut short", &[("etag", "\"a\""), ("content-range", "bytes 100-198/200")], None),
+            ("§14.4, elsewhere", &[("etag", "\"a\""), ("content-range", "bytes 99-199/200")], None),
+            ("§14.4, unknown length", &[("etag", "\"a\""), ("content-range", "bytes 100-199/*")], None),
+            ("RFC 9111 §3.4", &[("etag", "\"b\""), ("content-range", "bytes 100-199/200")], None),
+            ("§15.3.7.2", &[("etag", "\"a\"")], None),
+        ];
+        for (section, fields, complete) in rows {
+            let found = tag("\"a\"").rest(100, &headers(fields));
+            assert_eq!(found, complete, "{section}: {fields:?}");
         }
     }
 

@@ -95,6 +95,11 @@ impl Facet {
         Self(bytes)
     }
 
+    /// For people to read: fields and cookies with their values.
+    pub fn in_words(&self) -> String {
+        in_words(&self.0)
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.0
     }

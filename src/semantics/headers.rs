@@ -1,4 +1,4 @@
-//! Hop-by-hop fields, message framing, and Via.
+//! Hop-by-hop fields and message framing.
 //!
 //! What a field means for caching stands in the modules of that name; this file only says which
 //! fields may travel.
@@ -13,9 +13,6 @@ use smallvec::SmallVec;
 
 use super::client_cert::CLIENT_CERT;
 use super::list;
-
-/// The name by which this proxy is known in Via and Cache-Status.
-pub(super) const PSEUDONYM: &str = "copal";
 
 /// Fields by which frameworks let a request ask for something else than its URL and method say.
 /// The key does not hold them, so on the way to the store they would poison it.
@@ -33,9 +30,6 @@ pub static STEERING: [HeaderName; 9] = [
 
 /// Other methods that are registered as safe.
 const SAFE: [&str; 4] = ["QUERY", "PROPFIND", "REPORT", "SEARCH"];
-
-/// How often a request may have passed a proxy of our name before it counts as going in circles.
-const VIA_HOPS_MAX: usize = 8;
 
 /// Removes what is meant for this hop alone, from a request or a response.
 ///
@@ -104,41 +98,6 @@ pub fn wants_websocket(version: Version, headers: &HeaderMap) -> bool {
 pub fn strip_framing(headers: &mut HeaderMap) {
     headers.remove(CONTENT_LENGTH);
     headers.remove(TRANSFER_ENCODING);
-}
-
-/// Adds this hop to Via; `version` is that of the message received (RFC 9110 §7.6.3).
-pub fn append_via(headers: &mut HeaderMap, version: Version) {
-    headers.append(
-        VIA,
-        HeaderValue::from_static(match version {
-            Version::HTTP_09 => "0.9 copal",
-            Version::HTTP_10 => "1.0 copal",
-            Version::HTTP_2 => "2.0 copal",
-            Version::HTTP_3 => "3.0 copal",
-            _ => "1.1 copal",
-        }),
-    );
-}
-
-/// The Via member of an answer that this hop made itself.
-pub fn via() -> HeaderValue {
-    HeaderValue::from_static("1.1 copal")
-}
-
-/// Whether a request has passed proxies of our name so often that it must be going in circles.
-///
-/// RFC 9110 §7.6.3: Via "can be used for tracking message forwards, avoiding request loops". Some
-/// passes are fine: many proxies of one name may stand in a row.
-pub fn via_loops(headers: &HeaderMap) -> bool {
-    let ours = list::all_members(headers, &VIA).filter(|member| {
-        let mut words = member
-            .split(|byte| matches!(byte, b' ' | b'\t'))
-            .filter(|w| !w.is_empty());
-        words
-            .nth(1)
-            .is_some_and(|by| by.eq_ignore_ascii_case(PSEUDONYM.as_bytes()))
-    });
-    ours.take(VIA_HOPS_MAX).count() == VIA_HOPS_MAX
 }
 
 /// Whether a request expects something that nobody knows of.
@@ -256,6 +215,7 @@ fn is_end_to_end(name: &HeaderName) -> bool {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::hop::Hop;
     use super::super::testing::{any_headers, headers};
     use super::*;
 
@@ -323,33 +283,6 @@ mod tests {
     }
 
     #[test]
-    fn via_names_us_and_tells_loops() {
-        // RFC 9110 §7.6.3.
-        let mut request = headers(&[("via", "1.0 fred, 1.1 copalite")]);
-        append_via(&mut request, Version::HTTP_10);
-        append_via(&mut request, Version::HTTP_11);
-        append_via(&mut request, Version::HTTP_2);
-        let lines: Vec<_> = request.get_all(VIA).iter().collect();
-        assert_eq!(
-            lines,
-            [
-                "1.0 fred, 1.1 copalite",
-                "1.0 copal",
-                "1.1 copal",
-                "2.0 copal"
-            ]
-        );
-        assert!(!via_loops(&request));
-        request.append(
-            VIA,
-            HeaderValue::from_static("1.1 copal, HTTP/1.1  Copal (x), 1.1 copal"),
-        );
-        assert!(!via_loops(&request), "six of ours, one of another");
-        request.append(VIA, HeaderValue::from_static("1.1 copal, 1.1\tcopal"));
-        assert!(via_loops(&request));
-    }
-
-    #[test]
     fn only_one_expectation_is_known() {
         // RFC 9110 §10.1.1.
         #[rustfmt::skip]
@@ -400,7 +333,7 @@ mod tests {
             strip_framing(&mut stripped);
             prop_assert!(!stripped.keys().any(is_hop_by_hop));
             prop_assert_eq!(stripped.get(CACHE_CONTROL), headers.get(CACHE_CONTROL));
-            let _ = (connection_is_hostile(&headers), via_loops(&headers));
+            let _ = (connection_is_hostile(&headers), Hop::default().has_looped(&headers));
         }
     }
 }

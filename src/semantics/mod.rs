@@ -24,8 +24,10 @@ pub mod facet;
 pub mod fold;
 pub mod forwarded;
 pub mod headers;
+pub mod hop;
 mod normal;
 pub mod proxy_protocol;
+pub mod trace_context;
 pub mod trailers;
 pub mod vary;
 

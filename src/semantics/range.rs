@@ -7,7 +7,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::{IF_RANGE, RANGE};
+use http::header::{ACCEPT_RANGES, IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use smallvec::{SmallVec, smallvec};
 
@@ -303,6 +303,22 @@ pub fn begins_at(request: &HeaderMap) -> u64 {
 pub fn ask(request: &mut HeaderMap, range: ByteRange) {
     let ByteRange { first, last } = range;
     request.insert(RANGE, to_value(format!("bytes={first}-{last}")));
+}
+
+/// Makes `request` ask for all bytes from `first` on.
+pub fn ask_from(request: &mut HeaderMap, first: u64) {
+    request.insert(RANGE, to_value(format!("bytes={first}-")));
+}
+
+/// Whether the sender of a response says that it gives parts of it. One that does not say so would often
+/// send the whole.
+///
+/// RFC 9110 §14.3: "The 'Accept-Ranges' field in a response indicates whether an upstream server
+/// supports range requests for the target resource."
+pub fn are_offered(response: &HeaderMap) -> bool {
+    let lines = response.get_all(ACCEPT_RANGES).iter();
+    let mut units = lines.flat_map(|line| list::members(line.as_bytes()));
+    units.any(|unit| unit.eq_ignore_ascii_case(b"bytes"))
 }
 
 /// The Content-Range of a part of a representation of `complete` bytes.

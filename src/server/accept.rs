@@ -51,18 +51,22 @@ impl Accept {
             };
             let Some(permit) = permit else { return };
             tokio::select! {
-                accepted = listener::accept(&self.listener) => self.spawn(accepted, permit),
+                accepted = self.accepted() => self.spawn(accepted, permit),
                 () = self.drain.begun() => break,
             }
         }
         self.empty_backlog().await;
     }
 
+    async fn accepted(&self) -> (Socket, Endpoints) {
+        listener::accept(&self.listener, &self.server.0.accept_failures).await
+    }
+
     async fn empty_backlog(&mut self) {
         while let Some(permit) = self.server.0.connections.permit_now() {
             tokio::select! {
                 biased;
-                accepted = listener::accept(&self.listener) => self.spawn(accepted, permit),
+                accepted = self.accepted() => self.spawn(accepted, permit),
                 () = tokio::task::yield_now() => return,
             }
         }

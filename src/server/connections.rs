@@ -18,7 +18,11 @@ pub(super) struct Connections {
     max: Mutex<u32>,
     per_client: ClientLimit,
     open: Arc<AtomicU64>,
+    lingering: Arc<AtomicU64>,
 }
+
+/// A connection that lingers, for as long as this lives.
+pub(super) struct Lingering(Arc<AtomicU64>);
 
 /// A connection that is counted as long as this lives.
 pub(super) struct Open {
@@ -37,6 +41,7 @@ impl Connections {
             max: Mutex::new(max),
             per_client: ClientLimit::default(),
             open: Arc::default(),
+            lingering: Arc::default(),
         }
     }
 
@@ -86,6 +91,27 @@ impl Connections {
         })
     }
 
+    /// Leave to linger, which is had by a quarter of all: the others are for those who still want
+    /// something.
+    pub(super) fn linger(&self) -> Option<Lingering> {
+        let max = u64::from(self.max() / 4).max(1);
+        if self.lingering.fetch_add(1, Ordering::Relaxed) < max {
+            return Some(Lingering(Arc::clone(&self.lingering)));
+        }
+        self.lingering.fetch_sub(1, Ordering::Relaxed);
+        None
+    }
+
+    /// How many linger at this moment, of those that are open.
+    pub(super) fn lingering(&self) -> u64 {
+        self.lingering.load(Ordering::Relaxed)
+    }
+
+    /// How many there may be.
+    pub(super) fn max(&self) -> u32 {
+        *self.max.lock()
+    }
+
     /// How many are open at this moment.
     pub(super) fn count(&self) -> u64 {
         self.open.load(Ordering::Relaxed)
@@ -93,10 +119,18 @@ impl Connections {
 
     /// Waits until all have ended, at most this long; tells whether they have.
     pub(super) async fn ended(&self, at_most: Duration) -> bool {
-        let max = *self.max.lock();
+        let max = self.max();
         timeout(at_most, self.permits.acquire_many(max))
             .await
             .is_ok()
+    }
+}
+
+// === impl Lingering ===
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -24,8 +24,10 @@ struct Signal {
 
 /// How far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+pub(super) enum Stage {
     Serving,
+    /// All is served, and nothing new is wanted.
+    Leaving,
     Draining,
     Cut,
 }
@@ -49,6 +51,11 @@ impl Drain {
         Self(part)
     }
 
+    /// Has others told that they should go elsewhere; all is served as ever.
+    pub fn announce(&self) {
+        self.0.send(Stage::Leaving);
+    }
+
     /// Begins: from now on responses close their connections and listeners stop accepting.
     pub fn begin(&self) {
         self.0.send(Stage::Draining);
@@ -58,6 +65,11 @@ impl Drain {
     /// reset, so that their clients can tell.
     pub fn cut(&self) {
         self.0.send(Stage::Cut);
+    }
+
+    /// Whether it has been announced, or has begun.
+    pub fn is_announced(&self) -> bool {
+        *self.0.stage.borrow() >= Stage::Leaving
     }
 
     /// Whether it has begun.
@@ -75,7 +87,8 @@ impl Drain {
         self.reached(Stage::Cut).await;
     }
 
-    async fn reached(&self, stage: Stage) {
+    /// Waits until it has come so far.
+    pub(super) async fn reached(&self, stage: Stage) {
         // The sender is held by `self`, so the channel cannot close while this waits.
         let _ = self.0.stage.subscribe().wait_for(|now| *now >= stage).await;
     }
@@ -100,7 +113,8 @@ impl Signal {
 
     fn send(&self, stage: Stage) {
         let parts = self.parts.lock();
-        self.has_begun.store(true, Ordering::Relaxed);
+        let has_begun = stage >= Stage::Draining;
+        self.has_begun.store(has_begun, Ordering::Relaxed);
         self.stage.send_replace(stage);
         parts
             .iter()

@@ -84,6 +84,11 @@ impl Framing {
         self.state == State::Head && !self.partial.is_empty()
     }
 
+    /// Whether one request has come to its end and the next has not begun.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.state == State::Head && self.partial.is_empty()
+    }
+
     /// From which request on, counted from one, nothing may be answered, and why.
     pub(super) fn refused(&self) -> Option<(u32, Ambiguity)> {
         self.refused

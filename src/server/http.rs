@@ -7,12 +7,12 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, HeaderValue};
-use http::{Method, Request, Response, Version};
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http::{Method, Request, Response, StatusCode, Version};
+use http_body::Body as HttpBody;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -21,13 +21,18 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::Service;
+use super::drain::Stage;
 use super::interim::{Queue, Turn};
 use super::io::Watched;
+use super::linger::linger;
+use super::outgoing::{Hold, Outgoing};
 use super::park::{self, First};
 use super::socket::{LAST_WORD, Socket};
-use super::watch::{ConnectionTimeouts, Idle, InProgress, Stream, Verdict, Watch};
+use super::unread::Unread;
+use super::upload::{Drained, Uploads};
+use super::watch::{ConnectionTimeouts, Idle, Verdict, Watch};
 use crate::acme::Challenges;
-use crate::body::{Body, Error, Incoming, Limits, Progress};
+use crate::body::{Body, Incoming, Limits, Progress};
 use crate::clock;
 use crate::config;
 use crate::pipeline::{self, Client, Refusal, SiteHandle};
@@ -46,36 +51,22 @@ struct Conversation {
     /// The site in force, as far as this connection has noticed.
     site: Mutex<SiteHandle>,
     watch: Arc<Watch>,
+    /// Why hyper has read no further, once it has not.
+    unread: Mutex<Option<Unread>>,
     /// `None` for HTTP/2.
     interim: Option<Arc<Queue>>,
+    /// `None` for HTTP/2, where a stream ends for itself.
+    uploads: Option<Arc<Uploads>>,
 }
 
 /// How a driven connection came back.
 enum Driven {
     /// It is over.
     Closed,
+    /// All has been said from our side. Whether the client is in the midst of something.
+    Parts(Socket, bool),
     /// Nothing is happening on it, or it is to go on by another site's settings.
     Idle(Socket, Bytes),
-}
-
-/// A body that keeps its connection busy until it is gone.
-struct Tracked {
-    body: Body,
-    hold: Hold,
-}
-
-/// How a body keeps its connection busy.
-enum Hold {
-    /// By itself: what it has handed out is hyper's to write at once.
-    Body { _in_progress: InProgress },
-    /// With each of its pieces: h2 takes one whole and sends it as the client makes room.
-    Stream(Arc<Stream>),
-}
-
-/// A piece of a body on its way to the socket.
-struct Piece {
-    bytes: Bytes,
-    stream: Option<Arc<Stream>>,
 }
 
 // === impl Conversation ===
@@ -102,21 +93,36 @@ impl Conversation {
     ) -> Verdict {
         let idle = settings_of.map_or(Idle::Stays, |_| Idle::Parks);
         let mut alarm = pin!(sleep(self.timeouts().shortest()));
-        let mut drain = pin!(self.service.drain.begun());
+        let mut order = pin!(self.service.drain.reached(Stage::Draining));
         let mut draining = false;
+        // Of an upload that nobody reads any more, until hyper has heard of it.
+        let mut held = None;
         poll_fn(move |cx| {
             loop {
                 let is_outdated = settings_of.is_some_and(|site| site.is_replaced());
-                if is_outdated && self.watch.is_between_requests() {
+                if is_outdated && held.is_none() && self.watch.is_between_requests() {
                     return Poll::Ready(Verdict::Park);
                 }
                 if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                     self.note_end(ended);
                     return Poll::Ready(Verdict::Ended);
                 }
-                if !draining && drain.as_mut().poll(cx).is_ready() {
+                held = match self.drain_upload(cx) {
+                    Drained::Some => continue,
+                    Drained::All(hold) => Some(hold),
+                    Drained::Waits => None,
+                };
+                if held.is_some() {
+                    continue;
+                }
+                if order.as_mut().poll(cx).is_ready() {
+                    if draining {
+                        return Poll::Ready(Verdict::Close);
+                    }
                     draining = true;
+                    order.set(self.service.drain.reached(Stage::Cut));
                     alarm.as_mut().reset(clock::instant());
+                    continue;
                 }
                 if alarm.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
@@ -133,20 +139,27 @@ impl Conversation {
         .await
     }
 
+    fn drain_upload(&self, cx: &mut Context<'_>) -> Drained {
+        let uploads = self.uploads.as_ref();
+        uploads.map_or(Drained::Waits, |it| it.drain(&self.watch, cx))
+    }
+
     /// One request through the pipeline.
     async fn answer(
         &self,
         request: Request<impl Incoming>,
-    ) -> Result<Response<Tracked>, Infallible> {
+    ) -> Result<Response<Outgoing>, Infallible> {
         let (in_progress, ambiguity) = self.watch.begin();
+        let is_ambiguous = ambiguity.is_some();
         let site = self.site();
         let refusal = ambiguity
             .map(|why| Refusal::Malformed(why.as_str()))
             .or_else(|| refusal(&request, site.server()));
         let version = request.version();
+        let expects = request.headers().contains_key(EXPECT);
         let request = self.hold_to_limits(request, site.server());
         let request = self.name_client(request);
-        let expected = expected_body(&request);
+        let upload = request.extensions().get().cloned();
         // "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx response
         // to an HTTP/1.0 client." (RFC 9110 §15.2)
         let interim = self.interim.as_ref();
@@ -167,11 +180,12 @@ impl Conversation {
         if let Some(turn) = turn {
             turn.end().await;
         }
-        let unread = expected.is_some_and(|body| !body.has_ended());
-        if version != Version::HTTP_2 && (unread || self.service.drain.has_begun()) {
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+        if let Some(uploads) = &self.uploads {
+            let unread = upload.is_some_and(|body: Progress| !body.has_ended());
+            let is_last = is_ambiguous
+                || self.service.drain.has_begun()
+                || unread && ends_with(&response, expects, uploads);
+            self.note_http1(version, is_last, &mut response);
         }
         let hold = match version {
             Version::HTTP_2 => Hold::Stream(self.watch.stream(in_progress)),
@@ -179,7 +193,27 @@ impl Conversation {
                 _in_progress: in_progress,
             },
         };
-        Ok(response.map(|body| Tracked { body, hold }))
+        Ok(response.map(|body| Outgoing::new(body, hold)))
+    }
+
+    /// What an answer of HTTP/1 does to its connection.
+    fn note_http1(&self, version: Version, is_last: bool, response: &mut Response<Body>) {
+        let body = response.body();
+        let is_endless = version == Version::HTTP_10
+            && !body.is_end_stream()
+            && body.size_hint().exact().is_none();
+        self.watch.note_response(is_endless);
+        if is_last {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        if let Some(uploads) = self
+            .uploads
+            .as_ref()
+            .filter(|_| is_last || version == Version::HTTP_10)
+        {
+            uploads.close();
+        }
     }
 
     /// Says which certificate the client has shown, and lets nobody else say so: what a client writes
@@ -208,8 +242,16 @@ impl Conversation {
     fn note_end(&self, ended: hyper::Result<()>) {
         let Err(error) = ended else { return };
         debug!(%error, "a connection ended");
-        if error.is_parse() || error.is_parse_too_large() {
-            self.service.shared.telemetry.metrics.bad_request();
+        *self.unread.lock() = Unread::of(&error);
+    }
+
+    /// Counts and logs the head that was refused in this way, if one was. Only of HTTP/1 there is what
+    /// hyper could not read.
+    fn tell_unread(&self, read: &[u8]) {
+        let unread = self.unread.lock().take();
+        if let Some(unread) = unread {
+            let record = unread.record(self.client.address.ip(), read);
+            self.service.shared.telemetry.refused(&record);
         }
     }
 
@@ -225,78 +267,20 @@ impl Conversation {
         }
         let progress = Progress::new(clock::instant());
         request.extensions_mut().insert(progress.clone());
+        // "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that
+        // expectation." (RFC 9110 §10.1.1)
+        let expects =
+            request.version() > Version::HTTP_10 && request.headers().contains_key(EXPECT);
         let limits = Limits {
             bytes_max: config.body_bytes_max,
             silence_max: config.body_timeout,
             progress,
         };
-        request.map(|body| Body::incoming(body, limits).holding(self.watch.hold()))
-    }
-}
-
-// === impl Tracked ===
-
-impl HttpBody for Tracked {
-    type Data = Piece;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>, Error>>> {
-        let this = &mut *self;
-        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
-        let stream = match &this.hold {
-            Hold::Body { .. } => None,
-            Hold::Stream(stream) => Some(stream),
-        };
-        Poll::Ready(frame.map(|frame| {
-            frame.map(|frame| frame.map_data(|bytes| Piece::new(bytes, stream.cloned())))
-        }))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-// === impl Piece ===
-
-impl Piece {
-    fn new(bytes: Bytes, stream: Option<Arc<Stream>>) -> Self {
-        if let Some(stream) = &stream {
-            stream.note(true);
-        }
-        Self { bytes, stream }
-    }
-}
-
-impl Buf for Piece {
-    fn remaining(&self) -> usize {
-        self.bytes.len()
-    }
-
-    fn chunk(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.bytes.advance(count);
-        if let Some(stream) = &self.stream {
-            stream.note(!self.bytes.is_empty());
-        }
-    }
-}
-
-impl Drop for Piece {
-    fn drop(&mut self) {
-        if let Some(stream) = &self.stream {
-            stream.note(false);
-        }
+        let (hold, time_max) = (self.watch.hold(), config.linger_timeout);
+        request.map(|body| match &self.uploads {
+            Some(uploads) => Body::incoming(uploads.begin(body, expects, hold, time_max), limits),
+            None => Body::incoming(body, limits).holding(hold),
+        })
     }
 }
 
@@ -325,10 +309,13 @@ pub(super) async fn serve(mut socket: Socket, client: Client, service: Arc<Servi
     loop {
         // Boxed, and gone before the wait: a parked connection carries no driver along.
         let driven = Box::pin(drive_http1(socket, first, client.clone(), &service)).await;
-        let Driven::Idle(idle, rest) = driven else {
-            return;
+        (socket, first) = match driven {
+            Driven::Idle(idle, rest) => (idle, rest),
+            Driven::Parts(socket, is_amid_request) => {
+                return Box::pin(linger(socket, is_amid_request, &service)).await;
+            }
+            Driven::Closed => return,
         };
-        (socket, first) = (idle, rest);
         let timeouts = service.timeouts();
         let parked = |draining| timeouts.parked(draining);
         if first.is_empty() && !park::wakes(&mut socket, &service.drain, parked).await {
@@ -362,27 +349,40 @@ async fn drive_http1(
         client,
         site: Mutex::new(site.clone()),
         watch: Watch::new(),
+        unread: Mutex::default(),
         interim: Some(Arc::clone(&interim)),
+        uploads: Some(Arc::default()),
     };
     let io = Watched::http1(socket, first, Arc::clone(&conversation.watch), interim);
     let answer = service_fn(|request| conversation.answer(request));
     let mut connection = http1(site.server()).serve_connection(TokioIo::new(io), answer);
     let driver = Pin::new(&mut connection);
     let verdict = conversation.drive(driver, Some(&site)).await;
-    let is_over = verdict != Verdict::Park;
+    let parts = connection.into_parts();
+    if verdict != Verdict::Park {
+        conversation.tell_unread(&parts.read_buf);
+    }
+    let watched = parts.io.into_inner();
+    let is_amid_request = watched.is_amid_request();
+    let (socket, unread) = watched.into_parts();
+    // Even empty, hyper's buffer would keep its memory.
+    let unread: Bytes = [&parts.read_buf[..], &unread].concat().into();
+    let watch = &conversation.watch;
+    if verdict == Verdict::Park {
+        return Driven::Idle(socket, unread);
+    }
+    if watch.would_feign_an_end() {
+        socket.set_zero_linger();
+    }
+    if watch.has_parted() {
+        return Driven::Parts(socket, is_amid_request || !unread.is_empty());
+    }
     // What has ended by itself has had its last word, or must not have one: whoever was cut off is to
     // see that something is missing.
-    if is_over && !(verdict == Verdict::Close && conversation.watch.is_between_requests()) {
-        return Driven::Closed;
-    }
-    let parts = connection.into_parts();
-    let (socket, unread) = parts.io.into_inner().into_parts();
-    if is_over {
+    if verdict == Verdict::Close && watch.is_between_requests() {
         socket.end().await;
-        return Driven::Closed;
     }
-    // Even empty, hyper's buffer would keep its memory.
-    Driven::Idle(socket, [&parts.read_buf[..], &unread].concat().into())
+    Driven::Closed
 }
 
 /// Drives an HTTP/2 connection until it ends.
@@ -394,7 +394,9 @@ async fn drive_http2(socket: Socket, first: Bytes, client: Client, service: Arc<
         client,
         site: Mutex::new(site),
         watch: Watch::new(),
+        unread: Mutex::default(),
         interim: None,
+        uploads: None,
     });
     let io = Watched::http2(socket, first, Arc::clone(&conversation.watch));
     let answer = {
@@ -407,6 +409,7 @@ async fn drive_http2(socket: Socket, first: Bytes, client: Client, service: Arc<
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), answer));
     tokio::select! {
         verdict = conversation.drive(connection.as_mut(), None) => {
+            conversation.tell_unread(b"");
             if verdict == Verdict::Close && conversation.watch.is_between_requests() {
                 // Its last word: a GOAWAY, and over TLS a close_notify.
                 connection.as_mut().graceful_shutdown();
@@ -446,25 +449,20 @@ fn http2(config: &config::Server) -> http2::Builder<TokioExecutor> {
     http2
 }
 
-/// The body that a client announces and perhaps keeps back, for it waits for a `100 Continue`;
-/// hyper sends that when somebody begins to read the body.
+/// Whether a connection ends with an answer that comes before the end of its upload. Where the rest
+/// is short we read it and go on.
 ///
 /// "A server that responds with a final status code before reading the entire request content
 /// SHOULD indicate whether it intends to close the connection […] or continue reading the request
-/// content." (RFC 9110 §10.1.1) We close: whether the body still comes is the client's choice, so
-/// where the next request begins is not known.
-fn expected_body(request: &Request<Body>) -> Option<Progress> {
-    if !request.headers().contains_key(EXPECT) {
-        return None;
-    }
-    request.extensions().get().cloned()
+/// content." (RFC 9110 §10.1.1) Who has asked for leave to send it may keep it back, so where the next
+/// request begins is not known. Who was waited for in vain has been given up.
+fn ends_with(response: &Response<Body>, expects: bool, uploads: &Uploads) -> bool {
+    expects || response.status() == StatusCode::REQUEST_TIMEOUT || uploads.is_long()
 }
 
-/// What hyper lets through although it is more than configured.
+/// What hyper lets through although it is more than configured. How long a body may be is its route's
+/// to say.
 fn refusal(request: &Request<impl Incoming>, config: &config::Server) -> Option<Refusal> {
-    if request.headers().len() > config.header_fields_max {
-        return Some(Refusal::HeadTooLong);
-    }
-    let is_too_long = request.body().size_hint().lower() > config.body_bytes_max;
-    is_too_long.then_some(Refusal::BodyTooLong)
+    let is_too_long = request.headers().len() > config.header_fields_max;
+    is_too_long.then_some(Refusal::HeadTooLong)
 }

@@ -71,6 +71,12 @@ impl Watched {
         (self.socket, self.prefix)
     }
 
+    /// Whether the client is in the midst of a request, or of what was refused.
+    pub(super) fn is_amid_request(&self) -> bool {
+        let framing = self.framing.as_ref();
+        framing.is_none_or(|it| !it.is_between_requests())
+    }
+
     /// Notes an attempt to write. A client that takes a byte does not stall, though TLS, which holds
     /// more, takes none from us.
     fn note_write(&mut self, is_pending: bool) {
@@ -186,7 +192,11 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        let polled = Pin::new(&mut self.socket).poll_shutdown(cx);
+        if matches!(polled, Poll::Ready(Ok(()))) {
+            self.watch.note_half_close();
+        }
+        polled
     }
 }
 

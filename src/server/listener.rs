@@ -2,18 +2,32 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
 use tracing::warn;
 
 use super::socket::Socket;
+use crate::clock;
 use crate::semantics::proxy_protocol::Endpoints;
 
 /// Clients that the kernel keeps waiting while all connections are taken.
 const BACKLOG: u32 = 4096;
 /// After a failed accept (such as for want of file descriptors) the loop rests this long.
 const REST: Duration = Duration::from_millis(20);
+
+/// So often it is said that accepting fails, by however many listeners.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// Accepts of all listeners that have failed, told once in a while.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    /// Those that nobody has been told of.
+    untold: AtomicU64,
+    /// Milliseconds after the process's start.
+    told_at_ms: AtomicU64,
+}
 
 /// An address that could not be bound.
 #[derive(Debug, thiserror::Error)]
@@ -61,9 +75,34 @@ fn mend(error: &io::Error) -> &'static str {
     }
 }
 
+// === impl Failures ===
+
+impl Failures {
+    fn note(&self, error: &io::Error) {
+        self.untold.fetch_add(1, Ordering::Relaxed);
+        if self.is_time() {
+            let times = self.untold.swap(0, Ordering::Relaxed);
+            warn!(%error, times, "cannot accept connections");
+        }
+    }
+
+    /// Whether it is time to tell, for one of those who ask at once.
+    fn is_time(&self) -> bool {
+        let now_ms = u64::try_from(clock::uptime().as_millis()).unwrap_or(u64::MAX);
+        let told_ms = self.told_at_ms.load(Ordering::Relaxed);
+        let every_ms = u64::try_from(TELL_EVERY.as_millis()).unwrap_or(u64::MAX);
+        let is_due = told_ms == 0 || now_ms.saturating_sub(told_ms) >= every_ms;
+        let (at, now_ms) = (&self.told_at_ms, now_ms.max(1));
+        is_due
+            && at
+                .compare_exchange(told_ms, now_ms, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}
+
 /// The next connection. Errors of single connections are not the listener's; when the process
 /// itself is short of something, waiting is all that helps.
-pub(super) async fn accept(listener: &TcpListener) -> (Socket, Endpoints) {
+pub(super) async fn accept(listener: &TcpListener, failures: &Failures) -> (Socket, Endpoints) {
     loop {
         match listener.accept().await {
             Ok((stream, source)) => {
@@ -78,7 +117,7 @@ pub(super) async fn accept(listener: &TcpListener) -> (Socket, Endpoints) {
             }
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
-                warn!(%error, "cannot accept connections");
+                failures.note(&error);
                 tokio::time::sleep(REST).await;
             }
         }
@@ -91,4 +130,22 @@ fn is_of_the_connection(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_are_told_once_a_second() {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let failures = Failures::default();
+        assert!(failures.is_time());
+        for _ in 0..9 {
+            tokio::time::advance(TELL_EVERY / 10).await;
+            assert!(!failures.is_time());
+        }
+        tokio::time::advance(TELL_EVERY / 10).await;
+        assert!(failures.is_time() && !failures.is_time());
+    }
 }

@@ -18,8 +18,12 @@ mod framing;
 mod http;
 mod interim;
 mod io;
+mod linger;
+mod outgoing;
 mod park;
 mod tcp;
+mod unread;
+mod upload;
 mod watch;
 
 mod accept;
@@ -55,6 +59,7 @@ struct Shared {
     current: Arc<Current>,
     telemetry: Arc<Telemetry>,
     connections: Connections,
+    accept_failures: listener::Failures,
     tls: Tls,
     hatch: Hatch,
 }
@@ -80,14 +85,15 @@ enum Protocol {
 
 impl Server {
     /// A server that asks `current` for its site. Nothing comes in before there are [`Listeners`].
-    pub fn new(config: &config::Server, current: Arc<Current>, telemetry: Arc<Telemetry>) -> Self {
+    pub fn new(connections_max: usize, current: Arc<Current>, telemetry: Arc<Telemetry>) -> Self {
         let hatch = Hatch::default();
         Self(Arc::new(Shared {
             current,
             tls: Tls::new(&telemetry, &hatch),
             hatch,
             telemetry,
-            connections: Connections::new(config.connections_max),
+            connections: Connections::new(connections_max),
+            accept_failures: listener::Failures::default(),
         }))
     }
 
@@ -109,6 +115,16 @@ impl Server {
     /// Connections open at this moment.
     pub fn connections(&self) -> u64 {
         self.0.connections.count()
+    }
+
+    /// Those of them that have been answered and are only heard out.
+    pub fn lingering(&self) -> u64 {
+        self.0.connections.lingering()
+    }
+
+    /// How many there may be.
+    pub fn connections_max(&self) -> u64 {
+        self.0.connections.max().into()
     }
 
     /// Waits until all connections have ended, at most this long; tells whether they have.
@@ -215,6 +231,11 @@ impl Service {
             }
         };
         metrics.tunnel_ended(end);
+    }
+
+    /// How long a connection is heard out that has been answered, by the site in force.
+    fn linger_timeout(&self) -> Duration {
+        self.shared.current.load().server().linger_timeout
     }
 
     /// How long a connection may do what, by the site in force.

@@ -106,7 +106,8 @@ impl Tunnel {
         match pool.connect(endpoints.source.ip()).await {
             Ok(server) => Some(server),
             Err(error) => {
-                debug!(origin, %error, "no server accepts a connection");
+                let client = format_args!("tcp from {}", endpoints.source).to_string();
+                pool.tell_failure(&client, &error);
                 None
             }
         }

@@ -18,7 +18,7 @@ use crate::config;
 const PARK_AFTER: Duration = Duration::from_secs(1);
 /// While draining, a client gets this long to send one more request, which is answered with
 /// `Connection: close`. Closing at once would cut the request that is already on its way.
-const DRAIN_LINGER: Duration = Duration::from_millis(500);
+pub(super) const DRAIN_LINGER: Duration = Duration::from_millis(500);
 
 /// How long a connection may do what.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,10 @@ pub(super) struct Watch {
     head_since: AtomicU64,
     stalled_since: AtomicU64,
     unflushed: AtomicBool,
+    /// hyper has said all and closed its half.
+    half_closed: AtomicBool,
+    /// Only the end of the connection tells the end of the response under way.
+    endless: AtomicBool,
     probe: AtomicBool,
     begun: AtomicU32,
     refused_from: AtomicU32,
@@ -47,6 +51,7 @@ pub(super) struct Watch {
 }
 
 /// One request in progress, from its head to its response's last byte.
+#[derive(Debug)]
 pub(super) struct InProgress(Arc<Watch>);
 
 /// One HTTP/2 response on its way to the client.
@@ -87,6 +92,8 @@ impl Watch {
             head_since: AtomicU64::new(0),
             stalled_since: AtomicU64::new(0),
             unflushed: AtomicBool::new(false),
+            half_closed: AtomicBool::new(false),
+            endless: AtomicBool::new(false),
             probe: AtomicBool::new(false),
             begun: AtomicU32::new(0),
             refused_from: AtomicU32::new(u32::MAX),
@@ -157,12 +164,43 @@ impl Watch {
         self.stalled_since.store(0, Ordering::Relaxed);
     }
 
+    /// All has been said, and the connection is shut from our side.
+    pub(super) fn note_half_close(&self) {
+        self.half_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// A response begins; `endless` if no length and no last chunk tells its end.
+    pub(super) fn note_response(&self, endless: bool) {
+        self.endless.store(endless, Ordering::Relaxed);
+    }
+
+    /// Whether all that is to be said has been, so that the client may be heard out.
+    pub(super) fn has_parted(&self) -> bool {
+        self.half_closed.load(Ordering::Relaxed) || self.is_refused()
+    }
+
+    /// Whether an end of the connection at this moment would pass for that of the response, although
+    /// it is not whole.
+    pub(super) fn would_feign_an_end(&self) -> bool {
+        self.endless.load(Ordering::Relaxed) && !self.half_closed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the answer is out, and nothing keeps the connection busy but what is left of the
+    /// request.
+    pub(super) fn is_answered(&self) -> bool {
+        self.in_progress.load(Ordering::Relaxed) <= 1 && !self.unflushed.load(Ordering::Relaxed)
+    }
+
+    fn is_refused(&self) -> bool {
+        self.refused_from.load(Ordering::Relaxed) != u32::MAX
+    }
+
     /// Whether one request has been answered to its end and the next has not begun.
     pub(super) fn is_between_requests(&self) -> bool {
         self.in_progress.load(Ordering::Relaxed) == 0
             && !self.unflushed.load(Ordering::Relaxed)
             && self.head_since.load(Ordering::Relaxed) == 0
-            && self.refused_from.load(Ordering::Relaxed) == u32::MAX
+            && !self.is_refused()
     }
 
     /// Judges the connection at this moment.
@@ -188,7 +226,7 @@ impl Watch {
         if let Some(reading) = since(&self.head_since) {
             return go_on_until(timeouts.header, reading).at_most(look);
         }
-        if self.refused_from.load(Ordering::Relaxed) != u32::MAX {
+        if self.is_refused() {
             return Verdict::Close;
         }
         self.verdict_idle(timeouts, draining, idle, now)

@@ -29,6 +29,10 @@ impl Budget {
         })
     }
 
+    pub(super) fn max(&self) -> u64 {
+        self.max
+    }
+
     pub(super) fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
@@ -69,6 +73,13 @@ impl Share {
         }
         took.is_ok()
     }
+
+    /// Gives back what is beyond `bytes`.
+    pub(super) fn shrink(&mut self, bytes: u64) {
+        let spare = self.bytes.saturating_sub(bytes);
+        self.budget.used.fetch_sub(spare, Ordering::Relaxed);
+        self.bytes -= spare;
+    }
 }
 
 impl Drop for Share {
@@ -87,6 +98,10 @@ mod tests {
         let mut share = budget.take(6).unwrap();
         assert!(budget.take(5).is_none());
         assert!(share.grow(4) && !share.grow(1));
+        share.shrink(12);
+        assert_eq!(budget.used(), 10);
+        share.shrink(3);
+        assert_eq!(budget.used(), 3);
         drop(share);
         assert_eq!(budget.used(), 0);
     }

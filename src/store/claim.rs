@@ -178,6 +178,11 @@ impl Leader {
         self.flight.is_doomed() || fate().is_some()
     }
 
+    /// Whether others may read the answer with who asked for it.
+    pub fn has_company(&self) -> bool {
+        self.flight.is_open()
+    }
+
     pub(super) fn is_unattended(&self) -> bool {
         self.unattended
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::growing::Growing;
 use super::joined::Joined;
+use super::reader::Reader;
 use super::slices::Slices;
 use super::whole::Whole;
 use crate::body::Body;
@@ -25,8 +26,16 @@ impl Content {
     pub(super) fn body(&self) -> Body {
         match self {
             Self::Whole(whole) => whole.body(),
-            Self::Growing(growing) => Body::stream(Growing::reader(growing)),
+            Self::Growing(growing) => Body::stream(Reader::new(growing)),
             Self::Sliced(slices) => Body::seekable(Joined::new(slices)),
+        }
+    }
+
+    /// The same, unless the first byte is gone.
+    pub(super) fn join(&self) -> Option<Body> {
+        match self {
+            Self::Growing(growing) => Reader::join(growing).map(Body::stream),
+            Self::Whole(_) | Self::Sliced(_) => Some(self.body()),
         }
     }
 
@@ -45,8 +54,9 @@ impl Content {
         }
     }
 
-    pub(super) fn is_failed(&self) -> bool {
-        matches!(self, Self::Growing(growing) if growing.is_failed())
+    /// Whether its first byte can be had no more.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Growing(growing) if !growing.held().has_begin())
     }
 
     pub(super) fn slices(&self) -> Option<&Arc<Slices>> {

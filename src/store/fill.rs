@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 
 use super::budget::Share;
 use super::claim::Leader;
@@ -17,19 +17,17 @@ use super::flight::Outcome;
 use super::growing::Growing;
 use super::head::Head;
 use super::joined::Joined;
+use super::laggards::Laggards;
 use super::object::Object;
 use super::pour::{InFlight, Unwanted, Writer};
 use super::slices::{Sliced, Slices};
 use super::slot::Slot;
+use super::whole::Whole;
 use crate::body::Body;
 use crate::clock;
 use crate::semantics::freshness::Term;
 use crate::semantics::storable::WhyNot;
 use crate::semantics::vary::Variant;
-
-/// In transit, readers that are far behind may cost the others this much time in all; then they
-/// are cut off. A slow client's socket takes its bytes in large sips, so this is not short.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A body whose length nobody knows may never end: without a reader, no more of it is fetched for the
 /// store alone than comes within this time from its beginning.
@@ -49,12 +47,20 @@ pub struct Filler {
     growing: Arc<Growing>,
     began: clock::Instant,
     len: u64,
-    /// What is left of the time that laggards may cost the others.
-    patience: Duration,
+    laggards: Laggards,
     /// Too large, or no room: a stream from here on, not to be stored.
     transit: bool,
     complete: bool,
     _count: InFlight,
+}
+
+// === impl Admission ===
+
+impl Admission {
+    /// Whether the body is known to have no byte.
+    pub fn is_of_nothing(&self) -> bool {
+        self.announced == Some(0)
+    }
 }
 
 // === impl Leader: fills ===
@@ -83,6 +89,7 @@ impl Leader {
         term: Term,
         variant: Variant,
         shared: bool,
+        laggards: Laggards,
     ) -> (Filler, Arc<Object>, Body) {
         let growing = Growing::new(admission.announced, admission.share);
         let object = Object::new(
@@ -95,8 +102,22 @@ impl Leader {
         let object = Arc::new(object);
         let body = object.body();
         self.take_off(&object, shared);
-        let filler = Filler::new(self, Arc::clone(&object), growing);
+        let filler = Filler::new(self, Arc::clone(&object), growing, laggards);
         (filler, object, body)
+    }
+
+    /// The head is here, and it is all there is: the body has no byte. Filed before anybody hears of it,
+    /// for a response without a body is read to its end at once.
+    pub fn begin_empty(
+        self,
+        head: Head,
+        term: Term,
+        variant: Variant,
+        shared: bool,
+    ) -> Arc<Object> {
+        let content = Content::Whole(Whole::Empty);
+        let object = Object::new(head, term, variant, content, self.born());
+        self.land(object, None, shared)
     }
 
     /// The head is here, and with it the slice `index` of a content that will be kept in slices.
@@ -123,7 +144,7 @@ impl Leader {
 // === impl Filler ===
 
 impl Filler {
-    pub(super) fn new(leader: Leader, object: Arc<Object>, growing: Arc<Growing>) -> Self {
+    fn new(leader: Leader, object: Arc<Object>, growing: Arc<Growing>, laggards: Laggards) -> Self {
         let count = InFlight::new(&leader.store().fills);
         Self {
             leader,
@@ -131,7 +152,7 @@ impl Filler {
             growing,
             began: clock::instant(),
             len: 0,
-            patience: PATIENCE,
+            laggards,
             transit: false,
             complete: false,
             _count: count,
@@ -170,19 +191,12 @@ impl Writer for Filler {
         }
         self.len += piece.len() as u64;
         self.growing.push(piece);
-        loop {
-            let laggard = self.growing.laggard();
-            let began = clock::instant();
-            let demand = poll_fn(|cx| self.growing.poll_demand(cx));
-            let Some(laggard) = laggard else {
-                return demand.await.into();
-            };
-            let demand = timeout(self.patience, demand).await;
-            self.patience = self.patience.saturating_sub(began.elapsed());
-            match demand {
-                Ok(demand) => return demand.into(),
-                Err(_) => self.growing.cut(laggard),
+        match self.transit {
+            true => {
+                let counts = &self.leader.store().laggards;
+                self.laggards.wants_more(&self.growing, counts).await
             }
+            false => Ok(()),
         }
     }
 
@@ -228,19 +242,21 @@ impl Drop for Filler {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Poll, Waker};
 
     use bytes::Bytes;
     use http::{HeaderMap, StatusCode};
-    use http_body::Frame;
-    use tokio::time::Instant;
+    use http_body::{Body as _, Frame};
+    use tokio::time::{Instant, timeout};
 
     use super::*;
     use crate::body;
     use crate::config;
-    use crate::semantics::key::{KeyBuf, Scheme};
-    use crate::store::Store;
+    use crate::semantics::facet::Facet;
+    use crate::semantics::key::{Key, KeyBuf, Scheme};
+    use crate::semantics::vary::Selecting;
+    use crate::store::{Found, Store};
 
     const MINIMAL: &str = "listen = [{ address = '127.0.0.1:0' }]\n\
                            site = [{ hosts = ['*'], origin = 'app' }]\n\
@@ -261,14 +277,99 @@ mod tests {
         }
     }
 
+    /// A body that comes in pieces, with a pause after each of them and before its end.
+    struct Pieces(Vec<Option<&'static str>>);
+
+    impl http_body::Body for Pieces {
+        type Data = Bytes;
+        type Error = body::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, body::Error>>> {
+            match self.0.pop() {
+                Some(Some(piece)) => Poll::Ready(Some(Ok(Frame::data(Bytes::from(piece))))),
+                Some(None) => Poll::Pending,
+                None => Poll::Ready(None),
+            }
+        }
+    }
+
+    fn key() -> Key {
+        KeyBuf::new(Scheme::Http, "a.example", "/").to_key()
+    }
+
+    fn store() -> Arc<Store> {
+        Store::new(&config::parse(MINIMAL, "test").unwrap().store)
+    }
+
+    fn head_and_term() -> (Head, Term) {
+        let head = Head::pack(StatusCode::OK, &HeaderMap::new()).unwrap();
+        (head, Term::new(clock::now(), Duration::from_secs(600)))
+    }
+
+    fn begin(leader: Leader, announced: Option<u64>) -> (Filler, Body) {
+        let admission = leader.admit(announced).unwrap();
+        let (head, term) = head_and_term();
+        let (variant, laggards) = (Variant::default(), Laggards::default());
+        let (filler, _, body) = leader.begin(admission, head, term, variant, true, laggards);
+        (filler, body)
+    }
+
+    fn is_filed(store: &Store) -> bool {
+        let (headers, facet) = (HeaderMap::new(), Facet::default());
+        let request = Selecting {
+            headers: &headers,
+            facet: &facet,
+        };
+        let found = store.find(key().as_ref(), &request, clock::now());
+        matches!(found, Found::Object(_))
+    }
+
+    /// Reads what there is; whether that was the end.
+    fn read(mut body: Pin<&mut Body>, cx: &mut Context<'_>) -> bool {
+        while let Poll::Ready(frame) = body.as_mut().poll_frame(cx) {
+            if frame.is_none() || body.is_end_stream() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Looked at after each single step of the writer, so that no thread need be lucky.
+    #[tokio::test]
+    async fn who_has_read_the_last_byte_finds_it_filed() {
+        for announced in [Some(5), None] {
+            let store = store();
+            let (filler, body) = begin(store.alone(&key()), announced);
+            let pieces = Pieces(vec![None, Some("lo"), None, Some("hel"), None]);
+            let (mut pour, mut body) = (pin!(filler.pour(Body::stream(pieces))), pin!(body));
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut steps = 0;
+            while !read(body.as_mut(), &mut cx) {
+                assert!(steps < 9, "it has an end");
+                steps += 1;
+                let _ = pour.as_mut().poll(&mut cx);
+            }
+            assert!(is_filed(&store), "{announced:?}");
+            assert_eq!(steps, 4, "{announced:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_hears_of_an_empty_body_finds_it_filed() {
+        let store = store();
+        let leader = store.alone(&key());
+        assert!(leader.admit(Some(0)).unwrap().is_of_nothing());
+        let (head, term) = head_and_term();
+        let object = leader.begin_empty(head, term, Variant::default(), true);
+        assert!(object.body().is_empty() && is_filed(&store));
+    }
+
     /// How long a fill goes on that nobody reads and whose body never comes to its end.
     async fn lasts(announced: Option<u64>) -> Option<Duration> {
-        let store = Store::new(&config::parse(MINIMAL, "test").unwrap().store);
-        let leader = store.alone(&KeyBuf::new(Scheme::Http, "a.example", "/").to_key());
-        let admission = leader.admit(announced).unwrap();
-        let head = Head::pack(StatusCode::OK, &HeaderMap::new()).unwrap();
-        let term = Term::new(clock::now(), Duration::from_secs(600));
-        let (filler, _, body) = leader.begin(admission, head, term, Variant::default(), true);
+        let (filler, body) = begin(store().alone(&key()), announced);
         drop(body);
         let began = Instant::now();
         let poured = timeout(Duration::from_secs(3600), filler.pour(Body::stream(Silent))).await;

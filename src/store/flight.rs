@@ -213,7 +213,7 @@ pub(super) fn meet<'a>(
             Outcome::Object(object) if !object.variant().matches(request) => {
                 predicted.get_or_insert_with(|| object.variant().predict(request));
             }
-            Outcome::Object(object) if usable(object) && !object.is_failed() => {
+            Outcome::Object(object) if usable(object) && !object.is_gone() => {
                 return Met::Object(Arc::clone(object));
             }
             _ => {}

@@ -70,7 +70,7 @@ impl Store {
             fetches.count += 1;
             fetches.open += usize::from(flight.is_open());
             fetches.waiting += flight.followers();
-            objects.extend(flight.object().filter(|object| !object.is_failed()));
+            objects.extend(flight.object().filter(|object| !object.is_gone()));
         }
         let is_fresh =
             |object: &Object| matches!(object.term().freshness(now), Freshness::Fresh { .. });

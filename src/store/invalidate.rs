@@ -218,7 +218,7 @@ mod tests {
 
     use http::{HeaderMap, StatusCode};
 
-    use super::super::{Claim, Filler, Found, Head, Leader, Object, Writer};
+    use super::super::{Claim, Filler, Found, Head, Laggards, Leader, Object, Writer};
     use super::*;
     use crate::clock;
     use crate::config;
@@ -305,7 +305,9 @@ mod tests {
         let admission = leader.admit(Some(text.len() as u64)).unwrap();
         let head = Head::pack(StatusCode::OK, &HeaderMap::new()).unwrap();
         let term = Term::new(clock::now(), LIFETIME);
-        let (mut filler, ..) = leader.begin(admission, head, term, Variant::default(), true);
+        let laggards = Laggards::default();
+        let variant = Variant::default();
+        let (mut filler, ..) = leader.begin(admission, head, term, variant, true, laggards);
         filler.push(text.as_bytes()).await.unwrap();
         filler
     }

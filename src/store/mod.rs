@@ -15,13 +15,16 @@ mod graves;
 mod growing;
 mod hanging;
 mod head;
+mod held;
 mod hit_for_miss;
 mod inspect;
 mod invalidate;
 mod joined;
+mod laggards;
 mod moka;
 mod object;
 mod pour;
+mod reader;
 mod shelf;
 mod slices;
 mod slot;
@@ -41,6 +44,7 @@ pub use flight::{Failure, Outcome};
 pub use head::{Head, TooLong};
 pub use inspect::{Company, Fetches, Inspection};
 pub use invalidate::{BadPrefix, How, Invalidation, What};
+pub use laggards::{Laggards, Remainder, Resume};
 pub use object::Object;
 pub use pour::{Unwanted, Writer};
 pub use slices::{Sliced, Source};
@@ -57,6 +61,7 @@ use equivalents::Equivalents;
 use flight::Flights;
 use hanging::Hanging;
 use hit_for_miss::HitForMiss;
+use laggards::LaggardCounts;
 use slices::SliceCounts;
 use stamps::Stamps;
 use sweep::Rest;
@@ -68,12 +73,21 @@ pub struct Stats {
     pub objects: u64,
     /// Bytes they hold, index and allocator included.
     pub bytes: u64,
+    /// As many bytes as they may hold.
+    pub bytes_max: u64,
     /// Objects that had to make room for others since the start.
     pub evicted: u64,
     /// Fills in progress.
     pub fills: u64,
     /// Bytes set aside for them.
     pub fill_bytes: u64,
+    /// Readers of what is not kept that fell behind since the start and got the rest by a fetch of their
+    /// own.
+    pub laggards_parted: u64,
+    /// Those that took nothing while others waited for them, and were cut off.
+    pub laggards_cut: u64,
+    /// As many as may be set aside.
+    pub fill_bytes_max: u64,
     /// Slices that readers found in memory since the start.
     pub slices_from_memory: u64,
     /// Slices that were asked of origins since the start.
@@ -92,6 +106,7 @@ pub struct Store {
     budget: Arc<Budget>,
     fills: Arc<AtomicU64>,
     slices: SliceCounts,
+    laggards: Arc<LaggardCounts>,
     limits: Limits,
 }
 
@@ -122,6 +137,7 @@ impl Store {
             budget: Budget::new(config.fill_bytes_max),
             fills: Arc::default(),
             slices: SliceCounts::default(),
+            laggards: Arc::default(),
             limits: Limits {
                 object_bytes_max: config.object_bytes_max,
                 variants_max: config.variants_max,
@@ -176,9 +192,13 @@ impl Store {
         Stats {
             objects: self.memory.objects(),
             bytes: self.memory.bytes(),
+            bytes_max: self.memory.bytes_max(),
             evicted: self.memory.evicted(),
             fills: self.fills.load(Ordering::Relaxed),
             fill_bytes: self.budget.used(),
+            laggards_parted: self.laggards.parted.load(Ordering::Relaxed),
+            laggards_cut: self.laggards.cut.load(Ordering::Relaxed),
+            fill_bytes_max: self.budget.max(),
             slices_from_memory: self.slices.from_memory.load(Ordering::Relaxed),
             slices_from_origin: self.slices.from_origin.load(Ordering::Relaxed),
         }

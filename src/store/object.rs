@@ -100,6 +100,11 @@ impl Object {
         self.content.body()
     }
 
+    /// The same; `None` where the body broke off, or will not be kept and has begun to go.
+    pub fn join(&self) -> Option<Body> {
+        self.content.join()
+    }
+
     /// Whether a request for these bytes needs the origin: a part of them is kept in slices, and
     /// not here at the moment.
     pub fn lacks(&self, range: ByteRange) -> bool {
@@ -125,9 +130,9 @@ impl Object {
         self.content.is_whole()
     }
 
-    /// Whether its bytes broke off: no longer a thing to hand out.
-    pub fn is_failed(&self) -> bool {
-        self.content.is_failed()
+    /// Whether its bytes broke off, or the first ones are gone: no longer a thing to hand out.
+    pub fn is_gone(&self) -> bool {
+        self.content.is_gone()
     }
 
     /// What conditional requests are compared with.

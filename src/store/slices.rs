@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use super::Store;
 use super::graves::{Graves, SliceKey};
 use super::growing::Growing;
+use super::reader::Reader;
 use super::slot::{Collector, Slot};
 use super::whole::Whole;
 use crate::body::{Body, Error};
@@ -117,7 +118,7 @@ impl Slices {
             return Ok(slice.body());
         }
         if let Some(growing) = state.arriving.get(&index) {
-            return Ok(Body::stream(Growing::reader(growing)));
+            return Ok(Body::stream(Reader::new(growing)));
         }
         if this.outdated.load(Ordering::Relaxed) || this.range(index).is_none() {
             return Err(Error::Truncated);
@@ -157,7 +158,7 @@ impl Slices {
         let transit = room.is_none();
         let share = room.unwrap_or_else(|| store.budget.nothing());
         let growing = Growing::new(Some(len), share);
-        let body = Body::stream(Growing::reader(&growing));
+        let body = Body::stream(Reader::new(&growing));
         if transit {
             growing.go_into_transit();
         } else {

@@ -25,6 +25,9 @@ const LINES_MAX: usize = 8192;
 /// Spares most lines a second allocation while they are put together.
 const LINE_BYTES_TYPICAL: usize = 256;
 
+/// What the writer is woken with.
+const NO_LINE: &[u8] = b"";
+
 /// How often a log that is to end is looked at, whether any request has it still.
 const HANDING_OVER: Duration = Duration::from_millis(1);
 
@@ -104,10 +107,12 @@ impl AccessLog {
         }
     }
 
-    /// Has the file opened again by its path before the next line: for a rotation that has renamed
-    /// it. No effect on a standard stream.
+    /// Has the file opened again by its path before the next line, at once where none waits: for a
+    /// rotation that has renamed it. No effect on a standard stream.
     pub fn reopen(&self) {
         self.shared.reopen.store(true, Relaxed);
+        // Wakes the writer with no line at all. Where the queue is full, a line does.
+        let _ = self.lines.clone().write_all(NO_LINE);
     }
 
     /// Lines lost so far, because the queue was full or because writing failed.
@@ -138,7 +143,7 @@ impl Sink {
         match self.out.flush().and_then(|()| append_to(path)) {
             Ok(file) => self.out = BufWriter::new(Box::new(file)),
             Err(error) => {
-                tracing::error!(path = %path.display(), %error, "access log is not reopened");
+                tracing::error!(%error, "access log is not reopened; the old file goes on");
             }
         }
     }
@@ -176,7 +181,8 @@ pub(super) fn end(log: Arc<AccessLog>) {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    File::options().create(true).append(true).open(path)
+    let opened = File::options().create(true).append(true).open(path);
+    opened.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 #[cfg(test)]

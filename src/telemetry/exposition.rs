@@ -1,4 +1,4 @@
-//! OpenMetrics text of all counters, made anew at every scrape. The one door to prometheus-client,
+//! Text of all counters for Prometheus or OpenMetrics, made anew at every scrape. The one door to prometheus-client,
 //! whose own counters are too slow to be shared by the cores of a busy proxy.
 //!
 //! Values that other floors keep (objects, connections, servers) are handed in as [`Family`]
@@ -16,9 +16,6 @@ use super::metrics::{BOUNDS_NS, Durations, Metrics, STATUS_CLASSES, Snapshot};
 use super::record::{Outcome, Refreshed};
 use super::tunnel::{Direction, TunnelEnd};
 
-/// The `Content-Type` of what [`Metrics::encode`] writes.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// Counters carry no exemplar; the encoder wants the type of one all the same.
 const NO_EXEMPLAR: Option<&Exemplar<NoLabelSet, f64>> = None;
 
@@ -34,6 +31,8 @@ pub struct Family {
     pub kind: Kind,
     /// One sample per set of labels.
     pub samples: Vec<Sample>,
+    /// One distribution per set of labels, of a histogram.
+    pub spreads: Vec<Spread>,
 }
 
 /// Whether a value only ever grows.
@@ -43,6 +42,8 @@ pub enum Kind {
     Counter,
     /// Goes up and down.
     Gauge,
+    /// Counts of durations or sizes, by how large they were.
+    Histogram,
 }
 
 /// One value with the labels that tell it from its siblings.
@@ -52,6 +53,17 @@ pub struct Sample {
     pub labels: Vec<(&'static str, String)>,
     /// The value, in the base unit (bytes, seconds) that the family's name ends in.
     pub value: f64,
+}
+
+/// One distribution with the labels that tell it from its siblings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spread {
+    /// As those of a [`Sample`].
+    pub labels: Vec<(&'static str, String)>,
+    /// Upper bounds, ascending and ending with infinity, and how many are between each and the last.
+    pub buckets: Vec<(f64, u64)>,
+    /// The sum of all values.
+    pub sum: f64,
 }
 
 /// Everything one scrape shows.
@@ -64,7 +76,7 @@ struct Exposition {
 // === impl Metrics ===
 
 impl Metrics {
-    /// Appends all counters and the families handed in to `out`, ending with `# EOF`.
+    /// Appends all counters and the families handed in to `out`, as OpenMetrics: ending with `# EOF`.
     ///
     /// # Errors
     /// When prometheus-client refuses a value; writing into a `String` itself does not fail.
@@ -89,6 +101,7 @@ impl Family {
             help,
             kind: Kind::Counter,
             samples: Vec::new(),
+            spreads: Vec::new(),
         }
     }
 
@@ -100,6 +113,19 @@ impl Family {
             help,
             kind: Kind::Gauge,
             samples: Vec::new(),
+            spreads: Vec::new(),
+        }
+    }
+
+    /// A histogram without distributions yet.
+    #[must_use]
+    pub const fn histogram(name: &'static str, help: &'static str) -> Self {
+        Self {
+            name,
+            help,
+            kind: Kind::Histogram,
+            samples: Vec::new(),
+            spreads: Vec::new(),
         }
     }
 
@@ -116,6 +142,22 @@ impl Family {
         self
     }
 
+    /// The same histogram with one distribution more.
+    #[must_use]
+    pub fn spread(
+        mut self,
+        labels: Vec<(&'static str, String)>,
+        buckets: &[(f64, u64)],
+        sum: f64,
+    ) -> Self {
+        self.spreads.push(Spread {
+            labels,
+            buckets: buckets.to_vec(),
+            sum,
+        });
+        self
+    }
+
     fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let name = self.base_name();
         let mut family = encoder.encode_descriptor(name, self.help, None, self.kind.into())?;
@@ -127,6 +169,12 @@ impl Family {
                     .encode(&mut family.encode_family(&sample.labels)?, sample.value)?;
             }
         }
+        for spread in &self.spreads {
+            let count = spread.buckets.iter().map(|(_, count)| count).sum();
+            family
+                .encode_family(&spread.labels)?
+                .encode_histogram::<NoLabelSet>(spread.sum, count, &spread.buckets, None)?;
+        }
         Ok(())
     }
 
@@ -135,7 +183,7 @@ impl Family {
     fn base_name(&self) -> &'static str {
         match self.kind {
             Kind::Counter => self.name.strip_suffix("_total").unwrap_or(self.name),
-            Kind::Gauge => self.name,
+            Kind::Gauge | Kind::Histogram => self.name,
         }
     }
 }
@@ -146,7 +194,8 @@ impl Kind {
     fn encode(self, encoder: &mut MetricEncoder<'_>, value: f64) -> fmt::Result {
         match self {
             Self::Counter => encoder.encode_counter(&value, NO_EXEMPLAR),
-            Self::Gauge => encoder.encode_gauge(&value),
+            // A histogram has no samples of its own.
+            Self::Gauge | Self::Histogram => encoder.encode_gauge(&value),
         }
     }
 }
@@ -156,6 +205,7 @@ impl From<Kind> for MetricType {
         match kind {
             Kind::Counter => Self::Counter,
             Kind::Gauge => Self::Gauge,
+            Kind::Histogram => Self::Histogram,
         }
     }
 }
@@ -166,6 +216,7 @@ impl Collector for Exposition {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let sums = &self.sums;
         requests(sums, &mut encoder)?;
+        of_sites(sums, &mut encoder)?;
         refreshes(sums, &mut encoder)?;
         durations(&sums.durations, &mut encoder)?;
         for (name, help, sum) in [
@@ -216,6 +267,31 @@ fn requests(sums: &Snapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result
             let labels = [("outcome", outcome.as_str()), ("status", class)];
             family
                 .encode_family(&labels)?
+                .encode_counter(count, NO_EXEMPLAR)?;
+        }
+    }
+    Ok(())
+}
+
+/// The same by site, in two families: their product would be three times as many series.
+fn of_sites(sums: &Snapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Finished requests of a site by how they were served.";
+    let mut family =
+        encoder.encode_descriptor("copal_site_requests", help, None, MetricType::Counter)?;
+    for (site, counts) in &sums.sites {
+        for (outcome, count) in Outcome::ALL.into_iter().zip(&counts.outcomes) {
+            family
+                .encode_family(&[("site", &**site), ("outcome", outcome.as_str())])?
+                .encode_counter(count, NO_EXEMPLAR)?;
+        }
+    }
+    let help = "Finished requests of a site by status class.";
+    let mut family =
+        encoder.encode_descriptor("copal_site_responses", help, None, MetricType::Counter)?;
+    for (site, counts) in &sums.sites {
+        for (class, count) in STATUS_CLASSES.into_iter().zip(&counts.classes) {
+            family
+                .encode_family(&[("site", &**site), ("status", class)])?
                 .encode_counter(count, NO_EXEMPLAR)?;
         }
     }
@@ -286,6 +362,7 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr};
     use std::time::{Duration, SystemTime};
 
+    use super::super::exposed::Exposed;
     use super::super::record::Record;
     use super::*;
 
@@ -385,6 +462,46 @@ mod tests {
             assert_eq!(samples.get(series), Some(&expected), "{series}");
         }
         assert!(samples.keys().all(|series| series.starts_with("copal_")));
+    }
+
+    #[test]
+    fn prometheus_names_a_counter_by_its_samples() {
+        let metrics = Metrics::new();
+        let handed_in = vec![
+            Family::counter("copal_evictions_total", "Evictions.").value(4.0),
+            Family::gauge("copal_objects", "Objects.").value(3.0),
+        ];
+        let text = Exposed::Prometheus.written(encode(&metrics, handed_in));
+        for line in [
+            "# HELP copal_evictions_total Evictions.",
+            "# TYPE copal_evictions_total counter",
+            "copal_evictions_total 4.0",
+            "# TYPE copal_objects gauge",
+            "# TYPE copal_request_duration_seconds histogram",
+            "# TYPE copal_requests_total counter",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
+        }
+        assert!(!text.contains("EOF"));
+    }
+
+    #[test]
+    fn histograms_may_have_labels() {
+        let family = Family::histogram("copal_wait_seconds", "Waits.").spread(
+            vec![("origin", "a".to_owned())],
+            &[(0.5, 2), (f64::INFINITY, 1)],
+            3.5,
+        );
+        let text = encode(&Metrics::new(), vec![family]);
+        let samples = read_back(&text);
+        for (series, expected) in [
+            (r#"copal_wait_seconds_bucket{le="0.5",origin="a"}"#, 2.0),
+            (r#"copal_wait_seconds_bucket{le="+Inf",origin="a"}"#, 3.0),
+            (r#"copal_wait_seconds_count{origin="a"}"#, 3.0),
+            (r#"copal_wait_seconds_sum{origin="a"}"#, 3.5),
+        ] {
+            assert_eq!(samples.get(series), Some(&expected), "{series} in\n{text}");
+        }
     }
 
     #[test]

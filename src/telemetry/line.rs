@@ -13,6 +13,7 @@ use time::UtcDateTime;
 
 use super::record::{Asked, Record, TlsFacts};
 use crate::config::Format;
+use crate::semantics::trace_context::trace_id;
 
 /// Of a longer field only the beginning is shown, followed by `...`.
 const FIELD_BYTES_MAX: usize = 1024;
@@ -76,7 +77,7 @@ pub(super) fn write(out: &mut Vec<u8>, format: Format, record: &Record) -> io::R
 fn common(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     let client = record.client.to_canonical();
     write!(out, "{client} - - [{}] ", ApacheTime(record.received))?;
-    request_line(out, record.asked.as_deref())?;
+    request_line(out, record)?;
     for number in [u64::from(record.status), record.body_bytes] {
         match number {
             0 => out.write_all(b" -")?,
@@ -101,11 +102,13 @@ fn combined(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     Ok(())
 }
 
-fn request_line(out: &mut Vec<u8>, asked: Option<&Asked>) -> io::Result<()> {
-    let Some(asked) = asked else {
-        return out.write_all(b"\"-\"");
-    };
+fn request_line(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     out.push(b'"');
+    let Some(asked) = record.asked.as_deref() else {
+        let unread = record.unread.as_deref().filter(|it| !it.is_empty());
+        apache_escaped(out, unread.unwrap_or(b"-"))?;
+        return out.write_all(b"\"");
+    };
     apache_escaped(out, asked.method.as_str().as_bytes())?;
     out.push(b' ');
     apache_escaped(out, target(&asked.target))?;
@@ -120,7 +123,7 @@ fn json(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
         r#"{{"time":"{}","client":"{client}""#,
         Rfc3339(record.received)
     )?;
-    json_request(out, record.asked.as_deref())?;
+    json_request(out, record)?;
     write!(
         out,
         r#","status":{},"bytes":{}"#,
@@ -138,7 +141,8 @@ fn json(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     write!(out, r#","complete":{}}}"#, record.complete)
 }
 
-fn json_request(out: &mut Vec<u8>, asked: Option<&Asked>) -> io::Result<()> {
+fn json_request(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
+    let asked = record.asked.as_deref();
     let field = |pick: fn(&Asked) -> &Option<HeaderValue>| {
         asked
             .and_then(|it| pick(it).as_ref())
@@ -146,11 +150,15 @@ fn json_request(out: &mut Vec<u8>, asked: Option<&Asked>) -> io::Result<()> {
     };
     let version = asked.map(|it| format!("{:?}", it.version));
     json_text(out, "method", asked.map(|it| it.method.as_str().as_bytes()))?;
-    json_text(out, "target", asked.map(|it| target(&it.target)))?;
+    let target = asked.map(|it| target(&it.target));
+    json_text(out, "target", target.or(record.unread.as_deref()))?;
     json_text(out, "protocol", version.as_deref().map(str::as_bytes))?;
     json_text(out, "host", field(|it| &it.host))?;
     json_text(out, "referer", field(|it| &it.referer))?;
     json_text(out, "user_agent", field(|it| &it.user_agent))?;
+    json_text(out, "request_id", field(|it| &it.request_id))?;
+    let trace = field(|it| &it.traceparent).and_then(trace_id);
+    json_text(out, "trace_id", trace.map(str::as_bytes))?;
     json_tls(out, asked.and_then(|it| it.tls.as_deref()))
 }
 
@@ -282,6 +290,10 @@ mod tests {
                 host: Some(HeaderValue::from_static("shop.example")),
                 referer: None,
                 user_agent: Some(HeaderValue::from_static("say \"hi\"\\")),
+                request_id: Some(HeaderValue::from_static("a1")),
+                traceparent: Some(HeaderValue::from_static(
+                    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                )),
                 tls: Some(Arc::new(TlsFacts {
                     version: "TLSv1.3",
                     suite: "TLS_AES_128_GCM_SHA256",
@@ -340,7 +352,8 @@ mod tests {
                 concat!(
                     r#"{"time":"2026-11-22T06:05:15.042Z","client":"192.0.2.1","method":"GET","#,
                     r#""target":"/a?b=1","protocol":"HTTP/1.1","host":"shop.example","#,
-                    r#""referer":null,"user_agent":"say \"hi\"\\","tls_version":"TLSv1.3","#,
+                    r#""referer":null,"user_agent":"say \"hi\"\\","request_id":"a1","#,
+                    r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","tls_version":"TLSv1.3","#,
                     r#""tls_suite":"TLS_AES_128_GCM_SHA256","tls_group":"X25519MLKEM768","#,
                     r#""sni":"shop.example","status":200,"bytes":512,"#,
                     r#""duration_ms":12.345,"ttfb_ms":9.007,"outcome":"miss","#,
@@ -355,7 +368,8 @@ mod tests {
                 concat!(
                     r#"{"time":"2026-11-22T06:05:15.042Z","client":"192.0.2.1","method":null,"#,
                     r#""target":null,"protocol":null,"host":null,"referer":null,"#,
-                    r#""user_agent":null,"tls_version":null,"tls_suite":null,"tls_group":null,"#,
+                    r#""user_agent":null,"request_id":null,"trace_id":null,"#,
+                    r#""tls_version":null,"tls_suite":null,"tls_group":null,"#,
                     r#""sni":null,"status":0,"bytes":0,"duration_ms":0.000,"#,
                     r#""ttfb_ms":null,"outcome":"error","detail":null,"origin":null,"#,
                     r#""server":null,"origin_ms":null,"complete":false}"#,

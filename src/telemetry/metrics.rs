@@ -4,11 +4,13 @@
 //! request path; a reader sums the shards. How the sums are written for Prometheus stands in
 //! `exposition`.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
 use super::record::{Outcome, Record, Refreshed};
+use super::sites::{Names, SITES_MAX, SiteId};
 use super::tunnel::{Direction, TunnelEnd};
 
 /// Upper bounds of the latency buckets in nanoseconds, ascending; one more bucket takes the rest.
@@ -43,7 +45,8 @@ const DIRECTIONS: usize = Direction::ALL.len();
 const TUNNEL_ENDS: usize = TunnelEnd::ALL.len();
 const BUCKETS: usize = BOUNDS_NS.len() + 1;
 
-/// Beyond this many threads shards are shared: 40 KiB of counters in all.
+/// Beyond this many threads shards are shared: 1 MiB of counters in all, nearly all of it those of
+/// sites.
 const SHARDS_MAX: usize = 64;
 
 /// What has happened since the start, counted.
@@ -51,6 +54,7 @@ const SHARDS_MAX: usize = 64;
 pub struct Metrics {
     /// As many as the machine runs threads, rounded up to a power of two.
     shards: Box<[Shard]>,
+    sites: Names,
 }
 
 /// The sums at one moment. Taken while requests finish, so fields may differ by those in between.
@@ -78,6 +82,17 @@ pub struct Snapshot {
     pub tunnels_ended: [u64; TUNNEL_ENDS],
     /// Bytes that went through them, by [`Direction`].
     pub tunnel_bytes: [u64; DIRECTIONS],
+    /// Finished requests of each site, by its name.
+    pub sites: Vec<(Arc<str>, OfSite)>,
+}
+
+/// Finished requests of one site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OfSite {
+    /// By [`Outcome`].
+    pub outcomes: [u64; OUTCOMES],
+    /// By place in [`STATUS_CLASSES`].
+    pub classes: [u64; CLASSES],
 }
 
 /// A histogram of durations.
@@ -105,6 +120,17 @@ struct Shard {
     tunnels_opened: AtomicU64,
     tunnels_ended: [AtomicU64; TUNNEL_ENDS],
     tunnel_bytes: [AtomicU64; DIRECTIONS],
+    sites: SiteCells,
+}
+
+/// One thread's counters of each site.
+#[derive(Debug)]
+struct SiteCells(Box<[SiteCell]>);
+
+#[derive(Debug, Default)]
+struct SiteCell {
+    outcomes: [AtomicU64; OUTCOMES],
+    classes: [AtomicU64; CLASSES],
 }
 
 // === impl Metrics ===
@@ -117,6 +143,7 @@ impl Metrics {
         let shards = threads.min(SHARDS_MAX).next_power_of_two();
         Self {
             shards: (0..shards).map(|_| Shard::default()).collect(),
+            sites: Names::new(),
         }
     }
 
@@ -124,16 +151,23 @@ impl Metrics {
     pub fn observe(&self, record: &Record) {
         let shard = self.shard();
         let duration_ns = u64::try_from(record.duration.as_nanos()).unwrap_or(u64::MAX);
-        add(
-            &shard.requests[record.outcome as usize][status_class(record.status)],
-            1,
-        );
+        let (outcome, class) = (record.outcome as usize, status_class(record.status));
+        add(&shard.requests[outcome][class], 1);
+        if let Some(site) = shard.sites.0.get(record.site.index()) {
+            add(&site.outcomes[outcome], 1);
+            add(&site.classes[class], 1);
+        }
         add(&shard.buckets[bucket(duration_ns)], 1);
         add(&shard.duration_ns, duration_ns);
         add(&shard.response_bytes, record.body_bytes);
         if !record.complete {
             add(&shard.aborted, 1);
         }
+    }
+
+    /// The number by which requests of the site of this name are counted.
+    pub fn site(&self, name: &str) -> SiteId {
+        self.sites.number(name)
     }
 
     /// Counts a request that was refused before it could have a record.
@@ -174,7 +208,15 @@ impl Metrics {
     /// The sums of all shards.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let mut sums = Snapshot::default();
+        let mut sums = Snapshot {
+            sites: self
+                .sites
+                .all()
+                .into_iter()
+                .map(|name| (name, OfSite::default()))
+                .collect(),
+            ..Snapshot::default()
+        };
         for shard in &self.shards {
             shard.add_to(&mut sums);
         }
@@ -260,6 +302,19 @@ impl Shard {
         for (sum, cell) in sums.refreshes.iter_mut().zip(&self.refreshes) {
             take(sum, cell);
         }
+        for ((_, sum), cell) in sums.sites.iter_mut().zip(&self.sites.0) {
+            let sums = sum.outcomes.iter_mut().chain(&mut sum.classes);
+            let cells = cell.outcomes.iter().chain(&cell.classes);
+            sums.zip(cells).for_each(|(sum, cell)| take(sum, cell));
+        }
+    }
+}
+
+// === impl SiteCells ===
+
+impl Default for SiteCells {
+    fn default() -> Self {
+        Self((0..SITES_MAX).map(|_| SiteCell::default()).collect())
     }
 }
 
@@ -372,6 +427,10 @@ mod tests {
             connections_refused: 1,
             ..Snapshot::default()
         };
+        let mut of_none = OfSite::default();
+        (of_none.outcomes[4], of_none.classes[2]) = (1, 1);
+        let name = Arc::from;
+        expected.sites = vec![(name("none"), of_none), (name("other"), OfSite::default())];
         expected.requests[4][2] = 1;
         expected.durations.buckets[5] = 1;
         expected.durations.sum_ns = 3_000_000;

@@ -4,16 +4,20 @@
 
 mod access_log;
 mod acme;
+mod exposed;
 mod exposition;
 mod line;
+mod losses;
 mod metrics;
 mod record;
+mod sites;
 mod tls;
 mod trace;
 mod tunnel;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use std::{fmt, io};
 
 use arc_swap::ArcSwapOption;
@@ -23,11 +27,14 @@ use crate::config::Log;
 
 pub use access_log::AccessLog;
 pub use acme::{Acme, AcmeStatus};
-pub use exposition::{CONTENT_TYPE, Family, Kind, Sample};
+pub use exposed::Exposed;
+pub use exposition::{Family, Kind, Sample, Spread};
+use losses::Losses;
 pub use metrics::{Durations, Metrics, STATUS_CLASSES, Snapshot};
 pub use record::{Asked, Fetched, Outcome, Record, Refreshed, TlsFacts};
+pub use sites::SiteId;
 pub use tls::{BadFile, Certificates, HandshakeFailure, ServedCertificate, Tls};
-pub use trace::{init, set_level};
+pub use trace::{end, follow, init};
 pub use tunnel::{Direction, TunnelEnd};
 
 /// Counters and access log of one process. It outlives every reload, so that counters only grow.
@@ -44,6 +51,8 @@ pub struct Telemetry {
     wants_lines: AtomicBool,
     /// Lines lost by the access logs before this one. Held while one follows the other.
     lost_before: Mutex<u64>,
+    lost_lines: Losses,
+    lost_events: Losses,
 }
 
 // === impl Telemetry ===
@@ -62,6 +71,8 @@ impl Telemetry {
             wants_lines: AtomicBool::new(access_log.is_some()),
             access_log: ArcSwapOption::new(access_log.map(Arc::new)),
             lost_before: Mutex::new(0),
+            lost_lines: Losses::default(),
+            lost_events: Losses::default(),
         })
     }
 
@@ -92,6 +103,17 @@ impl Telemetry {
         }
     }
 
+    /// Counts and logs a request whose head could not be read. It is none of those that are counted by
+    /// outcome, for it never was a request.
+    pub fn refused(&self, record: &Record) {
+        self.metrics.bad_request();
+        if self.wants_lines()
+            && let Some(log) = &*self.access_log.load()
+        {
+            log.log(record);
+        }
+    }
+
     /// Whether there is an access log: whether [`Record::asked`] is worth filling.
     #[must_use]
     pub fn wants_lines(&self) -> bool {
@@ -113,15 +135,40 @@ impl Telemetry {
         *lost + access_log.as_ref().map_or(0, |it| it.dropped())
     }
 
-    /// Appends a whole scrape to `out`: the counters kept here, then the families handed in by
-    /// whoever asked the other floors. The text is of type [`CONTENT_TYPE`].
+    /// Says how many lines of the logs were lost, once a minute at most; to be called now and then, with
+    /// the time since the process's start.
+    pub fn tell_losses(&self, uptime: Duration) {
+        if let Some(lines) = self.lost_lines.news(self.lines_dropped(), uptime) {
+            tracing::warn!(lines, "lines of the access log were lost");
+        }
+        if let Some(events) = self.lost_events.news(trace::lost(), uptime) {
+            tracing::warn!(
+                events,
+                "events were lost: standard error takes them too slowly"
+            );
+        }
+    }
+
+    /// A whole scrape: the counters kept here, then the families handed in by whoever asked the other
+    /// floors.
     ///
     /// # Errors
     /// As [`Metrics::encode`].
-    pub fn encode(&self, mut handed_in: Vec<Family>, out: &mut String) -> fmt::Result {
+    pub fn encode(
+        &self,
+        mut handed_in: Vec<Family>,
+        format: Exposed,
+    ) -> Result<String, fmt::Error> {
         let dropped = Family::counter("copal_access_log_dropped", "Access-log lines lost.");
         handed_in.push(dropped.value(self.lines_dropped() as f64));
-        self.metrics.encode(handed_in, out)
+        let lost = Family::counter(
+            "copal_events_dropped",
+            "Events lost on the way to standard error.",
+        );
+        handed_in.push(lost.value(trace::lost() as f64));
+        let mut encoded = String::with_capacity(16 * 1024);
+        self.metrics.encode(handed_in, &mut encoded)?;
+        Ok(format.written(encoded))
     }
 }
 
@@ -184,8 +231,7 @@ mod tests {
         assert!(!telemetry.wants_lines());
         telemetry.finish(&record());
         telemetry.reopen();
-        let mut scrape = String::new();
-        telemetry.encode(Vec::new(), &mut scrape).unwrap();
+        let scrape = telemetry.encode(Vec::new(), Exposed::Prometheus).unwrap();
         for line in [
             r#"copal_requests_total{outcome="error",status="other"} 1"#,
             "copal_access_log_dropped_total 0.0",

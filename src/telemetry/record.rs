@@ -8,6 +8,9 @@ use std::time::{Duration, SystemTime};
 use http::header::{HOST, HeaderMap, HeaderName, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Uri, Version, request};
 
+use super::sites::SiteId;
+use crate::semantics::trace_context::TRACEPARENT;
+
 /// The facts of one request. Building one allocates nothing while `asked` stays `None`.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -25,6 +28,8 @@ pub struct Record {
     pub first_byte: Option<Duration>,
     /// What was asked of an origin; `None` when none was involved.
     pub fetched: Option<Fetched>,
+    /// The site that it met.
+    pub site: SiteId,
     /// Bytes of response content handed to the client; heads and framing are not counted.
     pub body_bytes: u64,
     /// Whether the response reached its end; false when either side broke off.
@@ -33,6 +38,8 @@ pub struct Record {
     pub detail: Option<&'static str>,
     /// The request as the client put it; wanted only while an access log is on.
     pub asked: Option<Box<Asked>>,
+    /// The first line of a head that could not be read, so that nothing is known to have been asked.
+    pub unread: Option<Box<[u8]>>,
 }
 
 /// How a request was served: the label of its counters and a column of the access log.
@@ -95,6 +102,10 @@ pub struct Asked {
     pub referer: Option<HeaderValue>,
     /// `User-Agent` field (RFC 9110 §10.1.5).
     pub user_agent: Option<HeaderValue>,
+    /// What the request is called; `None` where requests have no ids.
+    pub request_id: Option<HeaderValue>,
+    /// `traceparent` field (W3C Trace Context §3.2).
+    pub traceparent: Option<HeaderValue>,
     /// What its connection's handshake agreed on; `None` without TLS.
     pub tls: Option<Arc<TlsFacts>>,
 }
@@ -128,10 +139,12 @@ impl Record {
             duration: Duration::ZERO,
             first_byte: None,
             fetched: None,
+            site: SiteId::NONE,
             body_bytes: 0,
             complete: false,
             detail: None,
             asked: None,
+            unread: None,
         }
     }
 }
@@ -203,6 +216,8 @@ impl Asked {
             host: field(&head.headers, HOST).or_else(|| authority(&head.uri)),
             referer: field(&head.headers, REFERER),
             user_agent: field(&head.headers, USER_AGENT),
+            request_id: None,
+            traceparent: field(&head.headers, TRACEPARENT),
             tls: None,
         }
     }

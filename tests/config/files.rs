@@ -31,9 +31,18 @@ pub fn complaints(text: &str) -> Vec<String> {
     }
 }
 
+/// What is noted about the text of a file `f` without mistakes.
+pub fn notes(text: &str) -> Vec<String> {
+    match parse(text, "f") {
+        Ok(config) => config.notes.iter().map(ToString::to_string).collect(),
+        Err(told) => panic!("{told}\n{text}"),
+    }
+}
+
 #[test]
 fn the_example_is_clean() {
     assert_eq!(complaints(EXAMPLE), Vec::<String>::new());
+    assert_eq!(notes(EXAMPLE), Vec::<String>::new());
 }
 
 /// They are whole files, and keep to the profile that shares nothing by accident.
@@ -44,9 +53,10 @@ fn the_recipes_are_clean() {
         .skip(1)
         .filter_map(|it| it.split("```").next())
         .collect();
-    assert_eq!(recipes.len(), 6);
+    assert_eq!(recipes.len(), 7);
     for recipe in recipes {
         assert_eq!(complaints(recipe), Vec::<String>::new(), "{recipe}");
+        assert_eq!(notes(recipe), Vec::<String>::new(), "{recipe}");
         let config = parse(recipe, "f").unwrap();
         assert_eq!(config.profile, Profile::Cautious);
         let mut routes = config.sites.iter().flat_map(|it| &it.routes);
@@ -62,6 +72,7 @@ fn the_example_shows_the_defaults() {
     let minimal = parse(MINIMAL, "f").unwrap();
     let example = parse(EXAMPLE, "f").unwrap();
     assert_eq!(example.profile, minimal.profile);
+    assert_eq!(example.name, minimal.name);
     assert_eq!(example.listen, minimal.listen);
     assert_eq!(example.server, minimal.server);
     assert_eq!(example.tls, minimal.tls);
@@ -131,7 +142,15 @@ fn the_example_says_what_it_says() {
         (api.concurrency_max, shop.routes[0].concurrency_max),
         (64, 0)
     );
-    assert_eq!(api.request_fields.set.len(), 1);
+    assert_eq!(api.request_fields.filled.len(), 1);
+    assert_eq!(
+        (
+            api.response_fields.set.len(),
+            api.response_fields.filled.len()
+        ),
+        (1, 1)
+    );
+    assert_eq!(api.exchange_limits.body_bytes_max, 10 << 20);
     assert_eq!(api.response_fields.remove, ["x-powered-by"]);
     assert!(api.cache.cookies.ignore_all() && api.cache.enabled);
     assert!(!api.cache.rules.store_set_cookie);
@@ -427,9 +446,10 @@ fn a_file_that_cannot_be_read_is_a_complaint() {
     let error = load(Path::new("/nowhere/config.toml"))
         .unwrap_err()
         .to_string();
-    assert!(
-        error.starts_with("/nowhere/config.toml: cannot be read: "),
-        "{error}"
+    assert_eq!(
+        error,
+        "/nowhere/config.toml: there is no such file; name another with `-c FILE`, or begin with \
+         `copal run --listen 127.0.0.1:8080 --origin http://127.0.0.1:3000`"
     );
 }
 
@@ -503,7 +523,7 @@ fn mistakes_in_flags_name_the_flag() {
     let text = |it: &str| Some(it.to_owned());
     let flags = Flags {
         listen: vec!["8080".to_owned()],
-        origins: vec!["ftp://a".to_owned(), "b".to_owned()],
+        origins: vec!["ftp://a".to_owned(), "9011".to_owned()],
         admin: text("0.0.0.0:9180"),
         memory: text("much"),
         profile: text("fast"),
@@ -526,7 +546,11 @@ fn mistakes_in_flags_name_the_flag() {
     );
     assert!(
         told.to_string()
-            .starts_with("--listen: is not an IP address and a port;")
+            .starts_with("--listen: has no IP address; write \"127.0.0.1:8080\"")
+    );
+    assert_eq!(
+        told.iter().nth(2).map(ToString::to_string).as_deref(),
+        Some("--origin: is not a URL; write \"http://127.0.0.1:9011\"")
     );
     let told = Config::from_flags(&Flags::default()).unwrap_err();
     let keys: Vec<&str> = told.iter().filter_map(|it| it.key.as_deref()).collect();
@@ -555,6 +579,32 @@ fn mistakes_in_flags_for_https_name_the_flag() {
         "--acme-directory",
     ];
     assert_eq!(keys, expected, "{told}");
+}
+
+#[test]
+fn notes_on_flags_name_the_flag() {
+    let flags = Flags {
+        listen: vec!["127.0.0.1:8080".to_owned()],
+        origins: vec!["http://localhost:8080".to_owned()],
+        memory: Some("900TiB".to_owned()),
+        ..Flags::default()
+    };
+    let notes: Vec<_> = Config::from_flags(&flags)
+        .unwrap()
+        .notes
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let [origin, memory] = &notes[..] else {
+        panic!("{notes:?}");
+    };
+    assert_eq!(
+        origin,
+        "--origin: note: is our own `listen[0]`, so that requests go in circles; write where the \
+         origin listens"
+    );
+    // No machine has as much; how much this one has is its own affair.
+    assert!(memory.starts_with("--memory: note: with `fill_memory` it makes 1125TiB, and "));
 }
 
 /// A part of the example, cut or put elsewhere or changed: what users do to it, and worse.

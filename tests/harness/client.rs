@@ -89,6 +89,12 @@ impl Client {
         .await;
     }
 
+    /// Sends these bytes; whether the proxy has taken all of them.
+    pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        let sent = self.wire.send(bytes.as_ref(), |_| ());
+        within("the proxy to take our bytes", sent).await
+    }
+
     /// Sends a request without a body.
     pub async fn request(&mut self, method: &str, path: &str, fields: Fields<'_>) {
         self.to_head = method == "HEAD";

@@ -19,6 +19,7 @@ use super::{Fields, within};
 const WINDOW_BYTES: u32 = 65_535;
 
 /// One connection with all its streams.
+#[derive(Clone)]
 pub struct Http2(http2::SendRequest<Empty<Bytes>>);
 
 // === impl Http2 ===

@@ -37,8 +37,13 @@ pub struct Proxy {
 /// A configuration in the making. Every table starts empty, so a test names only what it is about.
 pub struct Setup {
     profile: &'static str,
+    /// Lines before all tables.
+    top: String,
     tables: BTreeMap<&'static str, String>,
     sites: String,
+    environment: Vec<(&'static str, String)>,
+    /// Whether its standard error goes where nobody reads it.
+    deaf: bool,
 }
 
 #[derive(Clone, Default)]
@@ -67,8 +72,11 @@ impl Proxy {
         let sites = "[[site]]\nhosts = [\"*\"]\norigin = \"main\"\n".to_owned();
         Setup {
             profile: "cautious",
+            top: String::new(),
             tables: BTreeMap::from(tables),
             sites,
+            environment: Vec::new(),
+            deaf: false,
         }
     }
 
@@ -113,11 +121,19 @@ impl Proxy {
     }
 
     async fn spawn(command: &mut Command, folder: TempDir) -> Self {
+        Self::spawn_read(command, folder, true).await
+    }
+
+    /// The same; its standard error may be a pipe that nobody reads.
+    async fn spawn_read(command: &mut Command, folder: TempDir, is_read: bool) -> Self {
         let command = command.current_dir(folder.path()).stdin(Stdio::null());
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the copal binary");
         let stdout = collect_lines(child.stdout.take().expect("a piped stdout"));
-        let stderr = collect_text(child.stderr.take().expect("a piped stderr"));
+        let stderr = match is_read {
+            true => collect_text(child.stderr.take().expect("a piped stderr")),
+            false => Arc::default(),
+        };
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut proxy = Self {
             child,
@@ -286,14 +302,38 @@ impl Proxy {
         self.signal("HUP");
     }
 
-    /// The shell's own `kill` spares us a crate for one system call.
-    fn signal(&self, name: &str) {
+    /// Sends the process a signal, by its name without `SIG` or by its number. The shell's own `kill`
+    /// spares us a crate for one system call.
+    pub fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         let status = Command::new("sh")
             .args(["-c", &kill])
             .status()
             .expect("a shell");
         assert!(status.success(), "no process to signal");
+    }
+
+    /// The files that the process has open: their count.
+    pub fn open_files(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.child.id());
+        fs::read_dir(path).expect("a running process").count()
+    }
+
+    /// As many files as it may have open, as far as it has raised that, and as far as it could.
+    pub fn open_files_max(&self) -> (u64, u64) {
+        let path = format!("/proc/{}/limits", self.child.id());
+        let limits = fs::read_to_string(path).expect("a running process");
+        let line = limits
+            .lines()
+            .find_map(|it| it.strip_prefix("Max open files"));
+        let mut words = line.expect("its limit").split_whitespace();
+        let mut next = || {
+            words
+                .next()
+                .and_then(|it| it.parse().ok())
+                .expect("a number")
+        };
+        (next(), next())
     }
 
     /// Waits for the end of the process.
@@ -354,6 +394,25 @@ impl Setup {
         self
     }
 
+    /// Adds lines before all tables.
+    pub fn top(mut self, lines: &str) -> Self {
+        self.top.push_str(lines);
+        self.top.push('\n');
+        self
+    }
+
+    /// Sets a variable of the environment.
+    pub fn environment(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    /// Has nobody read its standard error.
+    pub fn deaf(mut self) -> Self {
+        self.deaf = true;
+        self
+    }
+
     /// Leaves a table out that it has so far.
     pub fn without(mut self, name: &str) -> Self {
         self.tables.remove(name);
@@ -372,7 +431,7 @@ impl Setup {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("profile = \"{}\"\n", self.profile);
+        let mut text = format!("profile = \"{}\"\n{}", self.profile, self.top);
         for (name, lines) in &self.tables {
             write!(text, "\n[{name}]\n{lines}").expect("text grows");
         }
@@ -384,11 +443,31 @@ impl Setup {
         self.start_in(TempDir::new()).await
     }
 
+    /// As [`Self::start`], under limits of the shell: options of its `ulimit`, such as `-n 64`.
+    pub async fn start_under(self, ulimit: &str) -> Proxy {
+        let folder = TempDir::new();
+        let file = folder.write(CONFIG, &self.text());
+        let mut proxy = Proxy::spawn(&mut limited(ulimit, &[Path::new("-c"), &file]), folder).await;
+        proxy.admin = proxy.listener(&["admin"]).await;
+        proxy
+    }
+
+    /// Runs the binary under such limits to its end.
+    pub async fn fails_under(self, ulimit: &str) -> Output {
+        let folder = TempDir::new();
+        let file = folder.write(CONFIG, &self.text());
+        let mut command = limited(ulimit, &[Path::new("-c"), &file]);
+        command.stdin(Stdio::null());
+        output(command).await
+    }
+
     /// As [`Self::start`], in a folder the test knows.
     pub async fn start_in(self, folder: TempDir) -> Proxy {
         let file = folder.write(CONFIG, &self.text());
         let mut command = Command::new(BINARY);
-        let mut proxy = Proxy::spawn(command.arg("run").arg("-c").arg(file), folder).await;
+        command.envs(self.environment);
+        let command = command.arg("run").arg("-c").arg(file);
+        let mut proxy = Proxy::spawn_read(command, folder, !self.deaf).await;
         proxy.admin = proxy.listener(&["admin"]).await;
         proxy
     }
@@ -407,11 +486,23 @@ pub async fn command(arguments: &[&str], folder: &Path) -> Output {
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::null());
+    output(command).await
+}
+
+async fn output(mut command: Command) -> Output {
     let run = tokio::task::spawn_blocking(move || command.output());
     within("a command to end", run)
         .await
         .expect("a task that ends")
-        .expect("the copal binary")
+        .expect("a command that begins")
+}
+
+/// `copal run` with these arguments, under limits of the shell.
+fn limited(ulimit: &str, arguments: &[&Path]) -> Command {
+    let mut command = Command::new("sh");
+    let script = format!("ulimit {ulimit} && exec \"$0\" run \"$@\"");
+    command.arg("-c").arg(script).arg(BINARY).args(arguments);
+    command
 }
 
 fn collect_lines(pipe: impl Read + Send + 'static) -> watch::Receiver<Lines> {

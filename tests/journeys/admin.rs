@@ -87,7 +87,9 @@ async fn every_promised_metric_is_there_and_well_formed() {
         assert!(there, "{name} is not among {:?}", metrics.keys());
     }
     assert!(
-        metrics.keys().all(|it| it.starts_with("copal_")),
+        metrics
+            .keys()
+            .all(|it| it.starts_with("copal_") || it.starts_with("process_")),
         "{metrics:?}"
     );
 }

@@ -216,6 +216,8 @@ async fn the_rest_of_an_upload_is_never_a_request() {
         assert!(client.response().await.is_good("early"));
         client.is_silent_for(IDLE).await;
         client.send(rest).await;
+        // Where all of it has come the connection would go on.
+        client.half_close().await;
         let more = client.until_gone().await;
         assert!(more.is_empty(), "{}", String::from_utf8_lossy(&more));
         assert_eq!(origin.count("/smuggled"), 0);

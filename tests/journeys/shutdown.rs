@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, DEADLINE, End, Fields, Gate, Origin, Proxy, Setup};
+use crate::harness::{Client, DEADLINE, End, Fields, Gate, Origin, Proxy, Setup, eventually};
 
 const CHUNKED: Fields<'static> = &[("transfer-encoding", "chunked")];
 
@@ -129,4 +129,48 @@ async fn while_draining_it_is_alive_but_not_ready() {
     gate.open();
     assert_eq!(client.rest().await.1, End::Clean);
     assert_eq!(proxy.wait_exit().await.code(), Some(0));
+}
+
+/// Readiness fails first, so that a load balancer has the time to notice; until then all is served.
+#[tokio::test]
+async fn with_a_delay_it_is_not_ready_but_serves_on() {
+    let origin = Origin::answering(200, &[("cache-control", "max-age=60")], "hello");
+    let table = "drain_delay = \"600ms\"";
+    let mut proxy = Proxy::before(&origin).table("server", table).start().await;
+    let mut open = proxy.client().await;
+    assert!(open.get("/a").await.is_good("hello"));
+    let start = Instant::now();
+    proxy.sigterm();
+    let is_ready = async || proxy.admin().await.get("/readyz").await.status == 200;
+    eventually("readiness to fail", async || !is_ready().await).await;
+    for response in [open.get("/a").await, proxy.get("/b").await] {
+        assert!(response.is_good("hello"), "{response:?}");
+        assert_eq!(response.field("connection"), None, "{response:?}");
+    }
+    assert!(start.elapsed() < Duration::from_millis(600));
+    proxy.refuses_connections().await;
+    assert!(start.elapsed() >= Duration::from_millis(600));
+    assert_eq!(proxy.wait_exit().await.code(), Some(0));
+}
+
+/// The second signal is by somebody who will not wait for the delay, the third for nothing.
+#[tokio::test]
+async fn a_second_signal_skips_the_delay_and_a_third_cuts() {
+    let gate = Gate::new();
+    let origin = halfway(&gate);
+    let setup = Proxy::before(&origin).table("server", "drain_delay = \"1h\"");
+    let (mut proxy, mut client) = amid_a_response(setup, &gate).await;
+    proxy.sigterm();
+    let is_ready = async || proxy.admin().await.get("/readyz").await.status == 200;
+    eventually("readiness to fail", async || !is_ready().await).await;
+    let mut late = proxy.client().await;
+    late.request("GET", "/b", &[]).await;
+    assert_eq!(late.head().await.status(), 200, "it accepts still");
+    proxy.signal("QUIT");
+    proxy.refuses_connections().await;
+    let start = Instant::now();
+    proxy.signal("INT");
+    proxy.wait_exit().await;
+    assert!(start.elapsed() < DEADLINE / 3, "{:?}", start.elapsed());
+    assert_eq!(client.rest().await.1, End::Truncated);
 }

@@ -14,6 +14,8 @@ python3 -c "import ensurepip, venv" 2>/dev/null || missing+=(python3-venv)
 
 # Without what they recommend: a web server beside nginx, and a fleet of containers.
 sites=()
+command -v promtool >/dev/null || sites+=(prometheus)
+command -v systemd-analyze >/dev/null || sites+=(systemd)
 command -v mariadbd >/dev/null || sites+=(mariadb-server)
 compgen -G "/usr/sbin/php-fpm*" >/dev/null || sites+=(php-fpm)
 [ -f /usr/share/wordpress/wp-login.php ] || sites+=(wordpress)

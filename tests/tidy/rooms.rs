@@ -17,26 +17,26 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "origin",
-        "error answer dice bell interim permit age resolve dial connect server peer balance roster hint \
+        "error failures answer dice bell interim permit age resolve dial connect server peer balance roster hint \
          sticky health overload handover registry retry discovery stats raw race send",
     ),
     (
         "store",
-        "born stamps budget head graves whole growing pour slot slices joined content object shelf \
-         moka hit_for_miss hanging equivalents flight claim fill find sweep invalidate inspect",
+        "born stamps budget head graves whole held growing reader pour laggards slot slices joined \
+         content object shelf moka hit_for_miss hanging equivalents flight claim fill find sweep invalidate inspect",
     ),
     (
         "pipeline",
-        "reasons client route site exchange locator next wanted dispatch purging answer fetch flow step explain",
+        "reasons client request_id route site exchange values locator next wanted dispatch purging answer fetch flow step explain",
     ),
     (
         "server",
-        "drain per_client connections tls socket proxy_protocol listener interim framing watch io park http tcp \
-         accept listeners",
+        "drain per_client connections tls socket proxy_protocol listener interim framing watch io linger upload \
+         outgoing park unread http tcp accept listeners",
     ),
     (
         "admin",
-        "answer call figures explain_text explain origins metrics api routes",
+        "answer call figures explain_text explain origins process metrics api routes",
     ),
 ];
 

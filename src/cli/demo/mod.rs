@@ -8,7 +8,7 @@ mod live;
 mod origin;
 mod visitor;
 
-use std::io::Write as _;
+use std::io::{Write as _, stderr, stdout};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -17,7 +17,8 @@ use clap::Args;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::client::{Ask, Client};
-use crate::app::{App, Ended};
+use super::colours;
+use crate::app::{App, Descriptors, Ended};
 use crate::config::{Config, Flags, Level};
 use crate::telemetry;
 use origin::{Origin, PAGE_TAKES};
@@ -38,13 +39,13 @@ struct Stage {
 
 /// Plays, then runs until ctrl-c.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    // That its origin goes away is part of the play.
-    telemetry::init(Level::Error, true);
-    match demo(arguments) {
+    let ended = demo(arguments);
+    telemetry::end();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Whoever closed the stream does not want to know.
-            let _ = writeln!(std::io::stderr(), "copal: {error:#}");
+            let _ = writeln!(stderr(), "copal: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -78,7 +79,11 @@ async fn open() -> anyhow::Result<(Stage, JoinHandle<Ended>)> {
         admin: Some("127.0.0.1:0".to_owned()),
         ..Flags::default()
     };
-    let app = App::start(&Config::from_flags(&flags)?, None)?;
+    let mut config = Config::from_flags(&flags)?;
+    // That its origin goes away is part of the play.
+    config.log.level = Level::Error;
+    telemetry::init(&config.log, colours::are_wanted(&stderr()));
+    let app = App::start(&config, None, Descriptors::claim(&config)?)?;
     let [(_, proxy), (_, admin)] = app.addresses()[..] else {
         anyhow::bail!("the proxy and its admin listener were not opened");
     };
@@ -142,7 +147,7 @@ impl Stage {
 }
 
 fn say(text: std::fmt::Arguments) {
-    let mut out = std::io::stdout().lock();
+    let mut out = stdout().lock();
     // Whoever closed the stream does not want to know.
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }

@@ -423,7 +423,9 @@ mod tests {
     use crate::origin::permit::Permits;
 
     async fn open(stream: impl dial::Io + 'static) -> Result<Arc<Connection>, Error> {
-        let permit = Permits::new(1, &Arc::default()).take().unwrap();
+        let permit = Permits::new(1, &Arc::default(), &Arc::default())
+            .take()
+            .unwrap();
         let opened = Connection::open(Box::new(stream), permit, Scheme::HTTP, 10, None);
         opened.await.map(Arc::new)
     }

@@ -212,7 +212,8 @@ impl Dial {
     /// leads there is looked up again.
     fn opened<T>(&self, in_time: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
         let opened = in_time.unwrap_or_else(|_| Err(Error::connecting(Kind::Timeout)));
-        if opened.is_err()
+        let has_failed = |it: &Error| it.kind != Kind::Descriptors;
+        if opened.as_ref().err().is_some_and(has_failed)
             && let Some(Whereabouts::Named { name, .. } | Whereabouts::Found { by: name, .. }) =
                 self.whereabouts()
         {
@@ -295,7 +296,7 @@ async fn connect(to: &Whereabouts, port: u16, time_max: Duration) -> Result<TcpS
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
-            Ok(Err(error)) => last = Error::connecting(Kind::Refused).because(error),
+            Ok(Err(error)) => last = Error::unconnected(error),
             Err(_) => last = Error::connecting(Kind::Timeout),
         }
     }
@@ -306,7 +307,7 @@ async fn connect_unix(path: &str) -> Result<Stream, Error> {
     match UnixStream::connect(path).await {
         Ok(stream) => Ok(Box::new(stream)),
         // There is nobody who could have been asked.
-        Err(error) => Err(Error::connecting(Kind::Refused).because(error)),
+        Err(error) => Err(Error::unconnected(error)),
     }
 }
 

@@ -141,6 +141,8 @@ fn advise(servers: &Servers, peer: &Peer, said: Option<&Said>) {
         (None, Some(downed)) => {
             warn!(origin, server, says = %downed, "server down by its agent")
         }
+        // The end of it is as grave as its beginning.
+        (Some(_), None) => warn!(origin, server, says = %after, "agent heard"),
         _ => info!(origin, server, says = %after, "agent heard"),
     }
 }

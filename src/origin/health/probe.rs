@@ -47,22 +47,37 @@ pub(super) struct Target {
     pub(super) header: Vec<u8>,
 }
 
-/// Asks once.
-pub(super) async fn ask(target: &Target, health: &Health) -> Result<(), Fault> {
+/// Asks once. `None` where that cannot be done for want of what is ours.
+pub(super) async fn ask(target: &Target, health: &Health) -> Option<Result<(), Fault>> {
     let asked = ask_within(health.timeout, target, &health.question);
     let asked = timeout(health.timeout, asked);
-    asked.await.unwrap_or(Err(Fault::Slow))
+    asked.await.unwrap_or(Some(Err(Fault::Slow)))
 }
 
-async fn ask_within(time_max: Duration, target: &Target, question: &Question) -> Result<(), Fault> {
+async fn ask_within(
+    time_max: Duration,
+    target: &Target,
+    question: &Question,
+) -> Option<Result<(), Fault>> {
     let protocol = match question {
         Question::Grpc => Protocol::Http2,
         Question::Tcp => Protocol::Http1,
         Question::Http { .. } => target.protocol,
     };
     let opened = target.dial.open(time_max, protocol, &target.header).await;
-    let (stream, spoken) = opened.map_err(|error| fault(&error))?;
-    let stream = TokioIo::new(stream);
+    match opened {
+        Ok((stream, spoken)) => Some(ask_on(TokioIo::new(stream), spoken, target, question).await),
+        Err(error) if error.kind == Kind::Descriptors => None,
+        Err(error) => Some(Err(fault(&error))),
+    }
+}
+
+async fn ask_on(
+    stream: TokioIo<Stream>,
+    spoken: Protocol,
+    target: &Target,
+    question: &Question,
+) -> Result<(), Fault> {
     match question {
         Question::Tcp => Ok(()),
         Question::Grpc => grpc(stream, target).await,

@@ -119,7 +119,10 @@ async fn watch(
         let Some(servers) = servers.upgrade() else {
             return;
         };
-        note(&servers, &peer, &health, result);
+        match result {
+            Some(result) => note(&servers, &peer, &health, result),
+            None => debug!(origin = &*servers.origin, "no file descriptor for a probe"),
+        }
         drop(servers);
         sleep(tasks::pause(health.interval, health.jitter, &dice)).await;
     }
@@ -139,4 +142,7 @@ fn note(servers: &Servers, peer: &Peer, health: &config::Health, result: Result<
     let now = clock::instant();
     let changed = servers.learn(|| vitals.standing.lock().probed(result, by, now));
     servers.tell(vitals, changed);
+    if result.is_ok() {
+        servers.reprieve(vitals);
+    }
 }

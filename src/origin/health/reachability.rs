@@ -68,6 +68,7 @@ mod tests {
         let reachability = Reachability::default();
         reachability.note(Some(&failed(Kind::Full, Phase::Connecting)));
         reachability.note(Some(&failed(Kind::NoServer, Phase::Connecting)));
+        reachability.note(Some(&failed(Kind::Descriptors, Phase::Connecting)));
         reachability.note(Some(&failed(Kind::Timeout, Phase::AwaitingHead)));
         assert!(!reachability.is_sick());
         reachability.note(Some(&failed(Kind::Refused, Phase::Connecting)));

@@ -21,7 +21,7 @@ use crate::config;
 use crate::origin::error::{Error, is_failure};
 use crate::origin::peer::Peer;
 use crate::origin::roster::Roster;
-use crate::origin::server::{Change, State, Terms, Verdict, Vitals};
+use crate::origin::server::{Ailment, Change, State, Terms, Verdict, Vitals};
 
 /// How often success rates are compared.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -105,23 +105,31 @@ impl Servers {
 
     /// A server has answered.
     pub(in crate::origin) fn note_answer(&self, peer: &Peer, status: StatusCode) {
-        self.note(peer, !is_failure(status));
+        self.note(
+            peer,
+            if is_failure(status) {
+                Err(Ailment::Status(status))
+            } else {
+                Ok(())
+            },
+        );
     }
 
     /// A server has given no answer. What is the client's fault, or ours, is not held against it.
     pub(in crate::origin) fn note_failure(&self, peer: &Peer, error: &Error) {
         if error.kind.is_servers_fault() {
-            self.note(peer, false);
+            self.note(peer, Err(Ailment::NoAnswer(error.kind)));
         }
     }
 
     /// A server has done what it was asked for, or not.
-    pub(in crate::origin) fn note(&self, peer: &Peer, good: bool) {
+    pub(in crate::origin) fn note(&self, peer: &Peer, ended: Result<(), Ailment>) {
+        self.diagnose(&peer.vitals, ended);
         let ejection = &self.ejection;
         if !ejection.enabled {
             return;
         }
-        let in_a_row = peer.vitals.conduct.note(good);
+        let in_a_row = peer.vitals.conduct.note(ended.is_ok());
         if in_a_row >= ejection.consecutive {
             let mut compared = self.judging.lock();
             self.eject(peer, "failures in a row", clock::instant());
@@ -135,6 +143,7 @@ impl Servers {
         let mut compared = self.judging.lock();
         for peer in self.roster().peers() {
             peer.vitals.load.tick();
+            peer.vitals.tell_untold();
             let changed = peer.vitals.standing.lock().tick(now);
             self.tell(&peer.vitals, changed);
         }
@@ -196,11 +205,12 @@ impl Servers {
         match changed {
             None => {}
             Some(Change::WentDown(fault)) => warn!(origin, server, %fault, "server down"),
-            Some(Change::CameUp) => info!(origin, server, "server up"),
+            Some(Change::CameUp) => warn!(origin, server, "server up"),
             Some(Change::Readmitted) => {
                 // It begins anew: what it failed before is paid for.
                 vitals.conduct.begin_anew();
-                info!(origin, server, "server readmitted");
+                vitals.health.begin_anew();
+                warn!(origin, server, "server readmitted");
             }
         }
     }
@@ -247,7 +257,7 @@ impl Servers {
         let origin = &*self.origin;
         match (panicked, condition.panics) {
             (false, true) => warn!(origin, "too few servers are usable: health is disregarded"),
-            (true, false) => info!(origin, "enough servers are usable: health counts again"),
+            (true, false) => warn!(origin, "enough servers are usable: health counts again"),
             _ => {}
         }
     }

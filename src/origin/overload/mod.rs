@@ -64,6 +64,8 @@ pub enum Shed {
 pub struct OverloadStats {
     /// Requests that wait until a server has room.
     pub pending: usize,
+    /// As many as may.
+    pub pending_max: usize,
     /// Requests turned away, by reason.
     pub shed: [(Shed, u64); Shed::ALL.len()],
     /// How its breaker stands, if it has one.
@@ -99,6 +101,7 @@ impl Overload {
         let shed = |it: Shed| (it, self.state.shed_counter(it).load(Ordering::Relaxed));
         OverloadStats {
             pending: self.state.queue.len(),
+            pending_max: self.limits.pending_max,
             shed: Shed::ALL.map(shed),
             breaker: self.breaker_state(),
         }
@@ -164,7 +167,7 @@ impl Overload {
             }
             Some(Change::OpenedAgain) => warn!(origin, "breaker open again: a trial failed"),
             Some(Change::HalfOpened) => info!(origin, "breaker half-open: requests are trials"),
-            Some(Change::Shut) => info!(origin, "breaker shut: the trials went well"),
+            Some(Change::Shut) => warn!(origin, "breaker shut: the trials went well"),
         }
     }
 }

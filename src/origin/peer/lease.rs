@@ -43,12 +43,12 @@ pub(in crate::origin) struct Lease {
 }
 
 /// How long a server may be silent in one exchange.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::origin) struct Timeouts {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
     /// From the last byte of the request to the whole head of the response.
-    pub(in crate::origin) first_byte: Duration,
+    pub first_byte: Duration,
     /// Within the body of the response.
-    pub(in crate::origin) between_bytes: Duration,
+    pub between_bytes: Duration,
 }
 
 /// What a failure on a connection may be put down to.
@@ -250,7 +250,7 @@ impl OriginBody {
         if let Some(lease) = self.lease.take()
             && lease.upload.is_none()
         {
-            lease.peer.vitals.conduct.note_broken_body();
+            lease.peer.vitals.break_off();
         }
     }
 

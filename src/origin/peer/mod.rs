@@ -18,7 +18,8 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-pub(super) use lease::{Blame, Lease, Timeouts, Unanswered};
+pub use lease::Timeouts;
+pub(super) use lease::{Blame, Lease, Unanswered};
 
 use super::age::Age;
 use super::connect::http1::Connection;
@@ -105,7 +106,7 @@ impl Peer {
         Arc::new(Self {
             dial,
             gate: Gate::new(origin, &vitals, streams.as_ref().map(|it| it.each())),
-            permits: Permits::new(origin.connections_max, &vitals.connections),
+            permits: Permits::new(origin.connections_max, &vitals.connections, &vitals.ceiling),
             vitals,
             share: Mutex::new(share),
             nickname,
@@ -205,7 +206,7 @@ impl Peer {
 
     /// Leave to open one connection more.
     fn permit(&self) -> Result<Permit, Error> {
-        self.permits.take().ok_or_else(full)
+        self.permits.take().ok_or_else(|| self.full())
     }
 
     /// An idle connection where allowed, or leave to open one. Whoever asks is in flight, and no
@@ -216,19 +217,20 @@ impl Peer {
             return Ok(found);
         }
         let freed = self.permits.freed();
-        let listener = freed.listen(self.limits.connections_max).ok_or_else(full)?;
+        let listener = freed.listen(self.limits.connections_max);
+        let listener = listener.ok_or_else(|| self.full())?;
         let look = async {
             loop {
                 if let Some(found) = self.look(from_pool, client).await {
                     return found;
                 }
-                listener.heard().await;
+                self.permits.may_be_had(listener.heard()).await;
             }
         };
         let found = timeout(self.limits.connect_timeout, look).await;
         // Of several rings that nobody was there to hear one is kept.
         freed.ring();
-        found.map_err(|_| full())
+        found.map_err(|_| self.full())
     }
 
     /// Leave to open one connection more, as soon as there is any; `None` where that has become
@@ -238,18 +240,27 @@ impl Peer {
             return Ok(Some(permit));
         }
         let freed = self.permits.freed();
-        let listener = freed.listen(self.limits.connections_max).ok_or_else(full)?;
+        let listener = freed.listen(self.limits.connections_max);
+        let listener = listener.ok_or_else(|| self.full())?;
         let look = async {
             loop {
                 match self.permits.take() {
-                    None if !is_needless() => listener.heard().await,
+                    None if !is_needless() => self.permits.may_be_had(listener.heard()).await,
                     permit => return permit,
                 }
             }
         };
         let permit = timeout(self.limits.connect_timeout, look).await;
         freed.ring();
-        permit.map_err(|_| full())
+        permit.map_err(|_| self.full())
+    }
+
+    /// Why there is no leave for a connection.
+    fn full(&self) -> Error {
+        match self.permits.is_out_of_descriptors() {
+            true => Error::out_of_descriptors(),
+            false => Error::connecting(Kind::Full),
+        }
     }
 
     /// Has those look again who wait for a connection.
@@ -324,12 +335,14 @@ impl Peer {
     }
 
     /// Closes connections that have been idle for too long, are too old, or were closed by the
-    /// server.
+    /// server; and all idle ones where descriptors are lacking.
     pub(super) fn tidy(&self) {
         let now = clock::instant();
+        // Where descriptors are lacking, others may need them at once.
+        let keeps = !self.permits.is_out_of_descriptors();
         self.idle
             .lock()
-            .retain_mut(|idle| !idle.is_over(now) && !idle.connection.is_closed());
+            .retain_mut(|idle| keeps && !idle.is_over(now) && !idle.connection.is_closed());
         if let Some(streams) = &self.streams {
             streams.tidy(self.limits.idle_timeout, self.limits.idle_max);
         }
@@ -347,14 +360,15 @@ impl Peer {
         self.idle.lock().len() + streams
     }
 
+    /// How many connections there may be.
+    pub(super) fn connections_max(&self) -> usize {
+        self.limits.connections_max
+    }
+
     /// How many connections are open, or being opened, those from before a reload included.
     pub(super) fn opened(&self) -> usize {
         self.vitals.connections.load(Ordering::Relaxed)
     }
-}
-
-fn full() -> Error {
-    Error::connecting(Kind::Full)
 }
 
 // === impl Idle ===

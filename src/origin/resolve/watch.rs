@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::Question;
 use super::answer::{Endpoint, Found, Miss};
@@ -151,7 +151,7 @@ impl Name {
         let pause = match found {
             Ok((endpoints, ttl)) => {
                 if was_at_fault {
-                    info!(name, "the name resolves again");
+                    warn!(name, "the name resolves again");
                 }
                 let before = known.endpoints.as_deref().unwrap_or_default();
                 if before.iter().any(|it| !endpoints.contains(it)) {

@@ -23,7 +23,7 @@ use super::balance::Choice;
 use super::connect::Unsent;
 use super::dice::Dice;
 use super::error::{Error, Kind, Phase, Why};
-use super::peer::Blame;
+use super::peer::{Blame, Timeouts};
 use super::roster::{self, Entry, Roster};
 use super::server::Flight;
 use crate::body::Body;
@@ -63,6 +63,8 @@ pub(super) struct Course {
     pub(super) belongs: bool,
     /// Whose request it is, where servers are told.
     pub(super) client: Option<Endpoints>,
+    /// How long servers may be silent.
+    pub(super) timeouts: Timeouts,
 }
 
 /// Where a request is sent that has failed.
@@ -122,7 +124,8 @@ impl Retries {
         let (why, is_wanted) = match (error.phase, error.kind) {
             // That one server has no room says nothing of the others, whatever is configured.
             (Phase::Connecting, Kind::Full) => (Why::Connect, true),
-            (Phase::Connecting, Kind::NoServer) => return None,
+            // What we lack no other server has for us.
+            (Phase::Connecting, Kind::NoServer | Kind::Descriptors) => return None,
             (Phase::Connecting, _) => (Why::Connect, self.on.connect),
             (Phase::AwaitingHead, Kind::Timeout) => (Why::Timeout, self.on.timeout),
             (Phase::AwaitingHead, Kind::Malformed) => (Why::Malformed, self.on.malformed),
@@ -261,7 +264,7 @@ impl Retries {
 
 impl Course {
     /// Begins at the server of this index.
-    pub(super) fn new(index: usize, choice: Choice, retries: &Retries) -> Self {
+    pub(super) fn new(index: usize, choice: Choice, retries: &Retries, timeouts: Timeouts) -> Self {
         Self {
             choice,
             index,
@@ -272,6 +275,7 @@ impl Course {
             is_back: false,
             belongs: false,
             client: None,
+            timeouts,
         }
     }
 
@@ -398,6 +402,7 @@ mod tests {
             (Kind::UploadStalled, Phase::AwaitingHead, &all, None),
             (Kind::UploadTooLarge, Phase::AwaitingHead, &all, None),
             (Kind::NoServer, Phase::Connecting, &all, None),
+            (Kind::Descriptors, Phase::Connecting, &all, None),
             (Kind::Full, Phase::Connecting, &none, Some(Why::Connect)),
         ] {
             let error = Error::new(kind, phase, Retry::No);

@@ -9,7 +9,8 @@ use http::{HeaderMap, StatusCode};
 use crate::body::Body;
 use crate::clock;
 use crate::pipeline::reasons::Excuse;
-use crate::semantics::cache_status::{self, CacheStatus, Fwd};
+use crate::semantics::cache_status::{CacheStatus, Fwd};
+use crate::semantics::hop::Hop;
 use crate::store::Object;
 use crate::telemetry::Outcome;
 
@@ -22,7 +23,11 @@ pub(in crate::pipeline) enum How {
     /// It was there, fresh; but not all slices of it that are wanted were.
     Partial,
     /// Another request is bringing it, or just has; why this one could not be answered at once.
-    Collapsed { fwd: Fwd },
+    Collapsed {
+        fwd: Fwd,
+        /// Reads the object from its first byte.
+        body: Body,
+    },
     /// It is stale, and served all the same.
     Stale(Excuse),
     /// The origin has confirmed it for this request.
@@ -40,6 +45,12 @@ pub(in crate::pipeline) enum How {
 // === impl How ===
 
 impl How {
+    /// By the object that another request is bringing; `None` where its first byte is gone already.
+    pub(in crate::pipeline) fn collapsed(fwd: Fwd, object: &Object) -> Option<Self> {
+        let body = object.join()?;
+        Some(Self::Collapsed { fwd, body })
+    }
+
     pub(super) fn outcome(&self) -> Outcome {
         match self {
             Self::Hit => Outcome::Hit,
@@ -60,7 +71,13 @@ impl How {
     }
 
     /// Says whence the response comes, and how old it is unless it is new.
-    pub(super) fn stamp(&self, fields: &mut HeaderMap, object: &Object, arrived: SystemTime) {
+    pub(super) fn stamp(
+        &self,
+        fields: &mut HeaderMap,
+        hop: &Hop,
+        object: &Object,
+        arrived: SystemTime,
+    ) {
         // A hit is judged by the time it arrived; all else has taken its time.
         let now = match self {
             Self::Partial => arrived,
@@ -71,10 +88,10 @@ impl How {
             let age = object.term().age(now).secs();
             fields.insert(AGE, HeaderValue::from(age));
         }
-        fields.append(CACHE_STATUS, self.cache_status(object, now));
+        fields.append(CACHE_STATUS, self.cache_status(hop, object, now));
     }
 
-    fn cache_status(&self, object: &Object, now: SystemTime) -> HeaderValue {
+    fn cache_status(&self, hop: &Hop, object: &Object, now: SystemTime) -> HeaderValue {
         let detail = self.detail(object);
         let status = CacheStatus {
             ttl: Some(object.term().ttl_secs(now)),
@@ -82,7 +99,7 @@ impl How {
             ..CacheStatus::default()
         };
         match self {
-            Self::Hit if detail.is_none() => return cache_status::hit(),
+            Self::Hit if detail.is_none() => return hop.hit(),
             Self::Partial => CacheStatus {
                 fwd: Some(Fwd::Partial),
                 stored: true,
@@ -92,7 +109,7 @@ impl How {
                 ttl: None,
                 ..status
             },
-            Self::Collapsed { fwd } => CacheStatus {
+            Self::Collapsed { fwd, .. } => CacheStatus {
                 fwd: Some(*fwd),
                 collapsed: true,
                 ..status
@@ -110,7 +127,7 @@ impl How {
                 ..status
             },
         }
-        .to_value()
+        .to_value(hop)
     }
 
     /// What is worth saying beyond the parameters of RFC 9211.
@@ -124,7 +141,7 @@ impl How {
     /// A reader from the object's first byte.
     pub(super) fn into_body(self, object: &Object) -> Body {
         match self {
-            Self::Miss { body, .. } => body,
+            Self::Miss { body, .. } | Self::Collapsed { body, .. } => body,
             _ => object.body(),
         }
     }

@@ -15,6 +15,7 @@ use super::How;
 use super::partial::{self, refused};
 use crate::body::Body;
 use crate::semantics::conditional::{Precondition, evaluate, not_modified_fields};
+use crate::semantics::hop::Hop;
 use crate::store::Object;
 use crate::telemetry::Outcome;
 
@@ -22,6 +23,7 @@ use crate::telemetry::Outcome;
 pub(in crate::pipeline) fn respond(
     request: &Parts,
     arrived: SystemTime,
+    hop: &Hop,
     object: &Arc<Object>,
     how: How,
 ) -> (Response<Body>, Outcome) {
@@ -37,7 +39,7 @@ pub(in crate::pipeline) fn respond(
     let mut response = Response::new(Body::empty());
     *response.status_mut() = object.head().status();
     *response.headers_mut() = object.head().to_fields(3);
-    how.stamp(response.headers_mut(), object, arrived);
+    how.stamp(response.headers_mut(), hop, object, arrived);
     match verdict {
         Precondition::NotModified => not_modified(&mut response),
         Precondition::Failed => refused(&mut response, StatusCode::PRECONDITION_FAILED),

@@ -4,12 +4,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{HeaderMap, Method};
-
 use crate::pipeline::next::{Asker, Next};
 use crate::pipeline::reasons::{Bypass, outcome_of};
-use crate::pipeline::route::Route;
 use crate::semantics::cache_status::{self, CacheStatus, Fwd};
+use crate::semantics::hop::Hop;
 use crate::store::{Company, Found, Inspection, Object};
 use crate::telemetry::Outcome;
 
@@ -36,18 +34,11 @@ pub(super) enum Ahead {
 impl Ahead {
     /// By what was `found`; `sick` tells whether the origin cannot be asked in good time.
     pub(super) fn of(
-        route: &Route,
+        asker: &Asker,
         found: Found,
-        fields: &HeaderMap,
         stored: &Inspection,
         sick: impl FnOnce() -> bool,
     ) -> Self {
-        let asker = Asker {
-            method: &Method::GET,
-            fields,
-            caching: &route.caching,
-            now: stored.at,
-        };
         let next = asker.decide(found, sick);
         match (&next, &stored.company) {
             (Next::Ask { fwd, .. }, Company::Object(object)) => {
@@ -85,15 +76,15 @@ impl Ahead {
     }
 
     /// What is known of this hop's member before the origin has answered.
-    pub(super) fn cache_status(&self, now: SystemTime) -> String {
+    pub(super) fn cache_status(&self, hop: &Hop, now: SystemTime) -> String {
         let forward = |fwd| CacheStatus {
             fwd: Some(fwd),
             ..CacheStatus::default()
         };
         let status = match self {
-            Self::NoRoute => return own("no-route"),
-            Self::Own => return own("synth"),
-            Self::Next(Next::OnlyIfCached) => return own("only-if-cached"),
+            Self::NoRoute => return own(hop, "no-route"),
+            Self::Own => return own(hop, "synth"),
+            Self::Next(Next::OnlyIfCached) => return own(hop, "only-if-cached"),
             Self::Pass(why) | Self::Next(Next::Pass { why, .. }) => why.cache_status(),
             Self::Personal(_) => Bypass::Cookie.cache_status(),
             Self::Next(Next::Hit(_)) => CacheStatus::default(),
@@ -110,11 +101,11 @@ impl Ahead {
             Self::Next(Next::Replace(_)) => forward(Fwd::UriMiss),
             Self::Next(Next::Ask { fwd, .. } | Next::AskAlone { fwd, .. }) => forward(*fwd),
         };
-        status.to_string()
+        status.of(hop).to_string()
     }
 }
 
 /// The member of an answer of our own.
-fn own(detail: &'static str) -> String {
-    String::from_utf8_lossy(cache_status::own(detail).as_bytes()).into_owned()
+fn own(hop: &Hop, detail: &'static str) -> String {
+    String::from_utf8_lossy(cache_status::own(hop, detail).as_bytes()).into_owned()
 }

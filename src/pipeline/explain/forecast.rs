@@ -11,6 +11,9 @@ pub struct Forecast {
     /// The URI under which its response is filed: the one asked for, as the operator's rules and
     /// No-Vary-Search shape it.
     pub key: String,
+    /// What else tells it apart, by the route's `key`: fields and cookies with their values; empty for
+    /// nothing.
+    pub key_parts: String,
     /// Whose it is; `None` where no site is for its host and path.
     pub handler: Option<Handler>,
     /// How it would be served, if the origin answers as it did before.

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use super::dispatch::Dispatch;
 use super::locator::Locator;
-use super::next::Next;
+use super::next::{Asker, Next};
 use super::reasons::Bypass;
 use super::route::{Destination, Route, describe};
 use super::site::Site;
@@ -28,12 +28,14 @@ pub use forecast::Forecast;
 // === impl Site ===
 
 impl Site {
-    /// What would become of a GET for `url` with these `fields`, and what the store knows of it.
+    /// What would become of a request for `url` with these `fields`, by this method and without content,
+    /// and what the store knows of it.
     ///
     /// # Errors
     /// [`BadUrl`] when `url` is not an absolute http or https URL.
     pub fn explain(
         &self,
+        method: &Method,
         url: &str,
         mut fields: HeaderMap,
     ) -> Result<(Forecast, Inspection), BadUrl> {
@@ -48,18 +50,23 @@ impl Site {
         } = &target;
         let (key, destination) = self.locate(*scheme, authority, path_and_query);
         let mut locator = Locator::new(key);
+        let mut facet = Facet::NONE;
         let (ahead, stored) = match destination {
             None => (Ahead::NoRoute, self.inspect(&locator, &fields)),
             Some(Destination::Own(_)) => (Ahead::Own, self.inspect(&locator, &fields)),
             Some(Destination::Origin(id)) => {
-                self.foresee(&self.routes[*id], &mut locator, &mut fields)
+                let route = &self.routes[*id];
+                let seen = self.foresee(route, method, &mut locator, &mut fields);
+                facet = seen.0;
+                (seen.1, seen.2)
             }
         };
         let forecast = Forecast {
             key: locator.key().to_key().display().to_string(),
+            key_parts: facet.in_words(),
             handler: destination.map(|it| describe(&self.routes, it)),
             outcome: ahead.outcome(),
-            cache_status: ahead.cache_status(stored.at),
+            cache_status: ahead.cache_status(&self.hop, stored.at),
             why: why::told(&ahead, &stored),
         };
         Ok((forecast, stored))
@@ -79,12 +86,13 @@ impl Site {
     fn foresee(
         &self,
         route: &Route,
+        method: &Method,
         locator: &mut Locator,
         fields: &mut HeaderMap,
-    ) -> (Ahead, Inspection) {
+    ) -> (Facet, Ahead, Inspection) {
         let now = clock::now();
         route.pool.take_sticky(fields, now);
-        let dispatch = Dispatch::of(&route.caching, &Method::GET, fields, false);
+        let dispatch = Dispatch::of(&route.caching, method, fields, false);
         let named = |name| String::from_utf8_lossy(name).into_owned();
         let cookie = route.caching.personal(fields).map(named);
         let facet = route.caching.reduce(fields);
@@ -103,9 +111,15 @@ impl Site {
             Dispatch::OnlyIfCached => Ahead::Next(Next::OnlyIfCached),
             Dispatch::Lookup | Dispatch::Query => {
                 let sick = || route.pool.is_sick() || self.store.is_hanging(locator.key(), now);
-                Ahead::of(route, locator.for_this_uri(found), fields, &stored, sick)
+                let asker = Asker {
+                    method,
+                    fields,
+                    caching: &route.caching,
+                    now,
+                };
+                Ahead::of(&asker, locator.for_this_uri(found), &stored, sick)
             }
         };
-        (ahead, stored)
+        (facet, ahead, stored)
     }
 }

@@ -1,21 +1,22 @@
 //! Errand to the origin: prepare, send, and have the answer settled. A straight line.
 //!
 //! It needs nothing of the client but a copy of what it asked, so it can outlive it. Retries are
-//! in [`Pool::send`]; what becomes of the answer is in `settle.rs`, and what the client gets to see
-//! is made in `deliver.rs`.
+//! in [`crate::origin::Pool::send`]; what becomes of the answer is in `settle.rs`, and what the client
+//! gets to see is made in `deliver.rs`.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request};
-use tracing::debug;
 
 use super::outbound;
+use super::resume::Asked;
 use super::settle::{Arrival, Arrived, Settlement};
 use super::slices::{self, First, Slicing};
 use crate::body::Body;
 use crate::clock;
-use crate::origin::{self, Answer, Interim, Pool};
+use crate::origin::{self, Answer, Interim};
+use crate::pipeline::route::Route;
 use crate::pipeline::route::concurrency::Permit;
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::combine;
@@ -27,7 +28,7 @@ use crate::telemetry::Fetched;
 
 /// A request to be made, and what is needed to file its answer.
 pub(in crate::pipeline) struct Errand {
-    pool: Arc<Pool>,
+    route: Arc<Route>,
     request: Request<Bytes>,
     settlement: Settlement,
     /// Where the answer is to be kept in slices.
@@ -85,9 +86,9 @@ impl Errand {
             }
         };
         let route = wanted.route();
-        route.request_fields.apply(request.headers_mut());
+        outbound::edit(wanted, request.headers_mut());
         Self {
-            pool: Arc::clone(&route.pool),
+            route: Arc::clone(route),
             request,
             settlement: Settlement::new(wanted, leader, stale),
             slicing,
@@ -111,9 +112,12 @@ impl Errand {
             };
         };
         let began = clock::instant();
-        let origin = Arc::clone(self.pool.name());
+        let origin = Arc::clone(self.route.pool.name());
         let mut server = None;
         let answer = self.ask_in_slices(&mut server).await;
+        if let Err(error) = &answer {
+            server = error.server.clone().or(server);
+        }
         let fetched = Some(Fetched {
             origin,
             server,
@@ -126,9 +130,13 @@ impl Errand {
         let first = self.slicing.and_then(|slicing| slicing.into_first());
         let arrived = match (answer, first) {
             (Ok(arrival), Some(first)) => self.settlement.keep_slice(first, arrival),
-            (Ok(arrival), None) => self.settlement.settle(arrival),
+            (Ok(arrival), None) => {
+                let asked = Asked::of(self.route, self.request, &arrival.response);
+                self.settlement.settle(arrival, asked)
+            }
             (Err(error), _) => {
-                debug!(origin = &**self.pool.name(), error = %error.causes(), "no answer");
+                let pool = &self.route.pool;
+                pool.tell_failure(&self.settlement.url(), &error);
                 self.settlement.fail(&error)
             }
         };
@@ -238,7 +246,11 @@ impl Errand {
         let Answer {
             response,
             server: peer,
-        } = self.pool.send(request, None, self.interim.as_ref()).await?;
+        } = self
+            .route
+            .pool
+            .send(request, None, self.interim.as_ref())
+            .await?;
         *server = Some(peer);
         Ok(Arrival {
             response,

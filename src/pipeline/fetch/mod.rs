@@ -6,5 +6,6 @@
 pub(super) mod errand;
 pub(super) mod outbound;
 pub(super) mod refresh;
+pub(super) mod resume;
 pub(super) mod settle;
 pub(super) mod slices;

@@ -11,6 +11,7 @@ use crate::body::Body;
 use crate::origin;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::route::Route;
+use crate::pipeline::values::Values;
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::forwarded::{FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::semantics::headers;
@@ -33,12 +34,18 @@ pub(in crate::pipeline) fn request(wanted: &Wanted) -> Request<Body> {
     // for what comes of it. So we answer it ourselves, when the body is wanted: when a connection
     // to the origin is there and begins to take it.
     fields.remove(EXPECT);
-    headers::append_via(&mut fields, exchange.request.version);
+    exchange
+        .site()
+        .hop
+        .append_via(&mut fields, exchange.request.version);
     if exchange.request.method == Method::OPTIONS {
         headers::count_hop(&mut fields);
     }
     join_cookies(&mut fields);
     name_client(&mut fields, exchange, authority);
+    if let Some(name) = exchange.site().request_ids.field() {
+        fields.insert(name.clone(), exchange.request_id().clone());
+    }
     if let Some(host) = pool
         .host()
         .cloned()
@@ -49,7 +56,10 @@ pub(in crate::pipeline) fn request(wanted: &Wanted) -> Request<Body> {
     if exchange.body.is_empty() && expects_content(&exchange.request.method) {
         fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    route.request_fields.apply(&mut fields);
+    edit(wanted, &mut fields);
+    if let Some(timeouts) = route.timeouts {
+        request.extensions_mut().insert(timeouts);
+    }
     let asked = || origin::Asked {
         client: exchange.client.address.ip(),
         authority,
@@ -67,6 +77,14 @@ pub(in crate::pipeline) fn request(wanted: &Wanted) -> Request<Body> {
     *request.headers_mut() = fields;
     *request.version_mut() = Version::HTTP_11;
     request
+}
+
+/// Sets and removes what the route says.
+pub(super) fn edit(wanted: &Wanted, fields: &mut HeaderMap) {
+    wanted.route().request_fields.apply(fields, |template| {
+        let values = Values::of(&wanted.exchange);
+        values.asking_for(wanted.target()).field(template)
+    });
 }
 
 /// The target in origin-form, without the prefix that the route strips.

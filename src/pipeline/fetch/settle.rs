@@ -4,33 +4,38 @@
 //! A settlement holds all that the verdict is about but the answer itself; how that was asked for is in
 //! `errand.rs`.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::header::{AGE, CONTENT_LENGTH, DATE, VIA};
-use http::{HeaderMap, Method, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 
 use super::outbound;
+use super::resume::Asked;
 use super::slices::First;
 use crate::body::Body;
 use crate::clock;
 use crate::origin::{self, Phase};
-use crate::pipeline::route::concurrency;
+use crate::pipeline::route::{Route, concurrency};
+use crate::pipeline::site::Site;
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::facet::Facet;
 use crate::semantics::freshness::Term;
 use crate::semantics::key::KeyBuf;
 use crate::semantics::no_vary_search::NoVarySearch;
-use crate::semantics::policy::{Answered, Asked, Rules, judge};
+use crate::semantics::policy::{self, Answered, Rules, judge};
 use crate::semantics::storable::{Storable, WhyNot, speaks_of_resource};
 use crate::semantics::vary::{Selecting, Variant, Vary};
 use crate::semantics::{conditional, date, headers};
-use crate::store::{Admission, Failure, Head, Leader, Object, TooLong, Writer};
+use crate::store::{Admission, Failure, Head, Laggards, Leader, Object, Resume, TooLong, Writer};
 
 /// The permit to settle an answer, and what it is judged by.
 pub(in crate::pipeline) struct Settlement {
     leader: Leader,
+    site: Arc<Site>,
+    route: Arc<Route>,
     /// The client's own fields, which `Vary` and storability are about.
     asked: HeaderMap,
     facet: Facet,
@@ -40,6 +45,8 @@ pub(in crate::pipeline) struct Settlement {
     pub(in crate::pipeline) stale: Option<Arc<Object>>,
     /// The client has asked that nothing of this be stored, and is obeyed.
     pub(in crate::pipeline) refused: bool,
+    /// How long a client may take nothing of its response.
+    patience: Duration,
 }
 
 /// A response with the times that its age hangs on.
@@ -84,6 +91,8 @@ impl Settlement {
         let caching = wanted.caching();
         Self {
             leader,
+            site: Arc::clone(wanted.exchange.entry.site.site()),
+            route: Arc::clone(wanted.route()),
             asked: wanted.exchange.request.headers.clone(),
             facet: wanted.facet.clone(),
             rules: Arc::clone(&caching.rules),
@@ -92,6 +101,7 @@ impl Settlement {
                 .then(|| Box::new(wanted.locator.own_key().clone())),
             stale,
             refused: wanted.asker().forbids_storing(),
+            patience: wanted.exchange.site().server.send_timeout,
         }
     }
 
@@ -108,6 +118,8 @@ impl Settlement {
         };
         Self {
             leader,
+            site: Arc::clone(wanted.exchange.entry.site.site()),
+            route: Arc::clone(wanted.route()),
             asked,
             facet,
             rules: Arc::new(rules),
@@ -116,12 +128,13 @@ impl Settlement {
                 .then(|| Box::new(wanted.key().clone())),
             stale: None,
             refused: false,
+            patience: wanted.exchange.site().server.send_timeout,
         }
     }
 
     /// Judges the answer and acts on the verdict. A 304 has only come this far if it is about the
-    /// stale object.
-    pub(in crate::pipeline) fn settle(self, arrival: Arrival) -> Arrived {
+    /// stale object. Of what was `asked` the rest can be had, should readers come to need it.
+    pub(in crate::pipeline) fn settle(self, arrival: Arrival, asked: Option<Asked>) -> Arrived {
         let (status, now) = (arrival.response.status(), arrival.received_at);
         if let (StatusCode::NOT_MODIFIED, Some(stale)) = (status, self.stale.clone()) {
             return self.confirm(&stale, &arrival);
@@ -136,7 +149,7 @@ impl Settlement {
             Storable::No(why) => Err(why),
         };
         match admitted {
-            Ok((term, kept)) => self.keep(term, kept, arrival.response, now),
+            Ok((term, kept)) => self.keep(term, kept, arrival, asked),
             Err(why) => self.give_away(arrival.response, why, now),
         }
     }
@@ -147,7 +160,7 @@ impl Settlement {
         fields: &HeaderMap,
         arrival: &Arrival,
     ) -> Storable {
-        let asked = Asked {
+        let asked = policy::Asked {
             method: &Method::GET,
             headers: &self.asked,
         };
@@ -167,15 +180,26 @@ impl Settlement {
         }
     }
 
+    /// The URL that is asked for, for people to read.
+    pub(in crate::pipeline) fn url(&self) -> impl Display {
+        self.leader.key().display()
+    }
+
     /// Which requests a response with these fields answers; what was chosen by more than the key
     /// can hold answers no other.
     fn variant(&self, fields: &HeaderMap) -> Result<Variant, WhyNot> {
         match Vary::of(fields) {
-            Vary::Fields(names) if !names.iter().any(outbound::is_written_by_us) => {
+            Vary::Fields(names) if !names.iter().any(|it| self.is_written_by_us(it)) => {
                 Ok(Variant::new(&names, &self.selecting()))
             }
             _ => Err(WhyNot::VaryStar),
         }
+    }
+
+    fn is_written_by_us(&self, name: &HeaderName) -> bool {
+        outbound::is_written_by_us(name)
+            || self.site.request_ids.field() == Some(name)
+            || self.route.request_fields.fill(name)
     }
 
     /// Whether there is room, and the parts of the object to be.
@@ -197,23 +221,37 @@ impl Settlement {
     ) -> Result<(Head, Variant), WhyNot> {
         let variant = self.variant(response.headers())?;
         let mut fields = to_store(response.headers().clone(), now);
-        headers::append_via(&mut fields, response.version());
+        self.site.hop.append_via(&mut fields, response.version());
         let head =
             Head::pack(response.status(), &fields).map_err(|TooLong| WhyNot::HeadTooLarge)?;
         Ok((head, variant))
     }
 
     /// Readers and store get the body as it arrives, from a task of its own.
-    fn keep(self, term: Term, kept: Kept, response: Response<Body>, now: SystemTime) -> Arrived {
+    fn keep(self, term: Term, kept: Kept, arrival: Arrival, asked: Option<Asked>) -> Arrived {
         let Kept {
             head,
             variant,
             admission,
         } = kept;
+        let response = arrival.response;
         let aged = response.headers().contains_key(AGE);
-        let shared = term.is_shareable(now);
+        let shared = term.is_shareable(arrival.received_at);
+        let patience = self.patience;
         let leader = self.leader_for(response.headers());
-        let (filler, object, body) = leader.begin(admission, head, term, variant, shared);
+        if admission.is_of_nothing() {
+            let object = leader.begin_empty(head, term, variant, shared);
+            response.into_body().discard();
+            let body = Body::empty();
+            return Arrived::Stored { object, body, aged };
+        }
+        let asked = asked.filter(|_| shared && leader.has_company());
+        let resumption = asked.and_then(|asked| asked.resumption(&response));
+        let laggards = Laggards {
+            patience,
+            resume: resumption.map(|it| Box::new(it) as Box<dyn Resume>),
+        };
+        let (filler, object, body) = leader.begin(admission, head, term, variant, shared, laggards);
         tokio::spawn(filler.pour(response.into_body()));
         Arrived::Stored { object, body, aged }
     }
@@ -268,7 +306,7 @@ impl Settlement {
         let mut fields = to_store(merged, now);
         // The stored fields name us already, unless the 304 came with a Via instead of theirs.
         if answer.contains_key(VIA) {
-            headers::append_via(&mut fields, Version::HTTP_11);
+            self.site.hop.append_via(&mut fields, Version::HTTP_11);
         }
         // The origin has just confirmed it for this request, whatever it varies by from now on.
         let variant = self.variant(&fields);

@@ -9,13 +9,13 @@ use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{CONTENT_RANGE, IF_MATCH, IF_RANGE, RANGE, REFERER};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request};
+use http::header::{CONTENT_RANGE, HOST, IF_MATCH, IF_RANGE, RANGE, REFERER};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, Version, request};
 use tracing::debug;
 
 use crate::body::Body;
 use crate::clock;
-use crate::origin::{Answer, Pool};
+use crate::origin::{Answer, Pool, Timeouts};
 use crate::pipeline::route::Route;
 use crate::pipeline::route::caching::OnRange;
 use crate::pipeline::site::Site;
@@ -28,6 +28,7 @@ use crate::semantics::headers;
 use crate::semantics::policy::{Answered, Asked, Rules, judge};
 use crate::semantics::range::{self, ByteRange};
 use crate::semantics::storable::Storable;
+use crate::semantics::trace_context::TRACEPARENT;
 use crate::semantics::vary::Variant;
 use crate::store::{Head, Object, Sliced, Slot, Source, TooLong, Writer};
 
@@ -42,6 +43,8 @@ pub(super) struct Slicing {
     own: HeaderMap,
     site: Weak<Site>,
     route: Arc<Route>,
+    /// The field that names the client's request.
+    request_id: Option<HeaderName>,
     pub(super) first: Option<First>,
 }
 
@@ -62,6 +65,7 @@ struct Template {
     pool: Arc<Pool>,
     rules: Arc<Rules>,
     target: Uri,
+    timeouts: Option<Timeouts>,
     /// Packed like the head of a stored response, of which it is as good as a part.
     fields: Head,
 }
@@ -98,6 +102,7 @@ impl Slicing {
             own,
             site: Arc::downgrade(wanted.exchange.entry.site.site()),
             route: Arc::clone(wanted.route()),
+            request_id: wanted.exchange.site().request_ids.field().cloned(),
             first: None,
         };
         if is_known_to_be_useless(wanted) {
@@ -136,8 +141,17 @@ impl Slicing {
         fields.remove(X_FORWARDED_FOR);
         fields.remove(FORWARDED);
         fields.remove(REFERER);
-        self.route.request_fields.apply(&mut fields);
+        // The request that is asked for by later readers is not this one.
+        fields.remove(TRACEPARENT);
+        fields.remove("tracestate");
+        if let Some(name) = &self.request_id {
+            fields.remove(name);
+        }
+        let edits = &self.route.request_fields;
+        edits.apply_fixed(&mut fields);
+        edits.forget_client(&mut fields);
         Ok(Template {
+            timeouts: self.route.timeouts,
             site: Weak::clone(&self.site),
             pool: Arc::clone(&self.route.pool),
             rules: Arc::clone(rules),
@@ -173,6 +187,9 @@ impl Template {
         *request.uri_mut() = self.target.clone();
         *request.headers_mut() = fields;
         *request.version_mut() = Version::HTTP_11;
+        if let Some(timeouts) = self.timeouts {
+            request.extensions_mut().insert(timeouts);
+        }
         request
     }
 }
@@ -203,6 +220,7 @@ impl SliceFetch {
     /// object.
     async fn run(self, request: Request<Body>, slot: Slot) {
         let requested_at = clock::now();
+        let (host, target) = (request.headers().get(HOST).cloned(), request.uri().clone());
         let answer = tokio::select! {
             biased;
             answer = self.pool.send(request, None, None) => answer,
@@ -219,7 +237,9 @@ impl SliceFetch {
                 self.miss(slot, is_of_the_moment(status));
             }
             Err(error) => {
-                debug!(origin, error = %error.causes(), "no slice");
+                let host = host.as_ref().and_then(|it| it.to_str().ok());
+                let url = format!("//{}{target}", host.unwrap_or_default());
+                self.pool.tell_failure(&url, &error);
                 self.miss(slot, true);
             }
         }
@@ -288,6 +308,6 @@ pub(super) fn declare_whole(response: &mut Response<Body>) {
 }
 
 /// Whether a status says nothing of the resource: it may be as before with the next request.
-fn is_of_the_moment(status: StatusCode) -> bool {
+pub(super) fn is_of_the_moment(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status.as_u16(), 408 | 421 | 425 | 429)
 }

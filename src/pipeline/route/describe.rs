@@ -57,7 +57,7 @@ fn of_answer(answer: &OwnAnswer) -> Described {
             let target = format!("{} {}", it.status.as_str(), it.to);
             ("redirect", target, None)
         }
-        OwnAnswer::Fixed(it) => ("answer", it.status.as_str().to_owned(), None),
+        OwnAnswer::Fixed(it, _) => ("answer", it.status.as_str().to_owned(), None),
     }
 }
 

@@ -151,13 +151,16 @@ impl Bounds {
         let mut refused = Family::counter("copal_limited_total", help);
         let help = "Keys of a rate limit whose bucket is not full.";
         let mut keys = Family::gauge("copal_limit_keys", help);
+        let help = "As many keys as a rate limit can tell apart.";
+        let mut keys_max = Family::gauge("copal_limit_keys_max", help);
         for (name, limit) in &self.limits {
             let labels = || vec![("limit", name.to_string())];
             refused = refused.labelled(labels(), limit.refused.load(Relaxed) as f64);
             let in_use = limit.buckets.in_use(limit.limiter.clock().now());
             keys = keys.labelled(labels(), in_use as f64);
+            keys_max = keys_max.labelled(labels(), limit.built_from.keys_max as f64);
         }
-        vec![refused, keys]
+        vec![refused, keys, keys_max]
     }
 }
 

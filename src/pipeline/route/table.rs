@@ -12,6 +12,7 @@ use super::{OwnAnswer, OwnRoute, Route, Scope};
 use crate::config;
 use crate::origin::Pool;
 use crate::pipeline::client::Session;
+use crate::telemetry::SiteId;
 
 /// All sites' routes.
 pub(in crate::pipeline) struct Routes {
@@ -56,11 +57,12 @@ pub struct BadPath {
 // === impl Routes ===
 
 impl Routes {
-    /// Compiles the sites; `pool` finds an origin's pool by name.
+    /// Compiles the sites; `pool` finds an origin's pool by name, `number` what a site is counted by.
     pub(in crate::pipeline) fn build(
         sites: &[config::Site],
         bounds: &Bounds,
         pool: impl Fn(&str) -> Option<Arc<Pool>>,
+        number: impl Fn(&str) -> SiteId,
     ) -> Result<Self, BadPath> {
         let mut routes = Self {
             exact: HashMap::default(),
@@ -70,7 +72,9 @@ impl Routes {
             to_origins: Vec::new(),
         };
         for site in sites {
-            let paths = Paths::build(site, bounds, &pool, &mut routes.to_origins)?;
+            let name = site.hosts.first().map(written).unwrap_or_default();
+            let number = number(&name);
+            let paths = Paths::build((site, number), bounds, &pool, &mut routes.to_origins)?;
             let paths = Arc::new(paths);
             for host in &site.hosts {
                 routes.add(host, &paths);
@@ -180,7 +184,7 @@ pub(in crate::pipeline) fn without_port(authority: &str) -> &str {
 
 impl Paths {
     fn build(
-        site: &config::Site,
+        (site, number): (&config::Site, SiteId),
         bounds: &Bounds,
         pool: &impl Fn(&str) -> Option<Arc<Pool>>,
         to_origins: &mut Vec<Arc<Route>>,
@@ -193,7 +197,7 @@ impl Paths {
         let hosts: Vec<_> = site.hosts.iter().map(written).collect();
         let hosts = Arc::from(hosts.join(", "));
         for config in &site.routes {
-            let scope = Scope::new(config, &hosts, bounds.of_route(site, config));
+            let scope = Scope::new(config, (&hosts, number), bounds.of_route(site, config));
             let destination = match &config.action {
                 config::Action::Origin(name) => {
                     // The configuration's check has made sure that the origin exists.
@@ -202,7 +206,7 @@ impl Paths {
                     Destination::Origin(RouteId(to_origins.len() - 1))
                 }
                 config::Action::Redirect(it) => own(scope, OwnAnswer::Redirect(it.clone())),
-                config::Action::Answer(it) => own(scope, OwnAnswer::Fixed(it.clone())),
+                config::Action::Answer(it) => own(scope, OwnAnswer::fixed(it)),
             };
             let router = paths.router(config.path.depth());
             for pattern in config.path.patterns() {

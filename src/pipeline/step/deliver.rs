@@ -14,6 +14,7 @@ use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
 use crate::pipeline::reasons::outcome_of;
 use crate::pipeline::route::RouteId;
+use crate::pipeline::values::{Answered, Values};
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::key::Scheme;
@@ -66,19 +67,31 @@ impl Deliver {
             route,
             what,
         } = self;
-        let (mut response, outcome) = match what {
+        let (mut response, outcome, hits) = match what {
             What::Stored { object, how } => {
                 exchange.entry.record.detail = how.detail(&object);
-                answer::respond(&exchange.request, exchange.now, &object, how)
+                let (hop, now) = (&exchange.site().hop, exchange.now);
+                let (response, outcome) =
+                    answer::respond(&exchange.request, now, hop, &object, how);
+                (response, outcome, object.hits())
             }
             What::Passed { response, status } => {
                 let (mut response, outcome) = passed(&mut exchange, response, &status);
                 stick(&exchange, route, response.headers_mut());
-                (response, outcome)
+                (response, outcome, 0)
             }
         };
         let edits = &exchange.site().routes[route].scope.response_fields;
-        edits.apply(response.headers_mut());
+        let answered = Answered {
+            outcome,
+            status: response.status(),
+            hits,
+        };
+        // Filled in here and never stored: a hit says that it is one.
+        edits.apply(response.headers_mut(), |template| {
+            Values::of(&exchange).answered(answered).field(template)
+        });
+        edits.declare(response.headers_mut());
         Step::Done(exchange.finish(response, outcome))
     }
 }
@@ -100,8 +113,9 @@ fn passed(
             fields.append(TRAILER, names);
         }
     }
-    headers::append_via(fields, version);
-    fields.append(CACHE_STATUS, status.to_value());
+    let hop = &exchange.site().hop;
+    hop.append_via(fields, version);
+    fields.append(CACHE_STATUS, status.to_value(hop));
     exchange.entry.record.detail = status.detail;
     (response, status.fwd.map_or(Outcome::Pass, outcome_of))
 }

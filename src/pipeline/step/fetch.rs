@@ -131,7 +131,12 @@ pub(super) fn failed(wanted: Wanted, failure: Failure, fwd: Fwd) -> Step {
     match StandIn::of(&wanted.asker(), wanted.find_at(now), failure.status, now) {
         // What came meanwhile, by another request. Not for one that wants to hear its origin.
         StandIn::Fresh(object) if fwd != Fwd::Request => {
-            Step::Deliver(Deliver::stored(wanted, object, How::Collapsed { fwd }))
+            let body = object.body();
+            Step::Deliver(Deliver::stored(
+                wanted,
+                object,
+                How::Collapsed { fwd, body },
+            ))
         }
         StandIn::Fresh(object) | StandIn::Stale(object) => {
             if failure.status == StatusCode::GATEWAY_TIMEOUT {
@@ -172,7 +177,10 @@ pub(super) async fn unless_slow<T>(
 fn slow(wanted: Wanted, object: Arc<Object>, fwd: Fwd) -> Step {
     let now = clock::now();
     let how = match object.term().is_fresh(now) {
-        true => How::Collapsed { fwd },
+        true => How::Collapsed {
+            fwd,
+            body: object.body(),
+        },
         false => How::Stale(Excuse::Slow { fwd }),
     };
     wanted.store().mark_hanging(wanted.key(), now);

@@ -68,7 +68,11 @@ impl Lookup {
         let deliver = |wanted, object, how| Step::Deliver(Deliver::stored(wanted, object, how));
         match claim(&self.wanted, |it, now| it.term().is_servable(now)) {
             Claim::Landed(object) if object.is_whole() => deliver(self.wanted, object, How::Hit),
-            Claim::Landed(object) => deliver(self.wanted, object, How::Collapsed { fwd }),
+            Claim::Landed(object) => match How::collapsed(fwd, &object) {
+                Some(how) => deliver(self.wanted, object, how),
+                // It has begun to go since it was met.
+                None => ask_alone(self.wanted, fwd, stale),
+            },
             Claim::Follower(follower) => Step::Wait(Wait {
                 lookup: self,
                 fwd,

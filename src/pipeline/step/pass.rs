@@ -10,7 +10,6 @@ use std::time::SystemTime;
 use http::header::{CONTENT_LOCATION, COOKIE, HeaderMap, HeaderName, LOCATION};
 use http::{Method, Response, StatusCode};
 use tokio::time::timeout;
-use tracing::debug;
 
 use super::deliver::Deliver;
 use super::synth::Synth;
@@ -63,10 +62,10 @@ impl Pass {
         let Some(answer) = self.send_unless_slow().await else {
             return self.stand_in(Excuse::Slow { fwd: Fwd::Stale });
         };
-        let server = answer
-            .as_ref()
-            .ok()
-            .map(|answer| Arc::clone(&answer.server));
+        let server = match &answer {
+            Ok(answer) => Some(Arc::clone(&answer.server)),
+            Err(error) => error.server.clone(),
+        };
         let origin = Arc::clone(self.wanted.pool().name());
         self.wanted.exchange.entry.record.fetched = Some(Fetched {
             origin,
@@ -76,8 +75,7 @@ impl Pass {
         match answer {
             Ok(Answer { response, .. }) => self.answered(permit.hold(response), &began),
             Err(error) => {
-                let origin = &**self.wanted.pool().name();
-                debug!(origin, error = %error.causes(), "no answer");
+                self.wanted.pool().tell_failure(&self.target(), &error);
                 self.failed(Failure::from(&error))
             }
         }
@@ -238,7 +236,7 @@ impl Pass {
             requested_at: began.at,
             received_at: clock::now(),
         };
-        match Settlement::of_post(&wanted, leader).settle(arrival) {
+        match Settlement::of_post(&wanted, leader).settle(arrival, None) {
             Arrived::Stored { object, body, aged } => {
                 let fwd = why.fwd();
                 Step::Deliver(Deliver::stored(

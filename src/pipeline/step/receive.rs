@@ -2,11 +2,10 @@
 //!
 //! Comes from the server. Goes to Lookup, Query, Pass, Purge or Synth.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::header::HOST;
-use http::{HeaderValue, Method, Version};
+use http::{HeaderValue, Method};
+use http_body::Body as _;
 
 use super::lookup::Lookup;
 use super::pass::Pass;
@@ -21,7 +20,7 @@ use crate::pipeline::route::limit::Limited;
 use crate::pipeline::route::{Destination, without_port};
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::headers;
-use crate::semantics::key::{KeyBuf, Scheme, normal_authority};
+use crate::semantics::key::{KeyBuf, Scheme};
 
 /// A request as it came in.
 pub(in crate::pipeline) struct Receive {
@@ -41,6 +40,13 @@ impl Receive {
             Ok(located) => located,
             Err(refusal) => return Step::Synth(Synth::refusal(exchange, refusal)),
         };
+        if let Some(destination) = &destination {
+            let site = exchange.site().routes.scope(destination).site;
+            exchange.entry.record.site = site;
+        }
+        if let Err(refusal) = hold_to_limits(&exchange, destination.as_ref()) {
+            return Step::Synth(Synth::refusal(exchange, refusal));
+        }
         if let Some(asked) = asked_to_purge(&exchange) {
             return purge(exchange, key, asked);
         }
@@ -77,8 +83,29 @@ impl Receive {
 /// The request's key, and where it leads, if anywhere.
 fn locate(exchange: &Exchange) -> Result<(KeyBuf, Option<Destination>), Refusal> {
     let (site, scheme) = (exchange.site(), exchange.client.scheme);
-    let (key, destination) = site.locate(scheme, &authority(exchange)?, &exchange.target());
+    let authority = exchange.authority().map_err(Refusal::Malformed)?;
+    let (key, destination) = site.locate(scheme, &authority, &exchange.target());
     Ok((key, destination.cloned()))
+}
+
+/// Has the upload, if there is one, keep to the limits of its route in place of the server's.
+fn hold_to_limits(exchange: &Exchange, destination: Option<&Destination>) -> Result<(), Refusal> {
+    let Some(upload) = &exchange.upload else {
+        return Ok(());
+    };
+    let site = exchange.site();
+    let bytes_max = match destination {
+        Some(destination) => {
+            let limits = &site.routes.scope(destination).exchange_limits;
+            upload.limit(limits.body_bytes_max, limits.body_timeout);
+            limits.body_bytes_max
+        }
+        None => site.server.body_bytes_max,
+    };
+    match exchange.body.size_hint().lower() > bytes_max {
+        true => Err(Refusal::BodyTooLong),
+        false => Ok(()),
+    }
 }
 
 fn limit(exchange: &Exchange, destination: Option<&Destination>) -> Result<(), Limited> {
@@ -120,7 +147,7 @@ fn check(exchange: &Exchange) -> Result<(), Refusal> {
     if exchange.target().len() > exchange.site().server.target_bytes_max {
         return Err(Refusal::TargetTooLong);
     }
-    if headers::via_loops(&request.headers) {
+    if exchange.site().hop.has_looped(&request.headers) {
         return Err(Refusal::Loop);
     }
     if headers::expects_the_unknown(request.version, &request.headers) {
@@ -138,50 +165,6 @@ fn check(exchange: &Exchange) -> Result<(), Refusal> {
         (None, None) if uri.path().starts_with('/') => Ok(()),
         (Some("http" | "https"), Some(_)) => Ok(()),
         _ => Err(Refusal::Malformed("request-target")),
-    }
-}
-
-/// The one effective host, for routing, key and origin alike, in its normal form.
-///
-/// "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message
-/// that lacks a Host header field and to any request message that contains more than one Host
-/// header field line or a Host header field with an invalid field value." (RFC 9112 §3.2)
-fn authority(exchange: &Exchange) -> Result<Cow<'_, str>, Refusal> {
-    let request = &exchange.request;
-    let mut hosts = request.headers.get_all(HOST).iter();
-    let (host, another) = (hosts.next(), hosts.next());
-    if another.is_some() {
-        return Err(Refusal::Malformed("several-hosts"));
-    }
-    let scheme = exchange.client.scheme;
-    let normal = |authority| normal_authority(authority, scheme).ok_or(Refusal::Malformed("host"));
-    let host = match host.map(|host| host.to_str()) {
-        Some(Ok(host)) => Some(normal(host)?),
-        Some(Err(_)) => return Err(Refusal::Malformed("host")),
-        None if request.version == Version::HTTP_11 => return Err(Refusal::Malformed("no-host")),
-        None => None,
-    };
-    // What a trusted proxy was asked for goes before what it asks us for. It is the one effective
-    // host as any other, so the key holds it.
-    if let Some(told) = exchange
-        .forwarded_by
-        .as_ref()
-        .and_then(|it| it.host.as_deref())
-    {
-        return normal(told);
-    }
-    // "When an origin server receives a request with an absolute-form of request-target, the
-    // origin server MUST ignore the received Host header field (if any)." (RFC 9112 §3.2.2)
-    match (request.uri.authority(), host) {
-        (Some(named), _) => normal(named.as_str()),
-        (None, Some(host)) => Ok(host),
-        // HTTP/1.0 has no Host: what it asked for is what it connected to.
-        (None, None) => {
-            let local = exchange.client.local.to_string();
-            Ok(Cow::Owned(
-                normal_authority(&local, scheme).map_or(local.clone(), Cow::into_owned),
-            ))
-        }
     }
 }
 

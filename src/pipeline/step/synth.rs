@@ -11,13 +11,14 @@ use http::header::{
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::body::{self, Body};
-use crate::config;
+use crate::config::{self, Template};
+use crate::origin::Kind;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
 use crate::pipeline::route::limit::Limited;
-use crate::pipeline::route::{OwnAnswer, OwnRoute};
+use crate::pipeline::route::{self, OwnAnswer, OwnRoute};
+use crate::pipeline::values::{Answered, Values};
 use crate::semantics::cache_status::{self, CacheStatus, Fwd};
-use crate::semantics::headers;
 use crate::store::Failure;
 use crate::telemetry::Outcome;
 
@@ -77,13 +78,26 @@ impl Synth {
     pub(in crate::pipeline) fn of_route(exchange: Box<Exchange>, route: &OwnRoute) -> Self {
         let mut answer = match &route.answer {
             OwnAnswer::Redirect(redirect) => redirected(&exchange, redirect),
-            OwnAnswer::Fixed(config) => Answer {
+            OwnAnswer::Fixed(config, _) => Answer {
                 status: config.status,
                 fields: config.fields.clone(),
                 body: config.body.clone(),
             },
         };
-        route.scope.response_fields.apply(&mut answer.fields);
+        let answered = Answered {
+            outcome: Outcome::Synth,
+            status: answer.status,
+            hits: 0,
+        };
+        let value = |template: &Template| Values::of(&exchange).answered(answered).field(template);
+        let of_answer = match &route.answer {
+            OwnAnswer::Fixed(_, edits) => Some(edits),
+            OwnAnswer::Redirect(_) => None,
+        };
+        for edits in of_answer.into_iter().chain([&route.scope.response_fields]) {
+            edits.apply(&mut answer.fields, value);
+            edits.declare(&mut answer.fields);
+        }
         Self::own(exchange, answer, Outcome::Synth, "synth")
     }
 
@@ -159,6 +173,10 @@ impl Synth {
     ) -> Self {
         let text = match failure.status {
             StatusCode::GATEWAY_TIMEOUT => "the origin did not answer in time",
+            _ if failure.detail == Kind::Resolve.as_str() => "the origin's name has no address",
+            _ if failure.detail == Kind::NoServer.as_str() => {
+                "no server of the origin may be asked at the moment"
+            }
             StatusCode::SERVICE_UNAVAILABLE => "the origin takes no more requests at the moment",
             StatusCode::BAD_REQUEST => "the request's body broke off",
             StatusCode::REQUEST_TIMEOUT => "the request's body did not come in time",
@@ -166,6 +184,11 @@ impl Synth {
             _ => "the origin gave no valid answer",
         };
         let mut answer = Answer::text(failure.status, text);
+        // By it those who are asked why find the request in the logs.
+        if let Some(name) = exchange.site().request_ids.field() {
+            let id = exchange.request_id().clone();
+            answer.fields.insert(name.clone(), id);
+        }
         if failure.status.is_client_error() {
             answer
                 .fields
@@ -263,15 +286,16 @@ impl Synth {
             true => *response.body_mut() = Body::full(answer.body),
             false => {}
         }
-        response.headers_mut().insert(VIA, headers::via());
+        let hop = &exchange.site().hop;
+        response.headers_mut().insert(VIA, hop.via());
         let status = match fwd {
-            None => cache_status::own(detail),
+            None => cache_status::own(hop, detail),
             Some(_) => CacheStatus {
                 fwd,
                 detail: Some(detail),
                 ..CacheStatus::default()
             }
-            .to_value(),
+            .to_value(hop),
         };
         response.headers_mut().append(CACHE_STATUS, status);
         exchange.entry.record.detail = Some(detail);
@@ -302,10 +326,15 @@ fn redirected(exchange: &Exchange, redirect: &config::Redirect) -> Answer {
     let mut answer = Answer::text(redirect.status, "moved");
     // How long a redirection holds is told by its status (RFC 9110 §15.4).
     answer.fields.remove(CACHE_CONTROL);
-    // Both parts are valid in a URI, so they are valid in a field.
-    if let Ok(to) = HeaderValue::try_from(redirect.target(&exchange.target())) {
+    let to = match redirect.to.as_text() {
+        Some(text) => text.to_owned(),
+        None => Values::of(exchange).url(&redirect.to),
+    };
+    // All parts are valid in a URI, so they are valid in a field.
+    if let Ok(to) = HeaderValue::try_from(redirect.target(to, &exchange.target())) {
         answer.fields.insert(LOCATION, to);
     }
+    route::declare(&redirect.to, &mut answer.fields);
     answer
 }
 

@@ -14,6 +14,7 @@ use super::lookup::{Lookup, ask_alone};
 use crate::clock;
 use crate::pipeline::answer::How;
 use crate::pipeline::flow::Step;
+use crate::pipeline::wanted::Wanted;
 use crate::semantics::cache_status::Fwd;
 use crate::store::{Follower, Object, Outcome};
 
@@ -33,7 +34,7 @@ pub(in crate::pipeline) struct Wait {
 impl Wait {
     pub(in crate::pipeline) async fn run(self) -> Step {
         let Self {
-            lookup: Lookup { wanted, mut waited },
+            lookup: Lookup { wanted, waited },
             fwd,
             stale,
             follower,
@@ -50,27 +51,38 @@ impl Wait {
         match outcome {
             Some(Outcome::Object(object)) => {
                 let ours = object.variant().matches(&wanted.selecting()) && wanted.suits(&object);
-                if !ours || object.is_failed() {
+                if !ours {
                     return Step::Lookup(Lookup { wanted, waited });
                 }
-                Step::Deliver(Deliver::stored(wanted, object, How::Collapsed { fwd }))
+                match How::collapsed(fwd, &object) {
+                    Some(how) => Step::Deliver(Deliver::stored(wanted, object, how)),
+                    None => too_late(wanted, waited, fwd, stale),
+                }
             }
             // "Pending" is never handed out; were it, looking again is what it means.
-            Some(Outcome::Abandoned | Outcome::Pending) if waited < WAITS_MAX => {
-                waited += 1;
-                Step::Lookup(Lookup { wanted, waited })
-            }
+            Some(Outcome::Abandoned | Outcome::Pending) => too_late(wanted, waited, fwd, stale),
             // An answer to requests that differ from this one by what it varies by.
             Some(Outcome::Declined(Some(variant)))
                 if waited < WAITS_MAX && !variant.matches(&wanted.selecting()) =>
             {
-                waited += 1;
-                Step::Lookup(Lookup { wanted, waited })
+                Step::Lookup(Lookup {
+                    wanted,
+                    waited: waited + 1,
+                })
             }
             Some(Outcome::Failed(failure)) => fetch::failed(wanted, failure, fwd),
-            Some(Outcome::Abandoned | Outcome::Pending | Outcome::Declined(_)) | None => {
-                ask_alone(wanted, fwd, stale)
-            }
+            Some(Outcome::Declined(_)) | None => ask_alone(wanted, fwd, stale),
         }
+    }
+}
+
+/// What was waited for is not to be had any more, or never was: looks anew, but not for ever.
+fn too_late(wanted: Wanted, waited: u8, fwd: Fwd, stale: Option<Arc<Object>>) -> Step {
+    match waited < WAITS_MAX {
+        true => Step::Lookup(Lookup {
+            wanted,
+            waited: waited + 1,
+        }),
+        false => ask_alone(wanted, fwd, stale),
     }
 }

@@ -189,6 +189,11 @@ impl Memory {
         self.held.bytes.load(Ordering::Relaxed)
     }
 
+    pub(in crate::store) fn bytes_max(&self) -> u64 {
+        let units = self.cache.policy().max_capacity();
+        units.unwrap_or_default().saturating_mul(UNIT_BYTES)
+    }
+
     pub(in crate::store) fn evicted(&self) -> u64 {
         self.held.evicted.load(Ordering::Relaxed)
     }

@@ -10,10 +10,7 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "[[site.route]]",
-        &[
-            r#"8: site[0].route[0].path: is missing; write `path = "/*"` for all paths"#,
-            "8: site[0].route[0]: leads nowhere; add one of `origin`, `redirect` and `answer`",
-        ],
+        &[r#"8: site[0].route[0].path: is missing; write `path = "/*"` for all paths"#],
     ),
     (
         r#"[[site.route]]
@@ -21,9 +18,13 @@ origin = "a""#,
         &[r#"8: site[0].route[0].path: is missing; write `path = "/*"` for all paths"#],
     ),
     (
-        r#"[[site.route]]
+        r#"[[site]]
+hosts = ["b"]
+[[site.route]]
 path = "/x""#,
-        &["8: site[0].route[0]: leads nowhere; add one of `origin`, `redirect` and `answer`"],
+        &[
+            "10: site[1].route[0]: leads nowhere; add one of `origin`, `redirect` and `answer`, or `origin` to its site",
+        ],
     ),
     (
         r#"[[site.route]]
@@ -47,9 +48,7 @@ origin = "a""#,
         r#"[[site.route]]
 path = "/*"
 origin = "a""#,
-        &[
-            "7: site[0].origin: this path is taken by `site[0].route[0].path` on line 9; remove one of the two",
-        ],
+        &["7: site[0].origin: has no effect: each route says itself who answers; leave it out"],
     ),
     (
         r#"[[site.route]]
@@ -147,6 +146,52 @@ path = "/x/*"
 redirect = { to = "/new", keep_rest = true }"#,
         &[
             "10: site[0].route[0].redirect.to: must end with `/` and have no query, since `keep_rest` adds to it",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x/*"
+redirect = { to = "https://${header}/" }
+[[site.route]]
+path = "/y/*"
+redirect = { to = "https://${client}/" }
+[[site.route]]
+path = "/z/*"
+redirect = { to = "${host}/" }
+response_fields = { set = { a = "${cahe}", b = "${cache", c = "$${cache}", d = "${host}", e = "${a}" } }
+[[site.route]]
+path = "/w/*"
+request_fields = { set = { a = "${cache}", b = "${remote_addr}" } }"#,
+        &[
+            r#"10: site[0].route[0].redirect.to: unknown value `${header}`; a request field is `${header["x-name"]}`"#,
+            "13: site[0].route[1].redirect.to: lets the client choose the host; only `${host}` and `${authority}` may stand there, and other values behind a `/`",
+            r#"16: site[0].route[2].redirect.to: must be a URL, as "https://a.example/", or a path, as "/new/"; of values only `${path}` and `${target}` may begin it, or `${scheme}` before `://`"#,
+            "17: site[0].route[2].response_fields.set.a: unknown value `${cahe}`; did you mean `${cache}`?",
+            "17: site[0].route[2].response_fields.set.b: has a `${` without its `}`; write `$${` for the two characters",
+            r#"17: site[0].route[2].response_fields.set.e: unknown value `${a}`; known here are `authority`, `cache`, `client`, `client.port`, `hits`, `host`, `method`, `path`, `query`, `request_id`, `scheme`, `status`, `target` and `header["x-name"]`; `$${` stands for `${`"#,
+            "20: site[0].route[3].request_fields.set.a: `${cache}` is known in fields of responses alone; there is none yet here",
+            "20: site[0].route[3].request_fields.set.b: unknown value `${remote_addr}`; did you mean `${client}`?",
+        ],
+    ),
+    (
+        r#"first_byte_timeout = "0s"
+body_bytes_max = "1X"
+[[site.route]]
+path = "/x"
+between_bytes_timeout = "0s"
+[[site.route]]
+path = "/y"
+answer = {}
+body_timeout = "1s"
+body_bytes_max = 5
+first_byte_timeout = "5m""#,
+        &[
+            r#"8: site[0].first_byte_timeout: must not be zero; a long one, as "1d", is as good as none"#,
+            "9: site[0].body_bytes_max: unknown unit `X`; write KiB, MiB, GiB or TiB (powers of 1024), or KB, MB, GB or TB (powers of 1000)",
+            r#"12: site[0].route[0].between_bytes_timeout: must not be zero; a long one, as "1d", is as good as none"#,
+            "16: site[0].route[1].body_timeout: has no effect beside `answer`; leave it out",
+            "17: site[0].route[1].body_bytes_max: has no effect beside `answer`; leave it out",
+            "18: site[0].route[1].first_byte_timeout: has no effect beside `answer`; leave it out",
         ],
     ),
     (
@@ -334,7 +379,7 @@ origin = "a""#,
         r#"[[site]]
 hosts = "b"
 origin = "a""#,
-        &[r#"9: site[1].hosts: string "b" stands where a list, as ["a", "b"], is wanted"#],
+        &[r#"9: site[1].hosts: is a list; write ["b"]"#],
     ),
     (
         r#"[[site]]

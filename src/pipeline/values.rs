@@ -1,0 +1,160 @@
+//! Values of one request and of its response, as templates of the configuration name them, and the
+//! filling of templates with them.
+//!
+//! Nothing a client wrote can break out of the place that a template gives it: a field value holds no
+//! line end by its type, and in a URL whatever could end the part it stands in is percent-encoded.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::io::Write as _;
+
+use http::{HeaderValue, StatusCode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode};
+
+use super::exchange::Exchange;
+use super::route::without_port;
+use crate::config::{Form, Part, Template, Value};
+use crate::telemetry::Outcome;
+
+/// A longer field is not sent: it is more than any head may be.
+const FIELD_BYTES_MAX: usize = 64 * 1024;
+
+/// What no URI may hold (RFC 3986 §2), or browsers take for something else. What is percent-encoded
+/// already stays so.
+const NOT_IN_URI: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// All but what RFC 3986 §2.3 calls unreserved.
+const NOT_IN_COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// What can be filled in for one request.
+pub(in crate::pipeline) struct Values<'a> {
+    exchange: &'a Exchange,
+    /// The path and query, as the client or, towards an origin, as its key has them.
+    target: Cow<'a, str>,
+    answered: Option<Answered>,
+}
+
+/// What is known of a response.
+#[derive(Clone, Copy)]
+pub(in crate::pipeline) struct Answered {
+    pub(in crate::pipeline) outcome: Outcome,
+    pub(in crate::pipeline) status: StatusCode,
+    /// How often the stored response was used, this time included.
+    pub(in crate::pipeline) hits: u32,
+}
+
+// === impl Values ===
+
+impl<'a> Values<'a> {
+    /// Before there is a response.
+    pub(in crate::pipeline) fn of(exchange: &'a Exchange) -> Self {
+        Self {
+            exchange,
+            target: exchange.target(),
+            answered: None,
+        }
+    }
+
+    /// With what an origin is asked for in place of what the client has asked for.
+    pub(in crate::pipeline) fn asking_for(self, target: Cow<'a, str>) -> Self {
+        Self { target, ..self }
+    }
+
+    /// With what is known of the response.
+    pub(in crate::pipeline) fn answered(self, answered: Answered) -> Self {
+        Self {
+            answered: Some(answered),
+            ..self
+        }
+    }
+
+    /// The value of a field; `None` where nothing is left to be said, or it is too long.
+    pub(in crate::pipeline) fn field(&self, template: &Template) -> Option<HeaderValue> {
+        let mut whole = Vec::new();
+        for part in template.parts() {
+            match part {
+                Part::Text(text) => whole.extend_from_slice(text.as_bytes()),
+                Part::Value(value, _) => self.write(value, &mut whole),
+            }
+        }
+        let value = whole.trim_ascii();
+        let fits = (1..=FIELD_BYTES_MAX).contains(&value.len());
+        HeaderValue::from_bytes(value).ok().filter(|_| fits)
+    }
+
+    /// The target of a redirect: ASCII, and as safe as its template.
+    pub(in crate::pipeline) fn url(&self, template: &Template) -> String {
+        let mut url = String::new();
+        for part in template.parts() {
+            match part {
+                Part::Text(text) => url.push_str(text),
+                Part::Value(value, form) => {
+                    let mut raw = Vec::new();
+                    self.write(value, &mut raw);
+                    let escaped = match form {
+                        Form::Plain | Form::Uri => NOT_IN_URI,
+                        Form::Component => NOT_IN_COMPONENT,
+                    };
+                    url.extend(percent_encode(&raw, escaped));
+                }
+            }
+        }
+        url
+    }
+
+    fn write(&self, value: &Value, out: &mut Vec<u8>) {
+        let (client, request) = (&self.exchange.client, &self.exchange.request);
+        let (path, query) = divide(&self.target);
+        match value {
+            Value::Authority => out.extend_from_slice(self.authority().as_bytes()),
+            Value::Cache => show(out, self.answered.map(|it| it.outcome.as_str())),
+            Value::Client => show(out, Some(client.address.ip().to_canonical())),
+            // That of a client behind a proxy is not known.
+            Value::ClientPort => show(out, Some(client.address.port()).filter(|it| *it != 0)),
+            Value::Header(name) => {
+                let value = request.headers.get(name);
+                out.extend_from_slice(value.map_or(b"", HeaderValue::as_bytes));
+            }
+            Value::Hits => show(out, self.answered.map(|it| it.hits)),
+            Value::Host => out.extend_from_slice(without_port(&self.authority()).as_bytes()),
+            Value::Method => out.extend_from_slice(request.method.as_str().as_bytes()),
+            Value::Path => out.extend_from_slice(path.as_bytes()),
+            Value::Query => out.extend_from_slice(query.as_bytes()),
+            Value::RequestId => out.extend_from_slice(self.exchange.request_id().as_bytes()),
+            Value::Scheme => out.extend_from_slice(client.scheme.as_str().as_bytes()),
+            Value::Status => show(out, self.answered.map(|it| it.status.as_u16())),
+            Value::Target => out.extend_from_slice(self.target.as_bytes()),
+        }
+    }
+
+    /// A request without a sound one has been refused.
+    fn authority(&self) -> Cow<'_, str> {
+        self.exchange.authority().unwrap_or_default()
+    }
+}
+
+fn show(out: &mut Vec<u8>, value: Option<impl Display>) {
+    if let Some(value) = value {
+        // Writing to memory does not fail.
+        let _ = write!(out, "{value}");
+    }
+}
+
+/// Path and query of a target, the latter without its `?`.
+fn divide(target: &str) -> (&str, &str) {
+    target.split_once('?').unwrap_or((target, ""))
+}
