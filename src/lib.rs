@@ -20,6 +20,8 @@ pub mod semantics;
 pub mod config;
 pub mod telemetry;
 
+pub mod acme;
+
 pub mod body;
 
 pub mod origin;

@@ -92,6 +92,7 @@ mod journeys {
     mod tls_sessions;
 
     // The operator.
+    mod acme;
     mod admin;
     mod alarms;
     mod check;

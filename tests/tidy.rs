@@ -26,6 +26,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("semantics", &[]),
     ("config", &["semantics"]),
     ("telemetry", &["semantics", "config"]),
+    ("acme", &["clock", "config", "telemetry"]),
     ("body", &["clock", "semantics", "config"]),
     ("origin", &["clock", "semantics", "body", "config"]),
     ("store", &["clock", "semantics", "body", "config"]),
@@ -48,6 +49,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "semantics",
             "pipeline",
             "body",
+            "acme",
             "telemetry",
             "config",
         ],
@@ -87,17 +89,26 @@ const DOORS: &[(&str, &[&str])] = &[
         &[
             "*/tls.rs",
             "server/tls/",
+            "acme/caller.rs",
+            "acme/challenges.rs",
+            "config/authority.rs",
             "config/origin_tls.rs",
             "config/pair.rs",
             "config/pem.rs",
             "config/tls_names.rs",
         ],
     ),
-    ("tokio_rustls", &["*/tls.rs", "server/tls/"]),
+    (
+        "tokio_rustls",
+        &["*/tls.rs", "server/tls/", "acme/caller.rs"],
+    ),
+    ("instant_acme", &["acme/"]),
+    ("rcgen", &["acme/challenges.rs", "acme/order.rs"]),
+    ("base64", &["config/authority.rs"]),
     ("x509_parser", &["config/pair.rs"]),
     ("notify", &["server/tls/notice.rs"]),
     ("toml", &["config/"]),
-    ("serde_json", &["admin/", "cli/"]),
+    ("serde_json", &["admin/", "cli/", "acme/"]),
     ("sd_notify", &["app/service_manager.rs"]),
     (
         "arc_swap",
@@ -127,6 +138,7 @@ const HYPER: &[&str] = &[
     "origin/health/probe.rs",
     "cli/client.rs",
     "cli/demo/",
+    "acme/caller.rs",
 ];
 
 /// Crates a floor never uses, whatever its imports: the ground decides, and waits for nothing.

@@ -15,7 +15,7 @@ use crate::config::Change;
 use crate::pipeline::Unpurgeable;
 use crate::semantics::reference::Target;
 use crate::store::{How, Invalidation, What};
-use crate::telemetry::{Certificates, Outcome};
+use crate::telemetry::{Acme, Certificates, Outcome};
 
 const WANTED: &str = "exactly one of `url`, `prefix`, `host` and `all` is wanted";
 
@@ -118,6 +118,7 @@ pub(super) fn status(admin: &Admin, _: &Call) -> Answer {
         "aborted": counted.aborted,
         "bad_requests": counted.bad_requests,
         "tls": tls(&admin.telemetry.tls.certificates()),
+        "acme": acme(&admin.telemetry.acme),
         "store": figures::added(json!({}), &STORE, &admin.store.stats()),
         "origins": origins,
     });
@@ -142,6 +143,20 @@ fn tls(certificates: &Certificates) -> Value {
     let bad = certificates.bad.iter();
     let bad = bad.map(|it| json!({ "file": it.file, "why": it.why, "is_served": it.is_served }));
     json!({ "certificates": served.collect::<Value>(), "bad": bad.collect::<Value>() })
+}
+
+fn acme(acme: &Acme) -> Value {
+    let names = acme.names().into_iter().map(|(name, it)| {
+        let status = json!({
+            "not_after": it.not_after.map(unix_seconds),
+            "issuer": it.issuer,
+            "next": it.next.map(unix_seconds),
+            "failures": it.failures,
+            "trouble": it.trouble,
+        });
+        (name, status)
+    });
+    Value::Object(names.collect())
 }
 
 // === impl PurgeRequest ===

@@ -22,6 +22,7 @@ pub(super) fn scrape(admin: &Admin, call: &Call) -> Answer {
     families.push(of_names(&site));
     families.extend(site.families());
     families.extend(admin.telemetry.tls.families());
+    families.extend(admin.telemetry.acme.families());
     let accept = call.head.headers.get_all(ACCEPT).iter();
     let accept: Vec<_> = accept.filter_map(|it| it.to_str().ok()).collect();
     let format = Exposed::wanted(&accept.join(","));

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::admin_listener::{self, AdminListener};
 use super::descriptors::{Descriptors, Shares};
+use crate::acme::{self, Acme};
 use crate::config::{self, Care, Complaints, Config, Log};
 use crate::origin::Registry;
 use crate::server::{self, Bound, Listeners, Server, TlsPlan};
@@ -21,6 +22,7 @@ pub(super) struct InForce {
     admin: AdminListener,
     log: Log,
     server: Server,
+    acme: Acme,
     servers: Registry,
     telemetry: Arc<Telemetry>,
     descriptors: Descriptors,
@@ -29,6 +31,7 @@ pub(super) struct InForce {
 /// How they will be: bound and opened, and not yet used.
 pub(super) struct Next {
     tls: TlsPlan,
+    acme: acme::Plan,
     listeners: server::Plan,
     admin: admin_listener::Plan,
     /// `None` where the access log stays as it is.
@@ -50,10 +53,13 @@ impl InForce {
         telemetry: &Arc<Telemetry>,
         descriptors: Descriptors,
     ) -> Self {
+        let tls = server.tls().clone();
+        let feed = Arc::new(move |pairs| tls.feed("acme", pairs));
         Self {
             listeners,
             admin,
             log,
+            acme: Acme::new(server.hatch().clone(), telemetry, feed),
             server: server.clone(),
             servers: servers.clone(),
             telemetry: Arc::clone(telemetry),
@@ -83,6 +89,7 @@ impl InForce {
         };
         let next = Next {
             tls: self.server.tls().plan(config)?,
+            acme: self.acme.plan(config)?,
             listeners: self.listeners.plan(&config.listen)?,
             admin: self.admin.plan(config.admin.as_ref())?,
             access_log,
@@ -102,6 +109,7 @@ impl InForce {
         self.admin.limit_connections(next.shares.admin);
         // Before the listeners, which ask it for what they shake hands with.
         self.server.tls().carry_out(next.tls);
+        self.acme.carry_out(next.acme);
         self.listeners.carry_out(next.listeners);
         self.admin.carry_out(next.admin);
         if let Some(access_log) = next.access_log {

@@ -148,7 +148,7 @@ fn examine(
 }
 
 /// Whether a request for one of these hosts could be shown a certificate of this name.
-fn is_for_any(name: &str, hosts: &[HostPattern]) -> bool {
+pub(super) fn is_for_any(name: &str, hosts: &[HostPattern]) -> bool {
     // "*.a" is for "x.a" alone (RFC 9525 §6.3); a site's "*.a" is for all that end so.
     let any_below = name.strip_prefix('*');
     hosts.iter().any(|host| match (host, any_below) {

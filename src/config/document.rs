@@ -58,8 +58,15 @@ impl Document {
             .listen
             .iter()
             .map(|it| table([("address", Some(it.clone().into()))]));
+        let with_tls = flags.https.iter().map(|it| {
+            let address = Some(it.clone().into());
+            table([("address", address), ("tls", Some(true.into()))])
+        });
+        let listen = listen.chain(with_tls);
+        let has_domain = !flags.domains.is_empty();
         let written = [
             ("profile", text(&flags.profile)),
+            ("acme", has_domain.then(|| only_acme(flags))),
             ("listen", Some(Value::Array(listen.collect()))),
             (
                 "admin",
@@ -83,7 +90,7 @@ impl Document {
                     .map(|_| table([("default_ttl", text(&flags.default_ttl))])),
             ),
             ("origins", Some(only_origin(&flags.origins))),
-            ("site", Some(Value::Array(vec![only_site()]))),
+            ("site", Some(Value::Array(vec![only_site(has_domain)]))),
         ];
         Self::of(entries(written), config)
     }
@@ -332,9 +339,25 @@ fn only_origin(urls: &[String]) -> Value {
     )])
 }
 
-fn only_site() -> Value {
+fn only_site(has_https: bool) -> Value {
     let hosts = Value::Array(vec!["*".into()]);
-    table([("hosts", Some(hosts)), ("origin", Some("default".into()))])
+    table([
+        ("hosts", Some(hosts)),
+        ("origin", Some("default".into())),
+        ("https_only", has_https.then(|| true.into())),
+    ])
+}
+
+fn only_acme(flags: &Flags) -> Value {
+    let text = |given: &Option<String>| given.clone().map(Value::from);
+    let domains = flags.domains.iter().map(|it| it.clone().into());
+    table([
+        ("domains", Some(Value::Array(domains.collect()))),
+        ("email", text(&flags.email)),
+        ("directory", text(&flags.acme_directory)),
+        ("roots", text(&flags.acme_roots)),
+        ("storage", text(&flags.storage)),
+    ])
 }
 
 /// Those that have a value.

@@ -10,6 +10,7 @@ use serde::de::IntoDeserializer as _;
 use serde::de::value::{Error, StrDeserializer};
 use toml::Spanned;
 
+use super::acme::RawAcme;
 use super::admin::RawAdmin;
 use super::listen::{RawListen, RawProtocol};
 use super::origin::RawOrigin;
@@ -17,6 +18,7 @@ use super::report::{Given, Report};
 use super::site::RawSite;
 use super::table::Written;
 use super::text_or::TextOr;
+use super::tls::RawListenTls;
 use super::units::{Period, Size};
 use super::{Profile, RawConfig, wording};
 
@@ -38,6 +40,18 @@ pub struct Flags {
     pub profile: Option<String>,
     /// `--default-ttl DURATION`.
     pub default_ttl: Option<String>,
+    /// `--domain NAME`: certificates of a CA, and listeners that show them.
+    pub domains: Vec<String>,
+    /// `--email ADDR`, with a domain.
+    pub email: Option<String>,
+    /// `--https ADDR`, with a domain one at least.
+    pub https: Vec<String>,
+    /// `--acme-directory URL`.
+    pub acme_directory: Option<String>,
+    /// `--acme-roots FILE`.
+    pub acme_roots: Option<String>,
+    /// `--storage DIR`.
+    pub storage: Option<String>,
 }
 
 /// What `copal tcp` is told, as typed.
@@ -58,16 +72,28 @@ enum Flag {
     Memory,
     Profile,
     DefaultTtl,
+    Domain,
+    Email,
+    Https,
+    AcmeDirectory,
+    AcmeRoots,
+    Storage,
 }
 
 /// In the order of `Flag`.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 12] = [
     "--listen",
     "--origin",
     "--admin",
     "--memory",
     "--profile",
     "--default-ttl",
+    "--domain",
+    "--email",
+    "--https",
+    "--acme-directory",
+    "--acme-roots",
+    "--storage",
 ];
 
 /// The tables that `flags` stand for, and the complaints about values that could not be read.
@@ -76,10 +102,11 @@ pub(super) fn read(flags: &Flags) -> (RawConfig, Report) {
     check_required(flags, &mut report);
     let mut raw = RawConfig {
         profile: read_profile(flags, &mut report).unwrap_or_default(),
-        listen: flags.listen.iter().map(|text| listen_on(text)).collect(),
+        listen: listeners(flags),
+        acme: (!flags.domains.is_empty()).then(|| acme(flags)),
         admin: flags.admin.as_deref().map(admin_at),
         origins: only_origin(&flags.origins),
-        site: vec![only_site()],
+        site: vec![only_site(!flags.domains.is_empty())],
         ..RawConfig::default()
     };
     raw.store.memory = read_value(Flag::Memory, &flags.memory, Size::parse, &mut report);
@@ -127,6 +154,12 @@ fn check_required(flags: &Flags, report: &mut Report) {
         );
         report.lose("origins".to_owned());
     }
+    if !flags.domains.is_empty() && flags.email.is_none() {
+        let text = "is missing; add `--email ops@shop.example`, where the CA may write to, or \
+                    `--email \"\"` for none: either says that you agree to its terms";
+        report.at(Flag::Email.of(()).span(), text);
+        report.lose("--domain.email".to_owned());
+    }
 }
 
 fn read_profile(flags: &Flags, report: &mut Report) -> Option<Profile> {
@@ -150,6 +183,32 @@ fn read_value<T>(
             None
         }
     }
+}
+
+fn listeners(flags: &Flags) -> Vec<Written<RawListen>> {
+    let in_clear = flags.listen.iter().map(|text| listen_on(text));
+    let with_tls = flags.https.iter().map(|text| {
+        let tls = Flag::Https.of(RawListenTls::Is(true));
+        Flag::Https.table(RawListen {
+            address: Some(Flag::Https.of(text.clone())),
+            tls: Some(tls),
+            ..RawListen::default()
+        })
+    });
+    in_clear.chain(with_tls).collect()
+}
+
+fn acme(flags: &Flags) -> Written<RawAcme> {
+    let one = |flag: Flag, text: &Option<String>| text.clone().map(|it| flag.of(it));
+    let domains = flags.domains.iter().map(|it| Flag::Domain.of(it.clone()));
+    Flag::Domain.table(RawAcme {
+        domains: Some(Flag::Domain.of(domains.collect())),
+        email: one(Flag::Email, &flags.email),
+        directory: one(Flag::AcmeDirectory, &flags.acme_directory),
+        roots: one(Flag::AcmeRoots, &flags.acme_roots),
+        storage: one(Flag::Storage, &flags.storage),
+        ..RawAcme::default()
+    })
 }
 
 fn listen_on(address: &str) -> Written<RawListen> {
@@ -177,12 +236,13 @@ fn only_origin(urls: &[String]) -> BTreeMap<Spanned<String>, Written<RawOrigin>>
     BTreeMap::from([(Flag::Origin.of(ORIGIN.to_owned()), origin)])
 }
 
-fn only_site() -> Written<RawSite> {
+fn only_site(has_https: bool) -> Written<RawSite> {
     let hosts = Some(Flag::Origin.of(vec![Flag::Origin.of("*".to_owned())]));
     let origin = Some(Flag::Origin.of(ORIGIN.to_owned()));
     Flag::Origin.table(RawSite {
         hosts,
         origin,
+        https_only: Some(has_https),
         ..RawSite::default()
     })
 }

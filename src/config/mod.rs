@@ -5,9 +5,12 @@
 //! All mistakes are told at once, each with its line and its key. Nothing is built here: no socket
 //! is bound and no host is looked up. Only constructors of the floors above see these types.
 
+mod acme;
+mod acme_name;
 mod action;
 mod admin;
 mod agent;
+mod authority;
 mod balance;
 mod breaker;
 mod cache;
@@ -36,6 +39,7 @@ mod meant;
 mod names;
 mod networks;
 mod notes;
+mod on_demand;
 mod origin;
 mod origin_tls;
 mod overload;
@@ -70,9 +74,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub use self::acme::{Acme, AcmeChallenge};
+pub use self::acme_name::AcmeName;
 pub use self::action::{Action, Answer, Redirect};
 pub use self::admin::{Admin, Secret};
 pub use self::agent::Agent;
+pub use self::authority::{AcmeAuthority, Eab};
 pub use self::balance::{Balance, HashOn};
 pub use self::breaker::Breaker;
 pub use self::cache::{CacheRules, RangeMiss};
@@ -94,6 +101,7 @@ pub use self::limit::{Limit, LimitKey, Rate};
 pub use self::listen::{Listen, Protocol, ProxyVersion, Server, Tunnel};
 pub use self::log::{Access, Format, Level, Log};
 pub use self::notes::Note;
+pub use self::on_demand::OnDemand;
 pub use self::origin::Origin;
 pub use self::origin_tls::{Identity, Tls};
 pub use self::overload::RequestsMax;
@@ -113,6 +121,7 @@ pub use self::tls::{ClientAuth, ClientAuthMode, ListenTls, TlsRules, TlsVersion}
 pub use self::tls_names::suite_name;
 pub use self::wire::{HttpVersion, Wire};
 
+use self::acme::RawAcme;
 use self::admin::RawAdmin;
 use self::cache::{CacheBase, RawCacheRules};
 use self::certificate::RawCertificate;
@@ -144,6 +153,8 @@ pub struct Config {
     pub certificates: Vec<Certificate>,
     /// Handshakes and tickets.
     pub tls: TlsRules,
+    /// Certificates that CAs are asked for.
+    pub acme: Option<Acme>,
     /// What clients may ask of us.
     pub server: Server,
     /// The operator's door, if there is one.
@@ -187,6 +198,7 @@ struct RawConfig {
     listen: Vec<Written<RawListen>>,
     certificate: Vec<Written<RawCertificate>>,
     tls: Table<RawTlsRules>,
+    acme: Option<Written<RawAcme>>,
     server: Table<RawServer>,
     admin: Option<Written<RawAdmin>>,
     log: Table<RawLog>,
@@ -274,6 +286,8 @@ fn settle(mut raw: RawConfig, care: Care<'_>, report: &mut Report) -> Config {
     check::check(&raw, report);
     let config = raw.resolve(care, report);
     certificates_are_good(&raw, &config, care, report);
+    acme_is_of_use(&raw, report);
+    domains_lead_somewhere(&raw, &config, report);
     tunnels_are_plain(&raw, &config, report);
     tunnels_have_no_latency(&raw, &config, report);
     config
@@ -284,10 +298,12 @@ fn certificates_are_good(raw: &RawConfig, config: &Config, care: Care<'_>, repor
     let speak_tls = raw.listen.iter().filter_map(|it| it.get_ref().tls.as_ref());
     let of_admin = raw.admin.iter().filter_map(|it| it.get_ref().tls.as_ref());
     let needs_one = speak_tls.chain(of_admin).find(|it| it.get_ref().is_on());
-    if let Some(tls) = needs_one.filter(|_| raw.certificate.is_empty())
+    if let Some(tls) = needs_one.filter(|_| raw.certificate.is_empty() && raw.acme.is_none())
         && !report.was_written("certificate")
+        && !report.was_written("acme")
     {
-        let text = "needs a certificate; add [[certificate]] with `chain = \"shop.pem\"` and `key = \"shop.key\"`";
+        let text = "needs a certificate; add [[certificate]] with `chain = \"shop.pem\"` and \
+                    `key = \"shop.key\"`, or [acme] with `domains` to have a CA give one";
         report.at(tls.span(), text);
     }
     let hosts: Vec<_> = config
@@ -298,6 +314,43 @@ fn certificates_are_good(raw: &RawConfig, config: &Config, care: Care<'_>, repor
     if raw.certificate.len() == config.certificates.len() {
         for (raw, certificate) in raw.certificate.iter().zip(&config.certificates) {
             raw.get_ref().examine(certificate, care, &hosts, report);
+        }
+    }
+}
+
+/// Certificates that nobody is shown are not fetched.
+fn acme_is_of_use(raw: &RawConfig, report: &mut Report) {
+    let mut listeners = raw.listen.iter().map(|it| it.get_ref());
+    let shows = |it: &Table<RawListen>| it.tls.as_ref().is_some_and(|it| it.get_ref().is_on());
+    if let Some(acme) = raw.acme.as_ref().filter(|_| !listeners.any(shows)) {
+        let text = "gets certificates that no listener shows; write `tls = true` in a [[listen]]";
+        report.at(acme.span(), text);
+    }
+}
+
+/// A certificate is of use where something is served by that name. Behind a TCP listener anything may be.
+fn domains_lead_somewhere(raw: &RawConfig, config: &Config, report: &mut Report) {
+    let hosts: Vec<_> = config
+        .sites
+        .iter()
+        .flat_map(|it| &it.hosts)
+        .cloned()
+        .collect();
+    let is_tunnel = |it: &Listen| it.tls.is_some() && it.protocol != Protocol::Http;
+    if hosts.is_empty() || config.listen.iter().any(is_tunnel) {
+        return;
+    }
+    let written = raw
+        .acme
+        .as_ref()
+        .and_then(|it| it.get_ref().domains.as_ref());
+    for text in written.into_iter().flat_map(|it| it.get_ref()) {
+        let is_lost = |name: AcmeName| !certificate::is_for_any(&name.to_string(), &hosts);
+        if AcmeName::parse(text.get_ref()).is_ok_and(is_lost) {
+            report.at(
+                text.span(),
+                "is the host of no [[site]]; add it to `hosts` of one",
+            );
         }
     }
 }
@@ -373,15 +426,18 @@ impl RawConfig {
         let server = self.server.resolve(report);
         let limits = ExchangeLimits::of_server(&server);
         self.check_include(report);
+        let listen: Vec<_> = self
+            .listen
+            .iter()
+            .filter_map(|it| RawListen::resolve(it, care, report))
+            .collect();
+        let acme = self.acme.as_ref();
         Config {
             profile: self.profile,
+            acme: acme.map(|it| it.get_ref().resolve(it.span(), &listen, report)),
             name: self.resolve_name(report),
             unmatched_includes: report.unmatched().to_vec(),
-            listen: self
-                .listen
-                .iter()
-                .filter_map(|it| RawListen::resolve(it, care, report))
-                .collect(),
+            listen,
             certificates: self
                 .certificate
                 .iter()

@@ -194,6 +194,12 @@ fn of_system() -> Result<Vec<CertificateDer<'static>>, String> {
     Ok(found.certs.into_iter().filter(is_usable).collect())
 }
 
+/// Those of a file, or what the system trusts.
+pub(super) fn trusted(file: Option<&str>) -> Result<Arc<[CertificateDer<'static>]>, String> {
+    let roots = file.map_or_else(of_system, certificates);
+    roots.and_then(as_roots).map(Into::into)
+}
+
 fn as_roots(list: Vec<CertificateDer<'static>>) -> Result<Vec<CertificateDer<'static>>, String> {
     let mut store = RootCertStore::empty();
     for certificate in &list {

@@ -8,6 +8,7 @@
 //! Each step owns what is known by then and gives the next step. `docs/journey.md` has the
 //! picture. Nothing is decided here.
 
+use bytes::Bytes;
 use http::{Request, Response};
 use tracing::trace;
 
@@ -92,6 +93,16 @@ pub fn refuse(
     refusal: Refusal,
 ) -> Response<Body> {
     synth::refuse(Exchange::new(site, client, request), refusal)
+}
+
+/// Answers a request by what the server has to say, whatever route it is for.
+pub fn tell(
+    site: SiteHandle,
+    client: Client,
+    request: Request<Body>,
+    text: Bytes,
+) -> Response<Body> {
+    synth::tell(Exchange::new(site, client, request), text)
 }
 
 // === impl Step ===

@@ -28,7 +28,7 @@ mod fetch;
 
 pub use client::{Client, Session};
 pub use explain::Forecast;
-pub use flow::{refuse, serve};
+pub use flow::{refuse, serve, tell};
 pub use purging::Unpurgeable;
 pub use route::{BadPath, Handler};
 pub use site::{BadSite, Current, Site, SiteHandle};

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, HeaderValue};
-use http::{Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -31,6 +31,7 @@ use super::socket::{LAST_WORD, Socket};
 use super::unread::Unread;
 use super::upload::{Drained, Uploads};
 use super::watch::{ConnectionTimeouts, Idle, Verdict, Watch};
+use crate::acme::Challenges;
 use crate::body::{Body, Incoming, Limits, Progress};
 use crate::clock;
 use crate::config;
@@ -168,7 +169,11 @@ impl Conversation {
         let mut response = match refusal {
             None => {
                 let interim = turn.as_ref().map(Turn::interim);
-                pipeline::serve(site, self.client.clone(), request, interim).await
+                let client = self.client.clone();
+                match self.proof(request.method(), request.uri().path()).await {
+                    Some(proof) => pipeline::tell(site, client, request, proof),
+                    None => pipeline::serve(site, client, request, interim).await,
+                }
             }
             Some(refusal) => pipeline::refuse(site, self.client.clone(), request, refusal),
         };
@@ -222,6 +227,15 @@ impl Conversation {
             fields.insert(CLIENT_CERT, certificate.clone());
         }
         request
+    }
+
+    /// What a CA is to see under this path, before all that routes say of it (RFC 8555 §8.3).
+    async fn proof(&self, method: &Method, path: &str) -> Option<Bytes> {
+        let is_asked = matches!(*method, Method::GET | Method::HEAD);
+        if !is_asked || !Challenges::is_path(path) {
+            return None;
+        }
+        self.service.shared.hatch.challenges.page(path).await
     }
 
     /// hyper has answered a head it could not read by itself; this is the trace of it.

@@ -31,9 +31,10 @@ pub(super) struct Failures {
 
 /// An address that could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}")]
+#[error("cannot listen on {address}{mend}")]
 pub struct BindError {
     address: SocketAddr,
+    mend: &'static str,
     source: io::Error,
 }
 
@@ -54,7 +55,24 @@ pub fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), BindError>
         let listener = socket.listen(BACKLOG)?;
         Ok((listener.local_addr()?, listener))
     };
-    bind().map_err(|source| BindError { address, source })
+    bind().map_err(|source| BindError {
+        address,
+        mend: mend(&source),
+        source,
+    })
+}
+
+/// What helps against the errors that newcomers meet.
+fn mend(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            " (ports below 1024 are not for everybody: have systemd give the right with \
+             AmbientCapabilities=CAP_NET_BIND_SERVICE, or give it to the program once with \
+             `setcap cap_net_bind_service=+ep copal`)"
+        }
+        io::ErrorKind::AddrInUse => " (another program listens there; `ss -ltnp` tells which)",
+        _ => "",
+    }
 }
 
 // === impl Failures ===

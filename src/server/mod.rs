@@ -39,6 +39,7 @@ pub use listener::{BindError, bind};
 pub use listeners::{Bound, Listeners, Plan};
 pub use tls::{Acceptor, BadTerms, Secured, Speaks, Tls, TlsPlan};
 
+use crate::acme::Hatch;
 use crate::config;
 use crate::pipeline::{Client, Current, Scheme, Session};
 use crate::semantics::client_cert;
@@ -60,6 +61,7 @@ struct Shared {
     connections: Connections,
     accept_failures: listener::Failures,
     tls: Tls,
+    hatch: Hatch,
 }
 
 /// What the connections of one listener are for, by the configuration they were accepted under.
@@ -84,9 +86,11 @@ enum Protocol {
 impl Server {
     /// A server that asks `current` for its site. Nothing comes in before there are [`Listeners`].
     pub fn new(connections_max: usize, current: Arc<Current>, telemetry: Arc<Telemetry>) -> Self {
+        let hatch = Hatch::default();
         Self(Arc::new(Shared {
             current,
-            tls: Tls::new(&telemetry),
+            tls: Tls::new(&telemetry, &hatch),
+            hatch,
             telemetry,
             connections: Connections::new(connections_max),
             accept_failures: listener::Failures::default(),
@@ -101,6 +105,11 @@ impl Server {
     /// Certificates and handshakes.
     pub fn tls(&self) -> &Tls {
         &self.0.tls
+    }
+
+    /// Where CAs, and clients without a certificate for their name, are heard.
+    pub fn hatch(&self) -> &Hatch {
+        &self.0.hatch
     }
 
     /// Connections open at this moment.
@@ -151,7 +160,7 @@ impl Service {
         let endpoints = self.learn_endpoints(&mut socket, own).await;
         match (&self.protocol, endpoints) {
             (Protocol::Http, Some(endpoints)) => {
-                if let Some((socket, session)) = self.secure(socket).await {
+                if let Some((socket, session)) = self.secure(socket, endpoints).await {
                     let client = Client {
                         address: endpoints.source,
                         local: endpoints.destination,
@@ -170,12 +179,16 @@ impl Service {
     }
 
     /// Shakes hands, where the listener speaks TLS; `None` when that fails.
-    async fn secure(&self, socket: Socket) -> Option<(Socket, Option<Arc<Session>>)> {
+    async fn secure(
+        &self,
+        socket: Socket,
+        endpoints: Endpoints,
+    ) -> Option<(Socket, Option<Arc<Session>>)> {
         let Some(acceptor) = &self.tls else {
             return Some((socket, None));
         };
         let accepted = tokio::select! {
-            accepted = Box::pin(acceptor.accept(socket.into_tcp()?)) => *accepted?,
+            accepted = Box::pin(acceptor.accept(socket.into_tcp()?, endpoints)) => *accepted?,
             () = self.drain.was_cut() => return None,
         };
         let session = Session {
@@ -206,7 +219,7 @@ impl Service {
         let end = match endpoints {
             Some(endpoints) => {
                 // A handshake that fails is counted as that.
-                let Some((socket, _)) = self.secure(socket).await else {
+                let Some((socket, _)) = self.secure(socket, endpoints).await else {
                     return;
                 };
                 metrics.tunnel_opened();

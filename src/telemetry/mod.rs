@@ -3,6 +3,7 @@
 //! requests; it asks no other floor for anything, and it reads no clock.
 
 mod access_log;
+mod acme;
 mod exposed;
 mod exposition;
 mod line;
@@ -25,6 +26,7 @@ use parking_lot::Mutex;
 use crate::config::Log;
 
 pub use access_log::AccessLog;
+pub use acme::{Acme, AcmeStatus};
 pub use exposed::Exposed;
 pub use exposition::{Family, Kind, Sample, Spread};
 use losses::Losses;
@@ -42,6 +44,8 @@ pub struct Telemetry {
     pub metrics: Metrics,
     /// Figures of handshakes and certificates.
     pub tls: Tls,
+    /// Figures of orders at CAs.
+    pub acme: Acme,
     access_log: ArcSwapOption<AccessLog>,
     /// Whether there is one: all that requests ask while there is none.
     wants_lines: AtomicBool,
@@ -63,6 +67,7 @@ impl Telemetry {
         Ok(Self {
             metrics: Metrics::new(),
             tls: Tls::default(),
+            acme: Acme::default(),
             wants_lines: AtomicBool::new(access_log.is_some()),
             access_log: ArcSwapOption::new(access_log.map(Arc::new)),
             lost_before: Mutex::new(0),

@@ -39,6 +39,8 @@ pub enum HandshakeFailure {
     Malformed,
     /// We have no certificate to show.
     NoCertificate,
+    /// Nothing failed: a CA has seen what it asked for (RFC 8737), and there is no more to it.
+    AcmeChallenge,
     /// Something else.
     Other,
 }
@@ -180,7 +182,7 @@ fn not_after(served: &[ServedCertificate]) -> Family {
 
 impl HandshakeFailure {
     /// Every reason, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Timeout,
         Self::Crowded,
         Self::PlainHttp,
@@ -192,6 +194,7 @@ impl HandshakeFailure {
         Self::Refused,
         Self::Malformed,
         Self::NoCertificate,
+        Self::AcmeChallenge,
         Self::Other,
     ];
 
@@ -210,6 +213,7 @@ impl HandshakeFailure {
             Self::Refused => "refused",
             Self::Malformed => "malformed",
             Self::NoCertificate => "no-certificate",
+            Self::AcmeChallenge => "acme-challenge",
             Self::Other => "other",
         }
     }

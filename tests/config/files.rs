@@ -473,6 +473,7 @@ fn flags_give_what_a_file_gives() {
         memory: Some("1GiB".to_owned()),
         profile: Some("rfc".to_owned()),
         default_ttl: Some("10s".to_owned()),
+        ..Flags::default()
     };
     let text = format!(
         "profile = \"rfc\"\nstore.memory = \"1GiB\"\ncache.default_ttl = \"10s\"\n\
@@ -527,6 +528,7 @@ fn mistakes_in_flags_name_the_flag() {
         memory: text("much"),
         profile: text("fast"),
         default_ttl: text("5"),
+        ..Flags::default()
     };
     let told = Config::from_flags(&flags).unwrap_err();
     let keys: Vec<&str> = told.iter().filter_map(|it| it.key.as_deref()).collect();
@@ -553,6 +555,30 @@ fn mistakes_in_flags_name_the_flag() {
     let told = Config::from_flags(&Flags::default()).unwrap_err();
     let keys: Vec<&str> = told.iter().filter_map(|it| it.key.as_deref()).collect();
     assert_eq!(keys, ["--listen", "--origin"]);
+}
+
+#[test]
+fn mistakes_in_flags_for_https_name_the_flag() {
+    let text = |it: &str| Some(it.to_owned());
+    let flags = Flags {
+        listen: vec!["127.0.0.1:80".to_owned()],
+        https: vec!["443".to_owned()],
+        origins: vec!["http://127.0.0.1:8081".to_owned()],
+        domains: vec!["*.shop.example".to_owned(), "localhost".to_owned()],
+        acme_directory: text("ca.example"),
+        acme_roots: None,
+        ..Flags::default()
+    };
+    let told = Config::from_flags(&flags).unwrap_err();
+    let keys: Vec<&str> = told.iter().filter_map(|it| it.key.as_deref()).collect();
+    let expected = [
+        "--domain",
+        "--domain",
+        "--email",
+        "--https",
+        "--acme-directory",
+    ];
+    assert_eq!(keys, expected, "{told}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Mistakes in configuration files, and what is said about each. Those that meet are in `files.rs`,
 //! and those in single values are tested beside the code that reads them.
 
+mod acme;
 mod origins;
 mod sites;
 mod tls;
@@ -12,7 +13,7 @@ pub type Row = (&'static str, &'static [&'static str]);
 
 #[test]
 fn mistakes_in_tables() {
-    for (lines, said) in TABLES.iter().chain(origins::ROWS) {
+    for (lines, said) in TABLES.iter().chain(origins::ROWS).chain(acme::ROWS) {
         assert_said(&format!("{lines}\n{MINIMAL}"), lines, said);
     }
 }
@@ -155,7 +156,7 @@ rate = "1/s""#,
     (
         "zz = 1",
         &[
-            "1: zz: unknown key; known here are `include`, `profile`, `name`, `listen`, `certificate`, `tls`, `server`, `admin`, `log`, `store`, `resolver`, `cache`, `limit`, `origins` and `site`",
+            "1: zz: unknown key; known here are `include`, `profile`, `name`, `listen`, `certificate`, `tls`, `acme`, `server`, `admin`, `log`, `store`, `resolver`, `cache`, `limit`, `origins` and `site`",
         ],
     ),
     (

@@ -3,6 +3,8 @@
 //! Expectations of Copal are not here: they belong to the journeys.
 
 mod answers;
+mod ca;
+mod ca_wire;
 mod client;
 mod dns;
 mod http2;
@@ -10,6 +12,7 @@ mod http2_origin;
 mod load;
 mod origin;
 mod proxy;
+mod shown;
 mod tls;
 mod tls_client;
 mod unix;
@@ -29,6 +32,7 @@ pub use answers::{
     CHUNKED, FRESH, IN_GRACE, NO_STORE, PRIVATE, STALE, TAGGED, answer_old, by_number, holding,
     named, seen,
 };
+pub use ca::Ca;
 pub use client::{Client, HOST, Response, all_wait, responses};
 pub use dns::{Dns, Mood};
 pub use http2::Http2;
@@ -36,6 +40,7 @@ pub use http2_origin::{Exchange, Http2Origin};
 pub use load::Load;
 pub use origin::{Connection, Hole, Origin, Request, Reserved};
 pub use proxy::{Proxy, Setup, command, with_cache};
+pub use shown::leaf;
 pub use tls::{Authority, Handshake, Issued, TlsDoor};
 pub use tls_client::Greeting;
 pub use unix::UnixDoor;

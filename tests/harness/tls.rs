@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa,
-    KeyIdMethod, KeyPair, PKCS_RSA_SHA256, RevokedCertParams, RsaKeySize, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams,
+    CertificateSigningRequestParams, CertifiedIssuer, IsCa, KeyIdMethod, KeyPair, PKCS_RSA_SHA256,
+    RevokedCertParams, RsaKeySize, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -66,6 +67,20 @@ impl Authority {
     /// Its own certificate.
     pub fn root(&self) -> CertificateDer<'static> {
         self.0.der().clone()
+    }
+
+    /// Signs a request; the certificate in PEM.
+    pub fn sign(&self, request: &CertificateSigningRequestParams) -> String {
+        request.signed_by(&self.0).expect("a certificate").pem()
+    }
+
+    /// A server that has a certificate for these names.
+    pub fn server_config(&self, names: &[&str]) -> ServerConfig {
+        let (chain, key) = self.issue(names).parts();
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(chain, key);
+        config.expect("a matching pair")
     }
 
     /// A certificate for these names and addresses.

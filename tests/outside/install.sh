@@ -7,6 +7,8 @@ command -v wrk >/dev/null || missing+=(wrk)
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v pgbench >/dev/null || missing+=(postgresql)
 command -v valgrind >/dev/null || missing+=(valgrind)
+command -v pebble >/dev/null || missing+=(pebble)
+command -v openssl >/dev/null || missing+=(openssl)
 command -v npm >/dev/null || missing+=(nodejs npm)
 python3 -c "import ensurepip, venv" 2>/dev/null || missing+=(python3-venv)
 

@@ -12,6 +12,10 @@ use super::source::Source;
 /// The rooms of a floor from the ground up: each may import those that stand before it.
 pub const ROOMS: &[(&str, &str)] = &[
     (
+        "acme",
+        "caller disk schedule trouble challenges authority order ask work keeper demand",
+    ),
+    (
         "origin",
         "error failures answer dice bell interim permit age resolve dial connect server peer balance roster hint \
          sticky health overload handover registry retry discovery stats raw race send",

@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -10,18 +11,21 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use rustls::server::Acceptor as Hello;
-use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use tracing::debug;
 
+use super::challenge;
+use super::shown::OfAddress;
 use super::stream::{Counted, Secured};
 use super::terms::{ALPN_HTTP2, Chosen, Terms};
 use super::{InForce, Shared};
 use crate::config::{ClientAuth, suite_name};
+use crate::semantics::proxy_protocol::Endpoints;
 use crate::telemetry::{HandshakeFailure, TlsFacts};
 
 /// The content type of a handshake's records (RFC 8446 §5.1).
@@ -73,17 +77,26 @@ impl Acceptor {
 
     /// Shakes hands; `None` when that fails, which is counted.
     pub async fn secure(&self, tcp: TcpStream) -> Option<Secured> {
-        self.accept(tcp).await.map(|it| it.stream)
+        let endpoints = Endpoints {
+            source: tcp.peer_addr().ok()?,
+            destination: tcp.local_addr().ok()?,
+        };
+        self.accept(tcp, endpoints).await.map(|it| it.stream)
     }
 
     /// Shakes hands, and tells what came of it; `None` when that fails, which is counted.
-    pub(in crate::server) async fn accept(&self, tcp: TcpStream) -> Option<Box<Accepted>> {
+    /// The endpoints are those that a proxy before us tells, if one does.
+    pub(in crate::server) async fn accept(
+        &self,
+        tcp: TcpStream,
+        endpoints: Endpoints,
+    ) -> Option<Box<Accepted>> {
         let figures = &self.shared.telemetry.tls;
         let deadline = *self.shared.handshake_timeout.lock();
         let mut place = self.shared.crowd.enter();
         figures.handshake_begun();
         // Boxed, and gone before the connection is served: it is large.
-        let shake = Box::pin(timeout(deadline, self.shake(tcp)));
+        let shake = Box::pin(timeout(deadline, self.shake(tcp, endpoints)));
         let accepted = tokio::select! {
             accepted = shake => accepted.unwrap_or(Err(Failed::Timeout)),
             () = place.cut() => Err(Failed::Crowded),
@@ -94,7 +107,11 @@ impl Acceptor {
             .ok()
     }
 
-    async fn shake(&self, mut tcp: TcpStream) -> Result<Box<Accepted>, Failed> {
+    async fn shake(
+        &self,
+        mut tcp: TcpStream,
+        endpoints: Endpoints,
+    ) -> Result<Box<Accepted>, Failed> {
         let mut first = [0];
         match tcp.peek(&mut first).await {
             Ok(1) if first[0] == HANDSHAKE_RECORD => {}
@@ -110,15 +127,53 @@ impl Acceptor {
         let hello = LazyConfigAcceptor::new(Hello::default(), Counted::new(tcp));
         let hello = self.compute(hello).await;
         let hello = hello.map_err(|error| failure(&error))?;
+        if let Some(asked) = challenge::asked(&hello.client_hello()) {
+            let proof = self.shared.hatch.challenges.certificate(&asked).await;
+            challenge::answer(hello, proof.ok_or(Failed::NoProtocol)?).await;
+            return Err(Failed::AcmeChallenge);
+        }
+        self.wait_for_certificate(&hello, endpoints.source.ip())
+            .await;
         let terms = Arc::clone(&self.terms.read());
         let chosen = terms.choose(&hello.client_hello());
         let Chosen {
             config,
             client_auth,
         } = chosen.ok_or(Failed::Other)?;
+        let config = match hello.client_hello().server_name() {
+            Some(_) => config,
+            None => self.of_address(config, endpoints.destination.ip()),
+        };
         let stream = self.compute(hello.into_stream(config)).await;
         let stream = stream.map_err(|error| failure(&error))?;
         Ok(Box::new(accepted(stream, client_auth, &terms)))
+    }
+
+    /// The same terms with the certificate of an address, if there is one. Who connects to an address
+    /// names nobody: "Literal IPv4 and IPv6 addresses are not permitted in "HostName"" (RFC 6066 §3).
+    fn of_address(&self, config: Arc<ServerConfig>, address: IpAddr) -> Arc<ServerConfig> {
+        let address = address.to_canonical().to_string();
+        if !self.shared.shown.has(&address) {
+            return config;
+        }
+        let mut config = ServerConfig::clone(&config);
+        config.cert_resolver = Arc::new(OfAddress {
+            shown: Arc::clone(&self.shared.shown),
+            address,
+        });
+        Arc::new(config)
+    }
+
+    /// Waits for the certificate of a name that nobody has configured, where clients may bring some.
+    async fn wait_for_certificate(&self, hello: &StartHandshake<Counted>, client: IpAddr) {
+        let demand = &self.shared.hatch.demand;
+        if !demand.is_heard() {
+            return;
+        }
+        let name = hello.client_hello().server_name().map(str::to_owned);
+        if let Some(name) = name.filter(|it| !self.shared.shown.has(it)) {
+            demand.want(&name, client).await;
+        }
     }
 
     /// Polls a part of a handshake for the first time when it is its turn, for that is when we compute.

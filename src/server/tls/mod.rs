@@ -17,6 +17,8 @@ mod kept;
 mod files;
 mod terms;
 
+mod challenge;
+
 mod handshake;
 mod notice;
 
@@ -31,6 +33,7 @@ use tracing::error;
 pub use handshake::Acceptor;
 pub use stream::Secured;
 
+use crate::acme::Hatch;
 use crate::config::{self, Config, ListenTls, Pair};
 use crate::telemetry::Telemetry;
 use crowd::Crowd;
@@ -48,6 +51,8 @@ pub struct Tls(Arc<Shared>);
 /// What all listeners use.
 struct Shared {
     telemetry: Arc<Telemetry>,
+    /// Of CAs, and of clients that want what there is not yet.
+    hatch: Hatch,
     shown: Arc<Shown>,
     tickets: Arc<Tickets>,
     crowd: Crowd,
@@ -66,8 +71,11 @@ struct State {
     /// Why nothing came of the latest look, once that has been said.
     told: Option<String>,
     /// From elsewhere, by whoever feeds them.
-    fed: BTreeMap<&'static str, Vec<Arc<Pair>>>,
+    fed: BTreeMap<&'static str, Vec<FromPlace>>,
 }
+
+/// A certificate, and the place that it is from.
+type FromPlace = (Arc<str>, Arc<Pair>);
 
 /// What the configuration wants.
 #[derive(Clone, Default)]
@@ -107,9 +115,10 @@ pub struct TlsPlan {
 
 impl Tls {
     /// Without a certificate and a listener as yet.
-    pub fn new(telemetry: &Arc<Telemetry>) -> Self {
+    pub fn new(telemetry: &Arc<Telemetry>, hatch: &Hatch) -> Self {
         Self(Arc::new(Shared {
             telemetry: Arc::clone(telemetry),
+            hatch: hatch.clone(),
             shown: Arc::default(),
             tickets: Arc::default(),
             crowd: Crowd::default(),
@@ -158,9 +167,9 @@ impl Tls {
         }
     }
 
-    /// Serves certificates from elsewhere beside those of files, in the place of what `source` has
-    /// fed before.
-    pub fn feed(&self, source: &'static str, pairs: Vec<Arc<Pair>>) {
+    /// Serves certificates from elsewhere beside those of files, each with the place that it is from,
+    /// instead of what `source` has fed before.
+    pub fn feed(&self, source: &'static str, pairs: Vec<FromPlace>) {
         let mut state = self.0.state.lock();
         state.fed.insert(source, pairs);
         self.0.show(&state);
@@ -217,10 +226,7 @@ impl Shared {
     /// Has the certificates of this state be shown, and told of.
     fn show(&self, state: &State) {
         let mut pairs = state.files.pairs();
-        for (source, fed) in &state.fed {
-            let source: Arc<str> = Arc::from(*source);
-            pairs.extend(fed.iter().map(|it| (Arc::clone(&source), Arc::clone(it))));
-        }
+        pairs.extend(state.fed.values().flatten().cloned());
         self.shown.set(pairs.iter().map(|it| &it.1));
         let told = files::told(&pairs, &state.files);
         self.telemetry.tls.set_certificates(told);

@@ -17,6 +17,13 @@ use crate::config::Pair;
 #[derive(Debug, Default)]
 pub(super) struct Shown(RwLock<Arc<Index>>);
 
+/// The certificate of an address, for who has connected to it and names nobody.
+#[derive(Debug)]
+pub(super) struct OfAddress {
+    pub(super) shown: Arc<Shown>,
+    pub(super) address: String,
+}
+
 #[derive(Debug, Default)]
 struct Index {
     /// By name, `*.shop.example` for a wildcard.
@@ -34,6 +41,11 @@ impl Shown {
         *self.0.write() = index;
     }
 
+    /// Whether there is one for this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.index().find(&name.to_ascii_lowercase()).is_some()
+    }
+
     fn index(&self) -> Arc<Index> {
         Arc::clone(&self.0.read())
     }
@@ -43,6 +55,13 @@ impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.index()
             .choose(hello.server_name(), hello.signature_schemes())
+    }
+}
+
+impl ResolvesServerCert for OfAddress {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let schemes = hello.signature_schemes();
+        self.shown.index().choose(Some(&self.address), schemes)
     }
 }
 

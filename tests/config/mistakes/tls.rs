@@ -7,7 +7,7 @@ pub const ROWS: &[Row] = &[
     (
         "[[listen]]\naddress = \"127.0.0.1:1\"\ntls = true",
         &[
-            r#"10: listen[1].tls: needs a certificate; add [[certificate]] with `chain = "shop.pem"` and `key = "shop.key"`"#,
+            r#"10: listen[1].tls: needs a certificate; add [[certificate]] with `chain = "shop.pem"` and `key = "shop.key"`, or [acme] with `domains` to have a CA give one"#,
         ],
     ),
     (
