@@ -18,7 +18,6 @@ mod lookup;
 mod hit;
 
 /// The proxy's own allocator: another would time another program.
-#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
