@@ -13,7 +13,7 @@ pub(super) const SITES_MAX: usize = 128;
 /// The names of the first two numbers: of requests that met no site, and of sites beyond the others.
 const FIRST: [&str; 2] = ["none", "other"];
 
-/// A site's number, below [`SITES_MAX`].
+/// A site's number: one of the first 126, or that of all others, or of none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SiteId(u8);
 

@@ -40,7 +40,7 @@ pub(super) fn look(config: &Config, book: &mut Notebook) {
     }
 }
 
-/// Rules of a route below a [cache] that is switched off.
+/// Rules of a route below a `[cache]` that is switched off.
 fn switched_off(own: &str, book: &mut Notebook) {
     if book.is_written(own) && !book.is_written(&format!("{own}.enabled")) {
         let text = "has no effect, for `enabled = false` of [cache] switches caching off; add \
