@@ -150,7 +150,8 @@ class Stand:
         """The line of the last request for this path, which is written a moment after its answer."""
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
-            lines = (self.folder / "access.log").read_text().splitlines()
+            # The last line may be half written.
+            lines = (self.folder / "access.log").read_text().split("\n")[:-1]
             found = [it for it in map(json.loads, lines) if it["target"] == path]
             if found:
                 return found[-1]
