@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Copal before http-cache-tests, the public suite of what RFC 9111 asks of a cache, as a ratchet.
 
-    run.py [--bless] [BINARY]
+    run.py [--bless | --https] [BINARY]
 
 Each profile has a file of results beside this one, a line for each test: its id, its kind, its
 result. A required or optimal test that passes there and not here fails the run. What passes here
 and not there is told, and `--bless` writes the files anew. The suite comes from npm into a
-temporary folder. Its tests for browsers and for Surrogate-Control are left out.
+temporary folder. Its tests for browsers and for Surrogate-Control are left out. With `--https` its
+client speaks TLS with Copal, and the results have to be the same.
 
 Some failures are meant to stay, as this edition is older than RFC 9111: a cache ignores an invalid
 Age (§5.1, `age-parse-*`), updates Content-MD5 from a 304 (§3.2), and does not update from a 304
@@ -39,11 +40,19 @@ profile = "{profile}"
 level = "warn"
 [[listen]]
 address = "127.0.0.1:0"
+{tls}
 [origins.suite]
 servers = ["http://127.0.0.1:{origin}"]
 [[site]]
 hosts = ["*"]
 origin = "suite"
+"""
+
+TLS = """
+tls = true
+[[certificate]]
+chain = "{folder}/it.pem"
+key = "{folder}/it.key"
 """
 
 KINDS = """
@@ -58,9 +67,10 @@ SIGNS = {"✅": "pass", "⛔": "fail", "⚠": "fail"}
 
 
 class Suite:
-    """The package in `folder`, and its origin server."""
+    """The package in `folder`, its client of this scheme, and its origin server."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, scheme):
+        self.scheme = scheme
         npm = ["npm", "install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts"]
         subprocess.run([*npm, "--silent", "--prefix", folder, SUITE], check=True)
         self.folder = pathlib.Path(folder, "node_modules", "http-cache-tests")
@@ -78,8 +88,10 @@ class Suite:
         ).stdout
 
     def _client(self, port, test=""):
-        base = f"http://127.0.0.1:{port}"
-        return self._node("cli.mjs", npm_config_base=base, npm_package_config_id=test)
+        base = {"npm_config_base": f"{self.scheme}://127.0.0.1:{port}"}
+        # The certificate is its own authority.
+        unverified = {"NODE_TLS_REJECT_UNAUTHORIZED": "0"} if self.scheme == "https" else {}
+        return self._node("cli.mjs", **base, **unverified, npm_package_config_id=test)
 
     @contextlib.contextmanager
     def origin(self):
@@ -126,10 +138,20 @@ def stopped(process):
         process.wait(timeout=60)
 
 
+def certify(folder):
+    """What a listener needs to speak TLS."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=it", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", f"{folder}/it.key", "-out", f"{folder}/it.pem"]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    return TLS.format(folder=folder)
+
+
 @contextlib.contextmanager
-def copal(binary, profile, origin, folder):
+def copal(binary, profile, scheme, origin, folder):
     config = pathlib.Path(folder, f"{profile}.toml")
-    config.write_text(CONFIG.format(profile=profile, origin=origin))
+    tls = certify(folder) if scheme == "https" else ""
+    config.write_text(CONFIG.format(profile=profile, origin=origin, tls=tls))
     command = [binary, "run", "-c", str(config)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     with stopped(process):
@@ -183,14 +205,14 @@ def compare(suite, profile, expected, results):
     if results != expected:
         print("other results than before: run.py --bless keeps them")
     scores = ", ".join(score(suite.kinds, results, kind) for kind in ("required", "optimal"))
-    print(f"{profile}: {scores}", flush=True)
+    print(f"{profile} over {suite.scheme}: {scores}", flush=True)
     return not gone
 
 
 def judge(suite, profile, binary, origin, folder, bless):
     file = HERE / f"{profile}.txt"
     expected = read(file)
-    with copal(binary, profile, origin, folder) as port:
+    with copal(binary, profile, suite.scheme, origin, folder) as port:
         results = suite.run_all(port)
         run_again(suite, port, expected, results)
     good = compare(suite, profile, expected, results)
@@ -209,13 +231,14 @@ def binary_of(named):
 
 def main():
     flags = [argument for argument in sys.argv[1:] if argument.startswith("--")]
-    if flags not in ([], ["--bless"]):
+    if flags not in ([], ["--bless"], ["--https"]):
         raise SystemExit(__doc__)
     binary = binary_of([argument for argument in sys.argv[1:] if argument not in flags])
     with tempfile.TemporaryDirectory(prefix="copal-conformance-") as folder:
-        suite = Suite(folder)
+        suite = Suite(folder, "https" if "--https" in flags else "http")
+        bless = "--bless" in flags
         with suite.origin() as origin:
-            judged = [judge(suite, it, binary, origin, folder, bool(flags)) for it in PROFILES]
+            judged = [judge(suite, it, binary, origin, folder, bless) for it in PROFILES]
     sys.exit(0 if all(judged) else 1)
 
 

@@ -10,9 +10,11 @@ command -v valgrind >/dev/null || missing+=(valgrind)
 command -v pebble >/dev/null || missing+=(pebble)
 command -v openssl >/dev/null || missing+=(openssl)
 command -v npm >/dev/null || missing+=(nodejs npm)
+command -v curl >/dev/null || missing+=(curl)
+command -v openssl >/dev/null || missing+=(openssl)
 python3 -c "import ensurepip, venv" 2>/dev/null || missing+=(python3-venv)
 
-# Without what they recommend: a web server beside nginx, and a fleet of containers.
+# Without what they recommend: a web server beside nginx, a fleet of containers, a desktop.
 sites=()
 command -v promtool >/dev/null || sites+=(prometheus)
 command -v systemd-analyze >/dev/null || sites+=(systemd)
@@ -23,6 +25,7 @@ compgen -G "/usr/sbin/php-fpm*" >/dev/null || sites+=(php-fpm)
 command -v apt-ftparchive >/dev/null || sites+=(apt-utils)
 command -v docker-registry >/dev/null || sites+=(docker-registry)
 command -v skopeo >/dev/null || sites+=(skopeo)
+command -v chromium >/dev/null || sites+=(chromium)
 
 export DEBIAN_FRONTEND=noninteractive
 if [ "$((${#missing[@]} + ${#sites[@]}))" -gt 0 ]; then
@@ -32,7 +35,7 @@ if [ "$((${#missing[@]} + ${#sites[@]}))" -gt 0 ]; then
 fi
 
 venv="${CARGO_TARGET_DIR:-$(dirname "$0")/../../target}/outside-venv"
-if ! "$venv/bin/python" -c "import django, gunicorn" 2>/dev/null; then
+if ! "$venv/bin/python" -c "import django, gunicorn, curl_cffi, sslyze" 2>/dev/null; then
     python3 -m venv "$venv"
-    "$venv/bin/pip" install -q "django>=5.2,<6" "gunicorn>=23"
+    "$venv/bin/pip" install -q "django>=5.2,<6" "gunicorn>=23" "curl_cffi>=0.17,<1" "sslyze>=6.3,<7"
 fi
