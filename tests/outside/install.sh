@@ -11,7 +11,6 @@ command -v pebble >/dev/null || missing+=(pebble)
 command -v openssl >/dev/null || missing+=(openssl)
 command -v npm >/dev/null || missing+=(nodejs npm)
 command -v curl >/dev/null || missing+=(curl)
-command -v openssl >/dev/null || missing+=(openssl)
 python3 -c "import ensurepip, venv" 2>/dev/null || missing+=(python3-venv)
 
 # Without what they recommend: a web server beside nginx, a fleet of containers, a desktop.
