@@ -26,10 +26,11 @@ const HANDSHAKES: RangeInclusive<usize> = 1..=1 << 24;
 pub struct ListenTls {
     /// The oldest version that is spoken.
     pub min_version: TlsVersion,
-    /// Cipher suites by their code points, those that are liked best first; all that are safe where
-    /// there is none.
+    /// Cipher suites by their code points, those that are liked best first; where there is none, all
+    /// that are safe in the order of the client.
     pub suites: Arc<[u16]>,
-    /// Groups of the key exchange by their code points, likewise.
+    /// Groups of the key exchange by their code points, in the order of the client; all that are safe
+    /// where there is none.
     pub groups: Arc<[u16]>,
     /// Whether clients show certificates, unless their site says otherwise.
     pub client_auth: Arc<ClientAuth>,

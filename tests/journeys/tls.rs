@@ -235,3 +235,26 @@ async fn versions_and_suites_are_those_that_were_named() {
     let label = "version=\"TLSv1.3\",suite=\"TLS_AES_256_GCM_SHA384\",resumed=\"false\"";
     assert_eq!(proxy.metric("copal_tls_handshakes_total", label).await, 1.0);
 }
+
+#[tokio::test]
+async fn suites_that_were_named_are_chosen_in_their_order_and_not_the_clients() {
+    let scene = Scene::new();
+    let issued = scene.authority.issue(&["shop.example"]);
+    // Our client would have them the other way round, as the listener without a list shows.
+    let named =
+        "[listen.tls]\nsuites = [\"TLS_CHACHA20_POLY1305_SHA256\", \"TLS_AES_256_GCM_SHA384\"]\n";
+    let expected = [
+        ("tls = true\n", CipherSuite::TLS13_AES_256_GCM_SHA384),
+        (named, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
+    ];
+    for (tls, suite) in expected {
+        let proxy = Proxy::before(&scene.origin)
+            .table("[listen]", tls)
+            .table("[certificate]", &issued.lines(&scene.folder, "a"))
+            .start()
+            .await;
+        let stream = scene.to("shop.example").shake(proxy.address()).await;
+        let chosen = stream.get_ref().1.negotiated_cipher_suite();
+        assert_eq!(chosen.map(|it| it.suite()), Some(suite), "{tls}");
+    }
+}

@@ -136,6 +136,8 @@ fn server_config(
     };
     let mut config = builder.with_cert_resolver(Arc::clone(shown) as _);
     config.alpn_protocols = protocols(kind.speaks);
+    // All that are safe are as good to us: the client knows what its processor is quick at.
+    config.ignore_client_order = !kind.tls.suites.is_empty();
     let context: Context = context.finalize().into();
     config.ticketer = tickets.ticketer(context);
     config.session_storage = tickets.sessions(context);
@@ -168,7 +170,7 @@ fn versions(min: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
     }
 }
 
-/// The suites and groups that are named, in their order, or all that are good.
+/// The suites that are named, in their order, and the groups; or all that are good.
 fn provider(tls: &ListenTls) -> CryptoProvider {
     let mut provider = aws_lc_rs::default_provider();
     if !tls.suites.is_empty() {
