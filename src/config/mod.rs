@@ -5,6 +5,7 @@
 //! All mistakes are told at once, each with its line and its key. Nothing is built here: no socket
 //! is bound and no host is looked up. Only constructors of the floors above see these types.
 
+mod accept_proxy;
 mod action;
 mod admin;
 mod agent;
@@ -49,6 +50,7 @@ mod retry;
 mod route;
 mod server;
 mod site;
+mod socket_options;
 mod status_ttl;
 mod sticky;
 mod store;
@@ -70,6 +72,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub use self::accept_proxy::AcceptProxy;
 pub use self::action::{Action, Answer, Redirect};
 pub use self::admin::{Admin, Secret};
 pub use self::agent::Agent;
@@ -105,6 +108,7 @@ pub use self::retry::{Retry, RetryOn, TRIES_MAX};
 pub use self::route::Route;
 pub use self::server::{Resolve, Server as OriginServer, ServerUrl, service_domain};
 pub use self::site::{HostPattern, Site};
+pub use self::socket_options::SocketOptions;
 pub use self::sticky::Sticky;
 pub use self::store::Store;
 pub use self::template::{Form, Part, Template, Value};

@@ -214,6 +214,7 @@ mod tests {
         // Keys of ours, and names that end where the manual has a star.
         let ours = [
             "proxy_protocol",
+            "proxy_from",
             "client_certificate",
             "client_key",
             "proxy_ssl_",
