@@ -50,6 +50,7 @@ mod journeys {
     mod grpc;
     mod http2;
     mod interim;
+    mod introduced;
     mod limiting;
     mod limits;
     mod lingering;

@@ -129,6 +129,7 @@ fn client() -> Client {
         local,
         scheme: Scheme::Http,
         session: None,
+        proxy: None,
     }
 }
 

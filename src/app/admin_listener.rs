@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use crate::admin::{Admin, Secure, Stream};
-use crate::config;
+use crate::config::{self, SocketOptions};
 use crate::server::{BindError, Bound, Speaks, Tls, bind};
 
 /// The admin listener, or that there is none.
@@ -73,7 +73,7 @@ impl AdminListener {
         if self.open.as_ref().is_some_and(is_there) {
             return Ok(Plan::Kept(wanted.clone()));
         }
-        let (address, listener) = bind(wanted.address)?;
+        let (address, listener) = bind(wanted.address, SocketOptions::default().backlog)?;
         Ok(Plan::New(wanted.clone(), address, listener))
     }
 

@@ -287,6 +287,23 @@ fn identity(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
+/// Why the first file could not be read, and what to do.
+pub(super) fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "there is no such file; name another with `-c FILE`, or begin with \
+                                     `copal run --listen 127.0.0.1:8080 --origin \
+                                     http://127.0.0.1:3000`"
+                .to_owned()
+        }
+        io::ErrorKind::IsADirectory => {
+            "is a folder; name the file in it, as `-c config.toml`".to_owned()
+        }
+        io::ErrorKind::InvalidData => "is no text, and so no configuration".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
 /// The line that holds the byte at `offset`.
 fn line_at(text: &str, offset: usize) -> &str {
     let begin = text.get(..offset).and_then(|it| it.rfind('\n'));

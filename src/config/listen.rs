@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::accept_proxy::{self, AcceptProxy, RawAcceptProxy};
 use super::care::Care;
 use super::fields;
 use super::limit;
@@ -19,6 +20,7 @@ use super::meant::addresses;
 use super::names;
 use super::networks;
 use super::report::{Given, Place, Report};
+use super::socket_options::{self, SocketOptions};
 use super::table::Written;
 use super::tls::{ListenTls, RawListenTls};
 use super::units::{self, Count, KIB, MIB, Period, Size};
@@ -46,10 +48,13 @@ pub struct Listen {
     pub address: SocketAddr,
     /// What is spoken there.
     pub protocol: Protocol,
-    /// Whether each connection begins with a header of the PROXY protocol that says who it is from.
-    pub accept_proxy: bool,
+    /// Which connections begin with a header of the PROXY protocol that says who they are from;
+    /// `None` for none.
+    pub accept_proxy: Option<AcceptProxy>,
     /// How clients shake hands; `None` where they speak in clear.
     pub tls: Option<ListenTls>,
+    /// What the kernel is told of its sockets.
+    pub socket: SocketOptions,
 }
 
 /// What a listener speaks.
@@ -149,8 +154,12 @@ pub(super) struct RawListen {
     pub(super) origin: Given<String>,
     pub(super) idle_timeout: Given<Period>,
     pub(super) proxy_protocol: Given<RawProxyProtocol>,
-    pub(super) accept_proxy: bool,
+    pub(super) accept_proxy: Given<RawAcceptProxy>,
+    pub(super) proxy_from: Given<Vec<Spanned<String>>>,
     pub(super) tls: Given<RawListenTls>,
+    pub(super) backlog: Given<Count>,
+    pub(super) tcp_user_timeout: Given<Period>,
+    pub(super) notsent_lowat: Given<Size>,
 }
 
 /// What a listener speaks, as written.
@@ -218,8 +227,10 @@ impl RawListen {
     ) -> Option<Listen> {
         let keys = &**raw.get_ref();
         let protocol = keys.resolve_protocol(raw.span(), report);
+        let accept_proxy = accept_proxy::resolve(&keys.accept_proxy, &keys.proxy_from, report);
         let tls = keys.tls.as_ref();
         let tls = tls.and_then(|it| it.get_ref().resolve(it.span(), care, report));
+        let socket = keys.resolve_socket(report);
         let Some(address) = &keys.address else {
             report.missing(
                 raw.span(),
@@ -232,8 +243,9 @@ impl RawListen {
         Some(Listen {
             address,
             protocol: protocol?,
-            accept_proxy: keys.accept_proxy,
+            accept_proxy,
             tls,
+            socket,
         })
     }
 
@@ -255,6 +267,11 @@ impl RawListen {
             idle_timeout,
             proxy_protocol: proxy_protocol.and_then(|it| it.version()),
         }))
+    }
+
+    fn resolve_socket(&self, report: &mut Report) -> SocketOptions {
+        let (backlog, lowat) = (&self.backlog, &self.notsent_lowat);
+        socket_options::resolve(backlog, &self.tcp_user_timeout, lowat, report)
     }
 
     fn refuse_keys_of_tcp(&self, report: &mut Report) {

@@ -5,6 +5,7 @@
 //! All mistakes are told at once, each with its line and its key. Nothing is built here: no socket
 //! is bound and no host is looked up. Only constructors of the floors above see these types.
 
+mod accept_proxy;
 mod acme;
 mod acme_name;
 mod action;
@@ -53,6 +54,7 @@ mod retry;
 mod route;
 mod server;
 mod site;
+mod socket_options;
 mod status_ttl;
 mod sticky;
 mod store;
@@ -67,13 +69,13 @@ mod wire;
 mod wording;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::Spanned;
 
+pub use self::accept_proxy::AcceptProxy;
 pub use self::acme::{Acme, AcmeChallenge};
 pub use self::acme_name::AcmeName;
 pub use self::action::{Action, Answer, Redirect};
@@ -113,6 +115,7 @@ pub use self::retry::{Retry, RetryOn, TRIES_MAX};
 pub use self::route::Route;
 pub use self::server::{Resolve, Server as OriginServer, ServerUrl, service_domain};
 pub use self::site::{HostPattern, Site};
+pub use self::socket_options::SocketOptions;
 pub use self::sticky::Sticky;
 pub use self::store::Store;
 pub use self::template::{Form, Part, Template, Value};
@@ -226,7 +229,7 @@ pub fn load_with(path: &Path, care: Care<'_>) -> Result<Config, Complaints> {
     let file = path.display().to_string();
     match include::read_bounded(path) {
         Ok(text) => parse_on(&text, &file, care, Some(&Machine::here())),
-        Err(error) => Err(Complaints::one(&file, unreadable(&error))),
+        Err(error) => Err(Complaints::one(&file, include::unreadable(&error))),
     }
 }
 
@@ -252,22 +255,6 @@ fn parse_on(
         config.ok_or_else(|| Complaints::one(file, "cannot be understood".to_owned()))?;
     config.document = Document::of(written, &config);
     Ok(config)
-}
-
-fn unreadable(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            "there is no such file; name another with `-c FILE`, or begin with \
-                                     `copal run --listen 127.0.0.1:8080 --origin \
-                                     http://127.0.0.1:3000`"
-                .to_owned()
-        }
-        io::ErrorKind::IsADirectory => {
-            "is a folder; name the file in it, as `-c config.toml`".to_owned()
-        }
-        io::ErrorKind::InvalidData => "is no text, and so no configuration".to_owned(),
-        _ => format!("cannot be read: {error}"),
-    }
 }
 
 /// The configuration with the notes on it.

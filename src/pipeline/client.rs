@@ -17,6 +17,7 @@ use crate::semantics::forwarded::{
     self, Dialect, FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO,
 };
 use crate::semantics::key::Scheme;
+use crate::semantics::proxy_facts::ProxyFacts;
 use crate::telemetry::TlsFacts;
 
 /// Where a request came from.
@@ -31,6 +32,8 @@ pub struct Client {
     pub scheme: Scheme,
     /// How it shook hands; `None` where it speaks in clear.
     pub session: Option<Arc<Session>>,
+    /// What a PROXY header has told beside addresses.
+    pub proxy: Option<Arc<ProxyFacts>>,
 }
 
 /// What the TLS of a connection is.

@@ -74,6 +74,7 @@ impl Exchange {
                 request_id = OnceLock::from(id);
             }
             asked.tls = client.session.as_ref().map(|it| Arc::clone(&it.facts));
+            asked.proxy.clone_from(&client.proxy);
             record.asked = Some(Box::new(asked));
         }
         let entry = Entry {

@@ -15,7 +15,7 @@ use crate::semantics::proxy_protocol::Endpoints;
 
 /// A socket on which connections are accepted.
 pub(super) struct Accept {
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     /// Another one after a reload that has changed the listener.
     service: Arc<Mutex<Arc<Service>>>,
     drain: Drain,
@@ -27,7 +27,7 @@ pub(super) struct Accept {
 
 impl Accept {
     pub(super) fn new(
-        listener: TcpListener,
+        listener: Arc<TcpListener>,
         service: &Arc<Mutex<Arc<Service>>>,
         drain: &Drain,
         server: &Server,

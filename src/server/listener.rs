@@ -12,8 +12,6 @@ use super::socket::Socket;
 use crate::clock;
 use crate::semantics::proxy_protocol::Endpoints;
 
-/// Clients that the kernel keeps waiting while all connections are taken.
-const BACKLOG: u32 = 4096;
 /// After a failed accept (such as for want of file descriptors) the loop rests this long.
 const REST: Duration = Duration::from_millis(20);
 
@@ -38,11 +36,12 @@ pub struct BindError {
     source: io::Error,
 }
 
-/// Binds `address`, port 0 for any free one, and tells which one that is.
+/// Binds `address`, port 0 for any free one, and tells which one that is. So many clients wait in
+/// the kernel's queue.
 ///
 /// # Errors
 /// [`BindError`], which names the address.
-pub fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), BindError> {
+pub fn bind(address: SocketAddr, backlog: u32) -> Result<(SocketAddr, TcpListener), BindError> {
     let bind = || {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()?
@@ -52,7 +51,7 @@ pub fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), BindError>
         // So that a restart need not wait for the last connections of the one before.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        let listener = socket.listen(BACKLOG)?;
+        let listener = socket.listen(backlog)?;
         Ok((listener.local_addr()?, listener))
     };
     bind().map_err(|source| BindError {
@@ -138,6 +137,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn failures_are_told_once_a_second() {
+        // Uptime counts from its first reading, which may be this one.
+        clock::uptime();
         tokio::time::advance(Duration::from_secs(1)).await;
         let failures = Failures::default();
         assert!(failures.is_time());

@@ -4,12 +4,13 @@
 //! listener keeps its sockets, its queue and its connections, whatever else of it has changed.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::accept::Accept;
 use super::drain::Drain;
@@ -38,6 +39,8 @@ struct Listener {
     address: SocketAddr,
     service: Arc<Mutex<Arc<Service>>>,
     drain: Drain,
+    /// Each is its loop's, which closes it.
+    sockets: Vec<Weak<TcpListener>>,
 }
 
 enum Source {
@@ -74,7 +77,7 @@ impl Listeners {
             let source = match kept {
                 Some(index) => Source::Kept(index),
                 None => {
-                    let (address, socket) = bind(listen.address)?;
+                    let (address, socket) = bind(listen.address, listen.socket.backlog)?;
                     Source::New(address, vec![socket])
                 }
             };
@@ -136,6 +139,8 @@ impl Listeners {
         let drain = self.drain.part();
         let service = Service::new(listen, &self.server, &drain);
         let service = Arc::new(Mutex::new(service));
+        let sockets: Vec<_> = sockets.into_iter().map(Arc::new).collect();
+        let kept = sockets.iter().map(Arc::downgrade).collect();
         for socket in sockets {
             let accept = Accept::new(socket, &service, &drain, &self.server);
             self.accepting.spawn(accept.run());
@@ -145,6 +150,7 @@ impl Listeners {
             address,
             service,
             drain,
+            sockets: kept,
         }
     }
 }
@@ -165,9 +171,23 @@ impl Listener {
         wanted.address == self.listen.address || wanted.address == self.address
     }
 
+    /// Those who wait already go on waiting.
+    fn set_backlog(&self, backlog: u32) {
+        if self.listen.socket.backlog == backlog {
+            return;
+        }
+        let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+        for socket in self.sockets.iter().filter_map(Weak::upgrade) {
+            if let Err(error) = SockRef::from(&*socket).listen(backlog) {
+                warn!(address = %self.address, %error, "cannot change a backlog");
+            }
+        }
+    }
+
     /// The same, serving by `listen` what it accepts from now on.
     fn changed(mut self, listen: Listen, server: &Server) -> Self {
         if self.listen != listen {
+            self.set_backlog(listen.socket.backlog);
             *self.service.lock() = Service::new(&listen, server, &self.drain);
             self.listen = listen;
         }

@@ -32,8 +32,6 @@ mod listeners;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 pub use drain::Drain;
 pub use listener::{BindError, bind};
 pub use listeners::{Bound, Listeners, Plan};
@@ -46,6 +44,7 @@ use crate::semantics::client_cert;
 use crate::semantics::proxy_protocol::Endpoints;
 use crate::telemetry::{Telemetry, TunnelEnd};
 use connections::Connections;
+use proxy_protocol::Introduced;
 use socket::Socket;
 use tcp::Tunnel;
 use watch::ConnectionTimeouts;
@@ -70,10 +69,11 @@ struct Service {
     /// The listener's.
     drain: Drain,
     protocol: Protocol,
-    /// Whether each connection begins with a PROXY header.
-    accept_proxy: bool,
+    /// Which connections begin with a PROXY header; `None` for none.
+    accept_proxy: Option<config::AcceptProxy>,
     /// `None` where clients speak in clear.
     tls: Option<Arc<Acceptor>>,
+    options: config::SocketOptions,
 }
 
 enum Protocol {
@@ -150,29 +150,33 @@ impl Service {
             shared: Arc::clone(&server.0),
             drain: drain.clone(),
             protocol,
-            accept_proxy: config.accept_proxy,
+            accept_proxy: config.accept_proxy.clone(),
             tls: tls.and_then(|it| server.tls().acceptor(it, speaks)),
+            options: config.socket,
         })
     }
 
     /// Serves one connection until it ends.
     async fn serve(self: Arc<Self>, mut socket: Socket, own: Endpoints) {
-        let endpoints = self.learn_endpoints(&mut socket, own).await;
-        match (&self.protocol, endpoints) {
-            (Protocol::Http, Some(endpoints)) => {
+        socket.set_options(&self.options);
+        let introduced = self.learn(&mut socket, own).await;
+        match (&self.protocol, introduced) {
+            (Protocol::Http, Some(Introduced { endpoints, facts })) => {
                 if let Some((socket, session)) = self.secure(socket, endpoints).await {
                     let client = Client {
                         address: endpoints.source,
                         local: endpoints.destination,
                         scheme: session.as_ref().map_or(Scheme::Http, |_| Scheme::Https),
                         session,
+                        proxy: facts,
                     };
                     http::serve(socket, client, self).await;
                 }
             }
             (Protocol::Http, None) => self.shared.telemetry.metrics.bad_request(),
             // Boxed, so that an idle HTTP connection does not carry what it never needs.
-            (Protocol::Tcp(tunnel), endpoints) => {
+            (Protocol::Tcp(tunnel), introduced) => {
+                let endpoints = introduced.map(|it| it.endpoints);
                 Box::pin(self.serve_tcp(socket, endpoints, tunnel)).await;
             }
         }
@@ -204,14 +208,14 @@ impl Service {
         Some((Socket::Tls(accepted.stream), Some(Arc::new(session))))
     }
 
-    /// The endpoints of a connection, as the proxy before us tells them where one is expected; `None`
-    /// if it does not.
-    async fn learn_endpoints(&self, socket: &mut Socket, own: Endpoints) -> Option<Endpoints> {
-        if !self.accept_proxy {
-            return Some(own);
-        }
-        let read = timeout(self.timeouts().header, proxy_protocol::read(socket));
-        Some(Box::pin(read).await.ok()?.ok()?.unwrap_or(own))
+    /// Who a connection is from, as the proxy before us tells it where one is expected; `None` if it
+    /// does not.
+    async fn learn(&self, socket: &mut Socket, own: Endpoints) -> Option<Introduced> {
+        let Some(accept) = &self.accept_proxy else {
+            return Some(own.into());
+        };
+        let (time, drain) = (self.timeouts().header, &self.drain);
+        Box::pin(proxy_protocol::learn(socket, own, accept, time, drain)).await
     }
 
     async fn serve_tcp(&self, socket: Socket, endpoints: Option<Endpoints>, tunnel: &Tunnel) {

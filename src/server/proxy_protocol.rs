@@ -6,27 +6,112 @@
 //! belongs to the client.
 
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, copy, sink};
+use tokio::time::{sleep, timeout};
 
+use super::drain::Drain;
 use super::socket::Socket;
+use crate::config::AcceptProxy;
+use crate::semantics::proxy_facts::{self, FIELDS_BYTES_MAX, ProxyFacts};
 use crate::semantics::proxy_protocol::{
     ADDRESSES_BYTES_MAX, Endpoints, Head, Malformed, SIGNATURE, V1_BYTES_MAX, parse_addresses,
     parse_v1,
 };
 
-/// Reads a header of either version. `None` where it tells nothing: the connection is the other
-/// proxy's own, such as a health check, or of a kind that has no such addresses.
+/// How a header of version 1 begins (§2.1).
+const V1_START: &[u8] = b"PROXY ";
+/// First bytes that leave open whether it is a header are looked at again after so long.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Who a connection is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Introduced {
+    /// As they are, or as the header tells them.
+    pub(super) endpoints: Endpoints,
+    /// What the header tells beside.
+    pub(super) facts: Option<Arc<ProxyFacts>>,
+}
+
+/// What a header says.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Header {
+    /// `None` where it tells nothing: the connection is the other proxy's own, such as a health
+    /// check, or of a kind that has no such addresses.
+    endpoints: Option<Endpoints>,
+    facts: Option<ProxyFacts>,
+}
+
+/// Who a connection with these endpoints is from, by the header that it begins with if it may or
+/// must. `None` where it must and does not within `time`.
+///
+/// "The receiver must be configured to only receive the protocol described in this specification and
+/// must not try to guess" (§2): where it is optional this is for those alone who are believed anyway.
+pub(super) async fn learn(
+    socket: &mut Socket,
+    own: Endpoints,
+    accept: &AcceptProxy,
+    time: Duration,
+    drain: &Drain,
+) -> Option<Introduced> {
+    let is_believed = accept.believes(own.source.ip());
+    if !accept.is_required {
+        let is_request = !is_believed
+            || tokio::select! {
+                begins = timeout(time, begins(socket)) => !begins.unwrap_or(false),
+                () = drain.begun() => true,
+            };
+        if is_request {
+            return Some(own.into());
+        }
+    }
+    if !is_believed {
+        return None;
+    }
+    let header = timeout(time, read(socket)).await.ok()?.ok()?;
+    Some(Introduced {
+        endpoints: header.endpoints.unwrap_or(own),
+        facts: header.facts.map(Arc::new),
+    })
+}
+
+/// Whether a connection begins with a header, of which nothing is taken. What has begun like one
+/// and does not go on is waited for.
+async fn begins(socket: &Socket) -> bool {
+    let mut start = [0; SIGNATURE.len()];
+    loop {
+        let Ok(seen @ 1..) = socket.peek(&mut start).await else {
+            return false;
+        };
+        let seen = &start[..seen];
+        if seen.starts_with(V1_START) || seen == SIGNATURE {
+            return true;
+        }
+        if !V1_START.starts_with(seen) && !SIGNATURE.starts_with(seen) {
+            return false;
+        }
+        // The socket stays readable, so there is nothing to wait for but time.
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Reads a header of either version.
 ///
 /// # Errors
 /// [`Malformed`] as `InvalidData`, or the socket's own.
-pub(super) async fn read(socket: &mut Socket) -> io::Result<Option<Endpoints>> {
+async fn read(socket: &mut Socket) -> io::Result<Header> {
     let mut start = [0; SIGNATURE.len()];
     socket.read_exact(&mut start).await?;
     if start == SIGNATURE {
         read_v2(socket).await
     } else {
-        read_v1(socket, &start).await
+        let endpoints = read_v1(socket, &start).await?;
+        Ok(Header {
+            endpoints,
+            facts: None,
+        })
     }
 }
 
@@ -34,7 +119,7 @@ async fn read_v1(socket: &mut Socket, start: &[u8]) -> io::Result<Option<Endpoin
     let (mut line, mut known) = ([0; V1_BYTES_MAX], start.len());
     line[..known].copy_from_slice(start);
     // Who speaks something else altogether need not be waited for.
-    if !start.starts_with(b"PROXY ") {
+    if !start.starts_with(V1_START) {
         return Err(Malformed.into());
     }
     while known < V1_BYTES_MAX {
@@ -54,19 +139,36 @@ async fn read_v1(socket: &mut Socket, start: &[u8]) -> io::Result<Option<Endpoin
     Err(Malformed.into())
 }
 
-async fn read_v2(socket: &mut Socket) -> io::Result<Option<Endpoints>> {
+async fn read_v2(socket: &mut Socket) -> io::Result<Header> {
     let mut head = [0; 4];
     socket.read_exact(&mut head).await?;
     let head = Head::parse(head)?;
     let mut addresses = [0; ADDRESSES_BYTES_MAX];
     let addresses = &mut addresses[..head.address_bytes()];
     socket.read_exact(addresses).await?;
-    // "[…] the rest of the header […] may be skipped" (§2.2): a type, a length, a value each.
-    let rest = u64::from(head.length).saturating_sub(addresses.len() as u64);
+    let rest = usize::from(head.length).saturating_sub(addresses.len());
+    let mut fields = vec![0; rest.min(FIELDS_BYTES_MAX)];
+    socket.read_exact(&mut fields).await?;
+    // "[…] the rest of the header […] may be skipped" (§2.2).
+    let rest = (rest - fields.len()) as u64;
     if copy(&mut socket.take(rest), &mut sink()).await? < rest {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok(parse_addresses(addresses))
+    Ok(Header {
+        endpoints: parse_addresses(addresses),
+        facts: proxy_facts::parse(&fields),
+    })
+}
+
+// === impl Introduced ===
+
+impl From<Endpoints> for Introduced {
+    fn from(endpoints: Endpoints) -> Self {
+        Self {
+            endpoints,
+            facts: None,
+        }
+    }
 }
 
 // === impl Malformed ===
@@ -100,7 +202,7 @@ mod tests {
         let mut socket = Socket::tcp(stream);
         sender.write_all(bytes).await.expect("a reader");
         drop(sender);
-        let found = read(&mut socket).await.ok();
+        let found = read(&mut socket).await.ok().map(|it| it.endpoints);
         let mut rest = Vec::new();
         socket.read_to_end(&mut rest).await.expect("a clean end");
         (found, rest)

@@ -8,11 +8,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::tls::Secured;
+use crate::config::SocketOptions;
 
 /// How long is waited for the client to take our last word.
 pub(super) const LAST_WORD: Duration = Duration::from_secs(1);
@@ -42,6 +44,17 @@ impl Socket {
     /// When the client has left already.
     pub(super) fn local(&self) -> io::Result<SocketAddr> {
         self.beneath().local_addr()
+    }
+
+    /// Tells the kernel what is wanted of it. A connection that is gone already cannot be told.
+    pub(super) fn set_options(&self, options: &SocketOptions) {
+        let socket = SockRef::from(self.beneath());
+        if let Some(time) = options.user_timeout {
+            let _ = socket.set_tcp_user_timeout(Some(time));
+        }
+        if let Some(bytes) = options.notsent_lowat {
+            let _ = socket.set_tcp_notsent_lowat(bytes);
+        }
     }
 
     /// Waits until there is a byte to read; false when the client has left instead.
@@ -165,5 +178,33 @@ impl AsyncWrite for Socket {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_kernel_is_told_what_is_configured() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("a bound socket");
+        let socket = Socket::tcp(TcpStream::connect(address).await.expect("a listener"));
+        let seen = || {
+            let socket = SockRef::from(socket.beneath());
+            let time = socket.tcp_user_timeout().expect("an open socket");
+            (time, socket.tcp_notsent_lowat().expect("an open socket"))
+        };
+        let untouched = seen();
+        socket.set_options(&SocketOptions::default());
+        assert_eq!(seen(), untouched);
+        socket.set_options(&SocketOptions {
+            user_timeout: Some(Duration::from_millis(1500)),
+            notsent_lowat: Some(16_384),
+            ..SocketOptions::default()
+        });
+        assert_eq!(seen(), (Some(Duration::from_millis(1500)), 16_384));
     }
 }

@@ -13,6 +13,7 @@ use time::UtcDateTime;
 
 use super::record::{Asked, Record, TlsFacts};
 use crate::config::Format;
+use crate::semantics::proxy_facts::ProxyFacts;
 use crate::semantics::trace_context::trace_id;
 
 /// Of a longer field only the beginning is shown, followed by `...`.
@@ -159,7 +160,8 @@ fn json_request(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     json_text(out, "request_id", field(|it| &it.request_id))?;
     let trace = field(|it| &it.traceparent).and_then(trace_id);
     json_text(out, "trace_id", trace.map(str::as_bytes))?;
-    json_tls(out, asked.and_then(|it| it.tls.as_deref()))
+    json_tls(out, asked.and_then(|it| it.tls.as_deref()))?;
+    json_proxy(out, asked.and_then(|it| it.proxy.as_deref()))
 }
 
 fn json_tls(out: &mut Vec<u8>, tls: Option<&TlsFacts>) -> io::Result<()> {
@@ -169,6 +171,17 @@ fn json_tls(out: &mut Vec<u8>, tls: Option<&TlsFacts>) -> io::Result<()> {
     json_text(out, "tls_group", group.map(str::as_bytes))?;
     let name = tls.and_then(|it| it.name.as_deref());
     json_text(out, "sni", name.map(str::as_bytes))
+}
+
+fn json_proxy(out: &mut Vec<u8>, proxy: Option<&ProxyFacts>) -> io::Result<()> {
+    let mut text = |key, pick: fn(&ProxyFacts) -> &Option<Box<str>>| {
+        let value = proxy.and_then(|it| pick(it).as_deref());
+        json_text(out, key, value.map(str::as_bytes))
+    };
+    text("proxy_authority", |it| &it.authority)?;
+    text("proxy_alpn", |it| &it.alpn)?;
+    text("proxy_tls_version", |it| &it.tls_version)?;
+    text("proxy_unique_id", |it| &it.unique_id)
 }
 
 fn json_text(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) -> io::Result<()> {
@@ -301,6 +314,11 @@ mod tests {
                     name: Some("shop.example".into()),
                     is_resumed: false,
                 })),
+                proxy: Some(Arc::new(ProxyFacts {
+                    authority: Some("shop.example".into()),
+                    unique_id: Some("id\"".into()),
+                    ..ProxyFacts::default()
+                })),
             })),
             ..bare()
         }
@@ -355,7 +373,8 @@ mod tests {
                     r#""referer":null,"user_agent":"say \"hi\"\\","request_id":"a1","#,
                     r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","tls_version":"TLSv1.3","#,
                     r#""tls_suite":"TLS_AES_128_GCM_SHA256","tls_group":"X25519MLKEM768","#,
-                    r#""sni":"shop.example","status":200,"bytes":512,"#,
+                    r#""sni":"shop.example","proxy_authority":"shop.example","proxy_alpn":null,"#,
+                    r#""proxy_tls_version":null,"proxy_unique_id":"id\"","status":200,"bytes":512,"#,
                     r#""duration_ms":12.345,"ttfb_ms":9.007,"outcome":"miss","#,
                     r#""detail":"no-store","origin":"shop","server":"10.0.0.1:80","#,
                     r#""origin_ms":9.000,"complete":true}"#,
@@ -370,7 +389,8 @@ mod tests {
                     r#""target":null,"protocol":null,"host":null,"referer":null,"#,
                     r#""user_agent":null,"request_id":null,"trace_id":null,"#,
                     r#""tls_version":null,"tls_suite":null,"tls_group":null,"#,
-                    r#""sni":null,"status":0,"bytes":0,"duration_ms":0.000,"#,
+                    r#""sni":null,"proxy_authority":null,"proxy_alpn":null,"#,
+                    r#""proxy_tls_version":null,"proxy_unique_id":null,"status":0,"bytes":0,"duration_ms":0.000,"#,
                     r#""ttfb_ms":null,"outcome":"error","detail":null,"origin":null,"#,
                     r#""server":null,"origin_ms":null,"complete":false}"#,
                 ),

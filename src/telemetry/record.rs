@@ -9,6 +9,7 @@ use http::header::{HOST, HeaderMap, HeaderName, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Uri, Version, request};
 
 use super::sites::SiteId;
+use crate::semantics::proxy_facts::ProxyFacts;
 use crate::semantics::trace_context::TRACEPARENT;
 
 /// The facts of one request. Building one allocates nothing while `asked` stays `None`.
@@ -108,6 +109,8 @@ pub struct Asked {
     pub traceparent: Option<HeaderValue>,
     /// What its connection's handshake agreed on; `None` without TLS.
     pub tls: Option<Arc<TlsFacts>>,
+    /// What the proxy before us has told of it; `None` without a PROXY header that does.
+    pub proxy: Option<Arc<ProxyFacts>>,
 }
 
 /// What a handshake agreed on: facts for the log, too.
@@ -219,6 +222,7 @@ impl Asked {
             request_id: None,
             traceparent: field(&head.headers, TRACEPARENT),
             tls: None,
+            proxy: None,
         }
     }
 }

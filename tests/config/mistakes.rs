@@ -567,6 +567,53 @@ idle_timeout = "1m""#,
         ],
     ),
     (
+        r#"[[listen]]
+address = "127.0.0.1:0"
+accept_proxy = "optional"
+[[listen]]
+address = "127.0.0.1:0"
+accept_proxy = "optional"
+proxy_from = []
+[[listen]]
+address = "127.0.0.1:0"
+accept_proxy = "optional"
+proxy_from = ["10.0.0.1/8", "lb"]"#,
+        &[
+            r#"3: listen[0].accept_proxy: "optional" needs the networks of those who may send a header; add `proxy_from = ["10.0.0.0/8"]`"#,
+            r#"7: listen[1].proxy_from: is empty, so that no header would be believed; name networks, as ["10.0.0.0/8"]"#,
+            r#"11: listen[2].proxy_from[0]: has bits set beyond its prefix; write "10.0.0.0/8""#,
+            r#"11: listen[2].proxy_from[1]: is not a network; write "10.0.0.0/8" or "::1""#,
+        ],
+    ),
+    (
+        r#"[[listen]]
+address = "127.0.0.1:0"
+accept_proxy = "on"
+[[listen]]
+address = "127.0.0.1:0"
+accept_proxy = 1
+[[listen]]
+address = "127.0.0.1:0"
+proxy_from = ["10.0.0.0/8"]"#,
+        &[
+            r#"3: listen[0].accept_proxy: `on` is not known; write "off", "require" or "optional""#,
+            "6: listen[1].accept_proxy: integer `1` stands where true, false or text in double quotes is wanted",
+            r#"9: listen[2].proxy_from: has no effect while `accept_proxy` is "off"; write "require" or "optional" there, or leave this out"#,
+        ],
+    ),
+    (
+        r#"[[listen]]
+address = "127.0.0.1:0"
+backlog = 0
+tcp_user_timeout = "25d"
+notsent_lowat = "2GiB""#,
+        &[
+            "3: listen[0].backlog: is out of limits; write 1 to 1048576",
+            r#"4: listen[0].tcp_user_timeout: is out of limits; write "1ms" to "24d""#,
+            r#"5: listen[0].notsent_lowat: is out of limits; write "1B" to "1GiB""#,
+        ],
+    ),
+    (
         r#"[listen]
 address = "127.0.0.1:1""#,
         &["3: syntax: duplicate key"],

@@ -80,6 +80,28 @@ async fn json_says_what_became_of_each_request() {
     assert_eq!(records[0]["origin"], "main", "{}", records[0]);
 }
 
+#[tokio::test]
+async fn json_says_what_a_proxy_before_us_knows_of_a_connection() {
+    const HEADER: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x37\xc0\0\x02\x01\xc0\0\x02\x02\x01\x02\x03\x04\
+        \x01\0\x02h2\x02\0\x06a.test\x05\0\x05id\"-1\x20\0\x0f\x01\0\0\0\0\x21\0\x07TLSv1.3\x04\0\0";
+    let origin = Origin::answering(200, FRESH, "hello");
+    let setup = Proxy::before(&origin).table("[listen]", "accept_proxy = true");
+    let (proxy, path) = logging(setup, "json").await;
+    let mut client = proxy.client().await;
+    client.send(HEADER).await;
+    assert!(client.get("/").await.is_good("hello"));
+    let record: serde_json::Value = serde_json::from_str(&lines(&path, 1).await[0]).expect("JSON");
+    for (key, expected) in [
+        ("client", "192.0.2.1"),
+        ("proxy_authority", "a.test"),
+        ("proxy_alpn", "h2"),
+        ("proxy_tls_version", "TLSv1.3"),
+        ("proxy_unique_id", "id\"-1"),
+    ] {
+        assert_eq!(record[key], expected, "{record}");
+    }
+}
+
 /// A quote or a control character in a field must not end the field, nor the line.
 #[tokio::test]
 async fn a_client_cannot_forge_a_line() {

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use crate::harness::{
     Client, DEADLINE, Fields, Gate, Load, NO_STORE, Origin, Proxy, Setup, TempDir, eventually,
@@ -118,6 +119,35 @@ async fn a_kept_listener_takes_other_settings_for_new_connections() {
         "it began without a header"
     );
     assert_eq!(proxy.announced("http"), [proxy.address()]);
+}
+
+/// The kernel lets one more wait than it is told.
+#[tokio::test]
+async fn as_many_wait_as_the_backlog_says() {
+    let origin = Origin::answering(200, NO_STORE, "page");
+    let one = "connections_max = 1";
+    let waiting = |backlog: &str| {
+        let setup = before(&origin.url()).table("server", one);
+        setup.table("[listen]", backlog)
+    };
+    let connects = async |address| {
+        let connect = TcpStream::connect(address);
+        let connected = timeout(Duration::from_millis(300), connect).await;
+        connected.ok().map(|it| it.expect("a listener"))
+    };
+    let proxy = waiting("backlog = 1").start().await;
+    let mut served = proxy.client().await;
+    assert!(served.get("/").await.is_good("page"));
+    let mut queue = Vec::new();
+    for _ in 0..2 {
+        queue.push(connects(proxy.address()).await.expect("room to wait"));
+    }
+    assert!(connects(proxy.address()).await.is_none(), "a third waits");
+    proxy.reload(&waiting("backlog = 8")).await;
+    for _ in 0..3 {
+        queue.push(connects(proxy.address()).await.expect("more room"));
+    }
+    assert!(served.get("/").await.is_good("page"));
 }
 
 #[tokio::test]

@@ -224,6 +224,7 @@ mod tests {
             "client_auth",
             "client_ca",
             "client_crl",
+            "proxy_from",
             "client_certificate",
             "client_key",
             "proxy_ssl_",
