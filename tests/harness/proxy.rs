@@ -361,6 +361,12 @@ impl Proxy {
         text.clone()
     }
 
+    /// Waits until this is on standard error: events are written by a thread of their own.
+    pub async fn says(&self, text: &str) {
+        let said = async || self.stderr().contains(text);
+        eventually(&format!("{text:?} on standard error"), said).await;
+    }
+
     /// The lines on standard output so far.
     pub fn stdout(&self) -> Vec<String> {
         self.stdout.borrow().lines.clone()

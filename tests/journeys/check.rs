@@ -3,7 +3,7 @@
 
 use std::process::Output;
 
-use crate::harness::{FRESH, Origin, Proxy, TempDir, command, eventually};
+use crate::harness::{FRESH, Origin, Proxy, TempDir, command};
 
 const GOOD: &str = "\
 [[listen]]
@@ -147,14 +147,14 @@ async fn notes_are_in_the_log_of_a_start_and_of_a_reload() {
     let noted = "[[site]]\nhosts = [\"*\"]\norigin = \"main\"\nlimit = []\n";
     let setup = |lines: &str| Proxy::before(&origin).sites(noted).table("cache", lines);
     let proxy = setup("ttl = \"0s\"").start().await;
-    let has = async |line: &str| {
-        let told = async || proxy.stderr().contains(line);
-        eventually("a note in the log", told).await;
-    };
-    has("cache.ttl: note: lets every response be stale at once").await;
+    proxy
+        .says("cache.ttl: note: lets every response be stale at once")
+        .await;
     assert!(!proxy.stderr().contains("slice_size"));
     proxy.reload(&setup("slice_size = \"4MiB\"")).await;
-    has("cache.slice_size: note: counts only beside").await;
+    proxy
+        .says("cache.slice_size: note: counts only beside")
+        .await;
     assert!(proxy.stderr().contains("WARN"), "{}", proxy.stderr());
 }
 

@@ -363,6 +363,7 @@ async fn no_more_servers_are_taken_than_allowed() {
     assert_eq!(a.count("/") + b.count("/"), 20);
     assert_eq!(c.count("/"), 0);
     let told = "DNS names more servers than `servers_max`";
+    proxy.says(told).await;
     assert_eq!(proxy.stderr().matches(told).count(), 1, "it is said once");
 }
 

@@ -170,7 +170,7 @@ async fn an_address_that_is_taken_changes_nothing() {
     proxy.sighup();
     let logged = async || proxy.stderr().contains("not reloaded");
     eventually("the failure in the log", logged).await;
-    assert!(proxy.stderr().contains(&complaint));
+    proxy.says(&complaint).await;
     assert!(proxy.get("/").await.is_good("old"));
 }
 

@@ -32,7 +32,7 @@ async fn usr1_opens_the_access_log_again() {
     proxy.get("/after").await;
     eventually("a line", async || read(&path).contains("/after")).await;
     assert!(!read(&rotated).contains("/after"));
-    assert!(proxy.stderr().contains("logs are opened again"));
+    proxy.says("logs are opened again").await;
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ async fn a_pair_that_breaks_goes_on_as_it_was_and_is_told() {
         status.contains("is not the key of") && status.contains("\"is_served\":true"),
         "{status}"
     );
-    assert!(proxy.stderr().contains("0.pem"), "{}", proxy.stderr());
+    proxy.says("0.pem").await;
     // Nor does an order to reload change anything, or is refused for it.
     let answer = proxy
         .admin()
