@@ -156,8 +156,8 @@ impl Conversation {
             .map(|why| Refusal::Malformed(why.as_str()))
             .or_else(|| refusal(&request, site.server()));
         let version = request.version();
-        let expects = request.headers().contains_key(EXPECT);
-        let request = self.hold_to_limits(request, site.server());
+        let expects = expects_leave(&request);
+        let request = self.hold_to_limits(request, expects, site.server());
         let request = self.name_client(request);
         let upload = request.extensions().get().cloned();
         // "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx response
@@ -260,6 +260,7 @@ impl Conversation {
     fn hold_to_limits(
         &self,
         mut request: Request<impl Incoming>,
+        expects: bool,
         config: &config::Server,
     ) -> Request<Body> {
         if request.body().is_end_stream() {
@@ -267,10 +268,6 @@ impl Conversation {
         }
         let progress = Progress::new(clock::instant());
         request.extensions_mut().insert(progress.clone());
-        // "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that
-        // expectation." (RFC 9110 §10.1.1)
-        let expects =
-            request.version() > Version::HTTP_10 && request.headers().contains_key(EXPECT);
         let limits = Limits {
             bytes_max: config.body_bytes_max,
             silence_max: config.body_timeout,
@@ -447,6 +444,16 @@ fn http2(config: &config::Server) -> http2::Builder<TokioExecutor> {
         .max_send_buf_size(STREAM_BUFFER_BYTES)
         .max_header_list_size(u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX));
     http2
+}
+
+/// Whether a client asks for leave to send its body.
+///
+/// "A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that
+/// expectation." (RFC 9110 §10.1.1)
+fn expects_leave(request: &Request<impl HttpBody>) -> bool {
+    !request.body().is_end_stream()
+        && request.version() > Version::HTTP_10
+        && request.headers().contains_key(EXPECT)
 }
 
 /// Whether a connection ends with an answer that comes before the end of its upload. Where the rest

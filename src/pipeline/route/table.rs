@@ -12,6 +12,7 @@ use super::{OwnAnswer, OwnRoute, Route, Scope};
 use crate::config;
 use crate::origin::Pool;
 use crate::pipeline::client::Session;
+use crate::semantics::key::KeyBuf;
 use crate::telemetry::SiteId;
 
 /// All sites' routes.
@@ -110,13 +111,13 @@ impl Routes {
         self.paths(without_port(authority)).is_some()
     }
 
-    /// Whether a client that has come this way may ask for a normal authority: whether it was asked
-    /// for the certificate that the authority's site wants.
-    pub(in crate::pipeline) fn admit(&self, authority: &str, session: Option<&Session>) -> bool {
+    /// Whether a client that has come this way may ask for what has this key: whether it was asked for
+    /// the certificate that the site of its authority wants.
+    pub(in crate::pipeline) fn admit(&self, key: &KeyBuf, session: Option<&Session>) -> bool {
         if !self.has_client_auth {
             return true;
         }
-        let paths = self.paths(without_port(authority));
+        let paths = self.paths(without_port(key.authority()));
         let wanted = paths.and_then(|it| it.client_auth.as_ref());
         match session {
             Some(session) => *wanted.unwrap_or(&session.listener_auth) == session.client_auth,

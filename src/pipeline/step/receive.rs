@@ -62,7 +62,7 @@ impl Receive {
         if !exchange
             .site()
             .routes
-            .admit(key.authority(), exchange.client.session.as_deref())
+            .admit(&key, exchange.client.session.as_deref())
         {
             return Step::Synth(Synth::refusal(exchange, Refusal::Misdirected));
         }
