@@ -242,13 +242,20 @@ impl Scheme {
     }
 }
 
-/// Host and port of a request in normal form: lower case, without the scheme's default port.
+/// Host and port of a request in normal form: lower case, without the scheme's default port and without
+/// a dot behind the name.
 ///
 /// `None` if it isn't `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2): empty, with userinfo,
 /// with a byte that a host cannot have, a broken IPv6 literal, or a port above 65535. Borrows when
 /// the text is normal already.
 pub fn normal_authority(host: &str, scheme: Scheme) -> Option<Cow<'_, str>> {
     let (name, port) = split_port(host)?;
+    // A name with the dot of the root is the name without it (RFC 3986 §3.2.2), for routes and keys too.
+    let name = match name.strip_suffix('.') {
+        Some(short) if short.ends_with(['.', ']']) => return None,
+        Some(short) => short,
+        None => name,
+    };
     let plain = match name.strip_prefix('[') {
         // An address in brackets; a zone or a future version of IP has no place in a Host field.
         Some(rest) => rest.strip_suffix(']')?.parse::<Ipv6Addr>().is_ok(),
@@ -329,6 +336,12 @@ mod tests {
             // RFC 3986 §6.2.2.1: the host is case-insensitive.
             ("example.com", Some("example.com")),
             ("EXAMPLE.com", Some("example.com")),
+            ("example.com.", Some("example.com")),
+            ("example.com.:8080", Some("example.com:8080")),
+            ("example.com.:80", Some("example.com")),
+            ("example.com..", None),
+            ("[::1].", None),
+            (".", None),
             ("127.0.0.1:8080", Some("127.0.0.1:8080")),
             ("[::1]", Some("[::1]")),
             ("[FE80::1]:8080", Some("[fe80::1]:8080")),
