@@ -11,7 +11,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use smallvec::SmallVec;
 
-use super::client_cert::CLIENT_CERT;
+use super::client_cert::{CLIENT_CERT, CLIENT_CERT_CHAIN};
 use super::list;
 
 /// Fields by which frameworks let a request ask for something else than its URL and method say.
@@ -188,10 +188,13 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// Fields "intended for all recipients of the content", or that routing and framing rest on.
 fn is_end_to_end(name: &HeaderName) -> bool {
-    const END_TO_END: [HeaderName; 18] = [
+    const END_TO_END: [HeaderName; 20] = [
         AGE,
         AUTHORIZATION,
         CACHE_CONTROL,
+        // The door has put them there, not the client.
+        CLIENT_CERT,
+        CLIENT_CERT_CHAIN,
         CONTENT_ENCODING,
         CONTENT_LENGTH,
         CONTENT_RANGE,
@@ -275,6 +278,8 @@ mod tests {
             ("transfer-encoding", true),
             ("keep-alive, CACHE-CONTROL", true),
             ("cookie", true),
+            ("client-cert", true),
+            ("Client-Cert-Chain", true),
         ];
         for (value, expected) in rows {
             let found = connection_is_hostile(&headers(&[("connection", value)]));
