@@ -33,8 +33,9 @@ pub(super) struct Exchange {
     pub(super) interim: Option<Interim>,
     /// The server that the client belongs to, by its cookie.
     pub(super) belongs: Option<Belongs>,
-    /// Strict-Transport-Security of the response.
-    pub(super) hsts: Option<HeaderValue>,
+    /// Strict-Transport-Security of the response, where that is not the origin's to say: `Some(None)`
+    /// for none.
+    pub(super) hsts: Option<Option<HeaderValue>>,
     /// The wall time of arrival, by which freshness is judged.
     pub(super) now: SystemTime,
     /// What it is called, once somebody has asked.
@@ -169,10 +170,16 @@ impl Exchange {
 
     /// The response is on its way; the entry goes with its body.
     pub(super) fn finish(self, mut response: Response<Body>, outcome: Outcome) -> Response<Body> {
-        if let Some(hsts) = self.hsts {
-            response
-                .headers_mut()
-                .insert(STRICT_TRANSPORT_SECURITY, hsts);
+        match self.hsts {
+            None => {}
+            Some(None) => {
+                response.headers_mut().remove(STRICT_TRANSPORT_SECURITY);
+            }
+            Some(Some(hsts)) => {
+                response
+                    .headers_mut()
+                    .insert(STRICT_TRANSPORT_SECURITY, hsts);
+            }
         }
         let mut entry = self.entry;
         entry.record.outcome = outcome;

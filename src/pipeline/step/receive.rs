@@ -119,10 +119,11 @@ fn limit(exchange: &Exchange, destination: Option<&Destination>) -> Result<(), L
 fn elsewhere(exchange: &Exchange, destination: &Destination, key: &KeyBuf) -> Option<String> {
     let site = exchange.site();
     let is_asked = site.routes.scope(destination).https.only;
-    if !is_asked || exchange.client.scheme == Scheme::Https {
+    let (host, target) = (without_port(key.authority()), exchange.target());
+    // `OPTIONS *` is for the server as a whole (RFC 9110 §9.3.7), which has no other URL.
+    if !is_asked || exchange.client.scheme == Scheme::Https || target == "*" {
         return None;
     }
-    let (host, target) = (without_port(key.authority()), exchange.target());
     Some(match site.server.https_port {
         443 => format!("https://{host}{target}"),
         port => format!("https://{host}:{port}{target}"),
@@ -131,10 +132,16 @@ fn elsewhere(exchange: &Exchange, destination: &Destination, key: &KeyBuf) -> Op
 
 /// RFC 6797 §7.2: "An HSTS Host MUST NOT include the STS header field in HTTP responses conveyed over
 /// non-secure transport."
-fn hsts(exchange: &Exchange, destination: &Destination) -> Option<HeaderValue> {
-    let https = &exchange.site().routes.scope(destination).https;
+fn hsts(exchange: &Exchange, destination: &Destination) -> Option<Option<HeaderValue>> {
+    let hsts = exchange
+        .site()
+        .routes
+        .scope(destination)
+        .https
+        .hsts
+        .as_ref()?;
     let is_secure = exchange.client.scheme == Scheme::Https;
-    https.hsts.clone().filter(|_| is_secure)
+    Some(is_secure.then(|| hsts.clone()))
 }
 
 /// What no request may look like, whatever it asks for.
