@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use toml::{Table, Value};
 
 use super::{
-    Access, Config, Flags, Format, Level, Log, Profile, Resolver, Server, Store, TcpFlags,
+    Access, Config, Flags, Format, Level, Log, Profile, Resolver, Server, Store, TcpFlags, include,
 };
 use crate::semantics::forwarded::Dialect;
 
@@ -115,6 +115,8 @@ impl Document {
             Profile::Rfc => "rfc",
         };
         written.insert("profile".to_owned(), profile.into());
+        // What the files hold that it names stands here already.
+        written.remove(include::KEY);
         let mut document = Self(written);
         document.fill_in("server", of_server(&config.server));
         document.fill_in("log", of_log(&config.log));
@@ -225,7 +227,8 @@ fn gather(path: String, value: &Value, leaves: &mut BTreeMap<String, Value>) {
 /// Masks what is secret in the value of `key`, which may be a path.
 fn mask(key: &str, value: &mut Value) {
     let name = key.rsplit('.').next().unwrap_or(key).to_ascii_lowercase();
-    let is_secret = name == "cookie" || SECRETS.iter().any(|it| name.contains(it));
+    let is_secret =
+        matches!(&*name, "cookie" | "set-cookie") || SECRETS.iter().any(|it| name.contains(it));
     match value {
         Value::Table(table) => table.iter_mut().for_each(|(key, value)| mask(key, value)),
         Value::Array(list) => list.iter_mut().for_each(|value| mask(key, value)),
@@ -446,6 +449,7 @@ mod tests {
             ("X-Api-Key", "abc", MASK),
             ("Authorization", "Basic abc", MASK),
             ("cookie", "a=b", MASK),
+            ("Set-Cookie", "a=b", MASK),
             ("cookies", "pass", "pass"),
             ("key", "shop.key", "shop.key"),
             ("servers", "http://me:pw@host/a@b", "http://***@host/a@b"),
