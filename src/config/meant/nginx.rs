@@ -46,7 +46,7 @@ pub(super) const NGINX: &[(&[&str], &str)] = &[
     ),
     (
         &["client_max_body_size"],
-        "here it is `body_bytes_max` of [server]",
+        "here it is `body_bytes_max` of [server], [[site]] or [[site.route]]",
     ),
     (
         &["worker_shutdown_timeout"],
@@ -169,7 +169,7 @@ pub(super) const NGINX: &[(&[&str], &str)] = &[
     ),
     (
         &["proxy_read_timeout", "grpc_read_timeout"],
-        "here it is `first_byte_timeout` until the head of an answer and `between_bytes_timeout` within its body, of [origins.NAME]",
+        "here it is `first_byte_timeout` until the head of an answer and `between_bytes_timeout` within its body, of [origins.NAME], [[site]] or [[site.route]]",
     ),
     (
         &["proxy_send_timeout", "grpc_send_timeout"],
