@@ -54,6 +54,7 @@ mod journeys {
     mod limiting;
     mod limits;
     mod lingering;
+    mod listeners_unix;
     mod malformed;
     mod request_ids;
     mod requests;

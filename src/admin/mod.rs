@@ -15,6 +15,7 @@ mod process;
 mod routes;
 
 use std::convert::Infallible;
+use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -32,8 +33,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::RwLock;
 use subtle::ConstantTimeEq;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::config::{self, Change, Document};
@@ -101,6 +103,12 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// A socket on which operators are awaited.
+pub trait Accepting: Send + Sync + 'static {
+    /// The next connection.
+    fn accept(&self) -> impl Future<Output = io::Result<TcpStream>> + Send;
+}
+
 /// A handshake; `None` when it fails.
 pub type Securing = Pin<Box<dyn Future<Output = Option<Box<dyn Stream>>> + Send>>;
 
@@ -152,16 +160,24 @@ impl Admin {
         *self.secure.write() = secure;
     }
 
-    /// Serves `listener` until its task is ended; not by a drain, which an operator wants to see too.
+    /// Serves these until the task is ended; not by a drain, which an operator wants to see too.
     /// Operators and scrapers may have so many connections at once.
-    pub async fn run(self: Arc<Self>, listener: TcpListener, connections_max: usize) {
+    pub async fn run<A: Accepting>(self: Arc<Self>, listeners: Vec<A>, connections_max: usize) {
         let permits = Arc::new(Semaphore::new(connections_max));
+        let serving = listeners
+            .into_iter()
+            .map(|it| Arc::clone(&self).serve_all(it, Arc::clone(&permits)));
+        // They end with this task.
+        JoinSet::from_iter(serving).join_all().await;
+    }
+
+    async fn serve_all(self: Arc<Self>, listener: impl Accepting, permits: Arc<Semaphore>) {
         loop {
             // The semaphore is never closed.
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
                 return;
             };
-            let Ok((stream, _)) = listener.accept().await else {
+            let Ok(stream) = listener.accept().await else {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             };

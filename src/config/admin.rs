@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::care::Care;
-use super::listen;
+use super::listen_address::{self, FOR_OWNER, ListenAddress};
 use super::report::{Given, Place, Report};
 use super::tls::{ListenTls, RawListenTls};
 
@@ -20,8 +20,8 @@ const TOKEN_OF_EXAMPLE: &str = "change-me";
 /// The admin listener.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Admin {
-    /// Where to bind; port 0 picks a free one.
-    pub address: SocketAddr,
+    /// Where to bind.
+    pub address: ListenAddress,
     /// What `Authorization: Bearer …` must carry (RFC 6750 §2.1). Always there beyond loopback.
     pub token: Option<Secret>,
     /// How operators shake hands; `None` where they speak in clear.
@@ -38,6 +38,8 @@ pub struct Secret(Arc<str>);
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawAdmin {
     pub(super) address: Given<String>,
+    mode: Given<String>,
+    owner: Given<String>,
     token: Given<Secret>,
     pub(super) tls: Given<RawListenTls>,
 }
@@ -70,6 +72,8 @@ impl RawAdmin {
     pub(super) fn at(address: Spanned<String>) -> Self {
         Self {
             address: Some(address),
+            mode: None,
+            owner: None,
             token: None,
             tls: None,
         }
@@ -83,16 +87,16 @@ impl RawAdmin {
         report: &mut Report,
     ) -> Option<Admin> {
         let address = match &self.address {
-            Some(text) => listen::resolve_address(text, report)?,
-            None => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9180),
+            Some(address) => self.keys(address).resolve(report)?,
+            None => ListenAddress::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9180)),
         };
         match &self.token {
             Some(token) => {
-                if let Err(text) = check_token(token.get_ref().expose(), address) {
+                if let Err(text) = check_token(token.get_ref().expose(), &address) {
                     report.at(token.span(), text);
                 }
             }
-            None => self.check_may_lack_token(address, place, report),
+            None => self.check_may_lack_token(&address, place, report),
         }
         let tls = self.tls.as_ref();
         Some(Admin {
@@ -102,8 +106,17 @@ impl RawAdmin {
         })
     }
 
-    fn check_may_lack_token(&self, address: SocketAddr, place: Place, report: &mut Report) {
-        if address.ip().is_loopback() || report.has_lost(&place, "token") {
+    fn keys<'a>(&'a self, address: &'a Spanned<String>) -> listen_address::Keys<'a> {
+        listen_address::Keys {
+            address,
+            mode: &self.mode,
+            owner: &self.owner,
+            usual_mode: FOR_OWNER,
+        }
+    }
+
+    fn check_may_lack_token(&self, address: &ListenAddress, place: Place, report: &mut Report) {
+        if address.is_local() || report.has_lost(&place, "token") {
             return;
         }
         let Some(text) = &self.address else {
@@ -116,13 +129,13 @@ impl RawAdmin {
 }
 
 /// RFC 6750 §2.1: `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
-fn check_token(token: &str, address: SocketAddr) -> Result<(), &'static str> {
+fn check_token(token: &str, address: &ListenAddress) -> Result<(), &'static str> {
     let stem = token.trim_end_matches('=');
     let is_token = |it: u8| it.is_ascii_alphanumeric() || b"-._~+/".contains(&it);
     if stem.is_empty() || !stem.bytes().all(is_token) {
         return Err("cannot be sent as a bearer token; use letters, digits and -._~+/ only");
     }
-    if token == TOKEN_OF_EXAMPLE && !address.ip().is_loopback() {
+    if token == TOKEN_OF_EXAMPLE && !address.is_local() {
         return Err("is the token of the example, which everybody knows; choose one of your own");
     }
     Ok(())

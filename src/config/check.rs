@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use super::RawConfig;
 use super::listen::{RawListen, RawProtocol};
+use super::listen_address;
 use super::path::PathPattern;
 use super::report::{Place, ROOT, Report, join};
 use super::site::{HostPattern, RawSite};
@@ -77,8 +78,14 @@ fn addresses_differ(raw: &RawConfig, report: &mut Report) {
         .iter()
         .filter_map(|it| it.get_ref().address.as_ref());
     let addresses = listen.chain(admin).filter_map(|text| {
-        let address = text.get_ref().parse::<std::net::SocketAddr>().ok()?;
-        (address.port() != 0).then(|| (address, text.span()))
+        let address = match text.get_ref().parse::<std::net::SocketAddr>() {
+            Ok(address) if address.port() == 0 => return None,
+            // However it is written: `[::1]:80` is `[0::1]:80`.
+            Ok(address) => address.to_string(),
+            Err(_) if listen_address::has_no_ip(text.get_ref()) => text.get_ref().clone(),
+            Err(_) => return None,
+        };
+        Some((address, text.span()))
     });
     complain_of_repeats(addresses, "this address", report);
 }

@@ -2,7 +2,6 @@
 //!
 //! Not the binding of sockets, nor which host leads where (`site.rs`).
 
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use super::accept_proxy::{self, AcceptProxy, RawAcceptProxy};
 use super::care::Care;
 use super::fields;
 use super::limit;
-use super::meant::addresses;
+use super::listen_address::{self, FOR_ALL, ListenAddress};
 use super::names;
 use super::networks;
 use super::report::{Given, Place, Report};
@@ -44,8 +43,8 @@ const TAKEN: [HeaderName; 5] = [AUTHORIZATION, COOKIE, FORWARDED, HOST, VIA];
 /// One address at which clients are awaited.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listen {
-    /// Where to bind; port 0 picks a free one.
-    pub address: SocketAddr,
+    /// Where to bind.
+    pub address: ListenAddress,
     /// What is spoken there.
     pub protocol: Protocol,
     /// Which connections begin with a header of the PROXY protocol that says who they are from;
@@ -149,6 +148,8 @@ pub struct Server {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawListen {
     pub(super) address: Given<String>,
+    pub(super) mode: Given<String>,
+    pub(super) owner: Given<String>,
     pub(super) protocol: RawProtocol,
     /// These three are for `tcp` only.
     pub(super) origin: Given<String>,
@@ -239,7 +240,13 @@ impl RawListen {
             );
             return None;
         };
-        let address = resolve_address(address, report)?;
+        let address = listen_address::Keys {
+            address,
+            mode: &keys.mode,
+            owner: &keys.owner,
+            usual_mode: FOR_ALL,
+        };
+        let address = address.resolve(report)?;
         Some(Listen {
             address,
             protocol: protocol?,
@@ -285,15 +292,6 @@ impl RawListen {
             report.at(place, text);
         }
     }
-}
-
-/// An IP address and a port; `None` after a complaint.
-pub(super) fn resolve_address(text: &Spanned<String>, report: &mut Report) -> Option<SocketAddr> {
-    let address = text.get_ref().parse().ok();
-    if address.is_none() {
-        report.at(text.span(), addresses::listener(text.get_ref()));
-    }
-    address
 }
 
 // === impl RawProxyProtocol ===

@@ -12,7 +12,9 @@ mod socket;
 
 mod connections;
 mod listener;
+mod passed;
 mod proxy_protocol;
+mod unix;
 
 mod framing;
 mod http;
@@ -33,9 +35,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use drain::Drain;
-pub use listener::{BindError, bind};
+pub use listener::{BindError, Listening, bind};
 pub use listeners::{Bound, Listeners, Plan};
+pub use passed::Passed;
 pub use tls::{Acceptor, BadTerms, Secured, Speaks, Tls, TlsPlan};
+pub use unix::permit;
 
 use crate::acme::Hatch;
 use crate::config;

@@ -528,6 +528,51 @@ address = ":80""#,
     ),
     (
         r#"[[listen]]
+address = "unix:http.sock""#,
+        &[
+            r#"2: listen[0].address: must be the whole path of a socket; write "unix:/run/copal/http.sock""#,
+        ],
+    ),
+    (
+        r#"[[listen]]
+address = "/run/http.sock""#,
+        &[r#"2: listen[0].address: is a path; write "unix:/run/http.sock" for a socket there"#],
+    ),
+    (
+        r#"[[listen]]
+address = "systemd:""#,
+        &[
+            r#"2: listen[0].address: needs the FileDescriptorName= of a socket unit; write "systemd:http" for one that has FileDescriptorName=http"#,
+        ],
+    ),
+    (
+        r#"[[listen]]
+address = "127.0.0.1:1"
+mode = "0660"
+owner = "root""#,
+        &[
+            r#"3: listen[0].mode: is only for an address such as "unix:/run/copal/http.sock"; leave this out"#,
+            r#"4: listen[0].owner: is only for an address such as "unix:/run/copal/http.sock"; leave this out"#,
+        ],
+    ),
+    (
+        r#"[[listen]]
+address = "unix:/run/a.sock"
+mode = "rw-rw----""#,
+        &[
+            r#"3: listen[0].mode: is no mode of a file; write "0660" for owner and group, or "0666" for all"#,
+        ],
+    ),
+    (
+        r#"[[listen]]
+address = "unix:/run/a.sock"
+owner = "nobody-has-this-name:0""#,
+        &[
+            "3: listen[0].owner: names no user of /etc/passwd: `nobody-has-this-name`; write one that is there, or its number",
+        ],
+    ),
+    (
+        r#"[[listen]]
 address = "127.0.0.1:8080""#,
         &[
             "4: listen[1].address: this address is taken by `listen[0].address` on line 2; remove one of the two",

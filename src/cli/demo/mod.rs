@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::client::{Ask, Client};
 use super::colours;
-use crate::app::{App, Descriptors, Ended};
+use crate::app::{App, Descriptors, Ended, Passed};
 use crate::config::{Config, Flags, Level};
 use crate::telemetry;
 use origin::{Origin, PAGE_TAKES};
@@ -83,8 +83,14 @@ async fn open() -> anyhow::Result<(Stage, JoinHandle<Ended>)> {
     // That its origin goes away is part of the play.
     config.log.level = Level::Error;
     telemetry::init(&config.log, colours::are_wanted(&stderr()));
-    let app = App::start(&config, None, Descriptors::claim(&config)?)?;
-    let [(_, proxy), (_, admin)] = app.addresses()[..] else {
+    let app = App::start(
+        &config,
+        None,
+        Descriptors::claim(&config)?,
+        Passed::default(),
+    )?;
+    let addresses: Vec<_> = app.addresses().iter().filter_map(|it| it.1.ip()).collect();
+    let [proxy, admin] = addresses[..] else {
         anyhow::bail!("the proxy and its admin listener were not opened");
     };
     let stage = Stage {

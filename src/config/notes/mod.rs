@@ -14,6 +14,7 @@ mod paths;
 mod servers;
 mod sizes;
 mod timeouts;
+mod tls;
 mod unused;
 mod user;
 mod variables;
@@ -58,6 +59,7 @@ pub(super) fn of(config: &Config, report: &Report, machine: Option<&Machine>) ->
         globs::look,
         networks::look,
         timeouts::look,
+        tls::look,
     ] {
         look(config, &mut book);
     }

@@ -5,6 +5,20 @@ use super::super::Row;
 /// What it is, the file with it, and what is noted.
 pub const ROWS: &[Row] = &[
     (
+        "https that nobody speaks",
+        r#"@listen
+@origin
+[[site]]
+hosts = ["*"]
+origin = "app"
+https_only = true
+hsts = "1h""#,
+        &[
+            "8: site[0].https_only: note: sends all clients on to https, which no [[listen]] speaks; write one with `tls = true`, or the networks of what speaks it before us as `trusted_proxies`",
+            "9: site[0].hsts: note: is told to no client, as no [[listen]] speaks https; write one with `tls = true`",
+        ],
+    ),
+    (
         "followers who give up too soon",
         r#"@listen
 @origin
