@@ -110,11 +110,7 @@ impl App {
         let drain = Drain::new();
         let reload = Arc::new_cyclic(|reload| {
             let listeners = Listeners::new(&server, &drain, &passed);
-            let process = Running {
-                server: server.clone(),
-                drain: drain.clone(),
-                reload: Weak::clone(reload),
-            };
+            let process = Running::new(&server, &drain, reload);
             let admin = AdminListener::new(
                 admin_of(process, &current, &store, &telemetry),
                 server.tls(),
@@ -205,6 +201,16 @@ impl App {
 }
 
 // === impl Running ===
+
+impl Running {
+    fn new(server: &Server, drain: &Drain, reload: &Weak<Reload>) -> Self {
+        Self {
+            server: server.clone(),
+            drain: drain.clone(),
+            reload: Weak::clone(reload),
+        }
+    }
+}
 
 impl Process for Running {
     fn connections(&self) -> u64 {

@@ -6,7 +6,8 @@ use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::drain::Drain;
-use super::listener::{self, Listening};
+use super::listener;
+use super::listening::Listening;
 use super::socket::Socket;
 use super::{Server, Service};
 use crate::pipeline::SiteHandle;

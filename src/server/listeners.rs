@@ -12,7 +12,8 @@ use tracing::{info, warn};
 
 use super::accept::Accept;
 use super::drain::Drain;
-use super::listener::{BindError, Listening, bind};
+use super::listener::{BindError, bind};
+use super::listening::Listening;
 use super::passed::Passed;
 use super::unix::permit;
 use super::{Server, Service};

@@ -10,11 +10,15 @@ mod tls;
 
 mod socket;
 
+mod unix;
+
+mod listening;
+
+mod passed;
+
 mod connections;
 mod listener;
-mod passed;
 mod proxy_protocol;
-mod unix;
 
 mod framing;
 mod http;
@@ -35,8 +39,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use drain::Drain;
-pub use listener::{BindError, Listening, bind};
+pub use listener::{BindError, bind};
 pub use listeners::{Bound, Listeners, Plan};
+pub use listening::Listening;
 pub use passed::Passed;
 pub use tls::{Acceptor, BadTerms, Secured, Speaks, Tls, TlsPlan};
 pub use unix::permit;

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixListener as StdUnixListener;
 use listenfd::ListenFd;
 use tokio::net::{TcpListener, UnixListener};
 
-use super::listener::Listening;
+use super::listening::Listening;
 
 /// What the manager calls sockets that have no name.
 const UNNAMED: &str = "unknown";

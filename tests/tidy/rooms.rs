@@ -31,7 +31,7 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "server",
-        "drain per_client connections tls socket proxy_protocol listener interim framing watch io linger upload \
+        "drain per_client connections tls socket proxy_protocol unix listening passed listener interim framing watch io linger upload \
          outgoing park unread http tcp accept listeners",
     ),
     (
