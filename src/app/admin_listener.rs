@@ -82,7 +82,7 @@ impl AdminListener {
             (Plan::Kept(config), Some(open)) => {
                 open.written = config.address;
                 open.admin.set_secure(secure(&self.tls, &config));
-                open.admin.set_token(config.token);
+                open.admin.set_access(&config);
             }
             (Plan::New(config, address, listener), _) => {
                 self.close();
