@@ -67,9 +67,7 @@ impl RawHttp2 {
             header_list_bytes_max: small(size(&self.header_list_bytes_max, list, HEADER_LIST)),
             unsent_bytes_max: size(&self.unsent_bytes_max, 256 * KIB, UNSENT) as usize,
             streams_max: small(units::count(&self.streams_max, 100, STREAMS, report) as u64),
-            abuse_tolerance: small(
-                units::count(&self.abuse_tolerance, 1, TOLERANCE, report) as u64
-            ),
+            abuse_tolerance: small(units::count(&self.abuse_tolerance, 1, TOLERANCE, report) as u64),
         };
         self.check_windows(&http2, report);
         http2
@@ -79,7 +77,10 @@ impl RawHttp2 {
         if http2.stream_window <= http2.connection_window {
             return;
         }
-        let place = self.stream_window.as_ref().or(self.connection_window.as_ref());
+        let place = self
+            .stream_window
+            .as_ref()
+            .or(self.connection_window.as_ref());
         if let Some(given) = place {
             let text = "leaves `stream_window` larger than `connection_window`, which is never filled; \
                         change one of the two";

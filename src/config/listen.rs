@@ -12,10 +12,10 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::http2::{Http2, RawHttp2};
 use super::accept_proxy::{self, AcceptProxy, RawAcceptProxy};
 use super::care::Care;
 use super::fields;
+use super::http2::{Http2, RawHttp2};
 use super::limit;
 use super::meant::addresses;
 use super::names;
@@ -322,8 +322,7 @@ impl RawServer {
             HEADER_BYTES,
             report,
         ));
-        let header_fields_max =
-            units::count(&self.header_fields_max, 100, HEADER_FIELDS, report);
+        let header_fields_max = units::count(&self.header_fields_max, 100, HEADER_FIELDS, report);
         let server = Server {
             http2: self
                 .http2

@@ -107,7 +107,11 @@ mod tests {
                 urgency,
                 is_incremental,
             };
-            assert_eq!(Priority::of(&headers(&[("priority", line)])), expected, "{line}");
+            assert_eq!(
+                Priority::of(&headers(&[("priority", line)])),
+                expected,
+                "{line}"
+            );
         }
         assert_eq!(Priority::of(&headers(&[])), DEFAULT);
         assert_eq!(Priority::of(&headers(&[("priority", "&")])), DEFAULT);
@@ -116,9 +120,12 @@ mod tests {
     #[test]
     fn a_response_changes_what_it_says() {
         let asked = Priority::of(&headers(&[("priority", "u=5, i")]));
-        for (line, urgency, is_incremental) in
-            [("u=1", 1, true), ("i=?0", 5, false), ("u=0, i=?0", 0, false), ("&", 5, true)]
-        {
+        for (line, urgency, is_incremental) in [
+            ("u=1", 1, true),
+            ("i=?0", 5, false),
+            ("u=0, i=?0", 0, false),
+            ("&", 5, true),
+        ] {
             let expected = Priority {
                 urgency,
                 is_incremental,
@@ -132,7 +139,13 @@ mod tests {
     #[test]
     fn an_update_says_all_anew() {
         let update = Priority::of_update(b"u=1");
-        assert_eq!(update, Some(Priority { urgency: 1, is_incremental: false }));
+        assert_eq!(
+            update,
+            Some(Priority {
+                urgency: 1,
+                is_incremental: false
+            })
+        );
         assert_eq!(Priority::of_update(b"&"), None);
         assert_eq!(Priority::of_update(b""), Some(Priority::default()));
     }

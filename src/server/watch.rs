@@ -4,8 +4,8 @@
 //! its alarm rings. So all timeouts of a connection together cost one timer that is seldom set,
 //! and a request on the hot path costs none.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -176,11 +176,7 @@ impl Watch {
     }
 
     /// Judges the connection at this moment.
-    pub(super) fn verdict(
-        &self,
-        timeouts: &ConnectionTimeouts,
-        draining: bool,
-    ) -> Verdict {
+    pub(super) fn verdict(&self, timeouts: &ConnectionTimeouts, draining: bool) -> Verdict {
         let now = millis();
         let since = |time: &AtomicU64| match time.load(Ordering::Relaxed) {
             0 => None,
@@ -203,12 +199,7 @@ impl Watch {
         self.verdict_idle(timeouts, draining, now)
     }
 
-    fn verdict_idle(
-        &self,
-        timeouts: &ConnectionTimeouts,
-        draining: bool,
-        now: u64,
-    ) -> Verdict {
+    fn verdict_idle(&self, timeouts: &ConnectionTimeouts, draining: bool, now: u64) -> Verdict {
         let since = &self.idle_since;
         let first_seen = since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
         let passed = Duration::from_millis(now.saturating_sub(first_seen.err().unwrap_or(now)));

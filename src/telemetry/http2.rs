@@ -128,10 +128,13 @@ impl Http2 {
     /// All figures, for a scrape.
     pub fn families(&self) -> Vec<Family> {
         let cut = Family::counter("copal_http2_cut", "HTTP/2 connections that were cut.");
-        let cut = Http2Cut::ALL.iter().zip(&self.cut).fold(cut, |family, (why, count)| {
-            let labels = vec![("why", why.as_str().to_owned())];
-            family.labelled(labels, count.load(Relaxed) as f64)
-        });
+        let cut = Http2Cut::ALL
+            .iter()
+            .zip(&self.cut)
+            .fold(cut, |family, (why, count)| {
+                let labels = vec![("why", why.as_str().to_owned())];
+                family.labelled(labels, count.load(Relaxed) as f64)
+            });
         let stalled = Family::counter(
             "copal_http2_stalled",
             "HTTP/2 responses given up, since their client made no room for them.",

@@ -48,7 +48,10 @@ impl Bell {
     pub(super) fn answer(&self, cx: &Context<'_>, streams: &mut Vec<u32>) -> Vec<Head> {
         let mut rung = self.0.lock();
         streams.append(&mut rung.streams);
-        let is_known = rung.task.as_ref().is_some_and(|it| it.will_wake(cx.waker()));
+        let is_known = rung
+            .task
+            .as_ref()
+            .is_some_and(|it| it.will_wake(cx.waker()));
         if !is_known {
             rung.task = Some(cx.waker().clone());
         }
@@ -74,7 +77,10 @@ impl Bell {
 
 impl Sink for Bell {
     fn offer(&self, request: u32, status: StatusCode, fields: &HeaderMap) {
-        let bytes: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        let bytes: usize = fields
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
         let task = {
             let mut rung = self.0.lock();
             if bytes > FIELDS_BYTES_MAX || rung.heads.len() == HEADS_MAX {

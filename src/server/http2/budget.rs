@@ -92,10 +92,14 @@ impl Budgets {
         }
         self.filled_at = now;
         // A bucket is full after less than a minute and a half.
-        let tenths = u32::try_from(passed.as_millis() / 100).unwrap_or(1000).min(1000);
+        let tenths = u32::try_from(passed.as_millis() / 100)
+            .unwrap_or(1000)
+            .min(1000);
         for (left, (_, max, each_second)) in self.left.iter_mut().zip(BUDGETS) {
             let more = (each_second * tenths / 10).saturating_mul(self.tolerance);
-            *left = left.saturating_add(more).min(max.saturating_mul(self.tolerance));
+            *left = left
+                .saturating_add(more)
+                .min(max.saturating_mul(self.tolerance));
         }
     }
 }

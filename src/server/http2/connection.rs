@@ -13,6 +13,7 @@ use h2::{Ping, PingPong, Reason, RecvStream};
 use http::header::EXPECT;
 use http::{Method, Request, Response};
 use parking_lot::Mutex;
+use tokio::task::coop;
 use tokio::time::sleep;
 use tracing::debug;
 
@@ -136,7 +137,9 @@ impl Connection {
                 if is_far && self.is_busy() {
                     // It was set when there was nothing to look after.
                     is_far = false;
-                    alarm.as_mut().reset(clock::instant() + self.answers.timeouts().shortest());
+                    alarm
+                        .as_mut()
+                        .reset(clock::instant() + self.answers.timeouts().shortest());
                 }
                 if order.as_mut().poll(cx).is_ready() {
                     if draining {
@@ -211,6 +214,11 @@ impl Connection {
             if !(is_throttled || has_accepted || has_news || has_sent) {
                 return Poll::Pending;
             }
+            if !coop::has_budget_remaining() {
+                // Whatever is asked says that it is not ready until others have had the thread.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         }
     }
 
@@ -222,7 +230,8 @@ impl Connection {
                 Poll::Ready(Some(Ok(accepted))) => self.accepted.push(accepted),
                 Poll::Ready(Some(Err(error))) => {
                     debug!(%error, "an HTTP/2 connection failed");
-                    return Some(End::Failed(why_cut(&error)));
+                    let why = why_cut(&error, self.ledger.lock().last_words());
+                    return Some(End::Failed(why));
                 }
                 Poll::Ready(None) => return Some(End::Closed),
                 Poll::Pending => break,
@@ -352,7 +361,9 @@ impl Connection {
     fn finish(&mut self, asked: Asked, intake: Option<Intake>) {
         self.ledger.lock().budgets.note_answer();
         // Who waits for leave in vain sends nothing.
-        let is_heard_out = intake.as_ref().is_some_and(|it| !asked.expects || it.is_wanted());
+        let is_heard_out = intake
+            .as_ref()
+            .is_some_and(|it| !asked.expects || it.is_wanted());
         if is_heard_out {
             self.watch(asked, intake, State::answered(clock::instant()));
         }
@@ -392,7 +403,13 @@ impl Connection {
     fn end(&mut self, id: u32) {
         self.turns.leave(id);
         if let Some(stream) = self.streams.remove(&id) {
-            let Stream { asked, intake, .. } = stream;
+            let Stream {
+                mut asked,
+                intake,
+                cord,
+                ..
+            } = stream;
+            asked.cord = Some(cord);
             self.finish(asked, intake);
         }
     }
@@ -478,7 +495,11 @@ impl Connection {
             };
         }
         // Once draining h2 ends it by itself, if the client does its part.
-        let limit = if draining { timeouts.send } else { timeouts.idle };
+        let limit = if draining {
+            timeouts.send
+        } else {
+            timeouts.idle
+        };
         match limit.checked_sub(now.saturating_duration_since(self.active_at)) {
             None | Some(Duration::ZERO) => Alarm::End(End::Idle),
             Some(left) => Alarm::In(soonest.min(left)),
@@ -515,7 +536,11 @@ impl Connection {
     /// Many clients take that for an error as long as they send.
     fn end_answered(&mut self, draining: bool, now: Instant) {
         let configured = self.answers.service.linger_timeout();
-        let time_max = if draining { DRAIN_LINGER.min(configured) } else { configured };
+        let time_max = if draining {
+            DRAIN_LINGER.min(configured)
+        } else {
+            configured
+        };
         let is_over = |stream: &Stream| {
             let State::Answered { since, moved } = stream.state else {
                 return false;

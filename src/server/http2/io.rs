@@ -105,6 +105,9 @@ impl AsyncWrite for Io {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = self.socket()?.poll_write(cx, bytes);
+        if let Poll::Ready(Ok(count)) = polled {
+            self.ledger.lock().hear(&bytes[..count]);
+        }
         self.note_write(polled.is_pending());
         polled
     }

@@ -14,6 +14,8 @@ const UPDATES_MAX: usize = 100;
 /// As much is read before what has come is looked at: h2 holds each frame for itself, and small ones
 /// take far more room there than on their way.
 pub(super) const READ_BYTES_MAX: usize = 32 * 1024;
+/// A GOAWAY with one of h2's reasons.
+const LAST_WORDS_BYTES_MAX: usize = 64;
 /// Trailers longer than that were read by nobody; h2 has a bound of its own.
 const TRAILERS_BYTES_MAX: usize = 16 * 1024;
 
@@ -34,6 +36,8 @@ pub(super) struct Ledger {
     stalled_since: Option<Instant>,
     /// What the client has added to the connection's window.
     pub(super) credit: u64,
+    /// The end of what was written last: in its GOAWAY h2 tells clients more than us.
+    last_words: Vec<u8>,
     /// As much may be read before the connection's task looks at what has come.
     pub(super) readable_bytes: usize,
     updates: Vec<(u32, Priority)>,
@@ -78,6 +82,7 @@ impl Ledger {
             unfinished_since: None,
             stalled_since: None,
             credit: 0,
+            last_words: Vec::new(),
             readable_bytes: READ_BYTES_MAX,
             updates: Vec::new(),
             block: None,
@@ -107,6 +112,18 @@ impl Ledger {
         };
     }
 
+    /// Keeps the end of what is written.
+    pub(super) fn hear(&mut self, bytes: &[u8]) {
+        self.last_words.clear();
+        let end = bytes.len().saturating_sub(LAST_WORDS_BYTES_MAX);
+        self.last_words.extend_from_slice(&bytes[end..]);
+    }
+
+    /// The end of what was written last.
+    pub(super) fn last_words(&self) -> &[u8] {
+        &self.last_words
+    }
+
     /// Whether something is owed that has a deadline.
     pub(super) fn is_owed(&self) -> bool {
         !self.is_settled() || self.unfinished_since.is_some() || self.stalled_since.is_some()
@@ -117,7 +134,12 @@ impl Ledger {
     }
 
     /// What is due at this moment.
-    pub(super) fn due(&self, header_timeout: Duration, send_timeout: Duration, now: Instant) -> Due {
+    pub(super) fn due(
+        &self,
+        header_timeout: Duration,
+        send_timeout: Duration,
+        now: Instant,
+    ) -> Due {
         if let Some(what) = self.budgets.overdrawn() {
             return Due::Cut(what);
         }
@@ -127,7 +149,11 @@ impl Ledger {
         let settling = (!self.is_settled()).then_some(self.began);
         let deadlines = [
             (settling, header_timeout, Http2Cut::SettingsTimeout),
-            (self.unfinished_since, header_timeout, Http2Cut::HeaderTimeout),
+            (
+                self.unfinished_since,
+                header_timeout,
+                Http2Cut::HeaderTimeout,
+            ),
             (self.stalled_since, send_timeout, Http2Cut::SendTimeout),
         ];
         let mut soonest = Duration::MAX;
@@ -273,7 +299,10 @@ mod tests {
     }
 
     fn settled() -> [Vec<u8>; 2] {
-        [frame(kind::SETTINGS, 0, 0, &[]), frame(kind::SETTINGS, flag::ACK, 0, &[])]
+        [
+            frame(kind::SETTINGS, 0, 0, &[]),
+            frame(kind::SETTINGS, flag::ACK, 0, &[]),
+        ]
     }
 
     #[tokio::test(start_paused = true)]
@@ -285,16 +314,39 @@ mod tests {
         let settings_timeout = Some(Http2Cut::SettingsTimeout);
         for (what, frames, expected) in [
             ("no SETTINGS", vec![], settings_timeout),
-            ("no acknowledgement", vec![settings.clone()], settings_timeout),
-            ("an open block", vec![settings.clone(), ack.clone(), open], Some(Http2Cut::HeaderTimeout)),
-            ("half a frame", vec![settings.clone(), ack.clone(), half], Some(Http2Cut::HeaderTimeout)),
-            ("half a body", vec![settings.clone(), ack.clone(), data], None),
+            (
+                "no acknowledgement",
+                vec![settings.clone()],
+                settings_timeout,
+            ),
+            (
+                "an open block",
+                vec![settings.clone(), ack.clone(), open],
+                Some(Http2Cut::HeaderTimeout),
+            ),
+            (
+                "half a frame",
+                vec![settings.clone(), ack.clone(), half],
+                Some(Http2Cut::HeaderTimeout),
+            ),
+            (
+                "half a body",
+                vec![settings.clone(), ack.clone(), data],
+                None,
+            ),
             ("nothing", vec![settings, ack], None),
         ] {
             let (ledger, now) = after(&frames);
-            assert!(matches!(ledger.due(HEADER, SEND, now), Due::In(_)), "{what}");
+            assert!(
+                matches!(ledger.due(HEADER, SEND, now), Due::In(_)),
+                "{what}"
+            );
             let due = ledger.due(HEADER, SEND, now + HEADER);
-            assert_eq!(due, expected.map_or(Due::In(Duration::MAX), Due::Cut), "{what}");
+            assert_eq!(
+                due,
+                expected.map_or(Due::In(Duration::MAX), Due::Cut),
+                "{what}"
+            );
         }
     }
 
@@ -309,7 +361,10 @@ mod tests {
         let (mut ledger, now) = after(&settled());
         ledger.wrote(true, || now);
         ledger.wrote(true, || now + SEND);
-        assert_eq!(ledger.due(HEADER, SEND, now + SEND), Due::Cut(Http2Cut::SendTimeout));
+        assert_eq!(
+            ledger.due(HEADER, SEND, now + SEND),
+            Due::Cut(Http2Cut::SendTimeout)
+        );
         ledger.wrote(false, || now);
         assert_eq!(ledger.due(HEADER, SEND, now + SEND), Due::In(Duration::MAX));
     }

@@ -119,12 +119,13 @@ fn tell(why: Http2Cut, answers: &Answers) {
     }
 }
 
-/// Which of its own bounds h2 has seen broken. It tells them apart by nothing but their words.
-fn why_cut(error: &h2::Error) -> Option<Http2Cut> {
+/// Which of its own bounds h2 has seen broken. It tells them apart by nothing but the words that it has
+/// for the client.
+fn why_cut(error: &h2::Error, last_words: &[u8]) -> Option<Http2Cut> {
     if error.reason() != Some(Reason::ENHANCE_YOUR_CALM) || !error.is_library() {
         return None;
     }
-    let words = error.to_string();
+    let words = String::from_utf8_lossy(last_words);
     let kinds = [
         ("too_many_resets", Http2Cut::Resets),
         ("too_many_internal_resets", Http2Cut::ProvokedResets),

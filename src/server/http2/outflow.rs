@@ -6,7 +6,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
@@ -63,24 +63,26 @@ impl Outflow {
     pub(super) fn turn(&mut self, cx: &mut Context<'_>) -> Turn {
         let mut left = TURN_BYTES;
         while left > 0 {
-            let room = match self.room(left, cx) {
-                Poll::Ready(Some(room)) => room,
-                Poll::Ready(None) => return Turn::Gone,
-                Poll::Pending => return Turn::Waits,
-            };
             if self.rest.is_empty() {
                 match self.read(cx) {
                     Poll::Ready(None) => {}
                     Poll::Ready(Some(ended)) => return ended,
-                    Poll::Pending => return self.wait_for_body(cx),
+                    Poll::Pending => return Turn::Waits,
                 }
             }
+            let room = match self.room(self.rest.len().min(left), cx) {
+                Poll::Ready(Some(room)) => room,
+                Poll::Ready(None) => return Turn::Gone,
+                Poll::Pending => return Turn::Waits,
+            };
             let bytes = self.rest.split_to(self.rest.len().min(room).min(left));
             left -= bytes.len();
             self.stalled_since = None;
             self.handed_bytes += bytes.len() as u64;
             let is_last = self.rest.is_empty() && self.body.is_end_stream();
-            let sent = self.stream.send_data(Piece::new(bytes, &self.unsent), is_last);
+            let sent = self
+                .stream
+                .send_data(Piece::new(bytes, &self.unsent), is_last);
             match (sent, is_last) {
                 (Err(_), _) => return Turn::Gone,
                 (Ok(()), true) => return Turn::Done,
@@ -119,17 +121,23 @@ impl Outflow {
         }
     }
 
-    /// Reads a piece, or the end.
+    /// Reads a piece, or the end, once there is room for a byte. It keeps that room: to have it given at
+    /// each look would be news, and news has a stream looked at.
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Turn>> {
+        if ready!(self.room(1, cx)).is_none() {
+            return Poll::Ready(Some(Turn::Gone));
+        }
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-                return Poll::Pending;
+                // Nor is it missed that the client leaves meanwhile.
+                let _left = ready!(self.stream.poll_reset(cx));
+                return Poll::Ready(Some(Turn::Gone));
             };
             let Some(frame) = frame else {
                 return Poll::Ready(Some(self.end(None)));
             };
             match frame.map(Frame::into_data) {
-                Ok(Ok(bytes)) if bytes.is_empty() && !self.body.is_end_stream() => {}
+                Ok(Ok(bytes)) if bytes.is_empty() => {}
                 Ok(Ok(bytes)) => {
                     self.rest = bytes;
                     return Poll::Ready(None);
@@ -155,15 +163,6 @@ impl Outflow {
         match sent {
             Ok(()) => Turn::Done,
             Err(_) => Turn::Gone,
-        }
-    }
-
-    /// Neither keeps room from others meanwhile, nor misses that its client leaves.
-    fn wait_for_body(&mut self, cx: &mut Context<'_>) -> Turn {
-        self.stream.reserve_capacity(0);
-        match self.stream.poll_reset(cx) {
-            Poll::Ready(_) => Turn::Gone,
-            Poll::Pending => Turn::Waits,
         }
     }
 }

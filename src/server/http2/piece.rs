@@ -64,7 +64,9 @@ impl Drop for Piece {
         let left = self.bytes.len();
         if left > 0 {
             self.unsent.bytes.fetch_sub(left, Ordering::Relaxed);
-            self.unsent.dropped.fetch_add(left as u64, Ordering::Relaxed);
+            self.unsent
+                .dropped
+                .fetch_add(left as u64, Ordering::Relaxed);
         }
     }
 }

@@ -82,10 +82,16 @@ fn check_authority(request: &Parts, scheme: Scheme) -> Result<(), &'static str> 
     let Some(authority) = request.uri.authority() else {
         return Ok(());
     };
-    if host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) {
+    if host
+        .as_bytes()
+        .eq_ignore_ascii_case(authority.as_str().as_bytes())
+    {
         return Ok(());
     }
-    let host = host.to_str().ok().and_then(|it| normal_authority(it, scheme));
+    let host = host
+        .to_str()
+        .ok()
+        .and_then(|it| normal_authority(it, scheme));
     match host.is_some() && host == normal_authority(authority.as_str(), scheme) {
         true => Ok(()),
         false => Err("host-is-not-authority"),
@@ -100,7 +106,9 @@ mod tests {
 
     fn verdict(uri: &str, fields: &[(&str, &str)]) -> Option<&'static str> {
         let request = Request::get(uri);
-        let request = fields.iter().fold(request, |it, (name, value)| it.header(*name, *value));
+        let request = fields
+            .iter()
+            .fold(request, |it, (name, value)| it.header(*name, *value));
         let (parts, ()) = request.body(()).expect("a request").into_parts();
         check_authority(&parts, Scheme::Http).err()
     }
@@ -114,9 +122,21 @@ mod tests {
             ("http://a.test/", &[("host", "a.test:80")], None),
             ("/", &[("host", "a.test")], None),
             ("/", &[], Some("no-host")),
-            ("http://a.test/", &[("host", "b.test")], Some("host-is-not-authority")),
-            ("http://a.test/", &[("host", "a.test:81")], Some("host-is-not-authority")),
-            ("http://a.test/", &[("host", "")], Some("host-is-not-authority")),
+            (
+                "http://a.test/",
+                &[("host", "b.test")],
+                Some("host-is-not-authority"),
+            ),
+            (
+                "http://a.test/",
+                &[("host", "a.test:81")],
+                Some("host-is-not-authority"),
+            ),
+            (
+                "http://a.test/",
+                &[("host", "")],
+                Some("host-is-not-authority"),
+            ),
         ] {
             assert_eq!(verdict(uri, fields), expected, "{uri} {fields:?}");
         }
@@ -136,9 +156,13 @@ mod tests {
 
     #[test]
     fn spaces_at_the_edge_are_seen() {
-        for (value, expected) in
-            [("a b", false), ("", false), (" a", true), ("a\t", true), ("\t", true)]
-        {
+        for (value, expected) in [
+            ("a b", false),
+            ("", false),
+            (" a", true),
+            ("a\t", true),
+            ("\t", true),
+        ] {
             let value = HeaderValue::from_bytes(value.as_bytes()).expect("a value");
             let fields = HeaderMap::from_iter([(COOKIE, value.clone())]);
             assert_eq!(have_edge_spaces(&fields), expected, "{value:?}");

@@ -37,7 +37,7 @@ const OF_CONNECTIONS: [HeaderName; 6] = [
 
 /// One request on its way.
 pub(super) struct Stream {
-    cord: Arc<Cord>,
+    pub(super) cord: Arc<Cord>,
     /// Rings the same.
     pub(super) waker: Waker,
     pub(super) asked: Asked,
@@ -64,7 +64,10 @@ pub(super) enum State {
     Answering(Answering),
     Sending(Outflow),
     /// All has been said, and the client is still sending.
-    Answered { since: Instant, moved: Instant },
+    Answered {
+        since: Instant,
+        moved: Instant,
+    },
 }
 
 /// The work of the pipeline, which ends with the stream.

@@ -87,12 +87,32 @@ mod tests {
             ("RFC 7541 §6.1: accept-charset", b"\x8f", false),
             ("RFC 7541 §6.1: of the dynamic table", b"\xbe", false),
             ("RFC 7541 §6.2.1: :path by its index", b"\x44\x01/", true),
-            ("RFC 7541 §6.2.1: :path spelt out", b"\x40\x05:path\x01/", true),
-            ("RFC 7541 §6.2.2: x and :x", b"\x00\x01x\x011\x00\x02:x\x011", true),
+            (
+                "RFC 7541 §6.2.1: :path spelt out",
+                b"\x40\x05:path\x01/",
+                true,
+            ),
+            (
+                "RFC 7541 §6.2.2: x and :x",
+                b"\x00\x01x\x011\x00\x02:x\x011",
+                true,
+            ),
             ("RFC 7541 §6.2.2: x", b"\x00\x01x\x02:1", false),
-            ("RFC 7541 §6.2.3: :status, never indexed", b"\x18\x03200", true),
-            ("RFC 7541 §5.2: :path in Huffman's code", b"\x00\x84\xb9\x58\xd3\x3f\x01/", true),
-            ("RFC 7541 §6.3: a size, then grpc-status", b"\x20\x00\x0bgrpc-status\x010", false),
+            (
+                "RFC 7541 §6.2.3: :status, never indexed",
+                b"\x18\x03200",
+                true,
+            ),
+            (
+                "RFC 7541 §5.2: :path in Huffman's code",
+                b"\x00\x84\xb9\x58\xd3\x3f\x01/",
+                true,
+            ),
+            (
+                "RFC 7541 §6.3: a size, then grpc-status",
+                b"\x20\x00\x0bgrpc-status\x010",
+                false,
+            ),
             ("RFC 7541 §5.1: cut off", b"\x00\x7f", false),
         ] {
             assert_eq!(have_pseudo_fields(block), expected, "{section}");

@@ -77,7 +77,11 @@ impl Turns {
     /// that are.
     fn most_urgent(&self) -> Option<u32> {
         let urgency = self.waiting.iter().map(|it| it.priority.urgency).min()?;
-        let of_it = || self.waiting.iter().filter(|it| it.priority.urgency == urgency);
+        let of_it = || {
+            self.waiting
+                .iter()
+                .filter(|it| it.priority.urgency == urgency)
+        };
         let whole = of_it().filter(|it| !it.priority.is_incremental);
         let first = whole.map(|it| it.stream).min();
         let has_turns = |it: &&Waiting| it.priority.is_incremental || Some(it.stream) == first;
@@ -112,10 +116,26 @@ mod tests {
     #[test]
     fn turns_follow_rfc_9218_section_10() {
         for (what, streams, expected) in [
-            ("urgency", &[(1, 3, false), (3, 1, false)][..], [3, 3, 3, 3, 3, 3]),
-            ("sharing", &[(1, 3, true), (3, 3, true), (5, 3, true)], [1, 3, 5, 1, 3, 5]),
-            ("one by one", &[(5, 3, false), (3, 3, false)], [3, 3, 3, 3, 3, 3]),
-            ("both", &[(1, 3, true), (3, 3, false), (5, 3, false)], [1, 3, 1, 3, 1, 3]),
+            (
+                "urgency",
+                &[(1, 3, false), (3, 1, false)][..],
+                [3, 3, 3, 3, 3, 3],
+            ),
+            (
+                "sharing",
+                &[(1, 3, true), (3, 3, true), (5, 3, true)],
+                [1, 3, 5, 1, 3, 5],
+            ),
+            (
+                "one by one",
+                &[(5, 3, false), (3, 3, false)],
+                [3, 3, 3, 3, 3, 3],
+            ),
+            (
+                "both",
+                &[(1, 3, true), (3, 3, false), (5, 3, false)],
+                [1, 3, 1, 3, 1, 3],
+            ),
         ] {
             assert_eq!(next(&mut turns(streams), 6), expected, "{what}");
         }

@@ -33,6 +33,8 @@ pub(super) enum Fault {
     Stream(#[source] h2::Error),
     #[error("the trailers are malformed")]
     Trailers,
+    #[error("the stream was given up")]
+    GivenUp,
 }
 
 /// The connection's end of a body.
@@ -86,7 +88,11 @@ pub(super) enum Taken {
 }
 
 /// Both ends of a body of `length` bytes, if that is known.
-pub(super) fn new(mut stream: RecvStream, length: Option<u64>, cord: &Arc<Cord>) -> (Intake, Upload) {
+pub(super) fn new(
+    mut stream: RecvStream,
+    length: Option<u64>,
+    cord: &Arc<Cord>,
+) -> (Intake, Upload) {
     let held = Arc::default();
     let upload = Upload {
         held: Arc::clone(&held),
@@ -159,6 +165,13 @@ impl Intake {
         self.dropped_bytes = self.dropped_bytes.saturating_add(len as u64);
         // Of a stream that is gone nothing can be given back.
         let _ = self.stream.flow_control().release_capacity(len);
+    }
+}
+
+/// Whoever still reads is to know that nothing comes any more.
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.finish(End::Broken(Fault::GivenUp));
     }
 }
 
@@ -253,9 +266,7 @@ impl HttpBody for Upload {
         }
         let end = held.end.as_mut().map(|it| std::mem::replace(it, End::Told));
         match end {
-            Some(End::Whole(Some(trailers))) => {
-                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-            }
+            Some(End::Whole(Some(trailers))) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
             Some(End::Whole(None) | End::Told) => Poll::Ready(None),
             Some(End::Broken(fault)) => Poll::Ready(Some(Err(fault))),
             None => {
@@ -271,7 +282,8 @@ impl HttpBody for Upload {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.left_bytes.map_or_else(SizeHint::new, SizeHint::with_exact)
+        self.left_bytes
+            .map_or_else(SizeHint::new, SizeHint::with_exact)
     }
 }
 
@@ -281,7 +293,10 @@ impl Drop for Upload {
             let mut held = self.held.lock();
             held.is_left = true;
             held.part();
-            std::mem::take(&mut held.pieces).iter().map(Bytes::len).sum()
+            std::mem::take(&mut held.pieces)
+                .iter()
+                .map(Bytes::len)
+                .sum()
         };
         self.unreleased_bytes += unread;
         self.release();
