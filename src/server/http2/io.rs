@@ -118,6 +118,9 @@ impl AsyncWrite for Io {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = self.socket()?.poll_write_vectored(cx, parts);
+        if let Poll::Ready(Ok(count)) = polled {
+            self.ledger.lock().hear(last_of(parts, count));
+        }
         self.note_write(polled.is_pending());
         polled
     }
@@ -136,6 +139,20 @@ impl AsyncWrite for Io {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket()?.poll_shutdown(cx)
     }
+}
+
+/// What was written of the last of these of which anything was.
+fn last_of<'a>(parts: &'a [IoSlice<'_>], mut count: usize) -> &'a [u8] {
+    let mut last = &[][..];
+    for part in parts {
+        let written = &part[..part.len().min(count)];
+        if written.is_empty() {
+            break;
+        }
+        count -= written.len();
+        last = written;
+    }
+    last
 }
 
 impl Drop for Io {
