@@ -2,7 +2,7 @@
 //! RFC 7541: the cases of h2spec, whose list this follows, and what must not be an error.
 
 use crate::harness::frames::{
-    self, ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING, PREFACE,
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING, PREFACE,
     PRIORITY, PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE, block, frame, get, get_with, post,
     pseudo, settings_frame,
 };

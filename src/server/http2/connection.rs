@@ -387,7 +387,7 @@ impl Connection {
             Look::Sends => self.turns.join(id, stream.asked.priority),
             Look::Over => self.forget(id),
             Look::Answer(response) => {
-                let outflow = stream.asked.respond(response, &self.unsent);
+                let outflow = stream.asked.respond(*response, &self.unsent);
                 match outflow {
                     Some(outflow) => {
                         stream.state = State::Sending(outflow);

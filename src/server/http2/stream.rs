@@ -78,7 +78,7 @@ pub(super) enum Look {
     /// Nothing: it rings when it has news.
     Waits,
     /// Its answer is there.
-    Answer(Response<Body>),
+    Answer(Box<Response<Body>>),
     /// It may have something to send.
     Sends,
     /// It is over.
@@ -115,7 +115,7 @@ impl Stream {
         match &mut self.state {
             State::Answering(answering) => {
                 if let Poll::Ready(answer) = answering.poll(cx) {
-                    return answer.map_or_else(|| self.fail(), Look::Answer);
+                    return answer.map_or_else(|| self.fail(), |it| Look::Answer(Box::new(it)));
                 }
                 match self.asked.respond.poll_reset(cx) {
                     Poll::Ready(_) => Look::Over,
