@@ -35,9 +35,14 @@ impl Turns {
         self.waiting.is_empty()
     }
 
+    /// Whether the stream would send if it might.
+    pub(super) fn has(&self, stream: u32) -> bool {
+        self.waiting.iter().any(|it| it.stream == stream)
+    }
+
     /// Has the stream wait for its turns, unless it does.
     pub(super) fn join(&mut self, stream: u32, priority: Priority) {
-        if !self.waiting.iter().any(|it| it.stream == stream) {
+        if !self.has(stream) {
             self.waiting.push(Waiting {
                 stream,
                 priority,

@@ -1,15 +1,17 @@
 //! HTTP/2 connection, driven by one task: h2 reads and writes, streams are answered, and what the ledger
-//! tells is acted on.
+//! tells is acted on. What time brings is in `alarm.rs`.
+
+mod alarm;
 
 use std::collections::HashMap;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use h2::server::SendResponse;
-use h2::{Ping, PingPong, Reason, RecvStream};
+use h2::{PingPong, Reason, RecvStream};
 use http::header::EXPECT;
 use http::{Method, Request, Response};
 use parking_lot::Mutex;
@@ -17,9 +19,10 @@ use tokio::task::coop;
 use tokio::time::sleep;
 use tracing::debug;
 
+use self::alarm::Alarm;
 use super::bell::{Bell, Cord};
 use super::io::Io;
-use super::ledger::{Due, Ledger, READ_BYTES_MAX};
+use super::ledger::{Ledger, READ_BYTES_MAX};
 use super::outflow::Turn;
 use super::piece::{Piece, Unsent};
 use super::stream::{Answering, Asked, Look, State, Stream};
@@ -33,8 +36,6 @@ use crate::pipeline::Interim;
 use crate::semantics::priority::Priority;
 use crate::server::answers::Answers;
 use crate::server::drain::Stage;
-use crate::server::linger;
-use crate::server::watch::{ConnectionTimeouts, DRAIN_LINGER};
 use crate::telemetry::Http2Cut;
 
 /// What every connection's window has room for at first (RFC 9113 §6.9.2).
@@ -43,7 +44,7 @@ const WINDOW_BYTES: u64 = 65_535;
 const UPDATES_MAX: usize = 100;
 
 type Accepted = (Request<RecvStream>, SendResponse<Piece>);
-type Answer = std::pin::Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 /// A connection between its preface and its end.
 pub(super) struct Connection {
@@ -85,12 +86,6 @@ pub(super) enum End {
     Malformed,
     /// The drain waits no longer.
     Drained,
-}
-
-/// What the connection's alarm brings.
-enum Alarm {
-    In(Duration),
-    End(End),
 }
 
 // === impl Connection ===
@@ -361,10 +356,9 @@ impl Connection {
     fn finish(&mut self, asked: Asked, intake: Option<Intake>) {
         self.ledger.lock().budgets.note_answer();
         // Who waits for leave in vain sends nothing.
-        let is_heard_out = intake
-            .as_ref()
-            .is_some_and(|it| !asked.expects || it.is_wanted());
-        if is_heard_out {
+        let is_sending = |it: &Intake| !asked.expects || it.is_wanted();
+        let is_heard_out = || !self.answers.service.linger_timeout().is_zero();
+        if intake.as_ref().is_some_and(is_sending) && is_heard_out() {
             self.watch(asked, intake, State::answered(clock::instant()));
         }
     }
@@ -472,108 +466,6 @@ impl Connection {
     fn window_bytes(&self) -> u64 {
         let given = WINDOW_BYTES + self.ledger.lock().credit + self.unsent.dropped();
         given.saturating_sub(self.handed_bytes)
-    }
-
-    // --- time ---
-
-    /// Judges the connection and its streams at this moment.
-    fn ring(&mut self, draining: bool, now: Instant) -> Alarm {
-        let timeouts = self.answers.timeouts();
-        let due = self.ledger.lock().due(timeouts.header, timeouts.send, now);
-        let soonest = match due {
-            Due::Cut(why) => return Alarm::End(End::Cut(why)),
-            Due::NoSettings => return Alarm::End(End::Malformed),
-            Due::In(time) => time,
-        };
-        self.give_up_stalled(&timeouts, now);
-        self.end_answered(draining, now);
-        if !self.streams.is_empty() || self.h2.has_streams() {
-            self.active_at = now;
-            return match self.is_alive(&timeouts, now) {
-                true => Alarm::In(soonest.min(timeouts.shortest())),
-                false => Alarm::End(End::Cut(Http2Cut::PingTimeout)),
-            };
-        }
-        // Once draining h2 ends it by itself, if the client does its part.
-        let limit = if draining {
-            timeouts.send
-        } else {
-            timeouts.idle
-        };
-        match limit.checked_sub(now.saturating_duration_since(self.active_at)) {
-            None | Some(Duration::ZERO) => Alarm::End(End::Idle),
-            Some(left) => Alarm::In(soonest.min(left)),
-        }
-    }
-
-    /// Resets the streams whose client makes no room for them, and no others.
-    fn give_up_stalled(&mut self, timeouts: &ConnectionTimeouts, now: Instant) {
-        let is_over = |since: Option<Instant>| {
-            since.is_some_and(|since| now.saturating_duration_since(since) >= timeouts.send)
-        };
-        let is_closed = is_over(self.closed_since);
-        let stalled: Vec<u32> = self
-            .streams
-            .iter()
-            .filter(|(_, stream)| match &stream.state {
-                State::Sending(outflow) => is_closed || is_over(outflow.stalled_since),
-                _ => false,
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        for id in stalled {
-            if let Some(stream) = self.streams.get_mut(&id) {
-                stream.reset(Reason::CANCEL);
-            }
-            self.answers.service.shared.telemetry.http2.stalled();
-            self.forget(id);
-        }
-    }
-
-    /// Hears nobody out for longer than HTTP/1 does: "A server can send a complete response prior to the
-    /// client sending an entire request […] a server MAY request that the client abort transmission of a
-    /// request without error by sending a RST_STREAM with an error code of NO_ERROR" (RFC 9113 §8.1).
-    /// Many clients take that for an error as long as they send.
-    fn end_answered(&mut self, draining: bool, now: Instant) {
-        let configured = self.answers.service.linger_timeout();
-        let time_max = if draining {
-            DRAIN_LINGER.min(configured)
-        } else {
-            configured
-        };
-        let is_over = |stream: &Stream| {
-            let State::Answered { since, moved } = stream.state else {
-                return false;
-            };
-            let bytes = stream.intake.as_ref().map_or(0, |it| it.dropped_bytes);
-            now.saturating_duration_since(since) >= time_max
-                || now.saturating_duration_since(moved) >= linger::SILENCE_MAX
-                || bytes > linger::BYTES_MAX
-        };
-        // h2 resets what is dropped before its end, in just that way.
-        self.streams.retain(|_, stream| !is_over(stream));
-    }
-
-    /// Asks a client that has long said nothing amidst a request whether it is still there. False if it
-    /// does not answer.
-    fn is_alive(&mut self, timeouts: &ConnectionTimeouts, now: Instant) -> bool {
-        let read_at = self.ledger.lock().read_at;
-        if self.pinged_at.is_some_and(|at| read_at > at) {
-            self.pinged_at = None;
-        }
-        if let Some(at) = self.pinged_at {
-            return now.saturating_duration_since(at) < timeouts.send;
-        }
-        if now.saturating_duration_since(read_at) >= timeouts.idle
-            && let Some(pings) = &mut self.pings
-        {
-            // The answer to the one before, if there was one.
-            let _ = pings.poll_pong(&mut Context::from_waker(std::task::Waker::noop()));
-            if pings.send_ping(Ping::opaque()).is_ok() {
-                self.pinged_at = Some(now);
-            }
-        }
-        true
     }
 }
 
