@@ -51,6 +51,9 @@ mod journeys {
     mod forwarded;
     mod grpc;
     mod http2;
+    mod http2_hostile;
+    mod http2_rules;
+    mod http2_streams;
     mod interim;
     mod introduced;
     mod limiting;

@@ -79,7 +79,7 @@ const TOP: &[&str] = &["app", "cli"];
 const DOORS: &[(&str, &[&str])] = &[
     ("hyper", HYPER),
     ("hyper_util", HYPER),
-    ("h2", &["origin/connect/"]),
+    ("h2", &["origin/connect/", "server/http2/"]),
     ("moka", &["store/moka/"]),
     ("http_cache_semantics", &["semantics/policy.rs"]),
     ("clap", &["main.rs", "cli/"]),

@@ -2,11 +2,11 @@
 //!
 //! Not their comparison, nor what belongs to which part.
 
-use super::ListenAddress;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::listen_address::ListenAddress;
 use super::names;
 use super::report::{Given, Place, Report};
 use super::secret::{self, Secret};

@@ -11,7 +11,8 @@ use serde::{Serialize, Serializer};
 use toml::{Table, Value};
 
 use super::{
-    Access, Config, Flags, Format, Level, Log, Profile, Resolver, Server, Store, TcpFlags, include,
+    Access, Config, Flags, Format, Http2, Level, Log, Profile, Resolver, Server, Store, TcpFlags,
+    include,
 };
 use crate::semantics::forwarded::Dialect;
 
@@ -279,6 +280,22 @@ fn of_server(server: &Server) -> Table {
         ("forwarded", Some(forwarded.into())),
         ("request_id", Some(request_id.into())),
         ("https_port", number(usize::from(server.https_port))),
+        ("http2", Some(of_http2(&server.http2).into())),
+    ])
+}
+
+fn of_http2(http2: &Http2) -> Table {
+    entries([
+        ("streams_max", number(http2.streams_max as usize)),
+        ("stream_window", size(http2.stream_window as usize)),
+        ("connection_window", size(http2.connection_window as usize)),
+        ("header_table", size(http2.header_table_bytes as usize)),
+        (
+            "header_list_bytes_max",
+            size(http2.header_list_bytes_max as usize),
+        ),
+        ("unsent_bytes_max", size(http2.unsent_bytes_max)),
+        ("abuse_tolerance", number(http2.abuse_tolerance as usize)),
     ])
 }
 

@@ -14,6 +14,7 @@ use toml::Spanned;
 use super::accept_proxy::{self, AcceptProxy, RawAcceptProxy};
 use super::care::Care;
 use super::fields;
+use super::http2::{Http2, RawHttp2};
 use super::limit;
 use super::listen_address::{self, FOR_ALL, ListenAddress};
 use super::names;
@@ -141,6 +142,8 @@ pub struct Server {
     pub request_id: Option<HeaderName>,
     /// The port that clients are sent on to where only https will do.
     pub https_port: u16,
+    /// How HTTP/2 is spoken.
+    pub http2: Http2,
 }
 
 /// One `[[listen]]` as written.
@@ -203,6 +206,7 @@ pub(super) struct RawServer {
     forwarded: RawDialect,
     request_id: Given<String>,
     https_port: Given<Count>,
+    http2: RawHttp2,
 }
 
 /// `forwarded` as written.
@@ -310,7 +314,17 @@ impl RawProxyProtocol {
 
 impl RawServer {
     pub(super) fn resolve(&self, report: &mut Report) -> Server {
+        let header_bytes_max = fitting(units::bytes(
+            &self.header_bytes_max,
+            32 * KIB,
+            HEADER_BYTES,
+            report,
+        ));
+        let header_fields_max = units::count(&self.header_fields_max, 100, HEADER_FIELDS, report);
         let server = Server {
+            http2: self
+                .http2
+                .resolve(header_bytes_max, header_fields_max, report),
             connections_max: units::count(&self.connections_max, 16_384, CONNECTIONS, report),
             connections_per_client_max: units::count(
                 &self.connections_per_client_max,
@@ -322,13 +336,8 @@ impl RawServer {
             idle_timeout: units::timeout(&self.idle_timeout, 75, report),
             send_timeout: units::timeout(&self.send_timeout, 30, report),
             body_timeout: units::timeout(&self.body_timeout, 30, report),
-            header_bytes_max: fitting(units::bytes(
-                &self.header_bytes_max,
-                32 * KIB,
-                HEADER_BYTES,
-                report,
-            )),
-            header_fields_max: units::count(&self.header_fields_max, 100, HEADER_FIELDS, report),
+            header_bytes_max,
+            header_fields_max,
             target_bytes_max: fitting(units::bytes(
                 &self.target_bytes_max,
                 8 * KIB,

@@ -2,11 +2,12 @@
 //!
 //! Not its comparison.
 
-use super::ListenAddress;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
+
+use super::listen_address::ListenAddress;
 
 /// The token of the example file, which everybody knows.
 const TOKEN_OF_EXAMPLE: &str = "change-me";

@@ -27,6 +27,7 @@ pub mod forwarded;
 pub mod headers;
 pub mod hop;
 mod normal;
+pub mod priority;
 pub mod proxy_facts;
 pub mod proxy_protocol;
 pub mod trace_context;

@@ -1,4 +1,4 @@
-//! Wrapper of a client's socket that notes what goes through it for the connection's [`Watch`].
+//! Wrapper of an HTTP/1 client's socket that notes what goes through it for the connection's [`Watch`].
 //!
 //! It changes no byte of hyper's, and adds interim responses where hyper has come to a pause.
 //! Timeouts and refusals are the driver's and the service's to act upon.
@@ -22,10 +22,9 @@ pub(super) struct Watched {
     /// Bytes that were read before this wrapper was made.
     prefix: Bytes,
     watch: Arc<Watch>,
-    /// `None` for HTTP/2, whose frames have lengths.
+    /// `None` once something was refused.
     framing: Option<Framing>,
-    /// `None` for HTTP/2.
-    interim: Option<Arc<Queue>>,
+    interim: Arc<Queue>,
     /// What is left of an interim response that the socket did not take whole.
     partial: Bytes,
     /// What the socket had written at the last attempt.
@@ -35,8 +34,8 @@ pub(super) struct Watched {
 // === impl Watched ===
 
 impl Watched {
-    /// An HTTP/1 connection, of which `prefix` has been read already.
-    pub(super) fn http1(
+    /// A connection of which `prefix` has been read already.
+    pub(super) fn new(
         socket: Socket,
         prefix: Bytes,
         watch: Arc<Watch>,
@@ -47,20 +46,7 @@ impl Watched {
             prefix,
             watch,
             framing: Some(Framing::default()),
-            interim: Some(interim),
-            partial: Bytes::new(),
-            written: 0,
-        }
-    }
-
-    /// An HTTP/2 connection, of which `prefix` has been read already.
-    pub(super) fn http2(socket: Socket, prefix: Bytes, watch: Arc<Watch>) -> Self {
-        Self {
-            socket,
-            prefix,
-            watch,
-            framing: None,
-            interim: None,
+            interim,
             partial: Bytes::new(),
             written: 0,
         }
@@ -103,8 +89,7 @@ impl Watched {
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_partial(cx))?;
-            let next = self.interim.as_ref().and_then(|queue| queue.next(cx));
-            match next {
+            match self.interim.next(cx) {
                 Some(head) => self.partial = head,
                 None => return Poll::Ready(Ok(())),
             }
@@ -235,7 +220,7 @@ mod tests {
     async fn nothing_comes_into_a_head_that_has_begun() {
         let (server, mut client) = narrow().await;
         let queue = Arc::new(Queue::default());
-        let mut watched = Watched::http1(
+        let mut watched = Watched::new(
             Socket::tcp(server),
             Bytes::new(),
             Watch::new(),

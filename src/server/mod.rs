@@ -20,8 +20,10 @@ mod connections;
 mod listener;
 mod proxy_protocol;
 
+mod answers;
 mod framing;
 mod http;
+mod http2;
 mod interim;
 mod io;
 mod linger;

@@ -4,8 +4,8 @@
 //! its alarm rings. So all timeouts of a connection together cost one timer that is seldom set,
 //! and a request on the hot path costs none.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -46,28 +46,11 @@ pub(super) struct Watch {
     refused_from: AtomicU32,
     /// Written once, by the wrapper, before `refused_from`.
     refused_why: Mutex<Option<Ambiguity>>,
-    /// HTTP/2: since when each response has been waiting for its client.
-    streams: Mutex<Vec<Weak<Stream>>>,
 }
 
 /// One request in progress, from its head to its response's last byte.
 #[derive(Debug)]
 pub(super) struct InProgress(Arc<Watch>);
-
-/// One HTTP/2 response on its way to the client.
-pub(super) struct Stream {
-    waits_since: AtomicU64,
-    _in_progress: InProgress,
-}
-
-/// What becomes of a connection on which nothing happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Idle {
-    /// It gives its buffers back.
-    Parks,
-    /// It keeps its state, as HTTP/2 must.
-    Stays,
-}
 
 /// What the driver should do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +81,6 @@ impl Watch {
             begun: AtomicU32::new(0),
             refused_from: AtomicU32::new(u32::MAX),
             refused_why: Mutex::new(None),
-            streams: Mutex::default(),
         })
     }
 
@@ -116,16 +98,6 @@ impl Watch {
     pub(super) fn hold(self: &Arc<Self>) -> InProgress {
         self.in_progress.fetch_add(1, Ordering::Relaxed);
         InProgress(Arc::clone(self))
-    }
-
-    /// An HTTP/2 response, of which the client decides how fast it takes it.
-    pub(super) fn stream(&self, in_progress: InProgress) -> Arc<Stream> {
-        let stream = Arc::new(Stream {
-            waits_since: AtomicU64::new(0),
-            _in_progress: in_progress,
-        });
-        self.streams.lock().push(Arc::downgrade(&stream));
-        stream
     }
 
     /// A request's head is whole. Tells whether the request must be refused instead of served.
@@ -204,19 +176,14 @@ impl Watch {
     }
 
     /// Judges the connection at this moment.
-    pub(super) fn verdict(
-        &self,
-        timeouts: &ConnectionTimeouts,
-        draining: bool,
-        idle: Idle,
-    ) -> Verdict {
+    pub(super) fn verdict(&self, timeouts: &ConnectionTimeouts, draining: bool) -> Verdict {
         let now = millis();
         let since = |time: &AtomicU64| match time.load(Ordering::Relaxed) {
             0 => None,
             at => Some(Duration::from_millis(now.saturating_sub(at))),
         };
         let look = timeouts.shortest();
-        if let Some(stalled) = since(&self.stalled_since).max(self.longest_stall(now)) {
+        if let Some(stalled) = since(&self.stalled_since) {
             return go_on_until(timeouts.send, stalled).at_most(look);
         }
         if self.in_progress.load(Ordering::Relaxed) > 0 || self.unflushed.load(Ordering::Relaxed) {
@@ -229,44 +196,20 @@ impl Watch {
         if self.is_refused() {
             return Verdict::Close;
         }
-        self.verdict_idle(timeouts, draining, idle, now)
+        self.verdict_idle(timeouts, draining, now)
     }
 
-    fn verdict_idle(
-        &self,
-        timeouts: &ConnectionTimeouts,
-        draining: bool,
-        idle: Idle,
-        now: u64,
-    ) -> Verdict {
+    fn verdict_idle(&self, timeouts: &ConnectionTimeouts, draining: bool, now: u64) -> Verdict {
         let since = &self.idle_since;
         let first_seen = since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
         let passed = Duration::from_millis(now.saturating_sub(first_seen.err().unwrap_or(now)));
         if draining {
-            // HTTP/2 ends by itself after its GOAWAY.
-            let linger = if idle == Idle::Parks {
-                DRAIN_LINGER
-            } else {
-                timeouts.send
-            };
-            return go_on_until(linger, passed);
+            return go_on_until(DRAIN_LINGER, passed);
         }
         match go_on_until(timeouts.idle, passed) {
-            Verdict::GoOn(_) if idle == Idle::Parks && passed >= PARK_AFTER => Verdict::Park,
+            Verdict::GoOn(_) if passed >= PARK_AFTER => Verdict::Park,
             verdict => verdict.at_most(PARK_AFTER),
         }
-    }
-
-    /// How long the stream that waits longest has been waiting for its client.
-    fn longest_stall(&self, now: u64) -> Option<Duration> {
-        let mut streams = self.streams.lock();
-        streams.retain(|stream| stream.strong_count() > 0);
-        let since = streams.iter().filter_map(Weak::upgrade);
-        let earliest = since
-            .map(|stream| stream.waits_since.load(Ordering::Relaxed))
-            .filter(|at| *at > 0)
-            .min()?;
-        Some(Duration::from_millis(now.saturating_sub(earliest)))
     }
 }
 
@@ -323,16 +266,6 @@ impl Verdict {
     }
 }
 
-// === impl Stream ===
-
-impl Stream {
-    /// Notes that a piece of it waits for the client from now on, or that none does.
-    pub(super) fn note(&self, waits: bool) {
-        let since = if waits { millis() } else { 0 };
-        self.waits_since.store(since, Ordering::Relaxed);
-    }
-}
-
 // === impl InProgress ===
 
 impl Drop for InProgress {
@@ -365,7 +298,7 @@ mod tests {
 
     async fn after(watch: &Watch, secs: u64) -> Verdict {
         tokio::time::advance(Duration::from_secs(secs)).await;
-        watch.verdict(&TIMEOUTS, false, Idle::Parks)
+        watch.verdict(&TIMEOUTS, false)
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ mod access_log;
 mod acme;
 mod exposed;
 mod exposition;
+mod http2;
 mod line;
 mod losses;
 mod metrics;
@@ -29,6 +30,7 @@ pub use access_log::AccessLog;
 pub use acme::{Acme, AcmeStatus};
 pub use exposed::Exposed;
 pub use exposition::{Family, Kind, Sample, Spread};
+pub use http2::{Http2, Http2Cut};
 use losses::Losses;
 pub use metrics::{Durations, Metrics, STATUS_CLASSES, Snapshot};
 pub use record::{Asked, Fetched, Outcome, Record, Refreshed, TlsFacts};
@@ -46,6 +48,8 @@ pub struct Telemetry {
     pub tls: Tls,
     /// Figures of orders at CAs.
     pub acme: Acme,
+    /// Figures of HTTP/2 towards clients.
+    pub http2: Http2,
     access_log: ArcSwapOption<AccessLog>,
     /// Whether there is one: all that requests ask while there is none.
     wants_lines: AtomicBool,
@@ -68,6 +72,7 @@ impl Telemetry {
             metrics: Metrics::new(),
             tls: Tls::default(),
             acme: Acme::default(),
+            http2: Http2::default(),
             wants_lines: AtomicBool::new(access_log.is_some()),
             access_log: ArcSwapOption::new(access_log.map(Arc::new)),
             lost_before: Mutex::new(0),

@@ -176,6 +176,7 @@ fn each_table_of_keys_is_in_the_example_and_in_the_docs() {
     for table in [
         "zz9 = 1",
         "[server]\nzz9 = 1",
+        "[server.http2]\nzz9 = 1",
         "[admin]\nzz9 = 1",
         "[log]\nzz9 = 1",
         "[store]\nzz9 = 1",

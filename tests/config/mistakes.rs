@@ -245,6 +245,23 @@ target_bytes_max = "48KiB""#,
         ],
     ),
     (
+        r#"[server.http2]
+streams_max = 0
+stream_window = "8KiB""#,
+        &[
+            "2: server.http2.streams_max: is out of limits; write 1 to 1000",
+            r#"3: server.http2.stream_window: is out of limits; write "16KiB" to "16MiB""#,
+        ],
+    ),
+    (
+        r#"[server.http2]
+stream_window = "2MiB""#,
+        &[
+            "2: server.http2.stream_window: leaves `stream_window` larger than `connection_window`, which \
+             is never filled; change one of the two",
+        ],
+    ),
+    (
         "[server]
 body_bytes_max = -1",
         &[

@@ -7,6 +7,7 @@ mod ca;
 mod ca_wire;
 mod client;
 mod dns;
+pub mod frames;
 mod http2;
 mod http2_origin;
 mod load;
@@ -35,6 +36,7 @@ pub use answers::{
 pub use ca::Ca;
 pub use client::{Client, HOST, Response, all_wait, responses};
 pub use dns::{Dns, Mood};
+pub use frames::Frames;
 pub use http2::Http2;
 pub use http2_origin::{Exchange, Http2Origin};
 pub use load::Load;

@@ -32,7 +32,7 @@ pub const ROOMS: &[(&str, &str)] = &[
     (
         "server",
         "drain per_client connections tls socket proxy_protocol unix listening passed listener interim framing watch io linger upload \
-         outgoing park unread http tcp accept listeners",
+         outgoing park unread answers http2 http tcp accept listeners",
     ),
     (
         "admin",
