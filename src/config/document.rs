@@ -12,6 +12,7 @@ use toml::{Table, Value};
 
 use super::{
     Access, Config, Flags, Format, Level, Log, Profile, Resolver, Server, Store, TcpFlags,
+    path_form,
 };
 use crate::semantics::forwarded::Dialect;
 
@@ -276,6 +277,8 @@ fn of_server(server: &Server) -> Table {
         ("forwarded", Some(forwarded.into())),
         ("request_id", Some(request_id.into())),
         ("https_port", number(usize::from(server.https_port))),
+        ("path_form", Some(path_form::in_words(server.path_rule))),
+        ("allow_fields", list(&server.allow_fields)),
     ])
 }
 

@@ -19,12 +19,15 @@ use super::limit;
 use super::meant::addresses;
 use super::names;
 use super::networks;
+use super::path_form::{self, RawPathForm};
 use super::report::{Given, Place, Report};
 use super::socket_options::{self, SocketOptions};
 use super::table::Written;
 use super::tls::{ListenTls, RawListenTls};
 use super::units::{self, Count, KIB, MIB, Period, Size};
 use crate::semantics::forwarded::Dialect;
+use crate::semantics::mimicry;
+use crate::semantics::path_form::{PathForm, PathRule};
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1 << 24;
 const CONNECTIONS_PER_CLIENT: RangeInclusive<usize> = 0..=1 << 24;
@@ -142,6 +145,10 @@ pub struct Server {
     pub request_id: Option<HeaderName>,
     /// The port that clients are sent on to where only https will do.
     pub https_port: u16,
+    /// How the spelling of paths is taken.
+    pub path_rule: PathRule,
+    /// Fields that origins get although they may be taken for others.
+    pub allow_fields: Vec<HeaderName>,
 }
 
 /// One `[[listen]]` as written.
@@ -202,6 +209,8 @@ pub(super) struct RawServer {
     forwarded: RawDialect,
     request_id: Given<String>,
     https_port: Given<Count>,
+    path_form: Given<RawPathForm>,
+    allow_fields: Vec<Spanned<String>>,
 }
 
 /// `forwarded` as written.
@@ -352,6 +361,8 @@ impl RawServer {
             request_id: self.resolve_request_id(report),
             https_port: u16::try_from(units::count(&self.https_port, 443, PORTS, report))
                 .unwrap_or(443),
+            path_rule: path_form::over(&self.path_form, PathRule::of(PathForm::default()), report),
+            allow_fields: self.resolve_allowed(report),
         };
         self.check_target_fits(&server, report);
         server
@@ -375,6 +386,22 @@ impl RawServer {
             Err(complaint) => report.at(text.span(), complaint),
         }
         None
+    }
+
+    /// Names of fields that would be dropped.
+    fn resolve_allowed(&self, report: &mut Report) -> Vec<HeaderName> {
+        let mut allowed = Vec::new();
+        for text in &self.allow_fields {
+            match names::field(text.get_ref()) {
+                // With an underscore it may be like a field that a route sets.
+                Ok(name) if mimicry::is_always_stripped(&name) || name.as_str().contains('_') => {
+                    allowed.push(name);
+                }
+                Ok(_) => report.at(text.span(), "is not dropped anyway; leave it out"),
+                Err(complaint) => report.at(text.span(), complaint),
+            }
+        }
+        allowed
     }
 
     fn check_target_fits(&self, server: &Server, report: &mut Report) {

@@ -46,6 +46,7 @@ mod origin_tls;
 mod overload;
 mod pair;
 mod path;
+mod path_form;
 mod pem;
 mod recover;
 mod report;
@@ -412,6 +413,7 @@ impl RawConfig {
         let admin = self.admin.as_ref();
         let server = self.server.resolve(report);
         let limits = ExchangeLimits::of_server(&server);
+        let path_rule = server.path_rule;
         self.check_include(report);
         let listen: Vec<_> = self
             .listen
@@ -445,7 +447,7 @@ impl RawConfig {
             sites: self
                 .site
                 .iter()
-                .map(|it| RawSite::resolve(it, &base, &limits, care, report))
+                .map(|it| RawSite::resolve(it, &base, &limits, path_rule, care, report))
                 .collect(),
             document: Document::default(),
             notes: Vec::new(),

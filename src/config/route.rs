@@ -16,11 +16,13 @@ use super::fields::{Edits, RawEdits};
 use super::https::{Https, RawHsts};
 use super::limit;
 use super::path::PathPattern;
+use super::path_form::{self, RawPathForm};
 use super::report::{Given, Place, Report};
 use super::table::{Table, Written};
 use super::template::Purpose;
 use super::text_or::TextOr;
 use super::units::{self, Count, Period, Size};
+use crate::semantics::path_form::PathRule;
 
 /// What a semaphore holds with ease.
 const CONCURRENCY: RangeInclusive<usize> = 0..=1 << 24;
@@ -30,6 +32,8 @@ const CONCURRENCY: RangeInclusive<usize> = 0..=1 << 24;
 pub struct Route {
     /// Which paths it is for.
     pub path: PathPattern,
+    /// How the spelling of its paths is taken.
+    pub path_rule: PathRule,
     /// Who answers.
     pub action: Action,
     /// What is cut from the front of the path before the origin sees it. It ends before a `/` or
@@ -56,6 +60,7 @@ pub struct Route {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawRoute {
     pub(super) path: Given<String>,
+    path_form: Given<RawPathForm>,
     pub(super) origin: Given<String>,
     redirect: Option<Written<RawRedirect>>,
     answer: Option<Written<RawAnswer>>,
@@ -107,6 +112,7 @@ impl RawRoute {
         base: &CacheBase,
         limits: &ExchangeLimits,
         https: &Https,
+        path_rule: PathRule,
         report: &mut Report,
     ) -> Option<Route> {
         let place = raw.span();
@@ -126,8 +132,10 @@ impl RawRoute {
             .map(|it| it.get_ref().resolve(Purpose::RequestField, report));
         let response_fields = raw.response_fields.resolve(Purpose::ResponseField, report);
         let cache = raw.cache.as_ref().map(|it| it.get_ref().over(base, report));
+        let path_rule = path_form::over(&raw.path_form, path_rule, report);
         Some(Route {
             path: path?,
+            path_rule,
             action: action?,
             strip_prefix: raw.strip_prefix.as_ref().map(|it| it.get_ref().clone()),
             request_fields: edits.unwrap_or_default(),

@@ -17,6 +17,7 @@ use crate::body::{Body, Meter, Progress};
 use crate::clock::{self, Instant};
 use crate::origin::{Belongs, Interim};
 use crate::semantics::key::normal_authority;
+use crate::semantics::path_form::Normal;
 use crate::telemetry::{Asked, Outcome, Record};
 
 /// A request under way.
@@ -33,12 +34,23 @@ pub(super) struct Exchange {
     pub(super) interim: Option<Interim>,
     /// The server that the client belongs to, by its cookie.
     pub(super) belongs: Option<Belongs>,
+    /// The form in which its target is seen, where that is not the client's.
+    pub(super) spelling: Option<Box<Spelling>>,
     /// Strict-Transport-Security of the response.
     pub(super) hsts: Option<HeaderValue>,
     /// The wall time of arrival, by which freshness is judged.
     pub(super) now: SystemTime,
     /// What it is called, once somebody has asked.
     request_id: OnceLock<HeaderValue>,
+}
+
+/// A target that its client has spelt otherwise than in normal form.
+#[derive(Debug)]
+pub(super) struct Spelling {
+    /// What routes, rules and the key see.
+    pub(super) normal: Normal,
+    /// Whether origins see what the client wrote.
+    pub(super) is_sent: bool,
 }
 
 /// A request's entry in the books. It is closed when it is dropped, wherever the journey ended:
@@ -91,6 +103,7 @@ impl Exchange {
             upload,
             interim: None,
             belongs: None,
+            spelling: None,
             hsts: None,
             now,
             request_id,
@@ -111,7 +124,7 @@ impl Exchange {
     }
 
     /// The one effective host, for routing, key and origin alike, in its normal form; or why there is
-    /// none, in a word.
+    /// none, in a word. A list of hosts is none, although RFC 3986 allows a comma in a name.
     ///
     /// "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message
     /// that lacks a Host header field and to any request message that contains more than one Host
@@ -124,7 +137,10 @@ impl Exchange {
             return Err("several-hosts");
         }
         let scheme = self.client.scheme;
-        let normal = |authority| normal_authority(authority, scheme).ok_or("host");
+        let normal = |authority| {
+            let normal = normal_authority(authority, scheme);
+            normal.filter(|it| !it.contains(',')).ok_or("host")
+        };
         let host = match host.map(|host| host.to_str()) {
             Some(Ok(host)) => Some(normal(host)?),
             Some(Err(_)) => return Err("host"),
@@ -140,8 +156,14 @@ impl Exchange {
         // "When an origin server receives a request with an absolute-form of request-target, the
         // origin server MUST ignore the received Host header field (if any)." (RFC 9112 §3.2.2)
         match (request.uri.authority(), host) {
+            (Some(named), Some(host)) if request.version > Version::HTTP_11 => {
+                agreed(normal(named.as_str())?, &host)
+            }
             (Some(named), _) => normal(named.as_str()),
             (None, Some(host)) => Ok(host),
+            // "Clients that generate HTTP/2 requests directly MUST use the ":authority"
+            // pseudo-header field" (RFC 9113 §8.3.1), unless they have none to name.
+            (None, None) if request.version > Version::HTTP_11 => Err("no-host"),
             // HTTP/1.0 has no Host: what it asked for is what it connected to.
             (None, None) => {
                 let local = self.client.local.to_string();
@@ -152,8 +174,16 @@ impl Exchange {
         }
     }
 
-    /// The path and query asked for, always beginning with a slash.
+    /// The path and query as routes, rules and the key see them, always beginning with a slash.
     pub(super) fn target(&self) -> Cow<'_, str> {
+        match &self.spelling {
+            Some(spelling) => Cow::Borrowed(&spelling.normal.target),
+            None => self.target_as_sent(),
+        }
+    }
+
+    /// The same as the client wrote them.
+    pub(super) fn target_as_sent(&self) -> Cow<'_, str> {
         match self
             .request
             .uri
@@ -165,6 +195,14 @@ impl Exchange {
             Some(target) if target.starts_with('?') => Cow::Owned(format!("/{target}")),
             Some(target) => Cow::Borrowed(target),
         }
+    }
+
+    /// Its target is seen in another form than the client's.
+    pub(super) fn note_spelling(&mut self, spelling: Box<Spelling>) {
+        if let Some(asked) = &mut self.entry.record.asked {
+            asked.normal_target = Some(spelling.normal.target.as_str().into());
+        }
+        self.spelling = Some(spelling);
     }
 
     /// The response is on its way; the entry goes with its body.
@@ -185,6 +223,15 @@ impl Exchange {
             entry.record.complete = tally.complete;
         });
         response.map(|body| body.metered(meter))
+    }
+}
+
+/// "A server SHOULD treat a request as malformed if it contains a Host header field that identifies an
+/// entity that differs from the entity in the ":authority" pseudo-header field." (RFC 9113 §8.3.1)
+fn agreed<'a>(named: Cow<'a, str>, host: &str) -> Result<Cow<'a, str>, &'static str> {
+    match named == host {
+        true => Ok(named),
+        false => Err("two-hosts"),
     }
 }
 

@@ -17,6 +17,7 @@ mod values;
 mod wanted;
 
 mod dispatch;
+mod locate;
 mod locator;
 mod next;
 mod purging;

@@ -133,7 +133,7 @@ impl Site {
     pub fn invalidate(&self, invalidation: &Invalidation) -> Option<u64> {
         let key_of = |target: &Target| {
             let (scheme, authority) = (target.scheme, &target.authority);
-            self.locate(scheme, authority, &target.path_and_query).0
+            self.key_of(scheme, authority, &target.path_and_query)
         };
         self.store.invalidate(invalidation, key_of, clock::now())
     }

@@ -73,6 +73,15 @@ pub fn connection_is_hostile(headers: &HeaderMap) -> bool {
     })
 }
 
+/// "A field value MUST NOT start or end with an ASCII whitespace character" (RFC 9113 §8.2.1).
+pub fn has_edge_space(headers: &HeaderMap) -> bool {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    headers
+        .values()
+        .map(HeaderValue::as_bytes)
+        .any(|value| is_space(value.first()) || is_space(value.last()))
+}
+
 /// Whether a request says whose it is: by Authorization, or by a certificate that was shown.
 ///
 /// What RFC 9111 §3.5 says of the first is right for both, since neither is in the key.
@@ -169,7 +178,7 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 /// Proxy-Connection, Keep-Alive, TE, Transfer-Encoding and Upgrade. RFC 9111 §3.1 adds those that
 /// authenticate towards a proxy; RFC 7540 §3.2.1 HTTP2-Settings; and Trailer announces fields that
 /// are not forwarded (RFC 9110 §6.5.1).
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "connection"

@@ -7,6 +7,7 @@
 //! The modules stand in reading order: names of things first, then the fields, then the verdicts.
 
 pub mod key;
+pub mod path_form;
 pub mod query;
 pub mod reference;
 
@@ -25,6 +26,7 @@ pub mod fold;
 pub mod forwarded;
 pub mod headers;
 pub mod hop;
+pub mod mimicry;
 mod normal;
 pub mod proxy_facts;
 pub mod proxy_protocol;

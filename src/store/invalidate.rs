@@ -11,6 +11,7 @@ use super::Store;
 use super::flight::Flights;
 use super::stamps::{Fate, SLASHES_MAX};
 use crate::semantics::key::{Key, KeyBuf, Scheme, normal_authority};
+use crate::semantics::path_form;
 use crate::semantics::reference::{BadUrl, Target};
 
 /// What is to be forgotten, and how.
@@ -121,9 +122,13 @@ impl Store {
 
     /// The same for the keys of an area. How many objects that is nobody knows.
     fn purge_area(&self, area: &Target, how: How, now: SystemTime) {
-        let targets = by_either_scheme(area);
+        // Keys hold paths in normal form, but on routes that tell spellings apart.
+        let normal = path_form::normal(&area.path_and_query).map(|it| Target {
+            path_and_query: it.target,
+            ..area.clone()
+        });
+        let targets = [area].into_iter().chain(&normal).flat_map(by_either_scheme);
         let areas: Vec<_> = targets
-            .iter()
             .map(|it| KeyBuf::new(it.scheme, &it.authority, &it.path_and_query))
             .collect();
         self.stamps.add_areas(&areas, how.fate(now));

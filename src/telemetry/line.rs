@@ -153,6 +153,8 @@ fn json_request(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     json_text(out, "method", asked.map(|it| it.method.as_str().as_bytes()))?;
     let target = asked.map(|it| target(&it.target));
     json_text(out, "target", target.or(record.unread.as_deref()))?;
+    let normal = asked.and_then(|it| it.normal_target.as_deref());
+    json_text(out, "normal_target", normal.map(str::as_bytes))?;
     json_text(out, "protocol", version.as_deref().map(str::as_bytes))?;
     json_text(out, "host", field(|it| &it.host))?;
     json_text(out, "referer", field(|it| &it.referer))?;
@@ -299,6 +301,7 @@ mod tests {
             asked: Some(Box::new(Asked {
                 method: Method::GET,
                 target: Uri::from_static("/a?b=1"),
+                normal_target: Some("/\"".into()),
                 version: Version::HTTP_11,
                 host: Some(HeaderValue::from_static("shop.example")),
                 referer: None,
@@ -369,7 +372,7 @@ mod tests {
                 full(),
                 concat!(
                     r#"{"time":"2026-11-22T06:05:15.042Z","client":"192.0.2.1","method":"GET","#,
-                    r#""target":"/a?b=1","protocol":"HTTP/1.1","host":"shop.example","#,
+                    r#""target":"/a?b=1","normal_target":"/\"","protocol":"HTTP/1.1","host":"shop.example","#,
                     r#""referer":null,"user_agent":"say \"hi\"\\","request_id":"a1","#,
                     r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","tls_version":"TLSv1.3","#,
                     r#""tls_suite":"TLS_AES_128_GCM_SHA256","tls_group":"X25519MLKEM768","#,
@@ -386,7 +389,7 @@ mod tests {
                 bare(),
                 concat!(
                     r#"{"time":"2026-11-22T06:05:15.042Z","client":"192.0.2.1","method":null,"#,
-                    r#""target":null,"protocol":null,"host":null,"referer":null,"#,
+                    r#""target":null,"normal_target":null,"protocol":null,"host":null,"referer":null,"#,
                     r#""user_agent":null,"request_id":null,"trace_id":null,"#,
                     r#""tls_version":null,"tls_suite":null,"tls_group":null,"#,
                     r#""sni":null,"proxy_authority":null,"proxy_alpn":null,"#,

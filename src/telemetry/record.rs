@@ -95,6 +95,8 @@ pub struct Asked {
     pub method: Method,
     /// Request target as received, before routing changed it.
     pub target: Uri,
+    /// The same as routes and the cache key see it; `None` where that is the same.
+    pub normal_target: Option<Box<str>>,
     /// Protocol version.
     pub version: Version,
     /// `Host` field, or the target's authority where there is none (RFC 9113 §8.3.1).
@@ -215,6 +217,7 @@ impl Asked {
         Self {
             method: head.method.clone(),
             target: head.uri.clone(),
+            normal_target: None,
             version: head.version,
             host: field(&head.headers, HOST).or_else(|| authority(&head.uri)),
             referer: field(&head.headers, REFERER),

@@ -223,7 +223,8 @@ impl Pass {
             Vary::Star => false,
         };
         let whole = caching.query.without_others(&exchange.target()).is_none();
-        by_vary && whole && unchanged(&COOKIE) && !outbound::is_steered(asked)
+        let is_same = by_vary && whole && unchanged(&COOKIE) && !outbound::is_steered(asked);
+        is_same && self.wanted.is_spelt_as_filed()
     }
 
     /// Stores it as what a GET would have brought, if it may be.

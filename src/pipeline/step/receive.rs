@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Uri, Version};
 use http_body::Body as _;
 
 use super::lookup::Lookup;
@@ -36,7 +36,7 @@ impl Receive {
 
     pub(in crate::pipeline) fn run(self) -> Step {
         let mut exchange = self.exchange;
-        let (key, destination) = match check(&exchange).and_then(|()| locate(&exchange)) {
+        let (key, destination) = match check(&exchange).and_then(|()| locate(&mut exchange)) {
             Ok(located) => located,
             Err(refusal) => return Step::Synth(Synth::refusal(exchange, refusal)),
         };
@@ -80,12 +80,19 @@ impl Receive {
     }
 }
 
-/// The request's key, and where it leads, if anywhere.
-fn locate(exchange: &Exchange) -> Result<(KeyBuf, Option<Destination>), Refusal> {
+/// The request's key, and where it leads, if anywhere. From here on its target is seen as the route sees
+/// it.
+fn locate(exchange: &mut Exchange) -> Result<(KeyBuf, Option<Destination>), Refusal> {
     let (site, scheme) = (exchange.site(), exchange.client.scheme);
     let authority = exchange.authority().map_err(Refusal::Malformed)?;
-    let (key, destination) = site.locate(scheme, &authority, &exchange.target());
-    Ok((key, destination.cloned()))
+    let target = exchange.target_as_sent();
+    let located = site.locate(scheme, &authority, &target);
+    let located = located.map_err(Refusal::Malformed)?;
+    let (key, destination) = (located.key, located.destination.cloned());
+    if let Some(spelling) = located.spelling {
+        exchange.note_spelling(spelling);
+    }
+    Ok((key, destination))
 }
 
 /// Has the upload, if there is one, keep to the limits of its route in place of the server's.
@@ -122,7 +129,7 @@ fn elsewhere(exchange: &Exchange, destination: &Destination, key: &KeyBuf) -> Op
     if !is_asked || exchange.client.scheme == Scheme::Https {
         return None;
     }
-    let (host, target) = (without_port(key.authority()), exchange.target());
+    let (host, target) = (without_port(key.authority()), exchange.target_as_sent());
     Some(match site.server.https_port {
         443 => format!("https://{host}{target}"),
         port => format!("https://{host}:{port}{target}"),
@@ -157,15 +164,31 @@ fn check(exchange: &Exchange) -> Result<(), Refusal> {
     if headers::connection_is_hostile(&request.headers) {
         return Err(Refusal::Malformed("connection-names-end-to-end-field"));
     }
-    let uri = &request.uri;
-    match (uri.scheme_str(), uri.authority()) {
-        // `GET foo` reads as an authority: serving it would answer with the root's page.
-        (None, Some(_)) => Err(Refusal::Malformed("request-target")),
-        (None, None) if uri.path() == "*" && request.method == Method::OPTIONS => Ok(()),
-        (None, None) if uri.path().starts_with('/') => Ok(()),
-        (Some("http" | "https"), Some(_)) => Ok(()),
-        _ => Err(Refusal::Malformed("request-target")),
+    // A parser of HTTP/1 takes the space around a value off, one of HTTP/2 leaves it.
+    if request.version > Version::HTTP_11 && headers::has_edge_space(&request.headers) {
+        return Err(Refusal::Malformed("edge-space"));
     }
+    match has_form(&request.uri, &request.method) {
+        true => Ok(()),
+        false => Err(Refusal::Malformed("request-target")),
+    }
+}
+
+/// Whether a target is in a form that its method may have (RFC 9112 §3.2, RFC 9113 §8.3.1).
+fn has_form(uri: &Uri, method: &Method) -> bool {
+    let has_path = match uri.path() {
+        // "The asterisk-form of request-target is only used for a server-wide OPTIONS request".
+        "*" => method == Method::OPTIONS,
+        path => path.is_empty() || path.starts_with('/'),
+    };
+    let is_whole = match (uri.scheme_str(), uri.authority()) {
+        // `GET foo` reads as an authority: serving it would answer with the root's page.
+        (None, Some(_)) => false,
+        (None, None) => !uri.path().is_empty(),
+        (Some(scheme), Some(_)) => matches!(scheme, "http" | "https"),
+        (Some(_), None) => false,
+    };
+    has_path && is_whole
 }
 
 /// `PURGE` and its like are ours only where networks are configured; else they are unknown methods
