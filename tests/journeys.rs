@@ -59,6 +59,7 @@ mod journeys {
     mod request_ids;
     mod requests;
     mod trailers;
+    mod tunnels;
     mod upgrade;
 
     // One origin, well and ill.

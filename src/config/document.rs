@@ -279,6 +279,12 @@ fn of_server(server: &Server) -> Table {
         ("https_port", number(usize::from(server.https_port))),
         ("path_form", Some(path_form::in_words(server.path_rule))),
         ("allow_fields", list(&server.allow_fields)),
+        ("tunnels_max", number(server.tunnels_max)),
+        ("tunnel_idle_timeout", period(server.tunnel_idle_timeout)),
+        (
+            "tunnel_lifetime",
+            period(server.tunnel_lifetime.unwrap_or_default()),
+        ),
     ])
 }
 

@@ -31,6 +31,7 @@ use crate::semantics::path_form::{PathForm, PathRule};
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1 << 24;
 const CONNECTIONS_PER_CLIENT: RangeInclusive<usize> = 0..=1 << 24;
+const TUNNELS: RangeInclusive<usize> = 0..=1 << 24;
 const PORTS: RangeInclusive<usize> = 1..=65_535;
 /// hyper reads into a buffer of at least 8 KiB.
 const HEADER_BYTES: RangeInclusive<u64> = 8 * KIB..=MIB;
@@ -147,6 +148,12 @@ pub struct Server {
     pub https_port: u16,
     /// How the spelling of paths is taken.
     pub path_rule: PathRule,
+    /// Tunnels at once; a request for a further one is answered with 503.
+    pub tunnels_max: usize,
+    /// How long no byte may go either way through a tunnel.
+    pub tunnel_idle_timeout: Duration,
+    /// How long a tunnel may last in all; `None` for as long as it likes.
+    pub tunnel_lifetime: Option<Duration>,
     /// Fields that origins get although they may be taken for others.
     pub allow_fields: Vec<HeaderName>,
 }
@@ -211,6 +218,9 @@ pub(super) struct RawServer {
     https_port: Given<Count>,
     path_form: Given<RawPathForm>,
     allow_fields: Vec<Spanned<String>>,
+    tunnels_max: Given<Count>,
+    tunnel_idle_timeout: Given<Period>,
+    tunnel_lifetime: Given<Period>,
 }
 
 /// `forwarded` as written.
@@ -363,6 +373,9 @@ impl RawServer {
                 .unwrap_or(443),
             path_rule: path_form::over(&self.path_form, PathRule::of(PathForm::default()), report),
             allow_fields: self.resolve_allowed(report),
+            tunnels_max: units::count(&self.tunnels_max, 8192, TUNNELS, report),
+            tunnel_idle_timeout: units::timeout(&self.tunnel_idle_timeout, 600, report),
+            tunnel_lifetime: units::given_period(&self.tunnel_lifetime).filter(|it| !it.is_zero()),
         };
         self.check_target_fits(&server, report);
         server

@@ -22,6 +22,7 @@ use super::table::{Table, Written};
 use super::template::Purpose;
 use super::text_or::TextOr;
 use super::units::{self, Count, Period, Size};
+use super::upgrade;
 use crate::semantics::path_form::PathRule;
 
 /// What a semaphore holds with ease.
@@ -39,6 +40,8 @@ pub struct Route {
     /// What is cut from the front of the path before the origin sees it. It ends before a `/` or
     /// at the end of the path; what is left of an empty path is `/`.
     pub strip_prefix: Option<String>,
+    /// The protocols that clients may go on with (RFC 9110 §7.8), in lower case.
+    pub upgrade: Vec<String>,
     /// Edits of the request towards the origin.
     pub request_fields: Edits,
     /// Edits of the response towards the client.
@@ -65,6 +68,7 @@ pub(super) struct RawRoute {
     redirect: Option<Written<RawRedirect>>,
     answer: Option<Written<RawAnswer>>,
     strip_prefix: Given<String>,
+    pub(super) upgrade: Given<Vec<Spanned<String>>>,
     request_fields: Option<Written<RawEdits>>,
     response_fields: Table<RawEdits>,
     pub(super) limit: Vec<Spanned<String>>,
@@ -73,6 +77,8 @@ pub(super) struct RawRoute {
     body_timeout: Given<Period>,
     first_byte_timeout: Given<Period>,
     between_bytes_timeout: Given<Period>,
+    tunnel_idle_timeout: Given<Period>,
+    tunnel_lifetime: Given<Period>,
     https_only: Option<bool>,
     hsts: Given<TextOr<RawHsts>>,
     cache: Option<Written<RawCacheRules>>,
@@ -138,6 +144,7 @@ impl RawRoute {
             path_rule,
             action: action?,
             strip_prefix: raw.strip_prefix.as_ref().map(|it| it.get_ref().clone()),
+            upgrade: upgrade::resolve(&raw.upgrade, report),
             request_fields: edits.unwrap_or_default(),
             response_fields,
             limits: limit::names(&raw.limit),
@@ -154,6 +161,8 @@ impl RawRoute {
             body_timeout: &self.body_timeout,
             first_byte_timeout: &self.first_byte_timeout,
             between_bytes_timeout: &self.between_bytes_timeout,
+            tunnel_idle_timeout: &self.tunnel_idle_timeout,
+            tunnel_lifetime: &self.tunnel_lifetime,
         }
     }
 
@@ -250,7 +259,8 @@ impl RawRoute {
         let request_fields = self.request_fields.as_ref().map(Spanned::span);
         let cache = self.cache.as_ref().map(Spanned::span);
         let concurrency = self.concurrency_max.as_ref().map(Spanned::span);
-        let single = [strip_prefix, request_fields, cache, concurrency];
+        let upgrade = self.upgrade.as_ref().map(Spanned::span);
+        let single = [strip_prefix, request_fields, cache, concurrency, upgrade];
         let limits = self.limits_of_exchanges();
         for place in single.into_iter().flatten().chain(limits.places()) {
             report.at(

@@ -63,6 +63,8 @@ pub(super) struct RawSite {
     pub(super) body_timeout: Given<Period>,
     pub(super) first_byte_timeout: Given<Period>,
     pub(super) between_bytes_timeout: Given<Period>,
+    pub(super) tunnel_idle_timeout: Given<Period>,
+    pub(super) tunnel_lifetime: Given<Period>,
     pub(super) route: Vec<Written<RawRoute>>,
 }
 
@@ -161,6 +163,8 @@ impl RawSite {
             body_timeout: &self.body_timeout,
             first_byte_timeout: &self.first_byte_timeout,
             between_bytes_timeout: &self.between_bytes_timeout,
+            tunnel_idle_timeout: &self.tunnel_idle_timeout,
+            tunnel_lifetime: &self.tunnel_lifetime,
         }
     }
 

@@ -13,9 +13,10 @@ use http::{HeaderValue, Request, Response, Version};
 
 use super::client::{Client, ForwardedBy};
 use super::site::{Site, SiteHandle};
+use super::tunnel::{self, Tunnel, Wish};
 use crate::body::{Body, Meter, Progress};
 use crate::clock::{self, Instant};
-use crate::origin::{Belongs, Interim};
+use crate::origin::{Belongs, Interim, Switched};
 use crate::semantics::key::normal_authority;
 use crate::semantics::path_form::Normal;
 use crate::telemetry::{Asked, Outcome, Record};
@@ -34,6 +35,8 @@ pub(super) struct Exchange {
     pub(super) interim: Option<Interim>,
     /// The server that the client belongs to, by its cookie.
     pub(super) belongs: Option<Belongs>,
+    /// What it is to become, if its client wants to go on with another protocol and may.
+    pub(super) wish: Option<Box<Wish>>,
     /// The form in which its target is seen, where that is not the client's.
     pub(super) spelling: Option<Box<Spelling>>,
     /// Strict-Transport-Security of the response.
@@ -59,6 +62,8 @@ pub(super) struct Entry {
     pub(super) site: SiteHandle,
     pub(super) record: Record,
     arrived: Instant,
+    /// Whether it is kept elsewhere by now.
+    is_handed_on: bool,
 }
 
 // === impl Exchange ===
@@ -93,6 +98,7 @@ impl Exchange {
             site,
             record,
             arrived,
+            is_handed_on: false,
         };
         Box::new(Self {
             entry,
@@ -104,6 +110,7 @@ impl Exchange {
             interim: None,
             belongs: None,
             spelling: None,
+            wish: None,
             hsts: None,
             now,
             request_id,
@@ -216,6 +223,11 @@ impl Exchange {
         entry.record.outcome = outcome;
         entry.record.status = response.status().as_u16();
         entry.record.first_byte = Some(entry.arrived.elapsed());
+        if let Some(server) = Switched::take(&mut response)
+            && let Some(wish) = self.wish
+        {
+            return Tunnel::put_into(response, server, *wish, entry.hand_on());
+        }
         let meter = Meter::new(move |tally| {
             // The whole entry, so that it is closed here.
             let mut entry = entry;
@@ -237,8 +249,24 @@ fn agreed<'a>(named: Cow<'a, str>, host: &str) -> Result<Cow<'a, str>, &'static 
 
 // === impl Entry ===
 
+impl Entry {
+    /// The same for what outlives its site.
+    fn hand_on(mut self) -> tunnel::Entry {
+        self.is_handed_on = true;
+        let (client, received) = (self.record.client, self.record.received);
+        tunnel::Entry {
+            telemetry: Arc::clone(self.site.telemetry()),
+            record: std::mem::replace(&mut self.record, Record::new(client, received)),
+            arrived: self.arrived,
+        }
+    }
+}
+
 impl Drop for Entry {
     fn drop(&mut self) {
+        if self.is_handed_on {
+            return;
+        }
         self.record.duration = self.arrived.elapsed();
         self.site.telemetry.finish(&self.record);
     }

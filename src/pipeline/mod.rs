@@ -13,6 +13,7 @@ mod exchange;
 mod request_id;
 mod route;
 mod site;
+mod tunnel;
 mod values;
 mod wanted;
 
@@ -34,6 +35,7 @@ pub use purging::Unpurgeable;
 pub use route::{BadPath, Handler};
 pub use site::{BadSite, Current, Site, SiteHandle};
 pub use step::synth::Refusal;
+pub use tunnel::{Books, Tunnel, TunnelLimits};
 
 pub use crate::origin::{Interim, Sink};
 pub use crate::semantics::key::Scheme;

@@ -12,6 +12,7 @@ use super::client::TrustedProxies;
 use super::request_id::RequestIds;
 use super::route::limit::Bounds;
 use super::route::{BadPath, Routes};
+use super::tunnel::Tunnels;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::origin::{BadTls, Pool, Registry, Resolver};
@@ -32,6 +33,7 @@ pub struct Site {
     /// What we are called.
     pub(super) hop: Hop,
     pub(super) server: config::Server,
+    pub(super) tunnels: Tunnels,
     /// Whether another has taken its place.
     is_replaced: AtomicBool,
 }
@@ -95,6 +97,7 @@ impl Site {
             request_ids: RequestIds::new(&config.server),
             hop: Hop::new(&config.name),
             server: config.server.clone(),
+            tunnels: before.map(|it| it.tunnels.clone()).unwrap_or_default(),
             is_replaced: AtomicBool::new(false),
         })
     }
@@ -104,9 +107,11 @@ impl Site {
         self.pools.values()
     }
 
-    /// What the limits have counted, for a scrape.
+    /// What the limits have counted, and tunnels, for a scrape.
     pub fn families(&self) -> Vec<Family> {
-        self.bounds.families()
+        let mut families = self.bounds.families();
+        families.extend(self.tunnels.families(self.server.tunnels_max));
+        families
     }
 
     /// The origin of this name.

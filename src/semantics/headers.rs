@@ -6,7 +6,7 @@
 use http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_TYPE, COOKIE, DATE, ETAG, EXPECT, EXPIRES, HOST, LAST_MODIFIED, MAX_FORWARDS, PRAGMA,
-    SET_COOKIE, TRANSFER_ENCODING, UPGRADE, VARY, VIA,
+    SET_COOKIE, TRANSFER_ENCODING, VARY, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use smallvec::SmallVec;
@@ -87,20 +87,6 @@ pub fn has_edge_space(headers: &HeaderMap) -> bool {
 /// What RFC 9111 §3.5 says of the first is right for both, since neither is in the key.
 pub fn has_credentials(headers: &HeaderMap) -> bool {
     headers.contains_key(AUTHORIZATION) || headers.contains_key(CLIENT_CERT)
-}
-
-/// Whether a client wants to go on with WebSocket (RFC 6455 §4.1) on this connection.
-///
-/// RFC 9110 §7.8: "A sender of Upgrade MUST also send an "Upgrade" connection option" and "A server
-/// MUST ignore an Upgrade header field that is received in an HTTP/1.0 request."
-pub fn wants_websocket(version: Version, headers: &HeaderMap) -> bool {
-    let names = |field, wanted: &[u8]| {
-        list::all_members(headers, field).any(|member| member.eq_ignore_ascii_case(wanted))
-    };
-    version == Version::HTTP_11
-        && headers.contains_key(UPGRADE)
-        && names(&UPGRADE, b"websocket")
-        && names(&CONNECTION, b"upgrade")
 }
 
 /// Removes the fields that frame a body (RFC 9112 §6): whoever sends the message on frames it anew.

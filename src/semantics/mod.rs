@@ -32,6 +32,7 @@ pub mod proxy_facts;
 pub mod proxy_protocol;
 pub mod trace_context;
 pub mod trailers;
+pub mod upgrade;
 pub mod vary;
 
 pub mod client_cert;

@@ -28,6 +28,7 @@ use super::linger::linger;
 use super::outgoing::{Hold, Outgoing};
 use super::park::{self, First};
 use super::socket::{LAST_WORD, Socket};
+use super::tunnel;
 use super::unread::Unread;
 use super::upload::{Drained, Uploads};
 use super::watch::{ConnectionTimeouts, Idle, Verdict, Watch};
@@ -35,7 +36,7 @@ use crate::acme::Challenges;
 use crate::body::{Body, Incoming, Limits, Progress};
 use crate::clock;
 use crate::config;
-use crate::pipeline::{self, Client, Refusal, SiteHandle};
+use crate::pipeline::{self, Client, Refusal, SiteHandle, Tunnel};
 use crate::semantics::client_cert::{CLIENT_CERT, CLIENT_CERT_CHAIN};
 
 /// The largest buffer of one connection: two of the largest heads, and a bound on what a slow
@@ -57,6 +58,8 @@ struct Conversation {
     interim: Option<Arc<Queue>>,
     /// `None` for HTTP/2, where a stream ends for itself.
     uploads: Option<Arc<Uploads>>,
+    /// What becomes of the connection once its 101 is out.
+    tunnel: Mutex<Option<Tunnel>>,
 }
 
 /// How a driven connection came back.
@@ -65,6 +68,8 @@ enum Driven {
     Closed,
     /// All has been said from our side. Whether the client is in the midst of something.
     Parts(Socket, bool),
+    /// It goes on as a tunnel, and these bytes have been read of it.
+    Switched(Socket, Bytes, Tunnel),
     /// Nothing is happening on it, or it is to go on by another site's settings.
     Idle(Socket, Bytes),
 }
@@ -180,7 +185,10 @@ impl Conversation {
         if let Some(turn) = turn {
             turn.end().await;
         }
-        if let Some(uploads) = &self.uploads {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // No word of closing: the connection goes on, as something else.
+            *self.tunnel.lock() = Tunnel::take(&mut response);
+        } else if let Some(uploads) = &self.uploads {
             let unread = upload.is_some_and(|body: Progress| !body.has_ended());
             let is_last = is_ambiguous
                 || self.service.drain.has_begun()
@@ -311,6 +319,9 @@ pub(super) async fn serve(mut socket: Socket, client: Client, service: Arc<Servi
             Driven::Parts(socket, is_amid_request) => {
                 return Box::pin(linger(socket, is_amid_request, &service)).await;
             }
+            Driven::Switched(socket, unread, tunnel) => {
+                return Box::pin(tunnel::serve(socket, unread, tunnel, &service.drain)).await;
+            }
             Driven::Closed => return,
         };
         let timeouts = service.timeouts();
@@ -349,6 +360,7 @@ async fn drive_http1(
         unread: Mutex::default(),
         interim: Some(Arc::clone(&interim)),
         uploads: Some(Arc::default()),
+        tunnel: Mutex::default(),
     };
     let io = Watched::http1(socket, first, Arc::clone(&conversation.watch), interim);
     let answer = service_fn(|request| conversation.answer(request));
@@ -367,6 +379,15 @@ async fn drive_http1(
     let watch = &conversation.watch;
     if verdict == Verdict::Park {
         return Driven::Idle(socket, unread);
+    }
+    if let Some(tunnel) = conversation.tunnel.lock().take() {
+        // Where the client has not even taken the 101 there is nothing to go on with: hyper keeps what
+        // it could not write.
+        if verdict == Verdict::Ended && watch.is_flushed() {
+            return Driven::Switched(socket, unread, tunnel);
+        }
+        socket.set_zero_linger();
+        return Driven::Closed;
     }
     if watch.would_feign_an_end() {
         socket.set_zero_linger();
@@ -394,6 +415,7 @@ async fn drive_http2(socket: Socket, first: Bytes, client: Client, service: Arc<
         unread: Mutex::default(),
         interim: None,
         uploads: None,
+        tunnel: Mutex::default(),
     });
     let io = Watched::http2(socket, first, Arc::clone(&conversation.watch));
     let answer = {

@@ -14,6 +14,7 @@ mod connections;
 mod listener;
 mod proxy_protocol;
 
+mod carry;
 mod framing;
 mod http;
 mod interim;
@@ -22,6 +23,7 @@ mod linger;
 mod outgoing;
 mod park;
 mod tcp;
+mod tunnel;
 mod unread;
 mod upload;
 mod watch;

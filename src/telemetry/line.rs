@@ -12,6 +12,7 @@ use http::{HeaderValue, Uri};
 use time::UtcDateTime;
 
 use super::record::{Asked, Record, TlsFacts};
+use super::tunnel::Carried;
 use crate::config::Format;
 use crate::semantics::proxy_facts::ProxyFacts;
 use crate::semantics::trace_context::trace_id;
@@ -139,7 +140,20 @@ fn json(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     json_text(out, "origin", fetched.map(|it| it.origin.as_bytes()))?;
     json_text(out, "server", server.map(|it| it.as_bytes()))?;
     json_millis(out, "origin_ms", fetched.map(|it| it.duration))?;
+    json_tunnel(out, record.tunnel.as_deref())?;
     write!(out, r#","complete":{}}}"#, record.complete)
+}
+
+fn json_tunnel(out: &mut Vec<u8>, tunnel: Option<&Carried>) -> io::Result<()> {
+    match tunnel {
+        Some(carried) => write!(out, r#","received":{}"#, carried.received)?,
+        None => out.write_all(br#","received":null"#)?,
+    }
+    json_text(
+        out,
+        "tunnel_end",
+        tunnel.map(|it| it.end.as_str().as_bytes()),
+    )
 }
 
 fn json_request(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
@@ -262,6 +276,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::record::{Fetched, Outcome};
+    use super::super::tunnel::TunnelEnd;
     use super::*;
 
     fn line(format: Format, record: &Record) -> String {
@@ -297,6 +312,11 @@ mod tests {
             }),
             body_bytes: 512,
             complete: true,
+            tunnel: Some(Box::new(Carried {
+                received: 3,
+                sent: 512,
+                end: TunnelEnd::Idle,
+            })),
             detail: Some("no-store"),
             asked: Some(Box::new(Asked {
                 method: Method::GET,
@@ -380,7 +400,7 @@ mod tests {
                     r#""proxy_tls_version":null,"proxy_unique_id":"id\"","status":200,"bytes":512,"#,
                     r#""duration_ms":12.345,"ttfb_ms":9.007,"outcome":"miss","#,
                     r#""detail":"no-store","origin":"shop","server":"10.0.0.1:80","#,
-                    r#""origin_ms":9.000,"complete":true}"#,
+                    r#""origin_ms":9.000,"received":3,"tunnel_end":"idle","complete":true}"#,
                 ),
             ),
             (
@@ -395,7 +415,8 @@ mod tests {
                     r#""sni":null,"proxy_authority":null,"proxy_alpn":null,"#,
                     r#""proxy_tls_version":null,"proxy_unique_id":null,"status":0,"bytes":0,"duration_ms":0.000,"#,
                     r#""ttfb_ms":null,"outcome":"error","detail":null,"origin":null,"#,
-                    r#""server":null,"origin_ms":null,"complete":false}"#,
+                    r#""server":null,"origin_ms":null,"received":null,"tunnel_end":null,"#,
+                    r#""complete":false}"#,
                 ),
             ),
         ] {

@@ -9,6 +9,7 @@ use http::header::{HOST, HeaderMap, HeaderName, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Uri, Version, request};
 
 use super::sites::SiteId;
+use super::tunnel::Carried;
 use crate::semantics::proxy_facts::ProxyFacts;
 use crate::semantics::trace_context::TRACEPARENT;
 
@@ -39,6 +40,8 @@ pub struct Record {
     pub detail: Option<&'static str>,
     /// The request as the client put it; wanted only while an access log is on.
     pub asked: Option<Box<Asked>>,
+    /// What went through the tunnel that it became; `None` for nearly all.
+    pub tunnel: Option<Box<Carried>>,
     /// The first line of a head that could not be read, so that nothing is known to have been asked.
     pub unread: Option<Box<[u8]>>,
 }
@@ -149,6 +152,7 @@ impl Record {
             complete: false,
             detail: None,
             asked: None,
+            tunnel: None,
             unread: None,
         }
     }

@@ -27,12 +27,12 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "pipeline",
-        "reasons client request_id route site exchange values locator next wanted dispatch locate purging answer fetch flow step explain",
+        "reasons client request_id route tunnel site exchange values locator next wanted dispatch locate purging answer fetch flow step explain",
     ),
     (
         "server",
         "drain per_client connections tls socket proxy_protocol listener interim framing watch io linger upload \
-         outgoing park unread http tcp accept listeners",
+         outgoing park unread carry tunnel http tcp accept listeners",
     ),
     (
         "admin",

@@ -115,6 +115,7 @@ fn why_passed(why: Bypass) -> &'static str {
         Bypass::Cookie => "The request has a cookie by which its answer may be somebody's own.",
         Bypass::Method => "The method is neither GET nor HEAD.",
         Bypass::RequestBody => "The request has content.",
+        Bypass::Upgrade => "The client is to go on with another protocol.",
         Bypass::Range => "The route passes ranges on as long as nothing is stored.",
         Bypass::NotStored(_) => "The answer is not stored.",
         Bypass::Head { .. } => "Nothing is stored that answers a HEAD.",

@@ -18,6 +18,7 @@ use crate::semantics::forwarded::{FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PROTO
 use crate::semantics::headers;
 use crate::semantics::mimicry;
 use crate::semantics::proxy_protocol::Endpoints;
+use crate::semantics::upgrade;
 
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
@@ -60,6 +61,9 @@ pub(in crate::pipeline) fn request(wanted: &Wanted) -> Request<Body> {
         fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     edit(wanted, &mut fields);
+    if let Some(wish) = &exchange.wish {
+        upgrade::write(&mut fields, wish.protocols.clone());
+    }
     if let Some(timeouts) = route.timeouts {
         request.extensions_mut().insert(timeouts);
     }

@@ -34,6 +34,8 @@ pub(super) struct Route {
     pub(super) scope: Scope,
     pub(super) pool: Arc<Pool>,
     pub(super) strip_prefix: Option<Box<str>>,
+    /// The protocols that clients may go on with.
+    pub(super) upgrade: Box<[Box<str>]>,
     pub(super) request_fields: Edits,
     /// How long servers may be silent, where the route says it.
     pub(super) timeouts: Option<Timeouts>,
@@ -96,6 +98,7 @@ impl Route {
             timeouts: timeouts(&config.exchange_limits, pool.timeouts()),
             pool,
             strip_prefix: config.strip_prefix.as_deref().map(Into::into),
+            upgrade: config.upgrade.iter().map(|it| it.as_str().into()).collect(),
             request_fields: Edits::new(&config.request_fields),
             caching: Caching::new(&config.cache),
         }

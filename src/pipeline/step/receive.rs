@@ -16,11 +16,13 @@ use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
 use crate::pipeline::purging::Asked;
+use crate::pipeline::reasons::Bypass;
 use crate::pipeline::route::limit::Limited;
 use crate::pipeline::route::{Destination, without_port};
+use crate::pipeline::tunnel::Wish;
 use crate::pipeline::wanted::Wanted;
-use crate::semantics::headers;
 use crate::semantics::key::{KeyBuf, Scheme};
+use crate::semantics::{headers, upgrade};
 
 /// A request as it came in.
 pub(in crate::pipeline) struct Receive {
@@ -215,13 +217,43 @@ fn purge(exchange: Box<Exchange>, key: KeyBuf, asked: Asked) -> Step {
     Step::Synth(Synth::refusal(exchange, refusal))
 }
 
+/// What a request wants to become that asks for another protocol, if its route allows it. "A server MAY
+/// ignore a received Upgrade header field if it wishes to continue using the current protocol on that
+/// connection." (RFC 9110 §7.8) So it is where there is content: behind that nobody looks for another
+/// protocol.
+fn wish(wanted: &Wanted) -> Result<Option<Wish>, Refusal> {
+    let (exchange, route) = (&wanted.exchange, wanted.route());
+    let fields = &exchange.request.headers;
+    let protocols = upgrade::protocols_among(fields, &route.upgrade);
+    let Some(protocols) = protocols.filter(|_| exchange.body.is_empty()) else {
+        return match upgrade::is_websocket(fields) {
+            true => Err(Refusal::WebSocket),
+            false => Ok(None),
+        };
+    };
+    let site = exchange.site();
+    let (limits, max) = (&route.scope.exchange_limits, site.server.tunnels_max);
+    let wish = site.tunnels.wish(protocols, limits, max);
+    wish.map(Some).ok_or(Refusal::TunnelsFull)
+}
+
 /// Through the cache or past it.
 fn onward(mut wanted: Wanted) -> Step {
     let request = &wanted.exchange.request;
-    if headers::wants_websocket(request.version, &request.headers) {
-        return Step::Synth(Synth::refusal(wanted.exchange, Refusal::WebSocket));
+    if upgrade::is_asked_for(request.version, &request.headers) {
+        match wish(&wanted) {
+            Ok(wish) => wanted.exchange.wish = wish.map(Box::new),
+            Err(refusal) => return Step::Synth(Synth::refusal(wanted.exchange, refusal)),
+        }
     }
     wanted.take_sticky();
+    if wanted.exchange.wish.is_some() {
+        return Step::Pass(Pass {
+            wanted,
+            why: Bypass::Upgrade,
+            stored: None,
+        });
+    }
     let Exchange { request, body, .. } = &*wanted.exchange;
     let has_content = !body.is_empty();
     match Dispatch::of(

@@ -65,8 +65,10 @@ pub enum Refusal {
     PurgeForbidden,
     /// A purge of something other than the URL it is sent to.
     PurgeUnknown,
-    /// It wants the connection for WebSocket.
+    /// It wants the connection for WebSocket, which its route does not carry.
     WebSocket,
+    /// There are as many tunnels as may be.
+    TunnelsFull,
     /// Its host wants another certificate of its client than the name that the handshake was for.
     Misdirected,
 }
@@ -139,7 +141,11 @@ impl Synth {
         let is_purge = matches!(refusal, Refusal::PurgeForbidden | Refusal::PurgeUnknown);
         let is_sound = matches!(
             refusal,
-            Refusal::Method | Refusal::Expectation | Refusal::WebSocket | Refusal::Misdirected
+            Refusal::Method
+                | Refusal::Expectation
+                | Refusal::WebSocket
+                | Refusal::TunnelsFull
+                | Refusal::Misdirected
         );
         if !is_sound && !is_purge {
             exchange.site().telemetry.metrics.bad_request();
@@ -370,6 +376,7 @@ impl Refusal {
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::PurgeForbidden => StatusCode::FORBIDDEN,
             Self::PurgeUnknown | Self::WebSocket => StatusCode::NOT_IMPLEMENTED,
+            Self::TunnelsFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         }
     }
@@ -386,6 +393,7 @@ impl Refusal {
             Self::PurgeForbidden => "purge-forbidden",
             Self::PurgeUnknown => "purge-unknown",
             Self::WebSocket => "websocket",
+            Self::TunnelsFull => "tunnels-full",
             Self::Misdirected => "misdirected",
         }
     }
@@ -401,7 +409,8 @@ impl Refusal {
             Self::Expectation => "only 100-continue can be expected here",
             Self::PurgeForbidden => "this client may not purge",
             Self::PurgeUnknown => PURGE_UNKNOWN,
-            Self::WebSocket => "WebSocket connections are not carried",
+            Self::WebSocket => "WebSocket connections are not carried here",
+            Self::TunnelsFull => "no more connections of this kind are carried at the moment",
             Self::Misdirected => {
                 "this host wants a connection of its own, for it asks for other client certificates"
             }

@@ -34,6 +34,23 @@ origin = "a""#,
     ),
     (
         r#"[[site.route]]
+path = "/x"
+origin = "a"
+upgrade = ["websocket", "h2c", "web socket"]
+[[site.route]]
+path = "/y"
+answer = { body = "" }
+upgrade = ["websocket"]
+tunnel_lifetime = "1h""#,
+        &[
+            "11: site[0].route[0].upgrade[1]: would carry requests past all rules; leave it out",
+            "11: site[0].route[0].upgrade[2]: is not the name of a protocol; write \"websocket\"",
+            "15: site[0].route[1].upgrade: has no effect beside `answer`; leave it out",
+            "16: site[0].route[1].tunnel_lifetime: has no effect beside `answer`; leave it out",
+        ],
+    ),
+    (
+        r#"[[site.route]]
 path = "/x//y"
 origin = "a"
 path_form = "clean"
