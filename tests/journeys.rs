@@ -47,6 +47,7 @@ mod journeys {
     mod leaving;
 
     // Clients, their requests and their connections.
+    mod clean;
     mod expect;
     mod forwarded;
     mod grpc;
@@ -64,6 +65,7 @@ mod journeys {
     mod request_ids;
     mod requests;
     mod trailers;
+    mod tunnels;
     mod upgrade;
 
     // One origin, well and ill.

@@ -12,7 +12,7 @@ use toml::{Table, Value};
 
 use super::{
     Access, Config, Flags, Format, Http2, Level, Log, Profile, Resolver, Server, Store, TcpFlags,
-    include,
+    include, path_form,
 };
 use crate::semantics::forwarded::Dialect;
 
@@ -280,6 +280,14 @@ fn of_server(server: &Server) -> Table {
         ("forwarded", Some(forwarded.into())),
         ("request_id", Some(request_id.into())),
         ("https_port", number(usize::from(server.https_port))),
+        ("path_form", Some(path_form::in_words(server.path_rule))),
+        ("allow_fields", list(&server.allow_fields)),
+        ("tunnels_max", number(server.tunnels_max)),
+        ("tunnel_idle_timeout", period(server.tunnel_idle_timeout)),
+        (
+            "tunnel_lifetime",
+            period(server.tunnel_lifetime.unwrap_or_default()),
+        ),
         ("http2", Some(of_http2(&server.http2).into())),
     ])
 }

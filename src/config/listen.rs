@@ -19,15 +19,19 @@ use super::limit;
 use super::listen_address::{self, FOR_ALL, ListenAddress};
 use super::names;
 use super::networks;
+use super::path_form::{self, RawPathForm};
 use super::report::{Given, Place, Report};
 use super::socket_options::{self, SocketOptions};
 use super::table::Written;
 use super::tls::{ListenTls, RawListenTls};
 use super::units::{self, Count, KIB, MIB, Period, Size};
 use crate::semantics::forwarded::Dialect;
+use crate::semantics::mimicry;
+use crate::semantics::path_form::{PathForm, PathRule};
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1 << 24;
 const CONNECTIONS_PER_CLIENT: RangeInclusive<usize> = 0..=1 << 24;
+const TUNNELS: RangeInclusive<usize> = 0..=1 << 24;
 const PORTS: RangeInclusive<usize> = 1..=65_535;
 /// hyper reads into a buffer of at least 8 KiB.
 const HEADER_BYTES: RangeInclusive<u64> = 8 * KIB..=MIB;
@@ -144,6 +148,16 @@ pub struct Server {
     pub https_port: u16,
     /// How HTTP/2 is spoken.
     pub http2: Http2,
+    /// How the spelling of paths is taken.
+    pub path_rule: PathRule,
+    /// Tunnels at once; a request for a further one is answered with 503.
+    pub tunnels_max: usize,
+    /// How long no byte may go either way through a tunnel.
+    pub tunnel_idle_timeout: Duration,
+    /// How long a tunnel may last in all; `None` for as long as it likes.
+    pub tunnel_lifetime: Option<Duration>,
+    /// Fields that origins get although they may be taken for others.
+    pub allow_fields: Vec<HeaderName>,
 }
 
 /// One `[[listen]]` as written.
@@ -207,6 +221,11 @@ pub(super) struct RawServer {
     request_id: Given<String>,
     https_port: Given<Count>,
     http2: RawHttp2,
+    path_form: Given<RawPathForm>,
+    allow_fields: Vec<Spanned<String>>,
+    tunnels_max: Given<Count>,
+    tunnel_idle_timeout: Given<Period>,
+    tunnel_lifetime: Given<Period>,
 }
 
 /// `forwarded` as written.
@@ -359,6 +378,11 @@ impl RawServer {
             request_id: self.resolve_request_id(report),
             https_port: u16::try_from(units::count(&self.https_port, 443, PORTS, report))
                 .unwrap_or(443),
+            path_rule: path_form::over(&self.path_form, PathRule::of(PathForm::default()), report),
+            allow_fields: self.resolve_allowed(report),
+            tunnels_max: units::count(&self.tunnels_max, 8192, TUNNELS, report),
+            tunnel_idle_timeout: units::timeout(&self.tunnel_idle_timeout, 600, report),
+            tunnel_lifetime: units::given_period(&self.tunnel_lifetime).filter(|it| !it.is_zero()),
         };
         self.check_target_fits(&server, report);
         server
@@ -382,6 +406,22 @@ impl RawServer {
             Err(complaint) => report.at(text.span(), complaint),
         }
         None
+    }
+
+    /// Names of fields that would be dropped.
+    fn resolve_allowed(&self, report: &mut Report) -> Vec<HeaderName> {
+        let mut allowed = Vec::new();
+        for text in &self.allow_fields {
+            match names::field(text.get_ref()) {
+                // With an underscore it may be like a field that a route sets.
+                Ok(name) if mimicry::is_always_stripped(&name) || name.as_str().contains('_') => {
+                    allowed.push(name);
+                }
+                Ok(_) => report.at(text.span(), "is not dropped anyway; leave it out"),
+                Err(complaint) => report.at(text.span(), complaint),
+            }
+        }
+        allowed
     }
 
     fn check_target_fits(&self, server: &Server, report: &mut Report) {

@@ -49,6 +49,7 @@ mod origin_tls;
 mod overload;
 mod pair;
 mod path;
+mod path_form;
 mod pem;
 mod recover;
 mod report;
@@ -70,6 +71,7 @@ mod ticket_keys;
 mod tls;
 mod tls_names;
 mod units;
+mod upgrade;
 mod wire;
 mod wording;
 
@@ -286,6 +288,7 @@ fn settle(mut raw: RawConfig, care: Care<'_>, report: &mut Report) -> Config {
     domains_lead_somewhere(&raw, &config, report);
     tunnels_are_plain(&raw, &config, report);
     tunnels_have_no_latency(&raw, &config, report);
+    upgrades_go_by_http1(&raw, &config, report);
     config
 }
 
@@ -382,6 +385,22 @@ fn tunnels_have_no_latency(raw: &RawConfig, config: &Config, report: &mut Report
     }
 }
 
+/// HTTP/2 has no Upgrade (RFC 9113 §8.6), and origins are not asked by CONNECT.
+fn upgrades_go_by_http1(raw: &RawConfig, config: &Config, report: &mut Report) {
+    let routes = raw.site.iter().flat_map(|site| &site.get_ref().route);
+    for route in routes.map(|it| it.get_ref()) {
+        let Some((upgrade, name)) = route.upgrade.as_ref().zip(route.origin.as_ref()) else {
+            continue;
+        };
+        let origin = config.origins.get(name.get_ref().as_str());
+        if origin.is_some_and(|it| it.wire.version == HttpVersion::Http2) {
+            let text = "leads to an origin with `http_version = \"2\"`, where nothing is upgraded; \
+                        write \"auto\" or \"1.1\" there";
+            report.at(upgrade.span(), text);
+        }
+    }
+}
+
 // === impl Config ===
 
 impl Config {
@@ -421,6 +440,7 @@ impl RawConfig {
         let admin = self.admin.as_ref();
         let server = self.server.resolve(report);
         let limits = ExchangeLimits::of_server(&server);
+        let path_rule = server.path_rule;
         self.check_include(report);
         let listen: Vec<_> = self
             .listen
@@ -454,7 +474,7 @@ impl RawConfig {
             sites: self
                 .site
                 .iter()
-                .map(|it| RawSite::resolve(it, &base, &limits, care, report))
+                .map(|it| RawSite::resolve(it, &base, &limits, path_rule, care, report))
                 .collect(),
             document: Document::default(),
             notes: Vec::new(),

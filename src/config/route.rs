@@ -16,11 +16,14 @@ use super::fields::{Edits, RawEdits};
 use super::https::{Https, RawHsts};
 use super::limit;
 use super::path::PathPattern;
+use super::path_form::{self, RawPathForm};
 use super::report::{Given, Place, Report};
 use super::table::{Table, Written};
 use super::template::Purpose;
 use super::text_or::TextOr;
 use super::units::{self, Count, Period, Size};
+use super::upgrade;
+use crate::semantics::path_form::PathRule;
 
 /// What a semaphore holds with ease.
 const CONCURRENCY: RangeInclusive<usize> = 0..=1 << 24;
@@ -30,11 +33,15 @@ const CONCURRENCY: RangeInclusive<usize> = 0..=1 << 24;
 pub struct Route {
     /// Which paths it is for.
     pub path: PathPattern,
+    /// How the spelling of its paths is taken.
+    pub path_rule: PathRule,
     /// Who answers.
     pub action: Action,
     /// What is cut from the front of the path before the origin sees it. It ends before a `/` or
     /// at the end of the path; what is left of an empty path is `/`.
     pub strip_prefix: Option<String>,
+    /// The protocols that clients may go on with (RFC 9110 §7.8), in lower case.
+    pub upgrade: Vec<String>,
     /// Edits of the request towards the origin.
     pub request_fields: Edits,
     /// Edits of the response towards the client.
@@ -56,10 +63,12 @@ pub struct Route {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawRoute {
     pub(super) path: Given<String>,
+    path_form: Given<RawPathForm>,
     pub(super) origin: Given<String>,
     redirect: Option<Written<RawRedirect>>,
     answer: Option<Written<RawAnswer>>,
     strip_prefix: Given<String>,
+    pub(super) upgrade: Given<Vec<Spanned<String>>>,
     request_fields: Option<Written<RawEdits>>,
     response_fields: Table<RawEdits>,
     pub(super) limit: Vec<Spanned<String>>,
@@ -68,6 +77,8 @@ pub(super) struct RawRoute {
     body_timeout: Given<Period>,
     first_byte_timeout: Given<Period>,
     between_bytes_timeout: Given<Period>,
+    tunnel_idle_timeout: Given<Period>,
+    tunnel_lifetime: Given<Period>,
     https_only: Option<bool>,
     hsts: Given<TextOr<RawHsts>>,
     cache: Option<Written<RawCacheRules>>,
@@ -107,6 +118,7 @@ impl RawRoute {
         base: &CacheBase,
         limits: &ExchangeLimits,
         https: &Https,
+        path_rule: PathRule,
         report: &mut Report,
     ) -> Option<Route> {
         let place = raw.span();
@@ -126,10 +138,13 @@ impl RawRoute {
             .map(|it| it.get_ref().resolve(Purpose::RequestField, report));
         let response_fields = raw.response_fields.resolve(Purpose::ResponseField, report);
         let cache = raw.cache.as_ref().map(|it| it.get_ref().over(base, report));
+        let path_rule = path_form::over(&raw.path_form, path_rule, report);
         Some(Route {
             path: path?,
+            path_rule,
             action: action?,
             strip_prefix: raw.strip_prefix.as_ref().map(|it| it.get_ref().clone()),
+            upgrade: upgrade::resolve(&raw.upgrade, report),
             request_fields: edits.unwrap_or_default(),
             response_fields,
             limits: limit::names(&raw.limit),
@@ -146,6 +161,8 @@ impl RawRoute {
             body_timeout: &self.body_timeout,
             first_byte_timeout: &self.first_byte_timeout,
             between_bytes_timeout: &self.between_bytes_timeout,
+            tunnel_idle_timeout: &self.tunnel_idle_timeout,
+            tunnel_lifetime: &self.tunnel_lifetime,
         }
     }
 
@@ -242,7 +259,8 @@ impl RawRoute {
         let request_fields = self.request_fields.as_ref().map(Spanned::span);
         let cache = self.cache.as_ref().map(Spanned::span);
         let concurrency = self.concurrency_max.as_ref().map(Spanned::span);
-        let single = [strip_prefix, request_fields, cache, concurrency];
+        let upgrade = self.upgrade.as_ref().map(Spanned::span);
+        let single = [strip_prefix, request_fields, cache, concurrency, upgrade];
         let limits = self.limits_of_exchanges();
         for place in single.into_iter().flatten().chain(limits.places()) {
             report.at(

@@ -13,12 +13,14 @@ use super::exchange_limits::{ExchangeLimits, RawExchangeLimits};
 use super::host;
 use super::https::{Https, RawHsts};
 use super::limit;
+use super::path_form::{self, RawPathForm};
 use super::report::{Given, Place, Report};
 use super::route::{RawRoute, Route};
 use super::table::Written;
 use super::text_or::TextOr;
 use super::tls::{ClientAuth, RawSiteTls};
 use super::units::{Period, Size};
+use crate::semantics::path_form::PathRule;
 
 /// Routes for some hosts.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,10 +58,13 @@ pub(super) struct RawSite {
     pub(super) https_only: Option<bool>,
     pub(super) hsts: Given<TextOr<RawHsts>>,
     pub(super) limit: Vec<Spanned<String>>,
+    pub(super) path_form: Given<RawPathForm>,
     pub(super) body_bytes_max: Given<Size>,
     pub(super) body_timeout: Given<Period>,
     pub(super) first_byte_timeout: Given<Period>,
     pub(super) between_bytes_timeout: Given<Period>,
+    pub(super) tunnel_idle_timeout: Given<Period>,
+    pub(super) tunnel_lifetime: Given<Period>,
     pub(super) route: Vec<Written<RawRoute>>,
 }
 
@@ -115,6 +120,7 @@ impl RawSite {
         raw: &Written<Self>,
         cache: &CacheBase,
         limits: &ExchangeLimits,
+        path_rule: PathRule,
         care: Care<'_>,
         report: &mut Report,
     ) -> Site {
@@ -132,10 +138,13 @@ impl RawSite {
         let hosts = raw.resolve_hosts(place, report);
         let of_exchanges = raw.limits_of_exchanges().over(limits, report);
         let https = Https::default().over(raw.https_only, &raw.hsts, report);
+        let path_rule = path_form::over(&raw.path_form, path_rule, report);
         let routes = raw
             .route
             .iter()
-            .filter_map(|route| RawRoute::resolve(route, cache, &of_exchanges, &https, report))
+            .filter_map(|route| {
+                RawRoute::resolve(route, cache, &of_exchanges, &https, path_rule, report)
+            })
             .collect();
         let limits = limit::names(&raw.limit);
         let tls = raw.tls.as_ref();
@@ -154,6 +163,8 @@ impl RawSite {
             body_timeout: &self.body_timeout,
             first_byte_timeout: &self.first_byte_timeout,
             between_bytes_timeout: &self.between_bytes_timeout,
+            tunnel_idle_timeout: &self.tunnel_idle_timeout,
+            tunnel_lifetime: &self.tunnel_lifetime,
         }
     }
 

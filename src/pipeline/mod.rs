@@ -13,10 +13,12 @@ mod exchange;
 mod request_id;
 mod route;
 mod site;
+mod tunnel;
 mod values;
 mod wanted;
 
 mod dispatch;
+mod locate;
 mod locator;
 mod next;
 mod purge_forms;
@@ -34,6 +36,7 @@ pub use purging::Unpurgeable;
 pub use route::{BadPath, Handler};
 pub use site::{BadSite, Current, Site, SiteHandle};
 pub use step::synth::Refusal;
+pub use tunnel::{Books, Tunnel, TunnelLimits};
 
 pub use crate::origin::{Interim, Sink};
 pub use crate::semantics::key::Scheme;

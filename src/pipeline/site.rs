@@ -13,6 +13,7 @@ use super::client::TrustedProxies;
 use super::request_id::RequestIds;
 use super::route::limit::Bounds;
 use super::route::{BadPath, Routes};
+use super::tunnel::Tunnels;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::origin::{BadTls, Pool, Registry, Resolver};
@@ -35,6 +36,7 @@ pub struct Site {
     /// What we are called.
     pub(super) hop: Hop,
     pub(super) server: config::Server,
+    pub(super) tunnels: Tunnels,
     /// Whether another has taken its place.
     is_replaced: AtomicBool,
 }
@@ -98,6 +100,7 @@ impl Site {
             request_ids: RequestIds::new(&config.server),
             hop: Hop::new(&config.name),
             server: config.server.clone(),
+            tunnels: before.map(|it| it.tunnels.clone()).unwrap_or_default(),
             is_replaced: AtomicBool::new(false),
         })
     }
@@ -107,9 +110,11 @@ impl Site {
         self.pools.values()
     }
 
-    /// What the limits have counted, for a scrape.
+    /// What the limits have counted, and tunnels, for a scrape.
     pub fn families(&self) -> Vec<Family> {
-        self.bounds.families()
+        let mut families = self.bounds.families();
+        families.extend(self.tunnels.families(self.server.tunnels_max));
+        families
     }
 
     /// The origin of this name.
@@ -136,7 +141,7 @@ impl Site {
     pub fn invalidate(&self, invalidation: &Invalidation) -> Option<u64> {
         let key_of = |target: &Target| {
             let (scheme, authority) = (target.scheme, &target.authority);
-            self.locate(scheme, authority, &target.path_and_query).0
+            self.key_of(scheme, authority, &target.path_and_query)
         };
         self.store.invalidate(invalidation, key_of, clock::now())
     }

@@ -1,4 +1,5 @@
-//! Secondary cache key set by the operator: request fields, cookies, and the content of a QUERY.
+//! Secondary cache key: request fields and cookies that the operator names, the content of a QUERY, and
+//! the spelling of a path that is not in normal form.
 //!
 //! It chooses among the responses that are stored under one URI, as Vary does, so that to purge the
 //! URI purges them all. Unlike Vary it is known before any response is. What is in it is compared
@@ -16,6 +17,9 @@ use super::{cookies, normal};
 /// Begins the facet of a request with content, before its digest; neither a field's name nor a
 /// cookie begins like this.
 const CONTENT: u8 = b'?';
+
+/// Begins the facet of a request whose path is spelt otherwise than in the key: it is the path itself.
+const SPELLING: u8 = b'/';
 
 /// Of SHA-256.
 const DIGEST_BYTES: usize = 32;
@@ -95,6 +99,16 @@ impl Facet {
         Self(bytes)
     }
 
+    /// The same for a request whose path an origin sees as `path`, and the key in normal form: what it
+    /// says of the one spelling is not known to be true of the other.
+    #[must_use]
+    pub fn with_spelling(self, path: &str) -> Self {
+        let mut bytes = SmallVec::from_slice(path.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(&self.0);
+        Self(bytes)
+    }
+
     /// For people to read: fields and cookies with their values.
     pub fn in_words(&self) -> String {
         in_words(&self.0)
@@ -105,9 +119,9 @@ impl Facet {
     }
 }
 
-/// Whether a facet is that of a request with content.
-pub(super) fn has_content(facet: &[u8]) -> bool {
-    facet.first() == Some(&CONTENT)
+/// Whether a facet is of a kind of which any client can make any number.
+pub(super) fn is_free(facet: &[u8]) -> bool {
+    matches!(facet.first(), Some(&CONTENT | &SPELLING))
 }
 
 /// A facet for people to read: fields and cookies with their values, and whether there is content,
@@ -115,7 +129,7 @@ pub(super) fn has_content(facet: &[u8]) -> bool {
 pub(super) fn in_words(facet: &[u8]) -> String {
     let mut words = Vec::new();
     let mut rest = facet;
-    if has_content(facet) {
+    if facet.first() == Some(&CONTENT) {
         words.push("content".to_owned());
         rest = facet.get(1 + DIGEST_BYTES..).unwrap_or_default();
     }
@@ -175,6 +189,7 @@ mod tests {
             (facet(&[]), "x-currency"),
             (Facet::NONE, ""),
             (Facet::NONE.with_content(&HeaderMap::new(), b"a"), "content"),
+            (facet(&[("x-currency", "EUR")]).with_spelling("/%61"), "/%61, x-currency=EUR"),
         ];
         for (facet, words) in rows {
             assert_eq!(in_words(facet.as_bytes()), words);

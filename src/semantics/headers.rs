@@ -6,7 +6,7 @@
 use http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_TYPE, COOKIE, DATE, ETAG, EXPECT, EXPIRES, HOST, LAST_MODIFIED, MAX_FORWARDS, PRAGMA,
-    SET_COOKIE, TRANSFER_ENCODING, UPGRADE, VARY, VIA,
+    SET_COOKIE, TRANSFER_ENCODING, VARY, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use smallvec::SmallVec;
@@ -73,25 +73,20 @@ pub fn connection_is_hostile(headers: &HeaderMap) -> bool {
     })
 }
 
+/// "A field value MUST NOT start or end with an ASCII whitespace character" (RFC 9113 §8.2.1).
+pub fn has_edge_space(headers: &HeaderMap) -> bool {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    headers
+        .values()
+        .map(HeaderValue::as_bytes)
+        .any(|value| is_space(value.first()) || is_space(value.last()))
+}
+
 /// Whether a request says whose it is: by Authorization, or by a certificate that was shown.
 ///
 /// What RFC 9111 §3.5 says of the first is right for both, since neither is in the key.
 pub fn has_credentials(headers: &HeaderMap) -> bool {
     headers.contains_key(AUTHORIZATION) || headers.contains_key(CLIENT_CERT)
-}
-
-/// Whether a client wants to go on with WebSocket (RFC 6455 §4.1) on this connection.
-///
-/// RFC 9110 §7.8: "A sender of Upgrade MUST also send an "Upgrade" connection option" and "A server
-/// MUST ignore an Upgrade header field that is received in an HTTP/1.0 request."
-pub fn wants_websocket(version: Version, headers: &HeaderMap) -> bool {
-    let names = |field, wanted: &[u8]| {
-        list::all_members(headers, field).any(|member| member.eq_ignore_ascii_case(wanted))
-    };
-    version == Version::HTTP_11
-        && headers.contains_key(UPGRADE)
-        && names(&UPGRADE, b"websocket")
-        && names(&CONNECTION, b"upgrade")
 }
 
 /// Removes the fields that frame a body (RFC 9112 §6): whoever sends the message on frames it anew.
@@ -169,7 +164,7 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 /// Proxy-Connection, Keep-Alive, TE, Transfer-Encoding and Upgrade. RFC 9111 §3.1 adds those that
 /// authenticate towards a proxy; RFC 7540 §3.2.1 HTTP2-Settings; and Trailer announces fields that
 /// are not forwarded (RFC 9110 §6.5.1).
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "connection"

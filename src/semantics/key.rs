@@ -1,8 +1,8 @@
 //! Cache key: scheme, authority, path and query of a target URI, byte for byte.
 //!
-//! Nothing is decoded and no dot segment removed: a key that takes two URIs for one, where the
-//! origin doesn't, serves one user's page to another. What the operator knows of the query's
-//! parameters is in `query.rs`. Vary is not part of the key (see `vary.rs`).
+//! Nothing is decoded and no dot segment removed here: what spellings of a path are one is told by
+//! `path_form.rs`, and what the operator knows of the query's parameters is in `query.rs`. Vary is not
+//! part of the key (see `vary.rs`).
 
 use std::borrow::{Borrow, Cow};
 use std::fmt::{self, Display};
@@ -328,7 +328,8 @@ fn is_reg_name(mut name: &[u8]) -> bool {
     }
 }
 
-fn is_unreserved(byte: u8) -> bool {
+/// RFC 3986 §2.3.
+pub(super) fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 

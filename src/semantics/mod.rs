@@ -7,6 +7,7 @@
 //! The modules stand in reading order: names of things first, then the fields, then the verdicts.
 
 pub mod key;
+pub mod path_form;
 pub mod query;
 pub mod reference;
 
@@ -26,12 +27,14 @@ pub mod fold;
 pub mod forwarded;
 pub mod headers;
 pub mod hop;
+pub mod mimicry;
 mod normal;
 pub mod priority;
 pub mod proxy_facts;
 pub mod proxy_protocol;
 pub mod trace_context;
 pub mod trailers;
+pub mod upgrade;
 pub mod vary;
 
 pub mod client_cert;

@@ -31,13 +31,14 @@ use super::linger::linger;
 use super::outgoing::Outgoing;
 use super::park::{self, First};
 use super::socket::Socket;
+use super::tunnel;
 use super::unread::Unread;
 use super::upload::{Drained, Uploads};
 use super::watch::{Verdict, Watch};
 use crate::body::{Body, Incoming, Limits, Progress};
 use crate::clock;
 use crate::config;
-use crate::pipeline::{Client, Refusal, SiteHandle};
+use crate::pipeline::{Client, Refusal, SiteHandle, Tunnel};
 
 /// The largest buffer of one connection: two of the largest heads, and a bound on what a slow
 /// client keeps in memory.
@@ -51,6 +52,8 @@ struct Conversation {
     unread: Mutex<Option<Unread>>,
     interim: Arc<Queue>,
     uploads: Arc<Uploads>,
+    /// What becomes of the connection once its 101 is out.
+    tunnel: Mutex<Option<Tunnel>>,
 }
 
 /// How a driven connection came back.
@@ -59,6 +62,8 @@ enum Driven {
     Closed,
     /// All has been said from our side. Whether the client is in the midst of something.
     Parts(Socket, bool),
+    /// It goes on as a tunnel, and these bytes have been read of it.
+    Switched(Socket, Bytes, Tunnel),
     /// Nothing is happening on it, or it is to go on by another site's settings.
     Idle(Socket, Bytes),
 }
@@ -148,11 +153,16 @@ impl Conversation {
         if let Some(turn) = turn {
             turn.end().await;
         }
-        let unread = upload.is_some_and(|body: Progress| !body.has_ended());
-        let is_last = is_ambiguous
-            || self.answers.service.drain.has_begun()
-            || unread && ends_with(&response, expects, &self.uploads);
-        self.note_response(version, is_last, &mut response);
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // No word of closing: the connection goes on, as something else.
+            *self.tunnel.lock() = Tunnel::take(&mut response);
+        } else {
+            let unread = upload.is_some_and(|body: Progress| !body.has_ended());
+            let is_last = is_ambiguous
+                || self.answers.service.drain.has_begun()
+                || unread && ends_with(&response, expects, &self.uploads);
+            self.note_response(version, is_last, &mut response);
+        }
         Ok(response.map(|body| Outgoing::new(body, in_progress)))
     }
 
@@ -244,6 +254,9 @@ pub(super) async fn serve(mut socket: Socket, client: Client, service: Arc<Servi
             Driven::Parts(socket, is_amid_request) => {
                 return Box::pin(linger(socket, is_amid_request, &service)).await;
             }
+            Driven::Switched(socket, unread, tunnel) => {
+                return Box::pin(tunnel::serve(socket, unread, tunnel, &service.drain)).await;
+            }
             Driven::Closed => return,
         };
         let timeouts = service.timeouts();
@@ -280,6 +293,7 @@ async fn drive_http1(
         unread: Mutex::default(),
         interim: Arc::clone(&interim),
         uploads: Arc::default(),
+        tunnel: Mutex::default(),
     };
     let io = Watched::new(socket, first, Arc::clone(&conversation.watch), interim);
     let answer = service_fn(|request| conversation.answer(request));
@@ -298,6 +312,15 @@ async fn drive_http1(
     let watch = &conversation.watch;
     if verdict == Verdict::Park {
         return Driven::Idle(socket, unread);
+    }
+    if let Some(tunnel) = conversation.tunnel.lock().take() {
+        // Where the client has not even taken the 101 there is nothing to go on with: hyper keeps what
+        // it could not write.
+        if verdict == Verdict::Ended && watch.is_flushed() {
+            return Driven::Switched(socket, unread, tunnel);
+        }
+        socket.set_zero_linger();
+        return Driven::Closed;
     }
     if watch.would_feign_an_end() {
         socket.set_zero_linger();

@@ -21,6 +21,7 @@ mod listener;
 mod proxy_protocol;
 
 mod answers;
+mod carry;
 mod framing;
 mod http;
 mod http2;
@@ -30,6 +31,7 @@ mod linger;
 mod outgoing;
 mod park;
 mod tcp;
+mod tunnel;
 mod unread;
 mod upload;
 mod watch;

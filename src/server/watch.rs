@@ -157,6 +157,11 @@ impl Watch {
         self.endless.load(Ordering::Relaxed) && !self.half_closed.load(Ordering::Relaxed)
     }
 
+    /// Whether all that was written has gone out.
+    pub(super) fn is_flushed(&self) -> bool {
+        !self.unflushed.load(Ordering::Relaxed)
+    }
+
     /// Whether the answer is out, and nothing keeps the connection busy but what is left of the
     /// request.
     pub(super) fn is_answered(&self) -> bool {

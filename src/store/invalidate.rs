@@ -13,6 +13,7 @@ use super::pattern::Pattern;
 use super::stamps::{Area, Fate, SLASHES_MAX};
 use super::sweep::Work;
 use crate::semantics::key::{Key, KeyBuf, Scheme, normal_authority};
+use crate::semantics::path_form;
 use crate::semantics::reference::{BadUrl, Target};
 
 /// What is to be forgotten, and how.
@@ -153,9 +154,13 @@ impl Store {
 
     /// The same for the keys of an area. How many objects that is nobody knows.
     fn purge_area(&self, area: &Target, how: How, now: SystemTime) {
-        let targets = by_either_scheme(area);
+        // Keys hold paths in normal form, but on routes that tell spellings apart.
+        let normal = path_form::normal(&area.path_and_query).map(|it| Target {
+            path_and_query: it.target,
+            ..area.clone()
+        });
+        let targets = [area].into_iter().chain(&normal).flat_map(by_either_scheme);
         let areas: Vec<_> = targets
-            .iter()
             .map(|it| KeyBuf::new(it.scheme, &it.authority, &it.path_and_query))
             .map(Area::Below)
             .collect();

@@ -331,11 +331,10 @@ fn tunnels(sums: &Snapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result 
     let help = "Connections of TCP listeners that did not end as both sides wanted.";
     let mut family =
         encoder.encode_descriptor("copal_tcp_errors", help, None, MetricType::Counter)?;
-    let ends = TunnelEnd::ALL.into_iter().zip(&sums.tunnels_ended);
-    for (end, count) in ends.filter(|(end, _)| *end != TunnelEnd::Clean) {
+    for end in TunnelEnd::ERRORS_OF_TCP {
         family
             .encode_family(&[("reason", end.as_str())])?
-            .encode_counter(count, NO_EXEMPLAR)?;
+            .encode_counter(&sums.tunnels_ended[end as usize], NO_EXEMPLAR)?;
     }
     Ok(())
 }

@@ -150,7 +150,12 @@ impl Metrics {
     /// Counts a finished request. Takes no lock and allocates nothing.
     pub fn observe(&self, record: &Record) {
         let shard = self.shard();
-        let duration_ns = u64::try_from(record.duration.as_nanos()).unwrap_or(u64::MAX);
+        // What became a tunnel has no response that ends: its head is all that there is of one.
+        let duration = match record.tunnel {
+            None => record.duration,
+            Some(_) => record.first_byte.unwrap_or_default(),
+        };
+        let duration_ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let (outcome, class) = (record.outcome as usize, status_class(record.status));
         add(&shard.requests[outcome][class], 1);
         if let Some(site) = shard.sites.0.get(record.site.index()) {
@@ -159,8 +164,10 @@ impl Metrics {
         }
         add(&shard.buckets[bucket(duration_ns)], 1);
         add(&shard.duration_ns, duration_ns);
-        add(&shard.response_bytes, record.body_bytes);
-        if !record.complete {
+        if record.tunnel.is_none() {
+            add(&shard.response_bytes, record.body_bytes);
+        }
+        if !record.complete && record.tunnel.is_none() {
             add(&shard.aborted, 1);
         }
     }

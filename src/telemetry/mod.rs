@@ -37,7 +37,7 @@ pub use record::{Asked, Fetched, Outcome, Record, Refreshed, TlsFacts};
 pub use sites::SiteId;
 pub use tls::{BadFile, Certificates, HandshakeFailure, ServedCertificate, Tls};
 pub use trace::{end, follow, init};
-pub use tunnel::{Direction, TunnelEnd};
+pub use tunnel::{Carried, Direction, TunnelEnd};
 
 /// Counters and access log of one process. It outlives every reload, so that counters only grow.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use http::header::{HOST, HeaderMap, HeaderName, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Uri, Version, request};
 
 use super::sites::SiteId;
+use super::tunnel::Carried;
 use crate::semantics::proxy_facts::ProxyFacts;
 use crate::semantics::trace_context::TRACEPARENT;
 
@@ -39,6 +40,8 @@ pub struct Record {
     pub detail: Option<&'static str>,
     /// The request as the client put it; wanted only while an access log is on.
     pub asked: Option<Box<Asked>>,
+    /// What went through the tunnel that it became; `None` for nearly all.
+    pub tunnel: Option<Box<Carried>>,
     /// The first line of a head that could not be read, so that nothing is known to have been asked.
     pub unread: Option<Box<[u8]>>,
 }
@@ -95,6 +98,8 @@ pub struct Asked {
     pub method: Method,
     /// Request target as received, before routing changed it.
     pub target: Uri,
+    /// The same as routes and the cache key see it; `None` where that is the same.
+    pub normal_target: Option<Box<str>>,
     /// Protocol version.
     pub version: Version,
     /// `Host` field, or the target's authority where there is none (RFC 9113 §8.3.1).
@@ -147,6 +152,7 @@ impl Record {
             complete: false,
             detail: None,
             asked: None,
+            tunnel: None,
             unread: None,
         }
     }
@@ -215,6 +221,7 @@ impl Asked {
         Self {
             method: head.method.clone(),
             target: head.uri.clone(),
+            normal_target: None,
             version: head.version,
             host: field(&head.headers, HOST).or_else(|| authority(&head.uri)),
             referer: field(&head.headers, REFERER),

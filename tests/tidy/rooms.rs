@@ -27,12 +27,12 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "pipeline",
-        "reasons client request_id route site exchange values locator next wanted dispatch purge_forms purging answer fetch flow step explain",
+        "reasons client request_id route tunnel site exchange values locator next wanted dispatch locate purge_forms purging answer fetch flow step explain",
     ),
     (
         "server",
         "drain per_client connections tls socket proxy_protocol unix listening passed listener interim framing watch io linger upload \
-         outgoing park unread answers http2 http tcp accept listeners",
+         outgoing park unread carry tunnel answers http2 http tcp accept listeners",
     ),
     (
         "admin",

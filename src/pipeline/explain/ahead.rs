@@ -15,6 +15,8 @@ use crate::telemetry::Outcome;
 pub(super) enum Ahead {
     /// No site wants it.
     NoRoute,
+    /// The route does not take its path, by this token.
+    Refused(&'static str),
     /// The route's own answer.
     Own,
     /// Past the cache.
@@ -51,7 +53,7 @@ impl Ahead {
 
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::NoRoute | Self::Own => Outcome::Synth,
+            Self::NoRoute | Self::Refused(_) | Self::Own => Outcome::Synth,
             Self::Pass(why) => outcome_of(why.fwd()),
             Self::Personal(_) => outcome_of(Bypass::Cookie.fwd()),
             Self::Join(_, object) if object.is_whole() => Outcome::Hit,
@@ -83,6 +85,7 @@ impl Ahead {
         };
         let status = match self {
             Self::NoRoute => return own(hop, "no-route"),
+            Self::Refused(why) => return own(hop, why),
             Self::Own => return own(hop, "synth"),
             Self::Next(Next::OnlyIfCached) => return own(hop, "only-if-cached"),
             Self::Pass(why) | Self::Next(Next::Pass { why, .. }) => why.cache_status(),

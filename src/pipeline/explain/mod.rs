@@ -12,6 +12,7 @@ use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::dispatch::Dispatch;
+use super::locate::Located;
 use super::locator::Locator;
 use super::next::{Asker, Next};
 use super::reasons::Bypass;
@@ -19,9 +20,10 @@ use super::route::{Destination, Route, describe};
 use super::site::Site;
 use crate::clock;
 use crate::semantics::facet::Facet;
+use crate::semantics::path_form::{Normal, divide};
 use crate::semantics::reference::{BadUrl, Target};
 use crate::semantics::vary::Selecting;
-use crate::store::Inspection;
+use crate::store::{Found, Inspection};
 use ahead::Ahead;
 pub use forecast::Forecast;
 
@@ -48,15 +50,34 @@ impl Site {
             authority,
             path_and_query,
         } = &target;
-        let (key, destination) = self.locate(*scheme, authority, path_and_query);
+        let located = self.locate(*scheme, authority, path_and_query);
+        let (located, refusal) = match located {
+            Ok(located) => (located, None),
+            Err(why) => {
+                let key = self.key_of(*scheme, authority, path_and_query);
+                (Located::nowhere(key), Some(why))
+            }
+        };
+        let Located {
+            key,
+            destination,
+            spelling,
+        } = located;
         let mut locator = Locator::new(key);
         let mut facet = Facet::NONE;
         let (ahead, stored) = match destination {
-            None => (Ahead::NoRoute, self.inspect(&locator, &fields)),
+            None => {
+                let ahead = refusal.map_or(Ahead::NoRoute, Ahead::Refused);
+                (ahead, self.inspect(&locator, &fields))
+            }
             Some(Destination::Own(_)) => (Ahead::Own, self.inspect(&locator, &fields)),
             Some(Destination::Origin(id)) => {
                 let route = &self.routes[*id];
-                let seen = self.foresee(route, method, &mut locator, &mut fields);
+                let spelt = spelling.filter(|it| it.is_sent);
+                let spelt = spelt
+                    .as_ref()
+                    .map(|it| (&it.normal, divide(path_and_query).0));
+                let seen = self.foresee(route, method, &mut locator, &mut fields, spelt);
                 facet = seen.0;
                 (seen.1, seen.2)
             }
@@ -89,13 +110,24 @@ impl Site {
         method: &Method,
         locator: &mut Locator,
         fields: &mut HeaderMap,
+        spelt: Option<(&Normal, &str)>,
     ) -> (Facet, Ahead, Inspection) {
         let now = clock::now();
         route.pool.take_sticky(fields, now);
         let dispatch = Dispatch::of(&route.caching, method, fields, false);
         let named = |name| String::from_utf8_lossy(name).into_owned();
         let cookie = route.caching.personal(fields).map(named);
-        let facet = route.caching.reduce(fields);
+        let mut facet = route.caching.reduce(fields);
+        if let Some((normal, path)) = spelt {
+            let selecting = Selecting {
+                headers: fields,
+                facet: &facet,
+            };
+            let found = locator.find(&self.store, &selecting, now);
+            if !(normal.is_equivalent && matches!(found, Found::Object(_))) {
+                facet = facet.with_spelling(path);
+            }
+        }
         let selecting = Selecting {
             headers: fields,
             facet: &facet,

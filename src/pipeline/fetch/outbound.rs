@@ -1,7 +1,8 @@
 //! Request to the origin: rebuilt from the client's, never passed on as it came.
 //!
-//! Framing, hop-by-hop fields and claims about who the client is do not go through; the target
-//! does, byte for byte, but for parameters that its key does not hold. Whether the origin is asked at all is decided elsewhere.
+//! Framing, hop-by-hop fields, claims about who the client is and what could be taken for any of them do
+//! not go through. The target does, byte for byte unless its route says otherwise, but for parameters
+//! that its key does not hold. Whether the origin is asked at all is decided elsewhere.
 
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, VIA};
 use http::uri::PathAndQuery;
@@ -15,7 +16,9 @@ use crate::pipeline::values::Values;
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::forwarded::{FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::semantics::headers;
+use crate::semantics::mimicry;
 use crate::semantics::proxy_protocol::Endpoints;
+use crate::semantics::upgrade;
 
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
@@ -42,6 +45,7 @@ pub(in crate::pipeline) fn request(wanted: &Wanted) -> Request<Body> {
         headers::count_hop(&mut fields);
     }
     join_cookies(&mut fields);
+    strip_mimics(&mut fields, exchange, route);
     name_client(&mut fields, exchange, authority);
     if let Some(name) = exchange.site().request_ids.field() {
         fields.insert(name.clone(), exchange.request_id().clone());
@@ -57,6 +61,9 @@ pub(in crate::pipeline) fn request(wanted: &Wanted) -> Request<Body> {
         fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     edit(wanted, &mut fields);
+    if let Some(wish) = &exchange.wish {
+        upgrade::write(&mut fields, wish.protocols.clone());
+    }
     if let Some(timeouts) = route.timeouts {
         request.extensions_mut().insert(timeouts);
     }
@@ -120,6 +127,14 @@ fn name_client(fields: &mut HeaderMap, exchange: &Exchange, authority: &str) {
     let forwarded_by = exchange.forwarded_by.as_ref();
     let proxies = &exchange.site().trusted_proxies;
     proxies.tell(fields, client, forwarded_by, asked, authority);
+}
+
+/// Takes off what an origin might take for a field that we set or take off.
+fn strip_mimics(fields: &mut HeaderMap, exchange: &Exchange, route: &Route) {
+    let site = exchange.site();
+    mimicry::strip(fields, &site.server.allow_fields, |name| {
+        route.request_fields.touch(name) || site.request_ids.field() == Some(name)
+    });
 }
 
 /// What a client says of itself, in the words of proxies before us that we do not know.

@@ -23,6 +23,7 @@ pub(super) use table::{Destination, RouteId, Routes, without_port};
 
 use crate::config::{self, ExchangeLimits, Part, Template, Value};
 use crate::origin::{Pool, Timeouts};
+use crate::semantics::path_form::PathRule;
 use crate::semantics::vary::Vary;
 use crate::telemetry::SiteId;
 use caching::Caching;
@@ -33,6 +34,8 @@ pub(super) struct Route {
     pub(super) scope: Scope,
     pub(super) pool: Arc<Pool>,
     pub(super) strip_prefix: Option<Box<str>>,
+    /// The protocols that clients may go on with.
+    pub(super) upgrade: Box<[Box<str>]>,
     pub(super) request_fields: Edits,
     /// How long servers may be silent, where the route says it.
     pub(super) timeouts: Option<Timeouts>,
@@ -58,6 +61,8 @@ pub(super) struct Scope {
     /// By which its requests are counted.
     pub(super) site: SiteId,
     pub(super) path: Box<str>,
+    /// How the spelling of its paths is taken.
+    pub(super) path_rule: PathRule,
     pub(super) bounds: RouteBounds,
     pub(super) exchange_limits: ExchangeLimits,
     pub(super) https: config::Https,
@@ -93,6 +98,7 @@ impl Route {
             timeouts: timeouts(&config.exchange_limits, pool.timeouts()),
             pool,
             strip_prefix: config.strip_prefix.as_deref().map(Into::into),
+            upgrade: config.upgrade.iter().map(|it| it.as_str().into()).collect(),
             request_fields: Edits::new(&config.request_fields),
             caching: Caching::new(&config.cache),
         }
@@ -120,6 +126,7 @@ impl Scope {
             hosts: Arc::clone(hosts),
             site,
             path: config.path.to_string().into(),
+            path_rule: config.path_rule,
             bounds,
             exchange_limits: config.exchange_limits.clone(),
             https: config.https.clone(),
@@ -163,6 +170,11 @@ impl Edits {
         for (name, value) in &self.set {
             fields.insert(name.clone(), value.clone());
         }
+    }
+
+    /// Whether this field is set or removed.
+    pub(in crate::pipeline) fn touch(&self, name: &HeaderName) -> bool {
+        self.fill(name) || self.set.iter().any(|(set, _)| set == name) || self.remove.contains(name)
     }
 
     /// Whether this field is filled in, so that its value is not the client's and not in the key.

@@ -134,6 +134,16 @@ impl Routes {
         }
     }
 
+    /// Whether two lookups have come to one route.
+    pub(in crate::pipeline) fn are_same(
+        &self,
+        one: Option<&Destination>,
+        other: Option<&Destination>,
+    ) -> bool {
+        let scope = |it: &Destination| std::ptr::from_ref(self.scope(it));
+        one.map(scope) == other.map(scope)
+    }
+
     fn paths(&self, host: &str) -> Option<&Paths> {
         let by_suffix = || {
             let found = self

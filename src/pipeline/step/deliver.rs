@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use http::header::{CACHE_CONTROL, HeaderValue, SET_COOKIE, TRAILER};
-use http::{HeaderMap, Response};
+use http::header::{CACHE_CONTROL, CONNECTION, HeaderValue, SET_COOKIE, TRAILER, UPGRADE};
+use http::{HeaderMap, Response, StatusCode};
 
 use crate::body::Body;
 use crate::pipeline::answer::{self, CACHE_STATUS, How};
@@ -18,7 +18,7 @@ use crate::pipeline::values::{Answered, Values};
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::key::Scheme;
-use crate::semantics::{headers, trailers};
+use crate::semantics::{headers, trailers, upgrade};
 use crate::store::Object;
 use crate::telemetry::Outcome;
 
@@ -106,9 +106,14 @@ fn passed(
 ) -> (Response<Body>, Outcome) {
     let version = response.version();
     *response.version_mut() = http::Version::default();
+    let has_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let fields = response.headers_mut();
     let announced = trailers::announced(fields);
+    let protocols = fields.get(UPGRADE).cloned();
     headers::strip_hop_by_hop(fields);
+    if exchange.wish.is_some() {
+        go_on(has_switched, protocols, fields);
+    }
     let request = &exchange.request;
     if trailers::are_taken(request.version, &request.headers) {
         for names in announced {
@@ -120,6 +125,15 @@ fn passed(
     fields.append(CACHE_STATUS, status.to_value(hop));
     exchange.entry.record.detail = status.detail;
     (response, status.fwd.map_or(Outcome::Pass, outcome_of))
+}
+
+/// What the client is told of its wish to go on with another protocol. If that was in vain its
+/// connection ends: whatever it sent too early must not be taken for a request.
+fn go_on(has_switched: bool, protocols: Option<HeaderValue>, fields: &mut HeaderMap) {
+    match protocols.filter(|_| has_switched) {
+        Some(protocols) => upgrade::write(fields, protocols),
+        None => drop(fields.insert(CONNECTION, HeaderValue::from_static("close"))),
+    }
 }
 
 /// Has the client come back to the server that answered it. Only here, where nothing is stored: a

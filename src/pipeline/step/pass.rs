@@ -28,6 +28,7 @@ use crate::semantics::conditional::head_disagrees;
 use crate::semantics::headers;
 use crate::semantics::reference::Target;
 use crate::semantics::trailers;
+use crate::semantics::upgrade;
 use crate::semantics::vary::Vary;
 use crate::store::{self, Born, Failure, Invalidation, Object, What};
 use crate::telemetry::Fetched;
@@ -39,6 +40,9 @@ pub(in crate::pipeline) struct Pass {
     /// What is stored, but not to be used as it is, of what a HEAD asks about.
     pub(in crate::pipeline) stored: Option<Arc<Object>>,
 }
+
+/// What becomes of a request whose answer makes no sense.
+const MALFORMED: Failure = Failure::new(StatusCode::BAD_GATEWAY, "origin-malformed");
 
 /// When the origin was asked.
 struct Began {
@@ -105,6 +109,9 @@ impl Pass {
     }
 
     fn answered(self, response: Response<Body>, began: &Began) -> Step {
+        if self.has_switched_unasked(&response) {
+            return self.failed(MALFORMED);
+        }
         if self.can_be_stood_in_for(response.status()) {
             return self.stand_in(failed(Some(response.status())));
         }
@@ -119,6 +126,13 @@ impl Pass {
         }
         let status = self.why.cache_status();
         Step::Deliver(Deliver::passed(self.wanted, response, status))
+    }
+
+    /// Whether the origin goes on with a protocol that nobody has asked for.
+    fn has_switched_unasked(&self, response: &Response<Body>) -> bool {
+        let wish = self.wanted.exchange.wish.as_ref();
+        response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && !wish.is_some_and(|it| upgrade::is_answered(response.headers(), &it.protocols))
     }
 
     /// There is no answer: none came, or too many other requests are under way on this route.
@@ -233,7 +247,8 @@ impl Pass {
             Vary::Star => false,
         };
         let whole = caching.query.without_others(&exchange.target()).is_none();
-        by_vary && whole && unchanged(&COOKIE) && !outbound::is_steered(asked)
+        let is_same = by_vary && whole && unchanged(&COOKIE) && !outbound::is_steered(asked);
+        is_same && self.wanted.is_spelt_as_filed()
     }
 
     /// Stores it as what a GET would have brought, if it may be.

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use http_body::Body as _;
 
 use super::lookup::Lookup;
@@ -16,12 +16,14 @@ use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
 use crate::pipeline::purge_forms::{self, Unclear};
+use crate::pipeline::reasons::Bypass;
 use crate::pipeline::route::limit::Limited;
 use crate::pipeline::route::{Destination, without_port};
+use crate::pipeline::tunnel::Wish;
 use crate::pipeline::wanted::Wanted;
-use crate::semantics::headers;
 use crate::semantics::key::{KeyBuf, Scheme};
 use crate::semantics::reference::Target;
+use crate::semantics::{headers, upgrade};
 
 /// A request as it came in.
 pub(in crate::pipeline) struct Receive {
@@ -37,7 +39,7 @@ impl Receive {
 
     pub(in crate::pipeline) fn run(self) -> Step {
         let mut exchange = self.exchange;
-        let (key, destination) = match check(&exchange).and_then(|()| locate(&exchange)) {
+        let (key, destination) = match check(&exchange).and_then(|()| locate(&mut exchange)) {
             Ok(located) => located,
             Err(refusal) => return Step::Synth(Synth::refusal(exchange, refusal)),
         };
@@ -81,12 +83,19 @@ impl Receive {
     }
 }
 
-/// The request's key, and where it leads, if anywhere.
-fn locate(exchange: &Exchange) -> Result<(KeyBuf, Option<Destination>), Refusal> {
+/// The request's key, and where it leads, if anywhere. From here on its target is seen as the route sees
+/// it.
+fn locate(exchange: &mut Exchange) -> Result<(KeyBuf, Option<Destination>), Refusal> {
     let (site, scheme) = (exchange.site(), exchange.client.scheme);
     let authority = exchange.authority().map_err(Refusal::Malformed)?;
-    let (key, destination) = site.locate(scheme, &authority, &exchange.target());
-    Ok((key, destination.cloned()))
+    let target = exchange.target_as_sent();
+    let located = site.locate(scheme, &authority, &target);
+    let located = located.map_err(Refusal::Malformed)?;
+    let (key, destination) = (located.key, located.destination.cloned());
+    if let Some(spelling) = located.spelling {
+        exchange.note_spelling(spelling);
+    }
+    Ok((key, destination))
 }
 
 /// Has the upload, if there is one, keep to the limits of its route in place of the server's.
@@ -120,7 +129,7 @@ fn limit(exchange: &Exchange, destination: Option<&Destination>) -> Result<(), L
 fn elsewhere(exchange: &Exchange, destination: &Destination, key: &KeyBuf) -> Option<String> {
     let site = exchange.site();
     let is_asked = site.routes.scope(destination).https.only;
-    let (host, target) = (without_port(key.authority()), exchange.target());
+    let (host, target) = (without_port(key.authority()), exchange.target_as_sent());
     // `OPTIONS *` is for the server as a whole (RFC 9110 §9.3.7), which has no other URL.
     if !is_asked || exchange.client.scheme == Scheme::Https || target == "*" {
         return None;
@@ -165,15 +174,31 @@ fn check(exchange: &Exchange) -> Result<(), Refusal> {
     if headers::connection_is_hostile(&request.headers) {
         return Err(Refusal::Malformed("connection-names-end-to-end-field"));
     }
-    let uri = &request.uri;
-    match (uri.scheme_str(), uri.authority()) {
-        // `GET foo` reads as an authority: serving it would answer with the root's page.
-        (None, Some(_)) => Err(Refusal::Malformed("request-target")),
-        (None, None) if uri.path() == "*" && request.method == Method::OPTIONS => Ok(()),
-        (None, None) if uri.path().starts_with('/') => Ok(()),
-        (Some("http" | "https"), Some(_)) => Ok(()),
-        _ => Err(Refusal::Malformed("request-target")),
+    // A parser of HTTP/1 takes the space around a value off, one of HTTP/2 leaves it.
+    if request.version > Version::HTTP_11 && headers::has_edge_space(&request.headers) {
+        return Err(Refusal::Malformed("edge-space"));
     }
+    match has_form(&request.uri, &request.method) {
+        true => Ok(()),
+        false => Err(Refusal::Malformed("request-target")),
+    }
+}
+
+/// Whether a target is in a form that its method may have (RFC 9112 §3.2, RFC 9113 §8.3.1).
+fn has_form(uri: &Uri, method: &Method) -> bool {
+    let has_path = match uri.path() {
+        // "The asterisk-form of request-target is only used for a server-wide OPTIONS request".
+        "*" => method == Method::OPTIONS,
+        path => path.is_empty() || path.starts_with('/'),
+    };
+    let is_whole = match (uri.scheme_str(), uri.authority()) {
+        // `GET foo` reads as an authority: serving it would answer with the root's page.
+        (None, Some(_)) => false,
+        (None, None) => !uri.path().is_empty(),
+        (Some(scheme), Some(_)) => matches!(scheme, "http" | "https"),
+        (Some(_), None) => false,
+    };
+    has_path && is_whole
 }
 
 /// `PURGE` and its like are ours only where networks are configured; else they are unknown methods
@@ -210,13 +235,43 @@ fn purge(exchange: Box<Exchange>, key: &KeyBuf) -> Step {
     }
 }
 
+/// What a request wants to become that asks for another protocol, if its route allows it. "A server MAY
+/// ignore a received Upgrade header field if it wishes to continue using the current protocol on that
+/// connection." (RFC 9110 §7.8) So it is where there is content: behind that nobody looks for another
+/// protocol.
+fn wish(wanted: &Wanted) -> Result<Option<Wish>, Refusal> {
+    let (exchange, route) = (&wanted.exchange, wanted.route());
+    let fields = &exchange.request.headers;
+    let protocols = upgrade::protocols_among(fields, &route.upgrade);
+    let Some(protocols) = protocols.filter(|_| exchange.body.is_empty()) else {
+        return match upgrade::is_websocket(fields) {
+            true => Err(Refusal::WebSocket),
+            false => Ok(None),
+        };
+    };
+    let site = exchange.site();
+    let (limits, max) = (&route.scope.exchange_limits, site.server.tunnels_max);
+    let wish = site.tunnels.wish(protocols, limits, max);
+    wish.map(Some).ok_or(Refusal::TunnelsFull)
+}
+
 /// Through the cache or past it.
 fn onward(mut wanted: Wanted) -> Step {
     let request = &wanted.exchange.request;
-    if headers::wants_websocket(request.version, &request.headers) {
-        return Step::Synth(Synth::refusal(wanted.exchange, Refusal::WebSocket));
+    if upgrade::is_asked_for(request.version, &request.headers) {
+        match wish(&wanted) {
+            Ok(wish) => wanted.exchange.wish = wish.map(Box::new),
+            Err(refusal) => return Step::Synth(Synth::refusal(wanted.exchange, refusal)),
+        }
     }
     wanted.take_sticky();
+    if wanted.exchange.wish.is_some() {
+        return Step::Pass(Pass {
+            wanted,
+            why: Bypass::Upgrade,
+            stored: None,
+        });
+    }
     let Exchange { request, body, .. } = &*wanted.exchange;
     let has_content = !body.is_empty();
     match Dispatch::of(

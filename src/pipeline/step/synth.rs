@@ -59,8 +59,10 @@ pub enum Refusal {
     Expectation,
     /// A PURGE from a network that may not.
     PurgeForbidden,
-    /// It wants the connection for WebSocket.
+    /// It wants the connection for WebSocket, which its route does not carry.
     WebSocket,
+    /// There are as many tunnels as may be.
+    TunnelsFull,
     /// Its host wants another certificate of its client than the name that the handshake was for.
     Misdirected,
 }
@@ -149,7 +151,11 @@ impl Synth {
         let is_purge = refusal == Refusal::PurgeForbidden;
         let is_sound = matches!(
             refusal,
-            Refusal::Method | Refusal::Expectation | Refusal::WebSocket | Refusal::Misdirected
+            Refusal::Method
+                | Refusal::Expectation
+                | Refusal::WebSocket
+                | Refusal::TunnelsFull
+                | Refusal::Misdirected
         );
         if !is_sound && !is_purge {
             exchange.site().telemetry.metrics.bad_request();
@@ -380,6 +386,7 @@ impl Refusal {
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::PurgeForbidden => StatusCode::FORBIDDEN,
             Self::WebSocket => StatusCode::NOT_IMPLEMENTED,
+            Self::TunnelsFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         }
     }
@@ -395,6 +402,7 @@ impl Refusal {
             Self::Expectation => "expectation",
             Self::PurgeForbidden => "purge-forbidden",
             Self::WebSocket => "websocket",
+            Self::TunnelsFull => "tunnels-full",
             Self::Misdirected => "misdirected",
         }
     }
@@ -409,7 +417,8 @@ impl Refusal {
             Self::Method => "this method is not served here",
             Self::Expectation => "only 100-continue can be expected here",
             Self::PurgeForbidden => "this client may not purge",
-            Self::WebSocket => "WebSocket connections are not carried",
+            Self::WebSocket => "WebSocket connections are not carried here",
+            Self::TunnelsFull => "no more connections of this kind are carried at the moment",
             Self::Misdirected => {
                 "this host wants a connection of its own, for it asks for other client certificates"
             }

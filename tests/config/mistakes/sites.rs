@@ -34,6 +34,39 @@ origin = "a""#,
     ),
     (
         r#"[[site.route]]
+path = "/x"
+origin = "a"
+upgrade = ["websocket", "h2c", "web socket"]
+[[site.route]]
+path = "/y"
+answer = { body = "" }
+upgrade = ["websocket"]
+tunnel_lifetime = "1h""#,
+        &[
+            "11: site[0].route[0].upgrade[1]: would carry requests past all rules; leave it out",
+            "11: site[0].route[0].upgrade[2]: is not the name of a protocol; write \"websocket\"",
+            "15: site[0].route[1].upgrade: has no effect beside `answer`; leave it out",
+            "16: site[0].route[1].tunnel_lifetime: has no effect beside `answer`; leave it out",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x//y"
+origin = "a"
+path_form = "clean"
+[[site.route]]
+path = "/x"
+origin = "a"
+path_form = { form = "asis", encoded_slashes = "keep" }"#,
+        &[
+            "9: site[0].route[0].path: is compared with paths in normal form; write it without `//`, `.` and `..`, letters, digits and `-._~` as they are, and other encodings as %C3%A9",
+            "11: site[0].route[0].path_form: is no form of paths; write \"normalize\", \"as-is\" or \"strict\"",
+            "15: site[0].route[1].path_form.form: is no form of paths; write \"normalize\", \"as-is\" or \"strict\"",
+            "15: site[0].route[1].path_form.encoded_slashes: unknown key; did you mean `encoded_slash`?",
+        ],
+    ),
+    (
+        r#"[[site.route]]
 path = "/*/x"
 origin = "a""#,
         &["9: site[0].route[0].path: `*` stands only at the end and after a `/`, as in `/a/*`"],
