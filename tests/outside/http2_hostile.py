@@ -329,13 +329,14 @@ def crumbs(stand):
 
 
 def unread(path, windows, whole, narrow=False, clients=20):
-    """Clients with 100 streams each that read nothing, or nothing of bodies."""
+    """Clients with 100 streams each that read nothing, or nothing of bodies. Of what is not stored each
+    stream has an exchange with the origin, which costs its 20 KiB over HTTP/1 too: so there are fewer."""
 
     def attack(stand):
         opened = [Client(stand, with_settings=[(4, windows)], narrow=narrow) for _ in range(clients)]
         for client in opened:
             client.send(update(0, 2**30))
-            client.send(b"".join(get(2 * it + 1, f"{path}?{it % 5}") for it in range(100)))
+            client.send(b"".join(get(2 * it + 1, path) for it in range(100)))
         time.sleep(WAIT_S)
         if whole:
             gone = sum(it.is_gone(1) or it.resets > 0 for it in opened)
@@ -349,7 +350,7 @@ def unread(path, windows, whole, narrow=False, clients=20):
 
 
 def never_sent(stand):
-    clients = [Client(stand) for _ in range(20)]
+    clients = [Client(stand) for _ in range(10)]
     for client in clients:
         client.send(b"".join(post(2 * it + 1, "/upload") for it in range(100)))
     until = time.monotonic() + 3 * WAIT_S
@@ -357,7 +358,7 @@ def never_sent(stand):
         ready, _, _ = select.select([it.socket for it in clients], [], [], 1)
         [it.read(0.01) for it in clients if it.socket in ready or stand.is_tls]
     ended = sum(it.resets for it in clients)
-    return ended == 2000, f"{ended} of 2000 streams ended"
+    return ended == 1000, f"{ended} of 1000 streams ended"
 
 
 def unread_uploads(stand):
@@ -376,6 +377,7 @@ def unread_uploads(stand):
 
 def thousand(stand):
     client = Client(stand)
+    client.send(update(0, 2**30))
     client.send(b"".join(get(2 * it + 1, "/slow") for it in range(1000)))
     until = time.monotonic() + WAIT_S
     while time.monotonic() < until and client.resets + client.ended < 1000:
@@ -441,9 +443,9 @@ ATTACKS = {
     "bomb": bomb,
     "crumbs": crumbs,
     "no-window-stored": unread("/kept-large", 0, True),
-    "no-window-unstored": unread("/large", 0, True),
+    "no-window-unstored": unread("/large", 0, True, clients=10),
     "stalled-socket-stored": unread("/kept-large", 2**31 - 1, False, narrow=True),
-    "stalled-socket-unstored": unread("/large", 2**31 - 1, False, narrow=True),
+    "stalled-socket-unstored": unread("/large", 2**31 - 1, False, narrow=True, clients=10),
     "uploads-never-sent": never_sent,
     "uploads-unread": unread_uploads,
     "a-thousand-at-once": thousand,

@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use tracing::info;
 
 use self::connection::{Connection, End};
-use self::io::Io;
+use self::io::{Io, Returned};
 use self::ledger::Ledger;
 use super::Service;
 use super::answers::Answers;
@@ -50,23 +50,37 @@ const DATA_BUDGET: usize = 8 * 1024 * 1024;
 /// Drives an HTTP/2 connection until it ends. `first` has been read of it already.
 pub(super) async fn drive(socket: Socket, first: Bytes, client: Client, service: Arc<Service>) {
     let site = service.shared.current.handle();
-    let (config, header_timeout) = (site.server().http2.clone(), site.server().header_timeout);
-    let ledger = Ledger::new(config.abuse_tolerance, clock::instant());
-    let ledger = Arc::new(Mutex::new(ledger));
-    let io = Io::new(socket, first, Arc::clone(&ledger));
-    let returned = io.returned();
-    let handshake = builder(&config).handshake(io);
-    let Ok(Ok(h2)) = timeout(header_timeout, handshake).await else {
+    let answers = Arc::new(Answers::new(service, client, site));
+    // Boxed, and gone afterwards: an idle connection carries nothing along of how it began.
+    let set_up = Box::pin(set_up(socket, first, Arc::clone(&answers)));
+    let Some((mut connection, returned)) = set_up.await else {
         return;
     };
-    let answers = Arc::new(Answers::new(service, client, site));
-    let mut connection = Connection::new(h2, Arc::clone(&answers), ledger, &config);
     let end = connection.run().await;
     let is_told = part(&mut connection, end, &answers).await;
     drop(connection);
     if let (true, Some(socket)) = (is_told, returned.take()) {
-        linger::hear_out(socket, &answers.service).await;
+        Box::pin(linger::hear_out(socket, &answers.service)).await;
     }
+}
+
+/// Reads the preface; `None` if it does not come, or is none.
+async fn set_up(
+    socket: Socket,
+    first: Bytes,
+    answers: Arc<Answers>,
+) -> Option<(Box<Connection>, Returned)> {
+    let site = answers.site();
+    let config = &site.server().http2;
+    let ledger = Ledger::new(config.abuse_tolerance, clock::instant());
+    let ledger = Arc::new(Mutex::new(ledger));
+    let io = Io::new(socket, first, Arc::clone(&ledger));
+    let returned = io.returned();
+    let handshake = builder(config).handshake(io);
+    let h2 = timeout(site.server().header_timeout, handshake).await;
+    let h2 = h2.ok()?.ok()?;
+    let connection = Connection::new(h2, answers, ledger, config);
+    Some((Box::new(connection), returned))
 }
 
 /// What h2 is told of a connection.

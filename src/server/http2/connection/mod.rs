@@ -464,7 +464,8 @@ impl Connection {
 
     /// What the client has room for in all.
     fn window_bytes(&self) -> u64 {
-        let given = WINDOW_BYTES + self.ledger.lock().credit + self.unsent.dropped();
+        let credit = self.ledger.lock().credit;
+        let given = credit.saturating_add(WINDOW_BYTES + self.unsent.dropped());
         given.saturating_sub(self.handed_bytes)
     }
 }
