@@ -24,7 +24,8 @@ use source::Source;
 const FLOORS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("semantics", &[]),
-    ("config", &["semantics"]),
+    ("lists", &["semantics"]),
+    ("config", &["semantics", "lists"]),
     ("telemetry", &["semantics", "config"]),
     ("acme", &["clock", "config", "telemetry"]),
     ("body", &["clock", "semantics", "config"]),
@@ -40,6 +41,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "store",
             "telemetry",
             "config",
+            "lists",
         ],
     ),
     (

@@ -25,6 +25,7 @@ mod ejection;
 mod env;
 mod exchange_limits;
 mod fields;
+mod file;
 mod flags;
 mod fold;
 mod health;
@@ -34,6 +35,7 @@ mod https;
 mod include;
 mod key;
 mod limit;
+mod list;
 mod listen;
 mod log;
 mod meant;
@@ -129,6 +131,7 @@ use self::admin::RawAdmin;
 use self::cache::{CacheBase, RawCacheRules};
 use self::certificate::RawCertificate;
 use self::limit::RawLimit;
+use self::list::{RawLists, RawMaps};
 use self::listen::{RawListen, RawServer};
 use self::log::RawLog;
 use self::notes::Machine;
@@ -139,6 +142,7 @@ use self::site::RawSite;
 use self::store::RawStore;
 use self::table::{Table, Written};
 use self::tls::RawTlsRules;
+use crate::lists::Lists;
 use crate::semantics::hop::{self, Hop};
 
 /// A whole configuration, checked, with all defaults filled in.
@@ -170,6 +174,8 @@ pub struct Config {
     pub resolver: Resolver,
     /// How often may be asked, by name; they hold where they are referred to.
     pub limits: Vec<Limit>,
+    /// What much is compared with, by name.
+    pub lists: Lists,
     /// Where responses come from, by name.
     pub origins: BTreeMap<Arc<str>, Origin>,
     /// Which hosts and paths lead where; one at least, unless all listeners are for TCP.
@@ -209,6 +215,8 @@ struct RawConfig {
     resolver: Table<RawResolver>,
     cache: Table<RawCacheRules>,
     limit: Vec<Written<RawLimit>>,
+    list: RawLists,
+    map: RawMaps,
     origins: BTreeMap<Spanned<String>, Written<RawOrigin>>,
     site: Vec<Written<RawSite>>,
 }
@@ -419,6 +427,7 @@ impl RawConfig {
             .filter_map(|it| RawListen::resolve(it, care, report))
             .collect();
         let acme = self.acme.as_ref();
+        let lists = list::resolve(&self.list, &self.map, |_| None, report);
         Config {
             profile: self.profile,
             acme: acme.map(|it| it.get_ref().resolve(it.span(), &listen, report)),
@@ -441,6 +450,7 @@ impl RawConfig {
                 .iter()
                 .filter_map(|it| RawLimit::resolve(it, report))
                 .collect(),
+            lists,
             origins: self.resolve_origins(report),
             sites: self
                 .site

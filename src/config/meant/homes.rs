@@ -16,6 +16,7 @@ use super::super::hedge::RawHedge;
 use super::super::https::RawHsts;
 use super::super::key::RawCacheKey;
 use super::super::limit::RawLimit;
+use super::super::list::{RawList, RawMap};
 use super::super::listen::{RawListen, RawServer};
 use super::super::log::RawLog;
 use super::super::origin::RawOrigin;
@@ -79,7 +80,7 @@ const TOP: &str = "the top of the file";
 const CACHE: &str = "[cache] and of a route's `cache`";
 
 /// All tables. Read from the types, so that no key is forgotten here.
-fn all() -> [Home; 29] {
+fn all() -> [Home; 31] {
     [
         home::<RawConfig>("", TOP),
         home::<RawListen>("listen", "[[listen]]"),
@@ -92,6 +93,8 @@ fn all() -> [Home; 29] {
         home::<RawCacheKey>("cache.key", "`key` of [cache]"),
         home::<RawFold>("cache.fold", "`fold` of [cache]"),
         home::<RawLimit>("limit", "[[limit]]"),
+        home::<RawList>("list.NAME", "[list.NAME]"),
+        home::<RawMap>("map.NAME", "[map.NAME]"),
         home::<RawOrigin>("origins.NAME", "[origins.NAME]"),
         home::<RawServerTable>("origins.NAME.servers", "a server's table in `servers`"),
         home::<RawHealth>("origins.NAME.health", "`health` of [origins.NAME]"),
