@@ -45,6 +45,7 @@ mod journeys {
     mod leaving;
 
     // Clients, their requests and their connections.
+    mod access;
     mod expect;
     mod forwarded;
     mod grpc;

@@ -15,6 +15,7 @@ use toml::Spanned;
 use super::accept_proxy::{self, AcceptProxy, RawAcceptProxy};
 use super::care::Care;
 use super::fields;
+use super::gate::{Gate, RawGate};
 use super::limit;
 use super::meant::addresses;
 use super::names;
@@ -24,6 +25,7 @@ use super::socket_options::{self, SocketOptions};
 use super::table::Written;
 use super::tls::{ListenTls, RawListenTls};
 use super::units::{self, Count, KIB, MIB, Period, Size};
+use crate::lists::Lists;
 use crate::semantics::forwarded::Dialect;
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1 << 24;
@@ -133,6 +135,8 @@ pub struct Server {
     pub purge_from: Vec<IpNet>,
     /// Names of the limits that hold for every request.
     pub limits: Vec<Arc<str>>,
+    /// Who is let in, whatever is asked for.
+    pub gate: Gate,
     /// Networks of proxies that are believed when they say whose a request is.
     pub trusted_proxies: Vec<IpNet>,
     /// In which words they say it, and we say it to origins.
@@ -198,6 +202,8 @@ pub(super) struct RawServer {
     drain_timeout: Given<Period>,
     purge_from: Vec<Spanned<String>>,
     pub(super) limit: Vec<Spanned<String>>,
+    allow: Given<Vec<Spanned<String>>>,
+    deny: Vec<Spanned<String>>,
     trusted_proxies: Vec<Spanned<String>>,
     forwarded: RawDialect,
     request_id: Given<String>,
@@ -311,7 +317,7 @@ impl RawProxyProtocol {
 // === impl RawServer ===
 
 impl RawServer {
-    pub(super) fn resolve(&self, report: &mut Report) -> Server {
+    pub(super) fn resolve(&self, lists: &Lists, report: &mut Report) -> Server {
         let server = Server {
             connections_max: units::count(&self.connections_max, 16_384, CONNECTIONS, report),
             connections_per_client_max: units::count(
@@ -343,6 +349,7 @@ impl RawServer {
             drain_timeout: units::period(&self.drain_timeout, Duration::from_secs(30)),
             purge_from: networks::resolve(&self.purge_from, report),
             limits: limit::names(&self.limit),
+            gate: self.gate().over(&Gate::default(), lists, report),
             trusted_proxies: networks::resolve(&self.trusted_proxies, report),
             forwarded: match self.forwarded {
                 RawDialect::XForwarded => Dialect::XForwarded,
@@ -355,6 +362,14 @@ impl RawServer {
         };
         self.check_target_fits(&server, report);
         server
+    }
+
+    fn gate(&self) -> RawGate<'_> {
+        RawGate {
+            allow: &self.allow,
+            deny: &self.deny,
+            redirects: &None,
+        }
     }
 
     fn resolve_request_id(&self, report: &mut Report) -> Option<HeaderName> {

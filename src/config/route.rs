@@ -10,9 +10,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::action::{Action, RawAnswer, RawRedirect};
+use super::around::Around;
 use super::cache::{CacheBase, CacheRules, RawCacheRules};
 use super::exchange_limits::{ExchangeLimits, RawExchangeLimits};
 use super::fields::{Edits, RawEdits};
+use super::gate::{Gate, RawGate, RawRedirects};
 use super::https::{Https, RawHsts};
 use super::limit;
 use super::path::PathPattern;
@@ -47,6 +49,8 @@ pub struct Route {
     pub exchange_limits: ExchangeLimits,
     /// What is wanted of the scheme of its requests.
     pub https: Https,
+    /// Who is let in, and who is sent elsewhere.
+    pub gate: Gate,
     /// By which rules responses are cached.
     pub cache: CacheRules,
 }
@@ -70,6 +74,9 @@ pub(super) struct RawRoute {
     between_bytes_timeout: Given<Period>,
     https_only: Option<bool>,
     hsts: Given<TextOr<RawHsts>>,
+    allow: Given<Vec<Spanned<String>>>,
+    deny: Vec<Spanned<String>>,
+    pub(super) redirects: Given<TextOr<RawRedirects>>,
     cache: Option<Written<RawCacheRules>>,
 }
 
@@ -105,8 +112,7 @@ impl RawRoute {
     pub(super) fn resolve(
         raw: &Written<Self>,
         base: &CacheBase,
-        limits: &ExchangeLimits,
-        https: &Https,
+        around: &Around<'_>,
         report: &mut Report,
     ) -> Option<Route> {
         let place = raw.span();
@@ -134,10 +140,19 @@ impl RawRoute {
             response_fields,
             limits: limit::names(&raw.limit),
             concurrency_max: units::count(&raw.concurrency_max, 0, CONCURRENCY, report),
-            exchange_limits: raw.limits_of_exchanges().over(limits, report),
-            https: https.over(raw.https_only, &raw.hsts, report),
+            exchange_limits: raw.limits_of_exchanges().over(&around.limits, report),
+            https: around.https.over(raw.https_only, &raw.hsts, report),
+            gate: raw.gate().over(&around.gate, around.lists, report),
             cache: cache.as_ref().unwrap_or(base).rules.clone(),
         })
+    }
+
+    fn gate(&self) -> RawGate<'_> {
+        RawGate {
+            allow: &self.allow,
+            deny: &self.deny,
+            redirects: &self.redirects,
+        }
     }
 
     fn limits_of_exchanges(&self) -> RawExchangeLimits<'_> {

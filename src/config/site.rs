@@ -7,11 +7,13 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::around::Around;
 use super::cache::CacheBase;
 use super::care::Care;
-use super::exchange_limits::{ExchangeLimits, RawExchangeLimits};
+use super::exchange_limits::RawExchangeLimits;
+use super::gate::{RawGate, RawRedirects};
 use super::host;
-use super::https::{Https, RawHsts};
+use super::https::RawHsts;
 use super::limit;
 use super::report::{Given, Place, Report};
 use super::route::{RawRoute, Route};
@@ -55,6 +57,9 @@ pub(super) struct RawSite {
     pub(super) tls: Option<Written<RawSiteTls>>,
     pub(super) https_only: Option<bool>,
     pub(super) hsts: Given<TextOr<RawHsts>>,
+    pub(super) allow: Given<Vec<Spanned<String>>>,
+    pub(super) deny: Vec<Spanned<String>>,
+    pub(super) redirects: Given<TextOr<RawRedirects>>,
     pub(super) limit: Vec<Spanned<String>>,
     pub(super) body_bytes_max: Given<Size>,
     pub(super) body_timeout: Given<Period>,
@@ -114,7 +119,7 @@ impl RawSite {
     pub(super) fn resolve(
         raw: &Written<Self>,
         cache: &CacheBase,
-        limits: &ExchangeLimits,
+        around: &Around<'_>,
         care: Care<'_>,
         report: &mut Report,
     ) -> Site {
@@ -130,12 +135,16 @@ impl RawSite {
             );
         }
         let hosts = raw.resolve_hosts(place, report);
-        let of_exchanges = raw.limits_of_exchanges().over(limits, report);
-        let https = Https::default().over(raw.https_only, &raw.hsts, report);
+        let around = Around {
+            limits: raw.limits_of_exchanges().over(&around.limits, report),
+            https: around.https.over(raw.https_only, &raw.hsts, report),
+            gate: raw.gate().over(&around.gate, around.lists, report),
+            lists: around.lists,
+        };
         let routes = raw
             .route
             .iter()
-            .filter_map(|route| RawRoute::resolve(route, cache, &of_exchanges, &https, report))
+            .filter_map(|route| RawRoute::resolve(route, cache, &around, report))
             .collect();
         let limits = limit::names(&raw.limit);
         let tls = raw.tls.as_ref();
@@ -145,6 +154,14 @@ impl RawSite {
             client_auth: client_auth.map(Arc::new),
             limits,
             routes,
+        }
+    }
+
+    fn gate(&self) -> RawGate<'_> {
+        RawGate {
+            allow: &self.allow,
+            deny: &self.deny,
+            redirects: &self.redirects,
         }
     }
 

@@ -10,6 +10,7 @@ mod step;
 
 mod client;
 mod exchange;
+mod gate;
 mod request_id;
 mod route;
 mod site;

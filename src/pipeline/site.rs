@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use http::StatusCode;
 
 use super::client::TrustedProxies;
+use super::gate::Gatekeeper;
 use super::request_id::RequestIds;
 use super::route::limit::Bounds;
-use super::route::{BadPath, Routes};
+use super::route::{BadPath, Destination, Routes};
 use crate::clock;
 use crate::config::{self, Config};
 use crate::origin::{BadTls, Pool, Registry, Resolver};
@@ -32,6 +34,7 @@ pub struct Site {
     /// What we are called.
     pub(super) hop: Hop,
     pub(super) server: config::Server,
+    pub(super) gatekeeper: Arc<Gatekeeper>,
     /// Whether another has taken its place.
     is_replaced: AtomicBool,
 }
@@ -95,6 +98,9 @@ impl Site {
             request_ids: RequestIds::new(&config.server),
             hop: Hop::new(&config.name),
             server: config.server.clone(),
+            gatekeeper: before
+                .map(|it| Arc::clone(&it.gatekeeper))
+                .unwrap_or_default(),
             is_replaced: AtomicBool::new(false),
         })
     }
@@ -104,9 +110,22 @@ impl Site {
         self.pools.values()
     }
 
-    /// What the limits have counted, for a scrape.
+    /// What the limits and the gates have counted, for a scrape.
     pub fn families(&self) -> Vec<Family> {
-        self.bounds.families()
+        let mut families = self.bounds.families();
+        families.extend(self.gatekeeper.families());
+        families
+    }
+
+    /// What stands before the action of a route; `None` where nothing does.
+    pub(super) fn gate<'a>(
+        &'a self,
+        destination: Option<&'a Destination>,
+    ) -> Option<&'a config::Gate> {
+        match destination {
+            Some(it) => self.routes.scope(it).gate.as_deref(),
+            None => Some(&self.server.gate).filter(|it| !it.is_open()),
+        }
     }
 
     /// The origin of this name.
@@ -127,6 +146,16 @@ impl Site {
     /// Where facts go.
     pub fn telemetry(&self) -> &Arc<Telemetry> {
         &self.telemetry
+    }
+
+    /// Where a target has moved to, by a map of its site or route.
+    pub(super) fn moved(
+        &self,
+        destination: Option<&Destination>,
+        target: &str,
+    ) -> Option<(StatusCode, String)> {
+        let redirects = self.gate(destination)?.redirects.as_ref()?;
+        Some((redirects.status, redirects.find(target)?))
     }
 
     /// Forgets what is meant, and tells how many objects that were, where it is known.

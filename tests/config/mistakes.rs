@@ -175,7 +175,7 @@ rate = "1/s""#,
     (
         "zz = 1",
         &[
-            "1: zz: unknown key; known here are `include`, `profile`, `name`, `listen`, `certificate`, `tls`, `acme`, `server`, `admin`, `log`, `store`, `resolver`, `cache`, `limit`, `origins` and `site`",
+            "1: zz: unknown key; known here are `include`, `profile`, `name`, `listen`, `certificate`, `tls`, `acme`, `server`, `admin`, `log`, `store`, `resolver`, `cache`, `limit`, `list`, `map`, `origins` and `site`",
         ],
     ),
     (

@@ -290,7 +290,15 @@ pub(super) const NGINX: &[(&[&str], &str)] = &[
         "here responses keep the coding of their origin; see `fold` of [cache]",
     ),
     (
-        &["map", "geo", "if"],
+        &["map"],
+        "here redirects of many paths are [map.NAME] and `redirects` of [[site]]",
+    ),
+    (
+        &["geo"],
+        "here it is [list.NAME], which `allow` and `deny` of [[site]] name",
+    ),
+    (
+        &["if"],
         "here routes are chosen by host and path alone, [[site.route]]",
     ),
     (

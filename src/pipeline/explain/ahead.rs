@@ -17,6 +17,8 @@ pub(super) enum Ahead {
     NoRoute,
     /// The route's own answer.
     Own,
+    /// To where a map says.
+    Moved(String),
     /// Past the cache.
     Pass(Bypass),
     /// The same because of a cookie, of this name.
@@ -51,7 +53,7 @@ impl Ahead {
 
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::NoRoute | Self::Own => Outcome::Synth,
+            Self::NoRoute | Self::Own | Self::Moved(_) => Outcome::Synth,
             Self::Pass(why) => outcome_of(why.fwd()),
             Self::Personal(_) => outcome_of(Bypass::Cookie.fwd()),
             Self::Join(_, object) if object.is_whole() => Outcome::Hit,
@@ -84,6 +86,7 @@ impl Ahead {
         let status = match self {
             Self::NoRoute => return own(hop, "no-route"),
             Self::Own => return own(hop, "synth"),
+            Self::Moved(_) => return own(hop, "moved"),
             Self::Next(Next::OnlyIfCached) => return own(hop, "only-if-cached"),
             Self::Pass(why) | Self::Next(Next::Pass { why, .. }) => why.cache_status(),
             Self::Personal(_) => Bypass::Cookie.cache_status(),

@@ -51,10 +51,12 @@ impl Site {
         let (key, destination) = self.locate(*scheme, authority, path_and_query);
         let mut locator = Locator::new(key);
         let mut facet = Facet::NONE;
-        let (ahead, stored) = match destination {
-            None => (Ahead::NoRoute, self.inspect(&locator, &fields)),
-            Some(Destination::Own(_)) => (Ahead::Own, self.inspect(&locator, &fields)),
-            Some(Destination::Origin(id)) => {
+        let moved = self.moved(destination, path_and_query);
+        let (ahead, stored) = match (moved, destination) {
+            (Some((_, to)), _) => (Ahead::Moved(to), self.inspect(&locator, &fields)),
+            (None, None) => (Ahead::NoRoute, self.inspect(&locator, &fields)),
+            (None, Some(Destination::Own(_))) => (Ahead::Own, self.inspect(&locator, &fields)),
+            (None, Some(Destination::Origin(id))) => {
                 let route = &self.routes[*id];
                 let seen = self.foresee(route, method, &mut locator, &mut fields);
                 facet = seen.0;

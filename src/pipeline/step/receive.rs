@@ -15,6 +15,7 @@ use super::synth::{Refusal, Synth};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
+use crate::pipeline::gate::TurnedAway;
 use crate::pipeline::purging::Asked;
 use crate::pipeline::route::limit::Limited;
 use crate::pipeline::route::{Destination, without_port};
@@ -44,6 +45,9 @@ impl Receive {
             let site = exchange.site().routes.scope(destination).site;
             exchange.entry.record.site = site;
         }
+        if let Err(why) = admit(&exchange, destination.as_ref()) {
+            return Step::Synth(Synth::turned_away(exchange, why));
+        }
         if let Err(refusal) = hold_to_limits(&exchange, destination.as_ref()) {
             return Step::Synth(Synth::refusal(exchange, refusal));
         }
@@ -72,6 +76,12 @@ impl Receive {
         {
             return Step::Synth(Synth::final_recipient(exchange));
         }
+        let moved = exchange
+            .site()
+            .moved(destination.as_ref(), &exchange.target());
+        if let Some((status, to)) = moved {
+            return Step::Synth(Synth::moved(exchange, status, to));
+        }
         match destination {
             Some(Destination::Origin(route)) => onward(Wanted::new(exchange, key, route)),
             Some(Destination::Own(route)) => Step::Synth(Synth::of_route(exchange, &route)),
@@ -86,6 +96,16 @@ fn locate(exchange: &Exchange) -> Result<(KeyBuf, Option<Destination>), Refusal>
     let authority = exchange.authority().map_err(Refusal::Malformed)?;
     let (key, destination) = site.locate(scheme, &authority, &exchange.target());
     Ok((key, destination.cloned()))
+}
+
+/// Whether the client is let in at all, be it for a hit.
+fn admit(exchange: &Exchange, destination: Option<&Destination>) -> Result<(), TurnedAway> {
+    let gate = exchange.site().gate(destination);
+    let client = exchange.client.address.ip();
+    match gate.is_none_or(|it| it.access.admits(client)) {
+        true => Ok(()),
+        false => Err(TurnedAway::Address),
+    }
 }
 
 /// Has the upload, if there is one, keep to the limits of its route in place of the server's.

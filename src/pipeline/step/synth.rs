@@ -15,6 +15,7 @@ use crate::config::{self, Template};
 use crate::origin::Kind;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
+use crate::pipeline::gate::TurnedAway;
 use crate::pipeline::route::limit::Limited;
 use crate::pipeline::route::{self, OwnAnswer, OwnRoute};
 use crate::pipeline::values::{Answered, Values};
@@ -99,6 +100,30 @@ impl Synth {
             edits.declare(&mut answer.fields);
         }
         Self::own(exchange, answer, Outcome::Synth, "synth")
+    }
+
+    /// What was asked for has moved, by a map.
+    pub(in crate::pipeline) fn moved(
+        exchange: Box<Exchange>,
+        status: StatusCode,
+        to: String,
+    ) -> Self {
+        let mut answer = Answer::text(status, "moved");
+        answer.fields.remove(CACHE_CONTROL);
+        // The configuration's check has made sure that it is a URL.
+        if let Ok(to) = HeaderValue::try_from(to) {
+            answer.fields.insert(LOCATION, to);
+        }
+        Self::own(exchange, answer, Outcome::Synth, "moved")
+    }
+
+    /// It was turned away at the gate.
+    pub(in crate::pipeline) fn turned_away(exchange: Box<Exchange>, why: TurnedAway) -> Self {
+        exchange.site().gatekeeper.count(why);
+        let answer = match why {
+            TurnedAway::Address => Answer::text(StatusCode::FORBIDDEN, "this is not for you"),
+        };
+        Self::own(exchange, answer, Outcome::Synth, why.as_str())
     }
 
     /// It came by http, where only https will do. A client that was to send something sends it again

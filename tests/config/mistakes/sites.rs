@@ -5,6 +5,38 @@ use super::Row;
 /// These lines stand behind a configuration without mistakes, from its line 8 on, in its site.
 pub const ROWS: &[Row] = &[
     (
+        r#"allow = []
+deny = ["10.0.0.1/8", "ofice", "words"]
+redirects = "move"
+[list.office]
+kind = "networks"
+entries = []
+[list.words]
+kind = "words"
+entries = ["a"]
+[map.moved]
+entries = { "/a" = "b" }
+[[site]]
+hosts = ["b"]
+origin = "a"
+redirects = { map = "moved", status = 200, by = "query" }
+[[site]]
+hosts = ["c"]
+origin = "a"
+redirects = { status = 301 }"#,
+        &[
+            "8: site[0].allow: lets nobody in; write networks or names of lists, or leave it out",
+            r#"9: site[0].deny[0]: has bits set beyond its prefix; write "10.0.0.0/8""#,
+            "9: site[0].deny[1]: unknown list `ofice`; did you mean `office`?",
+            r#"9: site[0].deny[2]: the list `words` has no addresses; write `kind = "networks"` there"#,
+            "10: site[0].redirects: unknown map `move`; did you mean `moved`?",
+            r#"18: map.moved.entries."/a": `b` is no target of a redirect; write a URL, or a path as "/new""#,
+            "22: site[1].redirects.status: does not redirect; write 301, 302, 303, 307 or 308",
+            r#"22: site[1].redirects.by: `query` is not known; write "path" or "target""#,
+            "26: site[2].redirects.map: is missing; write the name of a [map.NAME]",
+        ],
+    ),
+    (
         "hosts2 = 1",
         &["8: site[0].hosts2: unknown key; did you mean `hosts`?"],
     ),
