@@ -46,6 +46,7 @@ mod journeys {
 
     // Clients, their requests and their connections.
     mod access;
+    mod error_pages;
     mod expect;
     mod forwarded;
     mod grpc;
@@ -55,6 +56,7 @@ mod journeys {
     mod limiting;
     mod limits;
     mod lingering;
+    mod logins;
     mod malformed;
     mod request_ids;
     mod requests;

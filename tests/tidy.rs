@@ -106,7 +106,11 @@ const DOORS: &[(&str, &[&str])] = &[
     ),
     ("instant_acme", &["acme/"]),
     ("rcgen", &["acme/challenges.rs", "acme/order.rs"]),
-    ("base64", &["config/authority.rs"]),
+    ("base64", &["config/authority.rs", "pipeline/login.rs"]),
+    (
+        "bcrypt",
+        &["config/gate/basic_auth.rs", "pipeline/login.rs"],
+    ),
     ("x509_parser", &["config/pair.rs"]),
     ("notify", &["server/tls/notice.rs"]),
     ("toml", &["config/"]),

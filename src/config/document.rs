@@ -117,6 +117,7 @@ impl Document {
         written.insert("profile".to_owned(), profile.into());
         let mut document = Self(written);
         document.fill_in("server", of_server(&config.server));
+        document.default_to("server", of_gate());
         document.fill_in("log", of_log(&config.log));
         document.fill_in("resolver", of_resolver(&config.resolver));
         document.set_store(&config.store);
@@ -133,6 +134,15 @@ impl Document {
         let table = self.0.entry(name).or_insert_with(|| Table::new().into());
         if let Value::Table(table) = table {
             table.extend(values);
+        }
+    }
+
+    /// Puts what holds where nothing is written into a table.
+    fn default_to(&mut self, name: &str, values: Table) {
+        if let Some(Value::Table(table)) = self.0.get_mut(name) {
+            for (key, value) in values {
+                table.entry(key).or_insert(value);
+            }
         }
     }
 
@@ -276,6 +286,18 @@ fn of_server(server: &Server) -> Table {
         ("forwarded", Some(forwarded.into())),
         ("request_id", Some(request_id.into())),
         ("https_port", number(usize::from(server.https_port))),
+    ])
+}
+
+/// What was written is shown as it stands; all else is this.
+fn of_gate() -> Table {
+    let none = || Some(Value::Array(Vec::new()));
+    entries([
+        ("deny", none()),
+        ("maintenance", Some(false.into())),
+        ("error_pages", Some(Table::new().into())),
+        ("error_json", Some(false.into())),
+        ("intercept", none()),
     ])
 }
 

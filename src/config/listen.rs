@@ -15,7 +15,7 @@ use toml::Spanned;
 use super::accept_proxy::{self, AcceptProxy, RawAcceptProxy};
 use super::care::Care;
 use super::fields;
-use super::gate::{Gate, RawGate};
+use super::gate::{Gate, RawErrorPages, RawGate, RawMaintenance};
 use super::limit;
 use super::meant::addresses;
 use super::names;
@@ -204,6 +204,10 @@ pub(super) struct RawServer {
     pub(super) limit: Vec<Spanned<String>>,
     allow: Given<Vec<Spanned<String>>>,
     deny: Vec<Spanned<String>>,
+    maintenance: Given<RawMaintenance>,
+    error_pages: RawErrorPages,
+    error_json: Option<bool>,
+    intercept: Given<Vec<Spanned<String>>>,
     trusted_proxies: Vec<Spanned<String>>,
     forwarded: RawDialect,
     request_id: Given<String>,
@@ -368,7 +372,12 @@ impl RawServer {
         RawGate {
             allow: &self.allow,
             deny: &self.deny,
+            maintenance: &self.maintenance,
+            basic_auth: &None,
             redirects: &None,
+            error_pages: &self.error_pages,
+            error_json: self.error_json,
+            intercept: &self.intercept,
         }
     }
 

@@ -100,7 +100,7 @@ pub use self::exchange_limits::ExchangeLimits;
 pub use self::fields::Edits;
 pub use self::flags::{Flags, TcpFlags};
 pub use self::fold::Fold;
-pub use self::gate::{Addresses, ClientAccess, Gate, Redirects};
+pub use self::gate::{BasicAuth, ErrorPages, Gate, Maintenance, Media, Page};
 pub use self::health::{Health, Question};
 pub use self::hedge::{Hedge, HedgeAfter};
 pub use self::https::Https;

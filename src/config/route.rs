@@ -14,7 +14,7 @@ use super::around::Around;
 use super::cache::{CacheBase, CacheRules, RawCacheRules};
 use super::exchange_limits::{ExchangeLimits, RawExchangeLimits};
 use super::fields::{Edits, RawEdits};
-use super::gate::{Gate, RawGate, RawRedirects};
+use super::gate::{Gate, RawBasicAuth, RawErrorPages, RawGate, RawMaintenance, RawRedirects};
 use super::https::{Https, RawHsts};
 use super::limit;
 use super::path::PathPattern;
@@ -77,6 +77,11 @@ pub(super) struct RawRoute {
     allow: Given<Vec<Spanned<String>>>,
     deny: Vec<Spanned<String>>,
     pub(super) redirects: Given<TextOr<RawRedirects>>,
+    maintenance: Given<RawMaintenance>,
+    basic_auth: Given<TextOr<RawBasicAuth>>,
+    error_pages: RawErrorPages,
+    error_json: Option<bool>,
+    intercept: Given<Vec<Spanned<String>>>,
     cache: Option<Written<RawCacheRules>>,
 }
 
@@ -151,7 +156,12 @@ impl RawRoute {
         RawGate {
             allow: &self.allow,
             deny: &self.deny,
+            maintenance: &self.maintenance,
+            basic_auth: &self.basic_auth,
             redirects: &self.redirects,
+            error_pages: &self.error_pages,
+            error_json: self.error_json,
+            intercept: &self.intercept,
         }
     }
 

@@ -11,7 +11,7 @@ use super::around::Around;
 use super::cache::CacheBase;
 use super::care::Care;
 use super::exchange_limits::RawExchangeLimits;
-use super::gate::{RawGate, RawRedirects};
+use super::gate::{RawBasicAuth, RawErrorPages, RawGate, RawMaintenance, RawRedirects};
 use super::host;
 use super::https::RawHsts;
 use super::limit;
@@ -60,6 +60,11 @@ pub(super) struct RawSite {
     pub(super) allow: Given<Vec<Spanned<String>>>,
     pub(super) deny: Vec<Spanned<String>>,
     pub(super) redirects: Given<TextOr<RawRedirects>>,
+    pub(super) maintenance: Given<RawMaintenance>,
+    pub(super) basic_auth: Given<TextOr<RawBasicAuth>>,
+    pub(super) error_pages: RawErrorPages,
+    pub(super) error_json: Option<bool>,
+    pub(super) intercept: Given<Vec<Spanned<String>>>,
     pub(super) limit: Vec<Spanned<String>>,
     pub(super) body_bytes_max: Given<Size>,
     pub(super) body_timeout: Given<Period>,
@@ -161,7 +166,12 @@ impl RawSite {
         RawGate {
             allow: &self.allow,
             deny: &self.deny,
+            maintenance: &self.maintenance,
+            basic_auth: &self.basic_auth,
             redirects: &self.redirects,
+            error_pages: &self.error_pages,
+            error_json: self.error_json,
+            intercept: &self.intercept,
         }
     }
 

@@ -86,12 +86,7 @@ impl Site {
         authority: &str,
         target: &str,
     ) -> (KeyBuf, Option<&Destination>) {
-        let path = match target.split('?').next() {
-            // `OPTIONS *` is about the host as a whole.
-            None | Some("*") => "/",
-            Some(path) => path,
-        };
-        let destination = self.routes.find(authority, path);
+        let destination = self.routes.lead(authority, target);
         let key = match destination {
             Some(Destination::Origin(id)) => self.routes[*id].key(scheme, authority, target),
             _ => KeyBuf::new(scheme, authority, target),

@@ -10,7 +10,8 @@ use arc_swap::ArcSwap;
 use http::StatusCode;
 
 use super::client::TrustedProxies;
-use super::gate::Gatekeeper;
+use super::gate::{Gatekeeper, Switches};
+use super::login::Logins;
 use super::request_id::RequestIds;
 use super::route::limit::Bounds;
 use super::route::{BadPath, Destination, Routes};
@@ -35,6 +36,8 @@ pub struct Site {
     pub(super) hop: Hop,
     pub(super) server: config::Server,
     pub(super) gatekeeper: Arc<Gatekeeper>,
+    pub(super) logins: Arc<Logins>,
+    pub(super) switches: Switches,
     /// Whether another has taken its place.
     is_replaced: AtomicBool,
 }
@@ -98,6 +101,8 @@ impl Site {
             request_ids: RequestIds::new(&config.server),
             hop: Hop::new(&config.name),
             server: config.server.clone(),
+            logins: before.map(|it| Arc::clone(&it.logins)).unwrap_or_default(),
+            switches: Switches::new(config),
             gatekeeper: before
                 .map(|it| Arc::clone(&it.gatekeeper))
                 .unwrap_or_default(),
@@ -167,8 +172,10 @@ impl Site {
         self.store.invalidate(invalidation, key_of, clock::now())
     }
 
-    /// Gives back what connections and memory nobody needs; to be called now and then.
+    /// Gives back what connections and memory nobody needs, and looks for files that begin a
+    /// maintenance; to be called now and then.
     pub fn tidy(&self) {
+        self.switches.look();
         self.store.tidy();
         self.pools.values().for_each(|pool| pool.tidy());
     }

@@ -19,6 +19,7 @@ pub mod directives;
 pub mod no_vary_search;
 pub mod targeted;
 
+pub mod accept;
 pub mod cookies;
 pub mod facet;
 pub mod fold;

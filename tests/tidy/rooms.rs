@@ -27,7 +27,7 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "pipeline",
-        "reasons client request_id gate route site exchange values locator next wanted dispatch purging answer fetch flow step explain",
+        "reasons client request_id gate route login site exchange values error_page locator next wanted dispatch purging answer fetch flow step explain",
     ),
     (
         "server",

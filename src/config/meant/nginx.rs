@@ -302,12 +302,16 @@ pub(super) const NGINX: &[(&[&str], &str)] = &[
         "here routes are chosen by host and path alone, [[site.route]]",
     ),
     (
+        &["auth_basic", "auth_basic_user_file"],
+        "here it is `basic_auth = { users = \"FILE\" }` of [[site]]",
+    ),
+    (
         &["stub_status"],
         "here it is the table [admin], with /metrics",
     ),
     (
         &["error_page", "proxy_intercept_errors"],
-        "here a stale page stands in for an error, by `stale_if_error` of [cache]",
+        "here it is `error_pages` and `intercept` of [[site]]",
     ),
     (
         &["events", "http", "stream"],
