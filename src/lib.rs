@@ -17,6 +17,8 @@
 pub mod clock;
 pub mod semantics;
 
+pub mod lists;
+
 pub mod config;
 pub mod telemetry;
 

@@ -7,6 +7,7 @@
 
 mod config {
     mod files;
+    mod lists;
     mod mistakes;
     mod newcomers;
     mod parts;

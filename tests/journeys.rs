@@ -47,7 +47,9 @@ mod journeys {
     mod leaving;
 
     // Clients, their requests and their connections.
+    mod access;
     mod clean;
+    mod error_pages;
     mod expect;
     mod forwarded;
     mod grpc;
@@ -61,6 +63,7 @@ mod journeys {
     mod limits;
     mod lingering;
     mod listeners_unix;
+    mod logins;
     mod malformed;
     mod request_ids;
     mod requests;

@@ -24,7 +24,8 @@ use source::Source;
 const FLOORS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("semantics", &[]),
-    ("config", &["semantics"]),
+    ("lists", &["semantics"]),
+    ("config", &["semantics", "lists"]),
     ("telemetry", &["semantics", "config"]),
     ("acme", &["clock", "config", "telemetry"]),
     ("body", &["clock", "semantics", "config"]),
@@ -40,6 +41,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "store",
             "telemetry",
             "config",
+            "lists",
         ],
     ),
     (
@@ -104,7 +106,11 @@ const DOORS: &[(&str, &[&str])] = &[
     ),
     ("instant_acme", &["acme/"]),
     ("rcgen", &["acme/challenges.rs", "acme/order.rs"]),
-    ("base64", &["config/authority.rs"]),
+    ("base64", &["config/authority.rs", "pipeline/login.rs"]),
+    (
+        "bcrypt",
+        &["config/gate/basic_auth.rs", "pipeline/login.rs"],
+    ),
     ("x509_parser", &["config/pair.rs"]),
     ("notify", &["server/tls/notice.rs"]),
     ("toml", &["config/"]),

@@ -118,16 +118,15 @@ fn explanation(url: &str, forecast: &Forecast, stored: &Inspection) -> Value {
 }
 
 fn route(handler: &Handler) -> Value {
-    let rules = handler.rules.as_ref().map(|rules| {
-        let pair = |(name, value): &(&str, String)| ((*name).to_owned(), value.as_str().into());
-        rules.iter().map(pair).collect::<Map<_, _>>()
-    });
+    let pair = |(name, value): &(&str, String)| ((*name).to_owned(), value.as_str().into());
+    let table = |pairs: &Vec<_>| pairs.iter().map(pair).collect::<Map<_, _>>();
     json!({
         "hosts": handler.hosts,
         "path": handler.path,
         "action": handler.action,
         "target": handler.target,
-        "rules": rules,
+        "gate": table(&handler.gate),
+        "rules": handler.rules.as_ref().map(table),
     })
 }
 

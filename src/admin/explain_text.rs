@@ -104,9 +104,13 @@ fn route_in_words(forecast: &Forecast) -> String {
         path,
         action,
         target,
+        gate,
         rules,
     } = handler;
     let mut words = format!("{path} of {hosts}: {action} {target}");
+    for (name, value) in gate {
+        words = words + "; " + name + " " + value;
+    }
     match (rules, *action) {
         (Some(rules), _) => {
             let rules = rules.iter().map(|(name, value)| format!("{name} {value}"));

@@ -120,6 +120,7 @@ impl Document {
         written.remove(include::KEY);
         let mut document = Self(written);
         document.fill_in("server", of_server(&config.server));
+        document.default_to("server", of_gate());
         document.fill_in("log", of_log(&config.log));
         document.fill_in("resolver", of_resolver(&config.resolver));
         document.set_store(&config.store);
@@ -136,6 +137,15 @@ impl Document {
         let table = self.0.entry(name).or_insert_with(|| Table::new().into());
         if let Value::Table(table) = table {
             table.extend(values);
+        }
+    }
+
+    /// Puts what holds where nothing is written into a table.
+    fn default_to(&mut self, name: &str, values: Table) {
+        if let Some(Value::Table(table)) = self.0.get_mut(name) {
+            for (key, value) in values {
+                table.entry(key).or_insert(value);
+            }
         }
     }
 
@@ -304,6 +314,18 @@ fn of_http2(http2: &Http2) -> Table {
         ),
         ("unsent_bytes_max", size(http2.unsent_bytes_max)),
         ("abuse_tolerance", number(http2.abuse_tolerance as usize)),
+    ])
+}
+
+/// What was written is shown as it stands; all else is this.
+fn of_gate() -> Table {
+    let none = || Some(Value::Array(Vec::new()));
+    entries([
+        ("deny", none()),
+        ("maintenance", Some(false.into())),
+        ("error_pages", Some(Table::new().into())),
+        ("error_json", Some(false.into())),
+        ("intercept", none()),
     ])
 }
 

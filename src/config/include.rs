@@ -26,7 +26,7 @@ pub(super) const FILE_BYTES_MAX: u64 = 4 << 20;
 const FILES_MAX: usize = 1000;
 
 /// Tables of named tables, which may come from several files.
-const NAMED: [&str; 1] = ["origins"];
+const NAMED: [&str; 3] = ["list", "map", "origins"];
 
 type Tree<'a> = Spanned<DeValue<'a>>;
 

@@ -14,6 +14,7 @@ use toml::Spanned;
 use super::accept_proxy::{self, AcceptProxy, RawAcceptProxy};
 use super::care::Care;
 use super::fields;
+use super::gate::{Gate, RawErrorPages, RawGate, RawMaintenance};
 use super::http2::{Http2, RawHttp2};
 use super::limit;
 use super::listen_address::{self, FOR_ALL, ListenAddress};
@@ -25,6 +26,7 @@ use super::socket_options::{self, SocketOptions};
 use super::table::Written;
 use super::tls::{ListenTls, RawListenTls};
 use super::units::{self, Count, KIB, MIB, Period, Size};
+use crate::lists::Lists;
 use crate::semantics::forwarded::Dialect;
 use crate::semantics::mimicry;
 use crate::semantics::path_form::{PathForm, PathRule};
@@ -137,6 +139,8 @@ pub struct Server {
     pub purge_from: Vec<IpNet>,
     /// Names of the limits that hold for every request.
     pub limits: Vec<Arc<str>>,
+    /// Who is let in, whatever is asked for.
+    pub gate: Gate,
     /// Networks of proxies that are believed when they say whose a request is.
     pub trusted_proxies: Vec<IpNet>,
     /// In which words they say it, and we say it to origins.
@@ -216,6 +220,12 @@ pub(super) struct RawServer {
     drain_timeout: Given<Period>,
     purge_from: Vec<Spanned<String>>,
     pub(super) limit: Vec<Spanned<String>>,
+    allow: Given<Vec<Spanned<String>>>,
+    deny: Vec<Spanned<String>>,
+    maintenance: Given<RawMaintenance>,
+    error_pages: RawErrorPages,
+    error_json: Option<bool>,
+    intercept: Given<Vec<Spanned<String>>>,
     trusted_proxies: Vec<Spanned<String>>,
     forwarded: RawDialect,
     request_id: Given<String>,
@@ -332,7 +342,7 @@ impl RawProxyProtocol {
 // === impl RawServer ===
 
 impl RawServer {
-    pub(super) fn resolve(&self, report: &mut Report) -> Server {
+    pub(super) fn resolve(&self, lists: &Lists, report: &mut Report) -> Server {
         let header_bytes_max = fitting(units::bytes(
             &self.header_bytes_max,
             32 * KIB,
@@ -369,6 +379,7 @@ impl RawServer {
             drain_timeout: units::period(&self.drain_timeout, Duration::from_secs(30)),
             purge_from: networks::resolve(&self.purge_from, report),
             limits: limit::names(&self.limit),
+            gate: self.gate().over(&Gate::default(), lists, report),
             trusted_proxies: networks::resolve(&self.trusted_proxies, report),
             forwarded: match self.forwarded {
                 RawDialect::XForwarded => Dialect::XForwarded,
@@ -386,6 +397,19 @@ impl RawServer {
         };
         self.check_target_fits(&server, report);
         server
+    }
+
+    fn gate(&self) -> RawGate<'_> {
+        RawGate {
+            allow: &self.allow,
+            deny: &self.deny,
+            maintenance: &self.maintenance,
+            basic_auth: &None,
+            redirects: &None,
+            error_pages: &self.error_pages,
+            error_json: self.error_json,
+            intercept: &self.intercept,
+        }
     }
 
     fn resolve_request_id(&self, report: &mut Report) -> Option<HeaderName> {

@@ -12,6 +12,7 @@ mod action;
 mod admin;
 mod admin_token;
 mod agent;
+mod around;
 mod authority;
 mod balance;
 mod breaker;
@@ -26,8 +27,10 @@ mod ejection;
 mod env;
 mod exchange_limits;
 mod fields;
+mod file;
 mod flags;
 mod fold;
+mod gate;
 mod health;
 mod hedge;
 mod host;
@@ -36,6 +39,7 @@ mod https;
 mod include;
 mod key;
 mod limit;
+mod list;
 mod listen;
 mod listen_address;
 mod log;
@@ -72,6 +76,7 @@ mod tls;
 mod tls_names;
 mod units;
 mod upgrade;
+mod whole;
 mod wire;
 mod wording;
 
@@ -103,6 +108,7 @@ pub use self::exchange_limits::ExchangeLimits;
 pub use self::fields::Edits;
 pub use self::flags::{Flags, TcpFlags};
 pub use self::fold::Fold;
+pub use self::gate::{BasicAuth, ErrorPages, Gate, Maintenance, Media, Page};
 pub use self::health::{Health, Question};
 pub use self::hedge::{Hedge, HedgeAfter};
 pub use self::http2::Http2;
@@ -137,9 +143,11 @@ pub use self::wire::{HttpVersion, Wire};
 
 use self::acme::RawAcme;
 use self::admin::RawAdmin;
+use self::around::Around;
 use self::cache::{CacheBase, RawCacheRules};
 use self::certificate::RawCertificate;
 use self::limit::RawLimit;
+use self::list::{RawLists, RawMaps};
 use self::listen::{RawListen, RawServer};
 use self::log::RawLog;
 use self::notes::Machine;
@@ -150,6 +158,7 @@ use self::site::RawSite;
 use self::store::RawStore;
 use self::table::{Table, Written};
 use self::tls::RawTlsRules;
+use crate::lists::Lists;
 use crate::semantics::hop::{self, Hop};
 
 /// A whole configuration, checked, with all defaults filled in.
@@ -181,6 +190,8 @@ pub struct Config {
     pub resolver: Resolver,
     /// How often may be asked, by name; they hold where they are referred to.
     pub limits: Vec<Limit>,
+    /// What much is compared with, by name.
+    pub lists: Lists,
     /// Where responses come from, by name.
     pub origins: BTreeMap<Arc<str>, Origin>,
     /// Which hosts and paths lead where; one at least, unless all listeners are for TCP.
@@ -220,6 +231,8 @@ struct RawConfig {
     resolver: Table<RawResolver>,
     cache: Table<RawCacheRules>,
     limit: Vec<Written<RawLimit>>,
+    list: RawLists,
+    map: RawMaps,
     origins: BTreeMap<Spanned<String>, Written<RawOrigin>>,
     site: Vec<Written<RawSite>>,
 }
@@ -283,122 +296,8 @@ fn settle(mut raw: RawConfig, care: Care<'_>, report: &mut Report) -> Config {
         .for_each(|site| site.get_mut().write_out(report));
     check::check(&raw, report);
     let config = raw.resolve(care, report);
-    certificates_are_good(&raw, &config, care, report);
-    acme_is_of_use(&raw, report);
-    domains_lead_somewhere(&raw, &config, report);
-    tunnels_are_plain(&raw, &config, report);
-    tunnels_have_no_latency(&raw, &config, report);
-    upgrades_go_by_http1(&raw, &config, report);
+    whole::check(&raw, &config, care, report);
     config
-}
-
-/// Whoever is to be shown a certificate needs one, and each is looked into.
-fn certificates_are_good(raw: &RawConfig, config: &Config, care: Care<'_>, report: &mut Report) {
-    let speak_tls = raw.listen.iter().filter_map(|it| it.get_ref().tls.as_ref());
-    let of_admin = raw.admin.iter().filter_map(|it| it.get_ref().tls.as_ref());
-    let needs_one = speak_tls.chain(of_admin).find(|it| it.get_ref().is_on());
-    if let Some(tls) = needs_one.filter(|_| raw.certificate.is_empty() && raw.acme.is_none())
-        && !report.was_written("certificate")
-        && !report.was_written("acme")
-    {
-        let text = "needs a certificate; add [[certificate]] with `chain = \"shop.pem\"` and \
-                    `key = \"shop.key\"`, or [acme] with `domains` to have a CA give one";
-        report.at(tls.span(), text);
-    }
-    let hosts: Vec<_> = config
-        .sites
-        .iter()
-        .flat_map(|it| it.hosts.clone())
-        .collect();
-    if raw.certificate.len() == config.certificates.len() {
-        for (raw, certificate) in raw.certificate.iter().zip(&config.certificates) {
-            raw.get_ref().examine(certificate, care, &hosts, report);
-        }
-    }
-}
-
-/// Certificates that nobody is shown are not fetched.
-fn acme_is_of_use(raw: &RawConfig, report: &mut Report) {
-    let mut listeners = raw.listen.iter().map(|it| it.get_ref());
-    let shows = |it: &Table<RawListen>| it.tls.as_ref().is_some_and(|it| it.get_ref().is_on());
-    if let Some(acme) = raw.acme.as_ref().filter(|_| !listeners.any(shows)) {
-        let text = "gets certificates that no listener shows; write `tls = true` in a [[listen]]";
-        report.at(acme.span(), text);
-    }
-}
-
-/// A certificate is of use where something is served by that name. Behind a TCP listener anything may be.
-fn domains_lead_somewhere(raw: &RawConfig, config: &Config, report: &mut Report) {
-    let hosts: Vec<_> = config
-        .sites
-        .iter()
-        .flat_map(|it| &it.hosts)
-        .cloned()
-        .collect();
-    let is_tunnel = |it: &Listen| it.tls.is_some() && it.protocol != Protocol::Http;
-    if hosts.is_empty() || config.listen.iter().any(is_tunnel) {
-        return;
-    }
-    let written = raw
-        .acme
-        .as_ref()
-        .and_then(|it| it.get_ref().domains.as_ref());
-    for text in written.into_iter().flat_map(|it| it.get_ref()) {
-        let is_lost = |name: AcmeName| !certificate::is_for_any(&name.to_string(), &hosts);
-        if AcmeName::parse(text.get_ref()).is_ok_and(is_lost) {
-            report.at(
-                text.span(),
-                "is the host of no [[site]]; add it to `hosts` of one",
-            );
-        }
-    }
-}
-
-/// A TCP listener's bytes are its client's, who may speak TLS itself: none is added on the way.
-fn tunnels_are_plain(raw: &RawConfig, config: &Config, report: &mut Report) {
-    for (written, listen) in raw.listen.iter().zip(&config.listen) {
-        let Protocol::Tcp(tunnel) = &listen.protocol else {
-            continue;
-        };
-        let servers = config.origins.get(&tunnel.origin).map(|it| &it.servers);
-        let is_plain = |url: &ServerUrl| matches!(url, ServerUrl::Tcp { tls: false, .. });
-        if servers.is_some_and(|servers| !servers.iter().all(|it| is_plain(&it.url))) {
-            let text = "leads to an origin with https or Unix servers; a TCP listener connects to \
-                        tcp://host:port (or http://) alone";
-            report.at(written.span(), text);
-        }
-    }
-}
-
-/// A bound can only follow the latency of answers where answers are seen.
-fn tunnels_have_no_latency(raw: &RawConfig, config: &Config, report: &mut Report) {
-    for (written, listen) in raw.listen.iter().zip(&config.listen) {
-        let Protocol::Tcp(tunnel) = &listen.protocol else {
-            continue;
-        };
-        let origin = config.origins.get(&tunnel.origin);
-        if origin.is_some_and(|it| it.requests_max == RequestsMax::Adaptive) {
-            let text = "leads to an origin with `requests_max = \"adaptive\"`, which follows the \
-                        latency of answers; write a number there";
-            report.at(written.span(), text);
-        }
-    }
-}
-
-/// HTTP/2 has no Upgrade (RFC 9113 §8.6), and origins are not asked by CONNECT.
-fn upgrades_go_by_http1(raw: &RawConfig, config: &Config, report: &mut Report) {
-    let routes = raw.site.iter().flat_map(|site| &site.get_ref().route);
-    for route in routes.map(|it| it.get_ref()) {
-        let Some((upgrade, name)) = route.upgrade.as_ref().zip(route.origin.as_ref()) else {
-            continue;
-        };
-        let origin = config.origins.get(name.get_ref().as_str());
-        if origin.is_some_and(|it| it.wire.version == HttpVersion::Http2) {
-            let text = "leads to an origin with `http_version = \"2\"`, where nothing is upgraded; \
-                        write \"auto\" or \"1.1\" there";
-            report.at(upgrade.span(), text);
-        }
-    }
 }
 
 // === impl Config ===
@@ -438,9 +337,15 @@ impl RawConfig {
         let base = CacheBase::of_profile(self.profile);
         let base = self.cache.over(&base, report);
         let admin = self.admin.as_ref();
-        let server = self.server.resolve(report);
-        let limits = ExchangeLimits::of_server(&server);
-        let path_rule = server.path_rule;
+        let lists = self.resolve_lists(report);
+        let server = self.server.resolve(&lists, report);
+        let around = Around {
+            path_rule: server.path_rule,
+            limits: ExchangeLimits::of_server(&server),
+            https: Https::default(),
+            gate: server.gate.clone(),
+            lists: &lists,
+        };
         self.check_include(report);
         let listen: Vec<_> = self
             .listen
@@ -470,15 +375,29 @@ impl RawConfig {
                 .iter()
                 .filter_map(|it| RawLimit::resolve(it, report))
                 .collect(),
+            lists: lists.clone(),
             origins: self.resolve_origins(report),
             sites: self
                 .site
                 .iter()
-                .map(|it| RawSite::resolve(it, &base, &limits, path_rule, care, report))
+                .map(|it| RawSite::resolve(it, &base, &around, care, report))
                 .collect(),
             document: Document::default(),
             notes: Vec::new(),
         }
+    }
+
+    fn resolve_lists(&self, report: &mut Report) -> Lists {
+        let sites = || self.site.iter().map(|it| it.get_ref());
+        let routes = sites().flat_map(|it| it.route.iter().map(|it| it.get_ref()));
+        let of_routes = routes.filter_map(|it| it.redirects.as_ref());
+        let redirects = sites().filter_map(|it| it.redirects.as_ref());
+        let used = gate::maps_used(redirects.chain(of_routes));
+        let unfit = |name: &str| {
+            used.contains(name)
+                .then_some(&gate::unfit as list::Unfit<'_>)
+        };
+        list::resolve(&self.list, &self.map, unfit, report)
     }
 
     /// What it names was put to the rest before.

@@ -181,6 +181,24 @@ impl Report {
         }
     }
 
+    /// Complains about a line of a file that the key at `place` names.
+    pub(super) fn in_file(&mut self, place: &Place, file: &str, line: usize, text: String) {
+        let key = Some(self.key_at(place).to_owned()).filter(|it| !it.is_empty());
+        match self.complaints.len() {
+            COMPLAINTS_MAX => self.there_are_more(),
+            0..COMPLAINTS_MAX => {
+                let complaint = Complaint {
+                    file: Some(file.into()),
+                    line: Some(line),
+                    key,
+                    text: on_one_line(text),
+                };
+                self.complaints.push((place.start, complaint));
+            }
+            _ => {}
+        }
+    }
+
     /// Complains that not all complaints are made.
     pub(super) fn there_are_more(&mut self) {
         let text = "there are more mistakes than these; mend them and check again";

@@ -10,9 +10,11 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::action::{Action, RawAnswer, RawRedirect};
+use super::around::Around;
 use super::cache::{CacheBase, CacheRules, RawCacheRules};
 use super::exchange_limits::{ExchangeLimits, RawExchangeLimits};
 use super::fields::{Edits, RawEdits};
+use super::gate::{Gate, RawBasicAuth, RawErrorPages, RawGate, RawMaintenance, RawRedirects};
 use super::https::{Https, RawHsts};
 use super::limit;
 use super::path::PathPattern;
@@ -54,6 +56,8 @@ pub struct Route {
     pub exchange_limits: ExchangeLimits,
     /// What is wanted of the scheme of its requests.
     pub https: Https,
+    /// Who is let in, and who is sent elsewhere.
+    pub gate: Gate,
     /// By which rules responses are cached.
     pub cache: CacheRules,
 }
@@ -81,6 +85,14 @@ pub(super) struct RawRoute {
     tunnel_lifetime: Given<Period>,
     https_only: Option<bool>,
     hsts: Given<TextOr<RawHsts>>,
+    allow: Given<Vec<Spanned<String>>>,
+    deny: Vec<Spanned<String>>,
+    pub(super) redirects: Given<TextOr<RawRedirects>>,
+    maintenance: Given<RawMaintenance>,
+    basic_auth: Given<TextOr<RawBasicAuth>>,
+    error_pages: RawErrorPages,
+    error_json: Option<bool>,
+    intercept: Given<Vec<Spanned<String>>>,
     cache: Option<Written<RawCacheRules>>,
 }
 
@@ -116,9 +128,7 @@ impl RawRoute {
     pub(super) fn resolve(
         raw: &Written<Self>,
         base: &CacheBase,
-        limits: &ExchangeLimits,
-        https: &Https,
-        path_rule: PathRule,
+        around: &Around<'_>,
         report: &mut Report,
     ) -> Option<Route> {
         let place = raw.span();
@@ -138,7 +148,7 @@ impl RawRoute {
             .map(|it| it.get_ref().resolve(Purpose::RequestField, report));
         let response_fields = raw.response_fields.resolve(Purpose::ResponseField, report);
         let cache = raw.cache.as_ref().map(|it| it.get_ref().over(base, report));
-        let path_rule = path_form::over(&raw.path_form, path_rule, report);
+        let path_rule = path_form::over(&raw.path_form, around.path_rule, report);
         Some(Route {
             path: path?,
             path_rule,
@@ -149,10 +159,24 @@ impl RawRoute {
             response_fields,
             limits: limit::names(&raw.limit),
             concurrency_max: units::count(&raw.concurrency_max, 0, CONCURRENCY, report),
-            exchange_limits: raw.limits_of_exchanges().over(limits, report),
-            https: https.over(raw.https_only, &raw.hsts, report),
+            exchange_limits: raw.limits_of_exchanges().over(&around.limits, report),
+            https: around.https.over(raw.https_only, &raw.hsts, report),
+            gate: raw.gate().over(&around.gate, around.lists, report),
             cache: cache.as_ref().unwrap_or(base).rules.clone(),
         })
+    }
+
+    fn gate(&self) -> RawGate<'_> {
+        RawGate {
+            allow: &self.allow,
+            deny: &self.deny,
+            maintenance: &self.maintenance,
+            basic_auth: &self.basic_auth,
+            redirects: &self.redirects,
+            error_pages: &self.error_pages,
+            error_json: self.error_json,
+            intercept: &self.intercept,
+        }
     }
 
     fn limits_of_exchanges(&self) -> RawExchangeLimits<'_> {

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::around::Around;
 use super::cache::CacheBase;
 use super::care::Care;
-use super::exchange_limits::{ExchangeLimits, RawExchangeLimits};
+use super::exchange_limits::RawExchangeLimits;
+use super::gate::{RawBasicAuth, RawErrorPages, RawGate, RawMaintenance, RawRedirects};
 use super::host;
-use super::https::{Https, RawHsts};
+use super::https::RawHsts;
 use super::limit;
 use super::path_form::{self, RawPathForm};
 use super::report::{Given, Place, Report};
@@ -20,7 +22,6 @@ use super::table::Written;
 use super::text_or::TextOr;
 use super::tls::{ClientAuth, RawSiteTls};
 use super::units::{Period, Size};
-use crate::semantics::path_form::PathRule;
 
 /// Routes for some hosts.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +58,14 @@ pub(super) struct RawSite {
     pub(super) tls: Option<Written<RawSiteTls>>,
     pub(super) https_only: Option<bool>,
     pub(super) hsts: Given<TextOr<RawHsts>>,
+    pub(super) allow: Given<Vec<Spanned<String>>>,
+    pub(super) deny: Vec<Spanned<String>>,
+    pub(super) redirects: Given<TextOr<RawRedirects>>,
+    pub(super) maintenance: Given<RawMaintenance>,
+    pub(super) basic_auth: Given<TextOr<RawBasicAuth>>,
+    pub(super) error_pages: RawErrorPages,
+    pub(super) error_json: Option<bool>,
+    pub(super) intercept: Given<Vec<Spanned<String>>>,
     pub(super) limit: Vec<Spanned<String>>,
     pub(super) path_form: Given<RawPathForm>,
     pub(super) body_bytes_max: Given<Size>,
@@ -119,8 +128,7 @@ impl RawSite {
     pub(super) fn resolve(
         raw: &Written<Self>,
         cache: &CacheBase,
-        limits: &ExchangeLimits,
-        path_rule: PathRule,
+        around: &Around<'_>,
         care: Care<'_>,
         report: &mut Report,
     ) -> Site {
@@ -136,15 +144,17 @@ impl RawSite {
             );
         }
         let hosts = raw.resolve_hosts(place, report);
-        let of_exchanges = raw.limits_of_exchanges().over(limits, report);
-        let https = Https::default().over(raw.https_only, &raw.hsts, report);
-        let path_rule = path_form::over(&raw.path_form, path_rule, report);
+        let around = Around {
+            limits: raw.limits_of_exchanges().over(&around.limits, report),
+            path_rule: path_form::over(&raw.path_form, around.path_rule, report),
+            https: around.https.over(raw.https_only, &raw.hsts, report),
+            gate: raw.gate().over(&around.gate, around.lists, report),
+            lists: around.lists,
+        };
         let routes = raw
             .route
             .iter()
-            .filter_map(|route| {
-                RawRoute::resolve(route, cache, &of_exchanges, &https, path_rule, report)
-            })
+            .filter_map(|route| RawRoute::resolve(route, cache, &around, report))
             .collect();
         let limits = limit::names(&raw.limit);
         let tls = raw.tls.as_ref();
@@ -154,6 +164,19 @@ impl RawSite {
             client_auth: client_auth.map(Arc::new),
             limits,
             routes,
+        }
+    }
+
+    fn gate(&self) -> RawGate<'_> {
+        RawGate {
+            allow: &self.allow,
+            deny: &self.deny,
+            maintenance: &self.maintenance,
+            basic_auth: &self.basic_auth,
+            redirects: &self.redirects,
+            error_pages: &self.error_pages,
+            error_json: self.error_json,
+            intercept: &self.intercept,
         }
     }
 

@@ -1,6 +1,6 @@
 //! File of the keys that session tickets are sealed with.
 
-use super::pem;
+use super::file;
 
 /// The keys of a file, one a line of 64 hexadecimal digits; the first seals, all open.
 ///
@@ -8,7 +8,7 @@ use super::pem;
 /// What is wrong with the file, in words.
 pub fn ticket_keys(path: &str) -> Result<Vec<[u8; 32]>, String> {
     const KEYS_MAX: usize = 16;
-    let bytes = pem::read(path, 64 << 10)?;
+    let bytes = file::read(path, 64 << 10)?;
     let text = String::from_utf8_lossy(&bytes);
     let lines = text.lines().map(str::trim);
     let lines = lines.filter(|it| !it.is_empty() && !it.starts_with('#'));

@@ -9,7 +9,10 @@ mod flow;
 mod step;
 
 mod client;
+mod error_page;
 mod exchange;
+mod gate;
+mod login;
 mod request_id;
 mod route;
 mod site;

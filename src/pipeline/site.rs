@@ -10,9 +10,11 @@ use arc_swap::ArcSwap;
 use http::{HeaderMap, StatusCode};
 
 use super::client::TrustedProxies;
+use super::gate::{Gatekeeper, Switches};
+use super::login::Logins;
 use super::request_id::RequestIds;
 use super::route::limit::Bounds;
-use super::route::{BadPath, Routes};
+use super::route::{BadPath, Destination, Routes};
 use super::tunnel::Tunnels;
 use crate::clock;
 use crate::config::{self, Config};
@@ -37,6 +39,9 @@ pub struct Site {
     pub(super) hop: Hop,
     pub(super) server: config::Server,
     pub(super) tunnels: Tunnels,
+    pub(super) gatekeeper: Arc<Gatekeeper>,
+    pub(super) logins: Arc<Logins>,
+    pub(super) switches: Switches,
     /// Whether another has taken its place.
     is_replaced: AtomicBool,
 }
@@ -101,6 +106,11 @@ impl Site {
             hop: Hop::new(&config.name),
             server: config.server.clone(),
             tunnels: before.map(|it| it.tunnels.clone()).unwrap_or_default(),
+            logins: before.map(|it| Arc::clone(&it.logins)).unwrap_or_default(),
+            switches: Switches::new(config),
+            gatekeeper: before
+                .map(|it| Arc::clone(&it.gatekeeper))
+                .unwrap_or_default(),
             is_replaced: AtomicBool::new(false),
         })
     }
@@ -110,11 +120,23 @@ impl Site {
         self.pools.values()
     }
 
-    /// What the limits have counted, and tunnels, for a scrape.
+    /// What the limits and the gates have counted, and tunnels, for a scrape.
     pub fn families(&self) -> Vec<Family> {
         let mut families = self.bounds.families();
         families.extend(self.tunnels.families(self.server.tunnels_max));
+        families.extend(self.gatekeeper.families());
         families
+    }
+
+    /// What stands before the action of a route; `None` where nothing does.
+    pub(super) fn gate<'a>(
+        &'a self,
+        destination: Option<&'a Destination>,
+    ) -> Option<&'a config::Gate> {
+        match destination {
+            Some(it) => self.routes.scope(it).gate.as_deref(),
+            None => Some(&self.server.gate).filter(|it| !it.is_open()),
+        }
     }
 
     /// The origin of this name.
@@ -135,6 +157,16 @@ impl Site {
     /// Where facts go.
     pub fn telemetry(&self) -> &Arc<Telemetry> {
         &self.telemetry
+    }
+
+    /// Where a target has moved to, by a map of its site or route.
+    pub(super) fn moved(
+        &self,
+        destination: Option<&Destination>,
+        target: &str,
+    ) -> Option<(StatusCode, String)> {
+        let redirects = self.gate(destination)?.redirects.as_ref()?;
+        Some((redirects.status, redirects.find(target)?))
     }
 
     /// Forgets what is meant, and tells how many objects that were, where it is known.
@@ -172,8 +204,10 @@ impl Site {
         }
     }
 
-    /// Gives back what connections and memory nobody needs; to be called now and then.
+    /// Gives back what connections and memory nobody needs, and looks for files that begin a
+    /// maintenance; to be called now and then.
     pub fn tidy(&self) {
+        self.switches.look();
         self.store.tidy();
         self.pools.values().for_each(|pool| pool.tidy());
     }

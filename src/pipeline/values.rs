@@ -48,6 +48,16 @@ pub(in crate::pipeline) struct Values<'a> {
     answered: Option<Answered>,
 }
 
+/// What is done to a value, so that it stays in its place in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pipeline) enum Escape {
+    Nothing,
+    /// For text and for values of attributes in quotes (HTML Living Standard §13.1.2.3).
+    Html,
+    /// For what stands in a string (RFC 8259 §7).
+    Json,
+}
+
 /// What is known of a response.
 #[derive(Clone, Copy)]
 pub(in crate::pipeline) struct Answered {
@@ -96,6 +106,22 @@ impl<'a> Values<'a> {
         HeaderValue::from_bytes(value).ok().filter(|_| fits)
     }
 
+    /// The content of a page. What is no UTF-8 in a value is replaced.
+    pub(in crate::pipeline) fn text(&self, template: &Template, escape: Escape) -> String {
+        let mut text = String::new();
+        for part in template.parts() {
+            match part {
+                Part::Text(literal) => text.push_str(literal),
+                Part::Value(value, _) => {
+                    let mut raw = Vec::new();
+                    self.write(value, &mut raw);
+                    text.push_str(&escape.of(&String::from_utf8_lossy(&raw)));
+                }
+            }
+        }
+        text
+    }
+
     /// The target of a redirect: ASCII, and as safe as its template.
     pub(in crate::pipeline) fn url(&self, template: &Template) -> String {
         let mut url = String::new();
@@ -134,6 +160,10 @@ impl<'a> Values<'a> {
             Value::Method => out.extend_from_slice(request.method.as_str().as_bytes()),
             Value::Path => out.extend_from_slice(path.as_bytes()),
             Value::Query => out.extend_from_slice(query.as_bytes()),
+            Value::Reason => show(
+                out,
+                self.answered.and_then(|it| it.status.canonical_reason()),
+            ),
             Value::RequestId => out.extend_from_slice(self.exchange.request_id().as_bytes()),
             Value::Scheme => out.extend_from_slice(client.scheme.as_str().as_bytes()),
             Value::Status => show(out, self.answered.map(|it| it.status.as_u16())),
@@ -147,6 +177,39 @@ impl<'a> Values<'a> {
     }
 }
 
+// === impl Escape ===
+
+impl Escape {
+    pub(in crate::pipeline) fn of(self, text: &str) -> String {
+        match self {
+            Self::Nothing => text.to_owned(),
+            Self::Html => text.chars().map(html).collect(),
+            Self::Json => text.chars().map(json).collect(),
+        }
+    }
+}
+
+fn html(char: char) -> Cow<'static, str> {
+    match char {
+        '&' => "&amp;".into(),
+        '<' => "&lt;".into(),
+        '>' => "&gt;".into(),
+        '"' => "&quot;".into(),
+        '\'' => "&#39;".into(),
+        char => char.to_string().into(),
+    }
+}
+
+/// Also what would end a script that the string stands in.
+fn json(char: char) -> Cow<'static, str> {
+    match char {
+        '"' => "\\\"".into(),
+        '\\' => "\\\\".into(),
+        char if char.is_control() || char == '<' => format!("\\u{:04x}", u32::from(char)).into(),
+        char => char.to_string().into(),
+    }
+}
+
 fn show(out: &mut Vec<u8>, value: Option<impl Display>) {
     if let Some(value) = value {
         // Writing to memory does not fail.
@@ -157,4 +220,21 @@ fn show(out: &mut Vec<u8>, value: Option<impl Display>) {
 /// Path and query of a target, the latter without its `?`.
 fn divide(target: &str) -> (&str, &str) {
     target.split_once('?').unwrap_or((target, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stay_in_their_place() {
+        let text = "</script>\"'&\\\n\u{7f}é";
+        for (escape, escaped) in [
+            (Escape::Nothing, text),
+            (Escape::Html, "&lt;/script&gt;&quot;&#39;&amp;\\\n\u{7f}é"),
+            (Escape::Json, r#"\u003c/script>\"'&\\\u000a\u007fé"#),
+        ] {
+            assert_eq!(escape.of(text), escaped);
+        }
+    }
 }

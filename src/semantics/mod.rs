@@ -21,6 +21,7 @@ pub mod no_vary_search;
 pub mod tags;
 pub mod targeted;
 
+pub mod accept;
 pub mod cookies;
 pub mod facet;
 pub mod fold;

@@ -75,10 +75,13 @@ pub(super) fn write(out: &mut Vec<u8>, format: Format, record: &Record) -> io::R
     out.write_all(b"\n")
 }
 
-/// `%h %l %u %t "%r" %>s %b`: neither identd nor a user is ever known here.
+/// `%h %l %u %t "%r" %>s %b`: identd is never asked.
 fn common(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     let client = record.client.to_canonical();
-    write!(out, "{client} - - [{}] ", ApacheTime(record.received))?;
+    write!(out, "{client} - ")?;
+    let user = record.asked.as_ref().and_then(|it| it.user.as_deref());
+    apache_escaped(out, user.unwrap_or("-").as_bytes())?;
+    write!(out, " [{}] ", ApacheTime(record.received))?;
     request_line(out, record)?;
     for number in [u64::from(record.status), record.body_bytes] {
         match number {
@@ -173,6 +176,8 @@ fn json_request(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     json_text(out, "host", field(|it| &it.host))?;
     json_text(out, "referer", field(|it| &it.referer))?;
     json_text(out, "user_agent", field(|it| &it.user_agent))?;
+    let user = asked.and_then(|it| it.user.as_deref());
+    json_text(out, "user", user.map(str::as_bytes))?;
     json_text(out, "request_id", field(|it| &it.request_id))?;
     let trace = field(|it| &it.traceparent).and_then(trace_id);
     json_text(out, "trace_id", trace.map(str::as_bytes))?;
@@ -330,6 +335,7 @@ mod tests {
                 traceparent: Some(HeaderValue::from_static(
                     "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
                 )),
+                user: Some("anna".into()),
                 tls: Some(Arc::new(TlsFacts {
                     version: "TLSv1.3",
                     suite: "TLS_AES_128_GCM_SHA256",
@@ -363,14 +369,14 @@ mod tests {
                 "common",
                 Format::Common,
                 full(),
-                r#"192.0.2.1 - - [22/Nov/2026:06:05:15 +0000] "GET /a?b=1 HTTP/1.1" 200 512"#,
+                r#"192.0.2.1 - anna [22/Nov/2026:06:05:15 +0000] "GET /a?b=1 HTTP/1.1" 200 512"#,
             ),
             (
                 "combined",
                 Format::Combined,
                 full(),
                 concat!(
-                    r#"192.0.2.1 - - [22/Nov/2026:06:05:15 +0000] "GET /a?b=1 HTTP/1.1" 200 512"#,
+                    r#"192.0.2.1 - anna [22/Nov/2026:06:05:15 +0000] "GET /a?b=1 HTTP/1.1" 200 512"#,
                     r#" "-" "say \"hi\"\\""#,
                 ),
             ),
@@ -378,7 +384,7 @@ mod tests {
                 "absolute form and a mapped address",
                 Format::Common,
                 absolute,
-                r#"192.0.2.9 - - [22/Nov/2026:06:05:15 +0000] "GET /x HTTP/2.0" 200 512"#,
+                r#"192.0.2.9 - anna [22/Nov/2026:06:05:15 +0000] "GET /x HTTP/2.0" 200 512"#,
             ),
             (
                 "nothing known",
@@ -393,7 +399,7 @@ mod tests {
                 concat!(
                     r#"{"time":"2026-11-22T06:05:15.042Z","client":"192.0.2.1","method":"GET","#,
                     r#""target":"/a?b=1","normal_target":"/\"","protocol":"HTTP/1.1","host":"shop.example","#,
-                    r#""referer":null,"user_agent":"say \"hi\"\\","request_id":"a1","#,
+                    r#""referer":null,"user_agent":"say \"hi\"\\","user":"anna","request_id":"a1","#,
                     r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","tls_version":"TLSv1.3","#,
                     r#""tls_suite":"TLS_AES_128_GCM_SHA256","tls_group":"X25519MLKEM768","#,
                     r#""sni":"shop.example","proxy_authority":"shop.example","proxy_alpn":null,"#,
@@ -410,7 +416,7 @@ mod tests {
                 concat!(
                     r#"{"time":"2026-11-22T06:05:15.042Z","client":"192.0.2.1","method":null,"#,
                     r#""target":null,"normal_target":null,"protocol":null,"host":null,"referer":null,"#,
-                    r#""user_agent":null,"request_id":null,"trace_id":null,"#,
+                    r#""user_agent":null,"user":null,"request_id":null,"trace_id":null,"#,
                     r#""tls_version":null,"tls_suite":null,"tls_group":null,"#,
                     r#""sni":null,"proxy_authority":null,"proxy_alpn":null,"#,
                     r#""proxy_tls_version":null,"proxy_unique_id":null,"status":0,"bytes":0,"duration_ms":0.000,"#,

@@ -112,6 +112,8 @@ pub struct Asked {
     pub request_id: Option<HeaderValue>,
     /// `traceparent` field (W3C Trace Context §3.2).
     pub traceparent: Option<HeaderValue>,
+    /// Who has logged in; `None` where nobody has to.
+    pub user: Option<Box<str>>,
     /// What its connection's handshake agreed on; `None` without TLS.
     pub tls: Option<Arc<TlsFacts>>,
     /// What the proxy before us has told of it; `None` without a PROXY header that does.
@@ -228,6 +230,7 @@ impl Asked {
             user_agent: field(&head.headers, USER_AGENT),
             request_id: None,
             traceparent: field(&head.headers, TRACEPARENT),
+            user: None,
             tls: None,
             proxy: None,
         }

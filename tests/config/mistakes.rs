@@ -113,6 +113,25 @@ key = { header = "x y" }"#,
         ],
     ),
     (
+        r#"[list.a]
+[list."b c"]
+kind = "networks"
+entries = ["10.0.0.1/8", "a"]
+[list.d]
+kind = "words"
+file = "/nowhere/words"
+[map.e]"#,
+        &[
+            "1: list.a.kind: is missing; write `kind = \"networks\"`, \"words\" or \"globs\"",
+            "1: list.a: holds nothing; add `entries` or `file`, which has one entry a line",
+            "2: list.\"b c\": names of lists are 1 to 64 letters, digits, `_` and `-`; rename it",
+            r#"4: list."b c".entries[0]: has bits set beyond its prefix; write "10.0.0.0/8""#,
+            r#"4: list."b c".entries[1]: is not a network; write "10.0.0.0/8" or "::1""#,
+            "7: list.d.file: /nowhere/words cannot be read: No such file or directory (os error 2); is the path right? A relative one begins where copal was started",
+            "8: map.e: holds nothing; add `entries` or `file`, which has one entry a line",
+        ],
+    ),
+    (
         r#"[resolver]
 servers = ["dns.example", "10.0.0.2:0", "::1"]
 attempts = 0
@@ -156,7 +175,7 @@ rate = "1/s""#,
     (
         "zz = 1",
         &[
-            "1: zz: unknown key; known here are `include`, `profile`, `name`, `listen`, `certificate`, `tls`, `acme`, `server`, `admin`, `log`, `store`, `resolver`, `cache`, `limit`, `origins` and `site`",
+            "1: zz: unknown key; known here are `include`, `profile`, `name`, `listen`, `certificate`, `tls`, `acme`, `server`, `admin`, `log`, `store`, `resolver`, `cache`, `limit`, `list`, `map`, `origins` and `site`",
         ],
     ),
     (

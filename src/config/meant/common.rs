@@ -227,6 +227,16 @@ const ROWS: &[Row] = &[
         "it is `cookies = \"ignore\"`",
     ),
     (
+        "cache.cookies",
+        &["allow", "deny"],
+        "known here are `pass` and `ignore`",
+    ),
+    (
+        "site.route.cache.cookies",
+        &["allow", "deny"],
+        "known here are `pass` and `ignore`",
+    ),
+    (
         "store",
         &[
             "size",

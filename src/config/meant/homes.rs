@@ -11,11 +11,13 @@ use super::super::cache::RawCacheRules;
 use super::super::certificate::RawCertificate;
 use super::super::ejection::RawEjection;
 use super::super::fold::RawFold;
+use super::super::gate::{RawBasicAuth, RawRedirects};
 use super::super::health::RawHealth;
 use super::super::hedge::RawHedge;
 use super::super::https::RawHsts;
 use super::super::key::RawCacheKey;
 use super::super::limit::RawLimit;
+use super::super::list::{RawList, RawMap};
 use super::super::listen::{RawListen, RawServer};
 use super::super::log::RawLog;
 use super::super::origin::RawOrigin;
@@ -79,7 +81,7 @@ const TOP: &str = "the top of the file";
 const CACHE: &str = "[cache] and of a route's `cache`";
 
 /// All tables. Read from the types, so that no key is forgotten here.
-fn all() -> [Home; 29] {
+fn all() -> [Home; 33] {
     [
         home::<RawConfig>("", TOP),
         home::<RawListen>("listen", "[[listen]]"),
@@ -92,6 +94,8 @@ fn all() -> [Home; 29] {
         home::<RawCacheKey>("cache.key", "`key` of [cache]"),
         home::<RawFold>("cache.fold", "`fold` of [cache]"),
         home::<RawLimit>("limit", "[[limit]]"),
+        home::<RawList>("list.NAME", "[list.NAME]"),
+        home::<RawMap>("map.NAME", "[map.NAME]"),
         home::<RawOrigin>("origins.NAME", "[origins.NAME]"),
         home::<RawServerTable>("origins.NAME.servers", "a server's table in `servers`"),
         home::<RawHealth>("origins.NAME.health", "`health` of [origins.NAME]"),
@@ -106,6 +110,8 @@ fn all() -> [Home; 29] {
         home::<RawTlsRules>("tls", "[tls]"),
         home::<RawTlsTable>("listen.tls", "`tls` of [[listen]]"),
         home::<RawHsts>("site.hsts", "`hsts` of [[site]]"),
+        home::<RawBasicAuth>("site.basic_auth", "`basic_auth` of [[site]]"),
+        home::<RawRedirects>("site.redirects", "`redirects` of [[site]]"),
         home::<RawSite>("site", "[[site]]"),
         home::<RawRoute>("site.route", "[[site.route]]"),
         home::<RawRedirect>("site.route.redirect", "`redirect` of [[site.route]]"),

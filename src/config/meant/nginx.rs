@@ -290,8 +290,20 @@ pub(super) const NGINX: &[(&[&str], &str)] = &[
         "here responses keep the coding of their origin; see `fold` of [cache]",
     ),
     (
-        &["map", "geo", "if"],
+        &["map"],
+        "here redirects of many paths are [map.NAME] and `redirects` of [[site]]",
+    ),
+    (
+        &["geo"],
+        "here it is [list.NAME], which `allow` and `deny` of [[site]] name",
+    ),
+    (
+        &["if"],
         "here routes are chosen by host and path alone, [[site.route]]",
+    ),
+    (
+        &["auth_basic", "auth_basic_user_file"],
+        "here it is `basic_auth = { users = \"FILE\" }` of [[site]]",
     ),
     (
         &["stub_status"],
@@ -299,7 +311,7 @@ pub(super) const NGINX: &[(&[&str], &str)] = &[
     ),
     (
         &["error_page", "proxy_intercept_errors"],
-        "here a stale page stands in for an error, by `stale_if_error` of [cache]",
+        "here it is `error_pages` and `intercept` of [[site]]",
     ),
     (
         &["events", "http", "stream"],

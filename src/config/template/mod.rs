@@ -41,6 +41,8 @@ pub(super) enum Purpose {
     ResponseField,
     /// The target of a redirect.
     Redirect,
+    /// A page that says that something failed.
+    Page,
 }
 
 // === impl Template ===

@@ -28,6 +28,8 @@ pub enum Value {
     Path,
     /// `query`: what follows the first `?` of the target.
     Query,
+    /// `reason`: what the status says, as `Not Found`.
+    Reason,
     /// `request_id`.
     RequestId,
     /// `scheme`: `http` or `https`.
@@ -39,7 +41,7 @@ pub enum Value {
 }
 
 /// The values without an argument: name, value, whether it is only known of a response.
-const VALUES: [(&str, Value, bool); 13] = [
+const VALUES: [(&str, Value, bool); 14] = [
     ("authority", Value::Authority, false),
     ("cache", Value::Cache, true),
     ("client", Value::Client, false),
@@ -49,6 +51,7 @@ const VALUES: [(&str, Value, bool); 13] = [
     ("method", Value::Method, false),
     ("path", Value::Path, false),
     ("query", Value::Query, false),
+    ("reason", Value::Reason, true),
     ("request_id", Value::RequestId, false),
     ("scheme", Value::Scheme, false),
     ("status", Value::Status, true),
@@ -86,7 +89,7 @@ impl Value {
                 names::field(field).map_err(|complaint| format!("`{field}` {complaint}"))?,
             ));
         }
-        let of_response = purpose == Purpose::ResponseField;
+        let of_response = matches!(purpose, Purpose::ResponseField | Purpose::Page);
         match VALUES.iter().find(|(known, ..)| *known == name) {
             Some((_, value, needs_response)) if of_response || !needs_response => Ok(value.clone()),
             Some(_) => Err(format!(

@@ -19,6 +19,8 @@ pub(super) enum Ahead {
     Refused(&'static str),
     /// The route's own answer.
     Own,
+    /// To where a map says.
+    Moved(String),
     /// Past the cache.
     Pass(Bypass),
     /// The same because of a cookie, of this name.
@@ -53,7 +55,7 @@ impl Ahead {
 
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::NoRoute | Self::Refused(_) | Self::Own => Outcome::Synth,
+            Self::NoRoute | Self::Refused(_) | Self::Own | Self::Moved(_) => Outcome::Synth,
             Self::Pass(why) => outcome_of(why.fwd()),
             Self::Personal(_) => outcome_of(Bypass::Cookie.fwd()),
             Self::Join(_, object) if object.is_whole() => Outcome::Hit,
@@ -87,6 +89,7 @@ impl Ahead {
             Self::NoRoute => return own(hop, "no-route"),
             Self::Refused(why) => return own(hop, why),
             Self::Own => return own(hop, "synth"),
+            Self::Moved(_) => return own(hop, "moved"),
             Self::Next(Next::OnlyIfCached) => return own(hop, "only-if-cached"),
             Self::Pass(why) | Self::Next(Next::Pass { why, .. }) => why.cache_status(),
             Self::Personal(_) => Bypass::Cookie.cache_status(),

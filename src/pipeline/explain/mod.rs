@@ -65,13 +65,16 @@ impl Site {
         } = located;
         let mut locator = Locator::new(key);
         let mut facet = Facet::NONE;
-        let (ahead, stored) = match destination {
-            None => {
+        let seen_as = spelling.as_ref().map(|it| it.normal.target.as_str());
+        let moved = self.moved(destination, seen_as.unwrap_or(path_and_query));
+        let (ahead, stored) = match (moved, destination) {
+            (Some((_, to)), _) => (Ahead::Moved(to), self.inspect(&locator, &fields)),
+            (None, None) => {
                 let ahead = refusal.map_or(Ahead::NoRoute, Ahead::Refused);
                 (ahead, self.inspect(&locator, &fields))
             }
-            Some(Destination::Own(_)) => (Ahead::Own, self.inspect(&locator, &fields)),
-            Some(Destination::Origin(id)) => {
+            (None, Some(Destination::Own(_))) => (Ahead::Own, self.inspect(&locator, &fields)),
+            (None, Some(Destination::Origin(id))) => {
                 let route = &self.routes[*id];
                 let spelt = spelling.filter(|it| it.is_sent);
                 let spelt = spelt

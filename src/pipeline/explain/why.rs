@@ -19,6 +19,7 @@ pub(super) fn told(ahead: &Ahead, stored: &Inspection) -> String {
             )
         }
         Ahead::Own => "The route answers by itself: no origin, no cache.".to_owned(),
+        Ahead::Moved(to) => format!("A map of `redirects` sends it to {to}."),
         Ahead::Pass(why) => why_passed(*why).to_owned(),
         Ahead::Personal(cookie) => why_personal(cookie),
         Ahead::Join(fwd, _) => shared(*fwd, "Another request is bringing it, and shares it."),

@@ -21,6 +21,8 @@ pub struct Handler {
     pub action: &'static str,
     /// The origin's name, or the status, with the target of a redirect.
     pub target: String,
+    /// Names and values of what stands before that.
+    pub gate: Vec<(&'static str, String)>,
     /// Names and values of the caching rules; `None` where nothing is cached.
     pub rules: Option<Vec<(&'static str, String)>>,
 }
@@ -37,6 +39,7 @@ pub(in crate::pipeline) fn describe(routes: &Routes, destination: &Destination) 
         path: scope.path.to_string(),
         action,
         target,
+        gate: scope.gate.as_ref().map_or(Vec::new(), |it| it.in_words()),
         rules,
     }
 }

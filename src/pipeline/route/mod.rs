@@ -66,6 +66,8 @@ pub(super) struct Scope {
     pub(super) bounds: RouteBounds,
     pub(super) exchange_limits: ExchangeLimits,
     pub(super) https: config::Https,
+    /// What stands before its action; `None` where nothing does.
+    pub(super) gate: Option<Box<config::Gate>>,
     pub(super) response_fields: Edits,
 }
 
@@ -130,6 +132,7 @@ impl Scope {
             bounds,
             exchange_limits: config.exchange_limits.clone(),
             https: config.https.clone(),
+            gate: (!config.gate.is_open()).then(|| Box::new(config.gate.clone())),
             response_fields: Edits::new(&config.response_fields),
         }
     }

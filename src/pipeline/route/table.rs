@@ -100,6 +100,16 @@ impl Routes {
         }
     }
 
+    /// Where requests for a target, a path with perhaps a query, lead.
+    pub(in crate::pipeline) fn lead(&self, authority: &str, target: &str) -> Option<&Destination> {
+        let path = match target.split('?').next() {
+            // `OPTIONS *` is about the host as a whole.
+            None | Some("*") => "/",
+            Some(path) => path,
+        };
+        self.find(authority, path)
+    }
+
     /// Where requests lead for a normal authority (see [`crate::semantics::key::normal_authority`]) and a
     /// path without query.
     pub(in crate::pipeline) fn find(&self, authority: &str, path: &str) -> Option<&Destination> {

@@ -5,11 +5,15 @@
 
 use std::sync::Arc;
 
-use http::header::{CACHE_CONTROL, CONNECTION, HeaderValue, SET_COOKIE, TRAILER, UPGRADE};
-use http::{HeaderMap, Response, StatusCode};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HeaderValue, SET_COOKIE, TRAILER, UPGRADE,
+};
+use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::body::Body;
+use crate::config::ErrorPages;
 use crate::pipeline::answer::{self, CACHE_STATUS, How};
+use crate::pipeline::error_page::ErrorPage;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
 use crate::pipeline::reasons::outcome_of;
@@ -83,12 +87,16 @@ impl Deliver {
                 (response, outcome, 0)
             }
         };
-        let edits = &exchange.site().routes[route].scope.response_fields;
+        let scope = &exchange.site().routes[route].scope;
+        let edits = &scope.response_fields;
         let answered = Answered {
             outcome,
             status: response.status(),
             hits,
         };
+        if let Some(pages) = scope.gate.as_ref().and_then(|it| it.errors.as_deref()) {
+            response = intercepted(&exchange, pages, answered, response);
+        }
         // Filled in here and never stored: a hit says that it is one.
         edits.apply(response.headers_mut(), |template| {
             Values::of(&exchange).answered(answered).field(template)
@@ -96,6 +104,34 @@ impl Deliver {
         edits.declare(response.headers_mut());
         Step::Done(exchange.finish(response, outcome))
     }
+}
+
+/// The same response; or a page of the operator's in its place, where that is wanted of its status.
+fn intercepted(
+    exchange: &Exchange,
+    pages: &ErrorPages,
+    answered: Answered,
+    mut response: Response<Body>,
+) -> Response<Body> {
+    if !pages.intercepts(answered.status) {
+        return response;
+    }
+    let Some(page) = ErrorPage::of(exchange, pages, answered, None) else {
+        return response;
+    };
+    exchange.site().gatekeeper.intercepted();
+    let fields = response.headers_mut();
+    ErrorPage::strip(fields);
+    page.stamp(fields);
+    let body = match exchange.request.method == Method::HEAD {
+        true => {
+            fields.insert(CONTENT_LENGTH, HeaderValue::from(page.body.len()));
+            Body::empty()
+        }
+        false => Body::full(page.body),
+    };
+    std::mem::replace(response.body_mut(), body).discard();
+    response
 }
 
 /// The origin's response, without what was meant for us alone.

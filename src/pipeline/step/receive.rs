@@ -1,12 +1,14 @@
 //! Step Receive, the first: is this a request we may act upon, whose is it, and what is to be done?
 //!
-//! Comes from the server. Goes to Lookup, Query, Pass, Purge or Synth.
+//! Comes from the server. Goes to Login, Lookup, Query, Pass, Purge or Synth.
 
 use std::net::IpAddr;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use http_body::Body as _;
 
+use super::login::Login;
 use super::lookup::Lookup;
 use super::pass::Pass;
 use super::purge::Purge;
@@ -15,6 +17,8 @@ use super::synth::{Refusal, Synth};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
+use crate::pipeline::gate::{Denial, TurnedAway};
+use crate::pipeline::login::{Attempt, Look};
 use crate::pipeline::purge_forms::{self, Unclear};
 use crate::pipeline::reasons::Bypass;
 use crate::pipeline::route::limit::Limited;
@@ -47,6 +51,9 @@ impl Receive {
             let site = exchange.site().routes.scope(destination).site;
             exchange.entry.record.site = site;
         }
+        if let Err(denial) = admit(&exchange, destination.as_ref()) {
+            return Step::Synth(Synth::turned_away(exchange, denial));
+        }
         if let Err(refusal) = hold_to_limits(&exchange, destination.as_ref()) {
             return Step::Synth(Synth::refusal(exchange, refusal));
         }
@@ -70,16 +77,40 @@ impl Receive {
             return Step::Synth(Synth::refusal(exchange, Refusal::Misdirected));
         }
         exchange.hsts = destination.as_ref().and_then(|it| hsts(&exchange, it));
-        if exchange.request.method == Method::OPTIONS
-            && headers::goes_no_further(&exchange.request.headers)
-        {
-            return Step::Synth(Synth::final_recipient(exchange));
+        match log_in(&mut exchange, destination.as_ref()) {
+            Ok(None) => go_on(exchange, key, destination),
+            Ok(Some(attempt)) => Step::Login(Login {
+                exchange,
+                key,
+                destination,
+                attempt,
+            }),
+            Err(denial) => Step::Synth(Synth::turned_away(exchange, denial)),
         }
-        match destination {
-            Some(Destination::Origin(route)) => onward(Wanted::new(exchange, key, route)),
-            Some(Destination::Own(route)) => Step::Synth(Synth::of_route(exchange, &route)),
-            None => Step::Synth(Synth::no_route(exchange)),
-        }
+    }
+}
+
+/// The client is let in: by where its request leads.
+pub(super) fn go_on(
+    exchange: Box<Exchange>,
+    key: KeyBuf,
+    destination: Option<Destination>,
+) -> Step {
+    if exchange.request.method == Method::OPTIONS
+        && headers::goes_no_further(&exchange.request.headers)
+    {
+        return Step::Synth(Synth::final_recipient(exchange));
+    }
+    let moved = exchange
+        .site()
+        .moved(destination.as_ref(), &exchange.target());
+    if let Some((status, to)) = moved {
+        return Step::Synth(Synth::moved(exchange, status, to));
+    }
+    match destination {
+        Some(Destination::Origin(route)) => onward(Wanted::new(exchange, key, route)),
+        Some(Destination::Own(route)) => Step::Synth(Synth::of_route(exchange, &route)),
+        None => Step::Synth(Synth::no_route(exchange)),
     }
 }
 
@@ -96,6 +127,61 @@ fn locate(exchange: &mut Exchange) -> Result<(KeyBuf, Option<Destination>), Refu
         exchange.note_spelling(spelling);
     }
     Ok((key, destination))
+}
+
+/// Whether the client is let in at all, be it for a hit.
+fn admit(exchange: &Exchange, destination: Option<&Destination>) -> Result<(), Denial> {
+    let gate = exchange.site().gate(destination);
+    let client = exchange.client.address.ip();
+    match gate.is_none_or(|it| it.access.admits(client)) {
+        true => Ok(()),
+        false => Err(Denial::by(TurnedAway::Address)),
+    }
+}
+
+/// Lets the client in where nobody asks who it is, or where that is known; else gives what has to be
+/// proved first.
+fn log_in(
+    exchange: &mut Exchange,
+    destination: Option<&Destination>,
+) -> Result<Option<Attempt>, Denial> {
+    let (handle, client) = (exchange.entry.site.clone(), exchange.client.address.ip());
+    let Some(gate) = handle.gate(destination) else {
+        return Ok(None);
+    };
+    if let Some(maintenance) = &gate.maintenance
+        && handle.switches.are_on(maintenance)
+        && !maintenance.allow.hold(client)
+    {
+        return Err(Denial::by(TurnedAway::Maintenance).until(maintenance.retry_after));
+    }
+    let Some(auth) = &gate.basic_auth else {
+        return Ok(None);
+    };
+    match handle
+        .logins
+        .look(auth, &exchange.request.headers, client)?
+    {
+        Look::Unknown(attempt) => Ok(Some(attempt)),
+        Look::Known(user) => {
+            let_in(exchange, destination, user);
+            Ok(None)
+        }
+    }
+}
+
+/// The credentials were for us: what is answered does not hang on them, unless the origin is told.
+pub(super) fn let_in(exchange: &mut Exchange, destination: Option<&Destination>, user: String) {
+    let gate = exchange.site().gate(destination);
+    let is_told = gate
+        .and_then(|it| it.basic_auth.as_ref())
+        .is_some_and(|it| it.forward);
+    if !is_told {
+        exchange.request.headers.remove(AUTHORIZATION);
+    }
+    if let Some(asked) = &mut exchange.entry.record.asked {
+        asked.user = Some(user.into());
+    }
 }
 
 /// Has the upload, if there is one, keep to the limits of its route in place of the server's.

@@ -3,18 +3,22 @@
 //! Comes from any step. Goes to Done. The one place where an error becomes a status. Bodies are
 //! one short line of text that a person can read and a search engine will not mistake for a page.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
-    RETRY_AFTER, VIA,
+    RETRY_AFTER, VIA, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::body::{self, Body};
 use crate::config::{self, Template};
 use crate::origin::Kind;
+use crate::pipeline::error_page::ErrorPage;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
+use crate::pipeline::gate::{Denial, TurnedAway};
 use crate::pipeline::route::limit::Limited;
 use crate::pipeline::route::{self, OwnAnswer, OwnRoute};
 use crate::pipeline::values::{Answered, Values};
@@ -38,6 +42,8 @@ struct Answer {
     status: StatusCode,
     fields: HeaderMap,
     body: Bytes,
+    /// What the body says, where that is a line of ours.
+    told: Option<&'static str>,
 }
 
 /// A request that we do not act upon.
@@ -78,6 +84,7 @@ impl Synth {
                 status: config.status,
                 fields: config.fields.clone(),
                 body: config.body.clone(),
+                told: None,
             },
         };
         let answered = Answered {
@@ -95,6 +102,54 @@ impl Synth {
             edits.declare(&mut answer.fields);
         }
         Self::own(exchange, answer, Outcome::Synth, "synth")
+    }
+
+    /// What was asked for has moved, by a map.
+    pub(in crate::pipeline) fn moved(
+        exchange: Box<Exchange>,
+        status: StatusCode,
+        to: String,
+    ) -> Self {
+        let mut answer = Answer::text(status, "moved");
+        answer.fields.remove(CACHE_CONTROL);
+        // The configuration's check has made sure that it is a URL.
+        if let Ok(to) = HeaderValue::try_from(to) {
+            answer.fields.insert(LOCATION, to);
+        }
+        Self::own(exchange, answer, Outcome::Synth, "moved")
+    }
+
+    /// It was turned away at the gate.
+    pub(in crate::pipeline) fn turned_away(exchange: Box<Exchange>, denial: Denial) -> Self {
+        exchange.site().gatekeeper.turned_away(denial.why);
+        let (status, text) = match denial.why {
+            TurnedAway::Address => (StatusCode::FORBIDDEN, "this is not for you"),
+            TurnedAway::Maintenance => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "closed for maintenance, come again later",
+            ),
+            TurnedAway::NoCredentials => (StatusCode::UNAUTHORIZED, "a login is needed"),
+            TurnedAway::WrongCredentials => (
+                StatusCode::UNAUTHORIZED,
+                "the name or the password is wrong",
+            ),
+            TurnedAway::TooManyFailures => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many logins failed, come again later",
+            ),
+            TurnedAway::LoginsBusy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many logins, come again in a moment",
+            ),
+        };
+        let mut answer = Answer::text(status, text);
+        if let Some(challenge) = denial.challenge {
+            answer.fields.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(wait) = denial.retry_after {
+            answer.fields.insert(RETRY_AFTER, in_seconds(wait));
+        }
+        Self::own(exchange, answer, Outcome::Synth, denial.why.as_str())
     }
 
     /// It came by http, where only https will do. A client that was to send something sends it again
@@ -141,7 +196,10 @@ impl Synth {
         status: StatusCode,
         why: &str,
     ) -> Self {
-        let answer = Answer::text(status, why);
+        let mut answer = Answer::text(status, "this purge is not understood");
+        answer.body = Bytes::from(format!("{status}: {why}\n"));
+        // Whoever sends it is a program, which an error page tells nothing.
+        answer.told = None;
         Self::own(exchange, answer, Outcome::Synth, "purge-unknown")
     }
 
@@ -210,12 +268,10 @@ impl Synth {
                 .fields
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        // Who asks again in a moment may find that a place has become free. Rounded up, or who heeds
-        // it would come too soon (RFC 9110 §10.2.3: delay-seconds).
+        // Who asks again in a moment may find that a place has become free.
         if failure.status == StatusCode::SERVICE_UNAVAILABLE {
-            let wait = failure.retry_after.as_nanos().div_ceil(1_000_000_000);
-            let secs = u64::try_from(wait).unwrap_or(u64::MAX).max(1);
-            answer.fields.insert(RETRY_AFTER, HeaderValue::from(secs));
+            let wait = in_seconds(failure.retry_after);
+            answer.fields.insert(RETRY_AFTER, wait);
         }
         let (outcome, detail) = (Outcome::Error, failure.detail);
         Self {
@@ -239,6 +295,7 @@ impl Synth {
             status: StatusCode::NO_CONTENT,
             fields: HeaderMap::new(),
             body: Bytes::new(),
+            told: None,
         };
         Self::own(exchange, answer, Outcome::Synth, "max-forwards")
     }
@@ -281,11 +338,12 @@ impl Synth {
     fn response(self) -> Response<Body> {
         let Self {
             mut exchange,
-            answer,
+            mut answer,
             outcome,
             detail,
             fwd,
         } = self;
+        answer.dress(&exchange, outcome);
         // RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response with a
         // status code of 1xx (Informational) or 204 (No Content)." That of a 304 would be the length
         // of a 200, which nobody knows here.
@@ -338,6 +396,12 @@ pub(in crate::pipeline) fn gone_in_circles() -> Response<Body> {
     response
 }
 
+/// Rounded up, or who heeds it would come too soon (RFC 9110 §10.2.3: delay-seconds).
+fn in_seconds(wait: Duration) -> HeaderValue {
+    let secs = wait.as_nanos().div_ceil(1_000_000_000);
+    HeaderValue::from(u64::try_from(secs).unwrap_or(u64::MAX).max(1))
+}
+
 fn redirected(exchange: &Exchange, redirect: &config::Redirect) -> Answer {
     let mut answer = Answer::text(redirect.status, "moved");
     // How long a redirection holds is told by its status (RFC 9110 §15.4).
@@ -358,7 +422,7 @@ fn redirected(exchange: &Exchange, redirect: &config::Redirect) -> Answer {
 
 impl Answer {
     /// A line of text that is not to be stored anywhere.
-    fn text(status: StatusCode, text: &str) -> Self {
+    fn text(status: StatusCode, text: &'static str) -> Self {
         let mut fields = HeaderMap::new();
         let plain = HeaderValue::from_static("text/plain; charset=utf-8");
         fields.insert(CONTENT_TYPE, plain);
@@ -368,6 +432,25 @@ impl Answer {
             status,
             fields,
             body,
+            told: Some(text),
+        }
+    }
+
+    /// Puts the operator's page in place of a line of ours that says that something failed.
+    fn dress(&mut self, exchange: &Exchange, outcome: Outcome) {
+        let is_error = self.status.is_client_error() || self.status.is_server_error();
+        let Some(told) = self.told.filter(|_| is_error) else {
+            return;
+        };
+        let answered = Answered {
+            outcome,
+            status: self.status,
+            hits: 0,
+        };
+        let pages = exchange.site().error_pages(exchange);
+        if let Some(page) = pages.and_then(|it| ErrorPage::of(exchange, it, answered, Some(told))) {
+            page.stamp(&mut self.fields);
+            self.body = page.body;
         }
     }
 }

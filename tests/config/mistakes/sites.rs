@@ -5,6 +5,71 @@ use super::Row;
 /// These lines stand behind a configuration without mistakes, from its line 8 on, in its site.
 pub const ROWS: &[Row] = &[
     (
+        r#"basic_auth = "on"
+maintenance = { file = "", allow = ["ofice"] }
+error_pages = { 404 = "/nowhere/404.html", 200 = [], "5xx" = "error.php" }
+intercept = ["3xx"]
+[[site]]
+hosts = ["b"]
+origin = "a"
+basic_auth = { realm = "a" }
+intercept = ["5xx"]
+error_pages = []
+[[site]]
+hosts = ["c"]
+origin = "a"
+basic_auth = { users = "/nowhere/users", realm = "\"", failures = "often" }
+maintenance = "yes""#,
+        &[
+            r#"8: site[0].basic_auth: is a table, as { users = "staff.htpasswd" }, or "off""#,
+            r#"9: site[0].maintenance.file: is empty; write a path, or `maintenance = true`"#,
+            r#"9: site[0].maintenance.allow[0]: unknown list `ofice`; add [list.ofice]"#,
+            r#"10: site[0].error_pages.404: /nowhere/404.html cannot be read: No such file or directory (os error 2); is the path right? A relative one begins where copal was started"#,
+            r#"10: site[0].error_pages.200: is no status of an error; write 404, or "5xx" for all that begin with a 5"#,
+            r#"10: site[0].error_pages.5xx: error.php must end with .html, .json or .txt, which says what it is"#,
+            r#"11: site[0].intercept[0]: is no status of an error; write 404, or "5xx" for all that begin with a 5"#,
+            r#"15: site[1].basic_auth.users: is missing; write the path of a file that `htpasswd -B` has made"#,
+            r#"16: site[1].intercept: has nothing to show; add `error_pages`, or `error_json = true`"#,
+            r#"17: site[1].error_pages: a list stands where a table is wanted"#,
+            r#"21: site[2].basic_auth.users: /nowhere/users cannot be read: No such file or directory (os error 2); is the path right? A relative one begins where copal was started"#,
+            r#"21: site[2].basic_auth.realm: is shown to people; write visible ASCII without `"` and `\`"#,
+            r#"21: site[2].basic_auth.failures: is not a rate; write "100/s", "600/m" or "10/h""#,
+            r#"22: site[2].maintenance: string "yes" stands where true, false or a table is wanted"#,
+        ],
+    ),
+    (
+        r#"allow = []
+deny = ["10.0.0.1/8", "ofice", "words"]
+redirects = "move"
+[list.office]
+kind = "networks"
+entries = []
+[list.words]
+kind = "words"
+entries = ["a"]
+[map.moved]
+entries = { "/a" = "b" }
+[[site]]
+hosts = ["b"]
+origin = "a"
+redirects = { map = "moved", status = 200, by = "query" }
+[[site]]
+hosts = ["c"]
+origin = "a"
+redirects = { status = 301 }"#,
+        &[
+            "8: site[0].allow: lets nobody in; write networks or names of lists, or leave it out",
+            r#"9: site[0].deny[0]: has bits set beyond its prefix; write "10.0.0.0/8""#,
+            "9: site[0].deny[1]: unknown list `ofice`; did you mean `office`?",
+            r#"9: site[0].deny[2]: the list `words` has no addresses; write `kind = "networks"` there"#,
+            "10: site[0].redirects: unknown map `move`; did you mean `moved`?",
+            r#"18: map.moved.entries."/a": `b` is no target of a redirect; write a URL, or a path as "/new""#,
+            "22: site[1].redirects.status: does not redirect; write 301, 302, 303, 307 or 308",
+            r#"22: site[1].redirects.by: `query` is not known; write "path" or "target""#,
+            "26: site[2].redirects.map: is missing; write the name of a [map.NAME]",
+        ],
+    ),
+    (
         "hosts2 = 1",
         &["8: site[0].hosts2: unknown key; did you mean `hosts`?"],
     ),
@@ -201,7 +266,7 @@ request_fields = { set = { a = "${cache}", b = "${remote_addr}" } }"#,
             r#"16: site[0].route[2].redirect.to: must be a URL, as "https://a.example/", or a path, as "/new/"; of values only `${path}` and `${target}` may begin it, or `${scheme}` before `://`"#,
             "17: site[0].route[2].response_fields.set.a: unknown value `${cahe}`; did you mean `${cache}`?",
             "17: site[0].route[2].response_fields.set.b: has a `${` without its `}`; write `$${` for the two characters",
-            r#"17: site[0].route[2].response_fields.set.e: unknown value `${a}`; known here are `authority`, `cache`, `client`, `client.port`, `hits`, `host`, `method`, `path`, `query`, `request_id`, `scheme`, `status`, `target` and `header["x-name"]`; `$${` stands for `${`"#,
+            r#"17: site[0].route[2].response_fields.set.e: unknown value `${a}`; known here are `authority`, `cache`, `client`, `client.port`, `hits`, `host`, `method`, `path`, `query`, `reason`, `request_id`, `scheme`, `status`, `target` and `header["x-name"]`; `$${` stands for `${`"#,
             "20: site[0].route[3].request_fields.set.a: `${cache}` is known in fields of responses alone; there is none yet here",
             "20: site[0].route[3].request_fields.set.b: unknown value `${remote_addr}`; did you mean `${client}`?",
         ],
