@@ -26,6 +26,8 @@ pub(super) struct Wanted {
     /// What else than the URI is part of the key.
     pub(super) facet: Facet,
     route: RouteId,
+    /// Whether it has cookies of which the key holds no more than that.
+    pub(super) is_classed: bool,
     /// Whether what must not shape a stored response has been taken off.
     is_reduced: bool,
 }
@@ -40,6 +42,7 @@ impl Wanted {
             locator: Locator::new(key),
             facet: Facet::NONE,
             route,
+            is_classed: false,
             is_reduced: false,
         }
     }
@@ -88,6 +91,7 @@ impl Wanted {
         let exchange = &mut *self.exchange;
         let caching = &exchange.entry.site.routes[self.route].caching;
         self.facet = caching.reduce(&mut exchange.request.headers);
+        self.is_classed = caching.is_classed(&exchange.request.headers);
         self.is_reduced = true;
     }
 

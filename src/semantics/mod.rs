@@ -41,6 +41,8 @@ pub mod range;
 mod judged;
 mod lifetime;
 
+pub mod bent;
+
 pub mod windows;
 
 pub mod freshness;

@@ -51,7 +51,8 @@ impl Site {
         let (key, destination) = self.locate(*scheme, authority, path_and_query);
         let mut locator = Locator::new(key);
         let mut facet = Facet::NONE;
-        let moved = self.moved(destination, path_and_query);
+        let redirects = self.redirects(destination);
+        let moved = redirects.and_then(|it| it.find(path_and_query));
         let (ahead, stored) = match (moved, destination) {
             (Some((_, to)), _) => (Ahead::Moved(to), self.inspect(&locator, &fields)),
             (None, None) => (Ahead::NoRoute, self.inspect(&locator, &fields)),
