@@ -21,6 +21,7 @@ mod journeys {
     mod conditional;
     mod cookies;
     mod fold;
+    mod forwarded_cookies;
     mod freshness;
     mod invalidation;
     mod keys;
@@ -33,6 +34,7 @@ mod journeys {
     mod query;
     mod range;
     mod request_directives;
+    mod set_aside;
     mod slices;
     mod stale;
     mod stale_if_error;

@@ -154,6 +154,7 @@ fn variant(object: &Arc<Object>, now: SystemTime) -> Value {
         "always_validate": term.always_validate(),
         "must_revalidate": term.must_revalidate(),
         "ttl_by_route": term.is_overridden(),
+        "set_aside": term.bent().in_words().collect::<Vec<_>>(),
         "soft_purged": term.is_expired(),
         "tags": object.tags(),
         "etag": validators.etag.map(lossy),

@@ -71,8 +71,9 @@ impl Display for Flags<'_> {
             (term.must_revalidate(), "must be revalidated"),
         ];
         let set = flags.iter().filter(|(is_set, _)| *is_set);
-        set.into_iter()
-            .try_for_each(|(_, flag)| write!(f, ", {flag}"))
+        let set = set.map(|(_, flag)| *flag);
+        set.chain(term.bent().in_words())
+            .try_for_each(|flag| write!(f, ", {flag}"))
     }
 }
 

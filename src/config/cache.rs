@@ -97,6 +97,8 @@ pub(super) struct RawCacheRules {
     keep: Given<Period>,
     set_cookie: Option<SetCookie>,
     cookies: RawCookies,
+    authorization: Option<Authorization>,
+    must_revalidate: Option<MustRevalidate>,
     request_directives: Option<RequestDirectives>,
     range: Option<Range>,
     slice_size: Given<Size>,
@@ -112,6 +114,21 @@ pub(super) struct RawCacheRules {
 enum SetCookie {
     Pass,
     Store,
+    Drop,
+}
+
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Authorization {
+    Rfc,
+    Share,
+}
+
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum MustRevalidate {
+    Obey,
+    Ignore,
 }
 
 #[derive(Clone, Copy, PartialEq, Deserialize)]
@@ -195,11 +212,15 @@ impl RawCacheRules {
             .map(|it| it == RequestDirectives::Obey);
         let enabled = self.enabled.as_ref().map(|it| *it.get_ref());
         let query_body = base.query_body_bytes_max;
+        let cookies = cookies::over(&self.cookies, &base.cookies, report);
         let rules = CacheRules {
             enabled: enabled.unwrap_or(base.enabled),
-            rules: self.rules_over(&base.rules, report),
+            rules: Rules {
+                shared_only: cookies.forward,
+                ..self.rules_over(&base.rules, report)
+            },
             stale_after: units::period(&self.stale_after, base.stale_after),
-            cookies: cookies::over(&self.cookies, &base.cookies, report),
+            cookies,
             obey_requests: obey.unwrap_or(base.obey_requests),
             range: self.range_over(base.range, slice_bytes),
             no_vary_search: self.no_vary_search.unwrap_or(base.no_vary_search),
@@ -219,6 +240,9 @@ impl RawCacheRules {
     fn rules_over(&self, base: &Rules, report: &mut Report) -> Rules {
         let status_ttl = self.status_ttl.as_ref();
         let store_set_cookie = self.set_cookie.map(|it| it == SetCookie::Store);
+        let drop_set_cookie = self.set_cookie.map(|it| it == SetCookie::Drop);
+        let share = self.authorization.map(|it| it == Authorization::Share);
+        let lift = self.must_revalidate.map(|it| it == MustRevalidate::Ignore);
         Rules {
             ttl: units::given_period(&self.ttl).or(base.ttl),
             default_ttl: units::period(&self.default_ttl, base.default_ttl),
@@ -235,6 +259,10 @@ impl RawCacheRules {
             sick_grace: units::given_period(&self.sick_grace).or(base.sick_grace),
             keep: units::period(&self.keep, base.keep),
             store_set_cookie: store_set_cookie.unwrap_or(base.store_set_cookie),
+            drop_set_cookie: drop_set_cookie.unwrap_or(base.drop_set_cookie),
+            shared_only: base.shared_only,
+            share_authorized: share.unwrap_or(base.share_authorized),
+            lift_must_revalidate: lift.unwrap_or(base.lift_must_revalidate),
         }
     }
 
@@ -319,13 +347,15 @@ sick_grace = "9m"
 stale_after = "10m"
 keep = "7m"
 set_cookie = "store"
+authorization = "share"
+must_revalidate = "ignore"
 cookies = { pass = ["a*"], ignore = ["b"] }
 request_directives = "obey"
 range = "slice"
 slice_size = "2MiB"
 no_vary_search = false
 query_body_max = 0
-key = { query = "sort", query_allow = ["a*"], query_deny = ["ab"], query_forward = "all", fields = ["X-A"], cookies = ["b"] }
+key = { query = "sort", query_allow = ["a*"], query_deny = ["ab"], query_forward = "all", fields = ["X-A"], cookies = ["b"], cookie_classes = { c = ["d*"] } }
 fold = { accept_encoding = ["GZIP"], accept_language = ["en"], user_agent = true }
 tags = { fields = ["X-Tags"], max = 10, show = true, purged_by = ["X-Purge"] }
 "#;
@@ -357,11 +387,16 @@ tags = { fields = ["X-Tags"], max = 10, show = true, purged_by = ["X-Purge"] }
                 sick_grace: Some(minutes(9)),
                 keep: minutes(7),
                 store_set_cookie: true,
+                drop_set_cookie: false,
+                shared_only: false,
+                share_authorized: true,
+                lift_must_revalidate: true,
             },
             stale_after: minutes(10),
             cookies: CookieLists {
                 pass: text("a*"),
                 ignore: text("b"),
+                forward: false,
             },
             obey_requests: true,
             range: RangeMiss::Slice {
@@ -376,6 +411,7 @@ tags = { fields = ["X-Tags"], max = 10, show = true, purged_by = ["X-Purge"] }
                 forward_query: true,
                 fields: vec![HeaderName::from_static("x-a")],
                 cookies: text("b"),
+                cookie_classes: vec![("c".into(), text("d*"))],
             },
             fold: Fold {
                 accept_encoding: text("gzip"),

@@ -159,14 +159,12 @@ impl Site {
         &self.telemetry
     }
 
-    /// Where a target has moved to, by a map of its site or route.
-    pub(super) fn moved(
-        &self,
-        destination: Option<&Destination>,
-        target: &str,
-    ) -> Option<(StatusCode, String)> {
-        let redirects = self.gate(destination)?.redirects.as_ref()?;
-        Some((redirects.status, redirects.find(target)?))
+    /// Where targets have moved to, by a map of their site or route.
+    pub(super) fn redirects<'a>(
+        &'a self,
+        destination: Option<&'a Destination>,
+    ) -> Option<&'a config::Redirects> {
+        self.gate(destination)?.redirects.as_deref()
     }
 
     /// Forgets what is meant, and tells how many objects that were, where it is known.

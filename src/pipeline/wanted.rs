@@ -27,6 +27,8 @@ pub(super) struct Wanted {
     /// What else than the URI is part of the key.
     pub(super) facet: Facet,
     route: RouteId,
+    /// Whether it has cookies of which the key holds no more than that.
+    pub(super) is_classed: bool,
     /// Whether what must not shape a stored response has been taken off.
     is_reduced: bool,
     /// Whether the origin sees the path as the client has spelt it, and not its normal form.
@@ -45,6 +47,7 @@ impl Wanted {
             locator: Locator::new(key),
             facet: Facet::NONE,
             route,
+            is_classed: false,
             is_reduced: false,
         }
     }
@@ -93,6 +96,7 @@ impl Wanted {
         let exchange = &mut *self.exchange;
         let caching = &exchange.entry.site.routes[self.route].caching;
         self.facet = caching.reduce(&mut exchange.request.headers);
+        self.is_classed = caching.is_classed(&exchange.request.headers);
         self.is_reduced = true;
         if self.is_sent_as_spelt {
             self.tell_spellings_apart();

@@ -29,6 +29,18 @@ const DIGEST_BYTES: usize = 32;
 pub struct FacetRule {
     fields: Box<[HeaderName]>,
     cookies: Globs,
+    classes: Box<[CookieClass]>,
+    /// The cookies of the key and of all classes.
+    kept: Globs,
+}
+
+/// Cookies of which only it counts whether one of them is there: who is logged in, not as whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieClass {
+    /// What it is called in the key.
+    pub name: Box<str>,
+    /// Its cookies.
+    pub cookies: Globs,
 }
 
 /// The facet of one request; empty for nearly all.
@@ -42,18 +54,37 @@ impl FacetRule {
     pub fn new(fields: &[HeaderName], cookies: Globs) -> Self {
         Self {
             fields: fields.into(),
+            kept: cookies.clone(),
             cookies,
+            classes: Box::default(),
         }
     }
 
-    /// The cookies that are part of the key.
-    pub fn cookies(&self) -> &Globs {
-        &self.cookies
+    /// The same, where of these cookies counts which classes are there.
+    #[must_use]
+    pub fn with_classes(self, classes: Vec<CookieClass>) -> Self {
+        let of_classes = classes.iter().map(|it| &it.cookies);
+        Self {
+            kept: Globs::joined(of_classes.chain([&self.cookies])),
+            classes: classes.into(),
+            ..self
+        }
+    }
+
+    /// The cookies that are part of the key, by their values or by their classes.
+    pub fn kept(&self) -> &Globs {
+        &self.kept
+    }
+
+    /// Whether a request with these fields is in a class.
+    pub fn is_classed(&self, request: &HeaderMap) -> bool {
+        let mut classes = self.classes.iter();
+        classes.any(|it| cookies::has_any(request, &it.cookies))
     }
 
     /// The facet of a request with these fields.
     pub fn facet(&self, request: &HeaderMap) -> Facet {
-        if self.fields.is_empty() && self.cookies.is_empty() {
+        if self.fields.is_empty() && self.kept.is_empty() {
             return Facet::default();
         }
         let mut bytes = Vec::new();
@@ -67,6 +98,13 @@ impl FacetRule {
             bytes.extend_from_slice(name);
             bytes.push(b'=');
             bytes.extend_from_slice(value);
+        }
+        for class in &self.classes {
+            if cookies::has_any(request, &class.cookies) {
+                // No cookie of the key is without a name.
+                bytes.extend_from_slice(b";=");
+                bytes.extend_from_slice(class.name.as_bytes());
+            }
         }
         bytes.push(0);
         Facet(SmallVec::from_vec(bytes))
@@ -136,7 +174,11 @@ pub(super) fn in_words(facet: &[u8]) -> String {
     for piece in rest.split(|byte| *byte == 0) {
         match piece {
             [] => {}
-            [b';', cookies @ ..] => words.push(String::from_utf8_lossy(cookies).into_owned()),
+            [b';', cookies @ ..] => {
+                let cookies = String::from_utf8_lossy(cookies);
+                // Of a class there is its name alone.
+                words.push(cookies.trim_start_matches('=').replace(";=", ";"));
+            }
             field => words.push(String::from_utf8_lossy(field).replacen('\u{1}', "=", 1)),
         }
     }
@@ -178,6 +220,45 @@ mod tests {
         for (lines, same) in rows {
             assert_eq!(facet(lines) == plain, same, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn of_a_class_counts_whether_it_is_there() {
+        let class = |name: &str, cookies: &[&str]| CookieClass {
+            name: name.into(),
+            cookies: Globs::new(&cookies.iter().map(|it| it.to_string()).collect::<Vec<_>>()),
+        };
+        let classes = vec![
+            class("logged-in", &["*_session", "token"]),
+            class("beta", &["beta"]),
+        ];
+        let rule = rule().with_classes(classes);
+        let facet = |cookie: &str| rule.facet(&headers(&[("cookie", cookie)]));
+        assert_eq!(facet("a_session=1; x=2"), facet("token=3"));
+        assert_eq!(facet("x=2"), facet("session=1"));
+        let all = [
+            "x=1",
+            "token=1",
+            "beta=1",
+            "beta=1; token=1",
+            "plan=1",
+            "plan=1; token=1",
+        ];
+        for (at, one) in all.iter().enumerate() {
+            for other in &all[..at] {
+                assert_ne!(facet(one), facet(other), "{one} {other}");
+            }
+        }
+        assert!(rule.is_classed(&headers(&[("cookie", "beta=0")])));
+        assert!(!rule.is_classed(&headers(&[("cookie", "plan=0")])));
+        assert_eq!(
+            in_words(facet("plan=a; token=1").as_bytes()),
+            "x-currency, plan=a;logged-in"
+        );
+        assert_eq!(
+            in_words(facet("token=1").as_bytes()),
+            "x-currency, logged-in"
+        );
     }
 
     #[test]

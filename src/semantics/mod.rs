@@ -46,6 +46,8 @@ pub mod range;
 mod judged;
 mod lifetime;
 
+pub mod bent;
+
 pub mod windows;
 
 pub mod freshness;

@@ -464,7 +464,7 @@ memory = "9999999999GiB""#,
         r#"[cache]
 cookies = "strip""#,
         &[
-            r#"2: cache.cookies: `strip` is not known; write "pass", "ignore" or a table, as `{ ignore = ["_ga*"] }`"#,
+            r#"2: cache.cookies: `strip` is not known; write "pass", "ignore", "forward" or a table, as `{ ignore = ["_ga*"] }`"#,
         ],
     ),
     (

@@ -18,7 +18,7 @@ use addresses::ClientAccess;
 pub use basic_auth::BasicAuth;
 pub use error_pages::{ErrorPages, Media, Page};
 pub use maintenance::Maintenance;
-use redirects::Redirects;
+pub use redirects::Redirects;
 
 pub(super) use basic_auth::RawBasicAuth;
 pub(super) use error_pages::RawErrorPages;

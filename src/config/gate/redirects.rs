@@ -20,7 +20,7 @@ pub struct Redirects {
     name: Box<str>,
     map: Arc<Map>,
     /// 301, 302, 303, 307 or 308.
-    pub status: StatusCode,
+    status: StatusCode,
     by: By,
     keep_query: bool,
 }
@@ -49,8 +49,9 @@ pub(in crate::config) struct RawRedirects {
 // === impl Redirects ===
 
 impl Redirects {
-    /// Where a request for `target`, a path with perhaps a query, is sent; `None` if it goes on.
-    pub fn find(&self, target: &str) -> Option<String> {
+    /// Where a request for `target`, a path with perhaps a query, is sent, and by which status; `None` if
+    /// it goes on.
+    pub fn find(&self, target: &str) -> Option<(StatusCode, String)> {
         let path = target.split('?').next().unwrap_or(target);
         let key = match self.by {
             By::Path => path,
@@ -58,10 +59,11 @@ impl Redirects {
         };
         let to = self.map.get(key)?;
         let query = target.get(path.len() + 1..).filter(|_| self.keep_query);
-        Some(match query {
+        let to = match query {
             Some(query) if !query.is_empty() => with_query(to, query),
             _ => to.to_owned(),
-        })
+        };
+        Some((self.status, to))
     }
 
     pub(super) fn in_words(&self) -> String {
@@ -218,8 +220,8 @@ mod tests {
             (By::Target, false, "/a?id=2", None),
             (By::Target, false, "/a", Some("/b")),
         ] {
-            let found_here = redirects(by, keep_query).find(target);
-            assert_eq!(found_here.as_deref(), found, "{target}");
+            let to = redirects(by, keep_query).find(target).map(|it| it.1);
+            assert_eq!(to.as_deref(), found, "{target}");
         }
     }
 

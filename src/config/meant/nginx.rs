@@ -114,7 +114,7 @@ pub(super) const NGINX: &[(&[&str], &str)] = &[
     ),
     (
         &["proxy_ignore_headers"],
-        "here it is `ttl` of [cache] for Cache-Control and Expires, and `set_cookie = \"store\"` for Set-Cookie",
+        "here it is `ttl` of [cache] for Cache-Control and Expires, and `set_cookie = \"drop\"` for Set-Cookie",
     ),
     (
         &["proxy_cache_use_stale"],

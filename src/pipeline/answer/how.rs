@@ -134,7 +134,11 @@ impl How {
     pub(in crate::pipeline) fn detail(&self, object: &Object) -> Option<&'static str> {
         match self {
             Self::Stale(excuse) => Some(excuse.detail()),
-            _ => object.term().is_overridden().then_some("ttl-by-route"),
+            _ => {
+                let term = object.term();
+                let by_route = || term.is_overridden().then_some("ttl-by-route");
+                term.bent().as_str().or_else(by_route)
+            }
         }
     }
 

@@ -66,7 +66,8 @@ impl Site {
         let mut locator = Locator::new(key);
         let mut facet = Facet::NONE;
         let seen_as = spelling.as_ref().map(|it| it.normal.target.as_str());
-        let moved = self.moved(destination, seen_as.unwrap_or(path_and_query));
+        let redirects = self.redirects(destination);
+        let moved = redirects.and_then(|it| it.find(seen_as.unwrap_or(path_and_query)));
         let (ahead, stored) = match (moved, destination) {
             (Some((_, to)), _) => (Ahead::Moved(to), self.inspect(&locator, &fields)),
             (None, None) => {

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{AGE, CONTENT_LENGTH, DATE, VIA};
+use http::header::{AGE, CONTENT_LENGTH, DATE, SET_COOKIE, VIA};
 use http::{HeaderMap, HeaderName, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 
@@ -97,7 +97,7 @@ impl Settlement {
             route: Arc::clone(wanted.route()),
             asked: wanted.exchange.request.headers.clone(),
             facet: wanted.facet.clone(),
-            rules: Arc::clone(&caching.rules),
+            rules: Arc::clone(caching.rules_of(wanted.is_classed)),
             tags: Arc::clone(&caching.tags),
             own: caching
                 .no_vary_search
@@ -117,6 +117,7 @@ impl Settlement {
         let rules = Rules {
             targets: caching.rules.targets.clone(),
             keep: Duration::ZERO,
+            shared_only: caching.rules_of(caching.is_classed(&asked)).shared_only,
             ..Rules::default()
         };
         Self {
@@ -230,11 +231,19 @@ impl Settlement {
         if !self.tags.fit(response.headers()) {
             return Err(WhyNot::TooManyTags);
         }
-        let mut fields = to_store(response.headers().clone(), now);
+        let mut fields = self.to_store(response.headers().clone(), now);
         self.site.hop.append_via(&mut fields, response.version());
         let head = Head::tagged(response.status(), &fields, &self.tags);
         let head = head.map_err(|TooLong| WhyNot::HeadTooLarge)?;
         Ok((head, variant))
+    }
+
+    /// The fields as they are stored; without cookies, where those are not kept.
+    fn to_store(&self, mut fields: HeaderMap, now: SystemTime) -> HeaderMap {
+        if self.rules.drop_set_cookie {
+            fields.remove(SET_COOKIE);
+        }
+        to_store(fields, now)
     }
 
     /// Readers and store get the body as it arrives, from a task of its own.
@@ -313,7 +322,7 @@ impl Settlement {
             Storable::Yes(term) => *term,
             Storable::No(_) => *stale.term(),
         };
-        let mut fields = to_store(merged, now);
+        let mut fields = self.to_store(merged, now);
         // The stored fields name us already, unless the 304 came with a Via instead of theirs.
         if answer.contains_key(VIA) {
             self.site.hop.append_via(&mut fields, Version::HTTP_11);

@@ -18,7 +18,7 @@ use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
 use crate::pipeline::gate::{Denial, TurnedAway};
-use crate::pipeline::login::{Attempt, Look};
+use crate::pipeline::login::Look;
 use crate::pipeline::purge_forms::{self, Unclear};
 use crate::pipeline::reasons::Bypass;
 use crate::pipeline::route::limit::Limited;
@@ -77,16 +77,20 @@ impl Receive {
             return Step::Synth(Synth::refusal(exchange, Refusal::Misdirected));
         }
         exchange.hsts = destination.as_ref().and_then(|it| hsts(&exchange, it));
-        match log_in(&mut exchange, destination.as_ref()) {
-            Ok(None) => go_on(exchange, key, destination),
-            Ok(Some(attempt)) => Step::Login(Login {
-                exchange,
-                key,
-                destination,
-                attempt,
-            }),
-            Err(denial) => Step::Synth(Synth::turned_away(exchange, denial)),
+        match log_in(&exchange, destination.as_ref()) {
+            Ok(None) => {}
+            Ok(Some(Look::Known(user))) => let_in(&mut exchange, destination.as_ref(), user),
+            Ok(Some(Look::Unknown(attempt))) => {
+                return Step::Login(Login {
+                    exchange,
+                    key,
+                    destination,
+                    attempt,
+                });
+            }
+            Err(denial) => return Step::Synth(Synth::turned_away(exchange, denial)),
         }
+        go_on(exchange, key, destination)
     }
 }
 
@@ -101,10 +105,8 @@ pub(super) fn go_on(
     {
         return Step::Synth(Synth::final_recipient(exchange));
     }
-    let moved = exchange
-        .site()
-        .moved(destination.as_ref(), &exchange.target());
-    if let Some((status, to)) = moved {
+    let redirects = exchange.site().redirects(destination.as_ref());
+    if let Some((status, to)) = redirects.and_then(|it| it.find(&exchange.target())) {
         return Step::Synth(Synth::moved(exchange, status, to));
     }
     match destination {
@@ -139,18 +141,15 @@ fn admit(exchange: &Exchange, destination: Option<&Destination>) -> Result<(), D
     }
 }
 
-/// Lets the client in where nobody asks who it is, or where that is known; else gives what has to be
-/// proved first.
-fn log_in(
-    exchange: &mut Exchange,
-    destination: Option<&Destination>,
-) -> Result<Option<Attempt>, Denial> {
-    let (handle, client) = (exchange.entry.site.clone(), exchange.client.address.ip());
-    let Some(gate) = handle.gate(destination) else {
+/// Who the client is, where that is asked; `None` where it is not.
+fn log_in(exchange: &Exchange, destination: Option<&Destination>) -> Result<Option<Look>, Denial> {
+    let site = exchange.site();
+    let Some(gate) = site.gate(destination) else {
         return Ok(None);
     };
+    let client = exchange.client.address.ip();
     if let Some(maintenance) = &gate.maintenance
-        && handle.switches.are_on(maintenance)
+        && site.switches.are_on(maintenance)
         && !maintenance.allow.hold(client)
     {
         return Err(Denial::by(TurnedAway::Maintenance).until(maintenance.retry_after));
@@ -158,16 +157,8 @@ fn log_in(
     let Some(auth) = &gate.basic_auth else {
         return Ok(None);
     };
-    match handle
-        .logins
-        .look(auth, &exchange.request.headers, client)?
-    {
-        Look::Unknown(attempt) => Ok(Some(attempt)),
-        Look::Known(user) => {
-            let_in(exchange, destination, user);
-            Ok(None)
-        }
-    }
+    let look = site.logins.look(auth, &exchange.request.headers, client)?;
+    Ok(Some(look))
 }
 
 /// The credentials were for us: what is answered does not hang on them, unless the origin is told.

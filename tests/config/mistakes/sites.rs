@@ -5,6 +5,27 @@ use super::Row;
 /// These lines stand behind a configuration without mistakes, from its line 8 on, in its site.
 pub const ROWS: &[Row] = &[
     (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+cache = { cookies = { ignore = ["@analitics", "a**"] }, authorization = "yes", must_revalidate = false }
+[[site.route]]
+path = "/y"
+origin = "a"
+cache = { cookies = "drop", set_cookie = "forward", key = { cookie_classes = { "a b" = [], c = ["*", "@nobody"] } } }"#,
+        &[
+            r#"11: site[0].route[0].cache.cookies.ignore[0]: unknown set of cookies; did you mean `@analytics`?"#,
+            r#"11: site[0].route[0].cache.cookies.ignore[1]: `**` says no more than `*`; write one"#,
+            r#"11: site[0].route[0].cache.authorization: `yes` is not known; write "rfc" or "share""#,
+            r#"11: site[0].route[0].cache.must_revalidate: must be text in double quotes"#,
+            r#"15: site[0].route[1].cache.cookies: `drop` is not known; write "pass", "ignore", "forward" or a table, as `{ ignore = ["_ga*"] }`"#,
+            r#"15: site[0].route[1].cache.set_cookie: `forward` is not known; write "pass", "store" or "drop""#,
+            r#"15: site[0].route[1].cache.key.cookie_classes."a b": names of classes are 1 to 64 letters, digits, `_` and `-`; rename it"#,
+            r#"15: site[0].route[1].cache.key.cookie_classes.c[0]: makes pages of its own for each visitor; name the cookies that choose the page"#,
+            r#"15: site[0].route[1].cache.key.cookie_classes.c[1]: unknown set of cookies; known are `@analytics` and `@sessions`"#,
+        ],
+    ),
+    (
         r#"basic_auth = "on"
 maintenance = { file = "", allow = ["ofice"] }
 error_pages = { 404 = "/nowhere/404.html", 200 = [], "5xx" = "error.php" }

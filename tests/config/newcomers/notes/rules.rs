@@ -217,7 +217,7 @@ request_fields = { remove = ["cookie"] }"#,
 @route
 response_fields = { remove = ["set-cookie"] }"#,
         &[
-            r#"10: site[0].route[0].response_fields.remove[0]: note: takes cookies off, and yet responses with Set-Cookie are not stored; add `cache = { set_cookie = "store" }`"#,
+            r#"10: site[0].route[0].response_fields.remove[0]: note: takes cookies off, and yet responses with Set-Cookie are not stored; write `cache = { set_cookie = "drop" }` in place of this"#,
         ],
     ),
     (
