@@ -220,6 +220,16 @@ class Stand:
         status = pathlib.Path(f"/proc/{self.proxy.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0])
 
+    def established(self, ports):
+        """How many of the clients at these ports Copal still has a connection of."""
+        lines = pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]
+        ends = [(it.split()[1], it.split()[2], it.split()[3]) for it in lines]
+        own = f":{self.port:04X}"
+        return sum(
+            local.endswith(own) and state == "01" and int(peer.split(":")[1], 16) in ports
+            for local, peer, state in ends
+        )
+
     def hit(self, path="/kept"):
         client = http.client.HTTPConnection("127.0.0.1", self.clear, timeout=10)
         client.request("GET", path)
@@ -341,8 +351,12 @@ def unread(path, windows, whole, narrow=False, clients=20):
         if whole:
             gone = sum(it.is_gone(1) or it.resets > 0 for it in opened)
         else:
-            # What was held for them is let go by the deadline, whether they look or not.
-            gone = sum(it.is_gone(4) for it in opened)
+            # Nobody looks: who reads is no reader of nothing any more.
+            until = time.monotonic() + 3 * WAIT_S
+            ports = {it.socket.getsockname()[1] for it in opened}
+            while time.monotonic() < until and stand.established(ports):
+                time.sleep(0.2)
+            gone = clients - stand.established(ports)
         [it.close() for it in opened]
         return gone == clients, f"{gone} of {clients} given up"
 
