@@ -13,9 +13,8 @@ use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
-use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
@@ -27,23 +26,20 @@ use super::io::Watched;
 use super::linger::linger;
 use super::outgoing::{Hold, Outgoing};
 use super::park::{self, First};
+use super::settings;
 use super::socket::{LAST_WORD, Socket};
 use super::tunnel;
 use super::unread::Unread;
 use super::upload::{Drained, Uploads};
 use super::watch::{ConnectionTimeouts, Idle, Verdict, Watch};
+use super::wear::Wear;
 use crate::acme::Challenges;
-use crate::body::{Body, Incoming, Limits, Progress};
+use crate::body::{Body, Incoming, Limits, Pace, Progress};
 use crate::clock;
 use crate::config;
 use crate::pipeline::{self, Client, Refusal, SiteHandle, Tunnel};
 use crate::semantics::client_cert::{CLIENT_CERT, CLIENT_CERT_CHAIN};
-
-/// The largest buffer of one connection: two of the largest heads, and a bound on what a slow
-/// client keeps in memory.
-const BUFFER_BYTES_MIN: usize = 64 * 1024;
-const STREAMS_MAX: u32 = 100;
-const STREAM_BUFFER_BYTES: usize = 64 * 1024;
+use crate::telemetry::Ending;
 
 /// What the requests of one connection have in common, as long as it is driven.
 struct Conversation {
@@ -60,6 +56,8 @@ struct Conversation {
     uploads: Option<Arc<Uploads>>,
     /// What becomes of the connection once its 101 is out.
     tunnel: Mutex<Option<Tunnel>>,
+    /// `None` for HTTP/2.
+    wear: Option<Arc<Wear>>,
 }
 
 /// How a driven connection came back.
@@ -134,7 +132,13 @@ impl Conversation {
                 }
                 match self.watch.verdict(&self.timeouts(), draining, idle) {
                     Verdict::GoOn(time) => alarm.as_mut().reset(clock::instant() + time),
-                    verdict => return Poll::Ready(verdict),
+                    verdict => {
+                        self.note_ending(self.watch.take_ending());
+                        return Poll::Ready(verdict);
+                    }
+                }
+                if let Some(wear) = &self.wear {
+                    wear.look(clock::instant);
                 }
                 // While a response is awaited nothing is read, so a reset would not be seen: the
                 // connection, polled again, looks for one.
@@ -185,12 +189,18 @@ impl Conversation {
         if let Some(turn) = turn {
             turn.end().await;
         }
+        if upload.as_ref().is_some_and(Progress::was_too_slow) {
+            self.note_ending(Some(Ending::ReceiveRate));
+        }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // No word of closing: the connection goes on, as something else.
             *self.tunnel.lock() = Tunnel::take(&mut response);
         } else if let Some(uploads) = &self.uploads {
             let unread = upload.is_some_and(|body: Progress| !body.has_ended());
+            let worn = self.wear.as_ref().and_then(|it| it.carry_one());
+            self.note_ending(worn);
             let is_last = is_ambiguous
+                || worn.is_some()
                 || self.service.drain.has_begun()
                 || unread && ends_with(&response, expects, uploads);
             self.note_http1(version, is_last, &mut response);
@@ -246,6 +256,12 @@ impl Conversation {
         self.service.shared.hatch.challenges.page(path).await
     }
 
+    /// Counts the connection among those that are ended for this.
+    fn note_ending(&self, ending: Option<Ending>) {
+        let endings = &self.service.shared.telemetry.endings;
+        ending.into_iter().for_each(|it| endings.count(it));
+    }
+
     /// hyper has answered a head it could not read by itself; this is the trace of it.
     fn note_end(&self, ended: hyper::Result<()>) {
         let Err(error) = ended else { return };
@@ -279,6 +295,10 @@ impl Conversation {
         let limits = Limits {
             bytes_max: config.body_bytes_max,
             silence_max: config.body_timeout,
+            pace: Pace {
+                rate_min: config.receive_rate_min,
+                window: config.rate_window,
+            },
             progress,
         };
         let (hold, time_max) = (self.watch.hold(), config.linger_timeout);
@@ -291,15 +311,16 @@ impl Conversation {
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(mut socket: Socket, client: Client, service: Arc<Service>) {
-    let timeouts = service.timeouts();
-    let before_first = |draining| {
-        if draining {
-            timeouts.parked(true)
-        } else {
-            timeouts.idle
-        }
+    let (timeouts, began) = (service.timeouts(), clock::instant());
+    // Who connects has something to say.
+    let before_first = |draining| match draining {
+        true => timeouts.parked(true),
+        false => timeouts.header,
     };
     if !park::wakes(&mut socket, &service.drain, before_first).await {
+        if began.elapsed() >= timeouts.header {
+            service.shared.telemetry.endings.count(Ending::Silent);
+        }
         return socket.end().await;
     }
     let first = timeout(timeouts.header, park::first_bytes(&mut socket)).await;
@@ -309,11 +330,13 @@ pub(super) async fn serve(mut socket: Socket, client: Client, service: Arc<Servi
             return Box::pin(drive_http2(socket, bytes, client, service)).await;
         }
         Ok(Ok(first)) => first.into_bytes(),
-        Ok(Err(_)) | Err(_) => return,
+        Ok(Err(_)) => return,
+        Err(_) => return service.shared.telemetry.endings.count(Ending::Header),
     };
+    let wear = Arc::new(service.wear(began));
     loop {
         // Boxed, and gone before the wait: a parked connection carries no driver along.
-        let driven = Box::pin(drive_http1(socket, first, client.clone(), &service)).await;
+        let driven = Box::pin(drive_http1(socket, first, client.clone(), &service, &wear)).await;
         (socket, first) = match driven {
             Driven::Idle(idle, rest) => (idle, rest),
             Driven::Parts(socket, is_amid_request) => {
@@ -349,7 +372,9 @@ async fn drive_http1(
     first: Bytes,
     client: Client,
     service: &Arc<Service>,
+    wear: &Arc<Wear>,
 ) -> Driven {
+    wear.look(clock::instant);
     let site = service.shared.current.handle();
     let interim = Arc::new(Queue::default());
     let conversation = Conversation {
@@ -361,10 +386,11 @@ async fn drive_http1(
         interim: Some(Arc::clone(&interim)),
         uploads: Some(Arc::default()),
         tunnel: Mutex::default(),
+        wear: Some(Arc::clone(wear)),
     };
     let io = Watched::http1(socket, first, Arc::clone(&conversation.watch), interim);
     let answer = service_fn(|request| conversation.answer(request));
-    let mut connection = http1(site.server()).serve_connection(TokioIo::new(io), answer);
+    let mut connection = settings::http1(site.server()).serve_connection(TokioIo::new(io), answer);
     let driver = Pin::new(&mut connection);
     let verdict = conversation.drive(driver, Some(&site)).await;
     let parts = connection.into_parts();
@@ -406,7 +432,7 @@ async fn drive_http1(
 /// Drives an HTTP/2 connection until it ends.
 async fn drive_http2(socket: Socket, first: Bytes, client: Client, service: Arc<Service>) {
     let site = service.shared.current.handle();
-    let builder = http2(site.server());
+    let builder = settings::http2(site.server());
     let conversation = Arc::new(Conversation {
         service,
         client,
@@ -416,6 +442,7 @@ async fn drive_http2(socket: Socket, first: Bytes, client: Client, service: Arc<
         interim: None,
         uploads: None,
         tunnel: Mutex::default(),
+        wear: None,
     });
     let io = Watched::http2(socket, first, Arc::clone(&conversation.watch));
     let answer = {
@@ -441,31 +468,6 @@ async fn drive_http2(socket: Socket, first: Bytes, client: Client, service: Arc<
     // GOAWAY: no new streams, those open go on (RFC 9113 §6.8).
     connection.as_mut().graceful_shutdown();
     conversation.drive(connection, None).await;
-}
-
-/// hyper's settings for one connection. They cost no more to make than to copy.
-fn http1(config: &config::Server) -> http1::Builder {
-    let mut http1 = http1::Builder::new();
-    http1
-        // A client that has said all it wants may close its half and still be answered.
-        .half_close(true)
-        // The watch has one timer for all; hyper's would be set for every request.
-        .header_read_timeout(None)
-        .max_headers(config.header_fields_max)
-        .max_header_size(config.header_bytes_max)
-        .max_buf_size((2 * config.header_bytes_max).max(BUFFER_BYTES_MIN));
-    http1
-}
-
-fn http2(config: &config::Server) -> http2::Builder<TokioExecutor> {
-    let mut http2 = http2::Builder::new(TokioExecutor::new());
-    http2
-        .timer(TokioTimer::new())
-        .keep_alive_interval(config.idle_timeout)
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_send_buf_size(STREAM_BUFFER_BYTES)
-        .max_header_list_size(u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX));
-    http2
 }
 
 /// Whether a client asks for leave to send its body.

@@ -4,6 +4,7 @@
 
 mod access_log;
 mod acme;
+mod clients;
 mod exposed;
 mod exposition;
 mod line;
@@ -27,6 +28,7 @@ use crate::config::Log;
 
 pub use access_log::AccessLog;
 pub use acme::{Acme, AcmeStatus};
+pub use clients::{Ending, Endings};
 pub use exposed::Exposed;
 pub use exposition::{Family, Kind, Sample, Spread};
 use losses::Losses;
@@ -46,6 +48,8 @@ pub struct Telemetry {
     pub tls: Tls,
     /// Figures of orders at CAs.
     pub acme: Acme,
+    /// Client connections that were ended, and for what.
+    pub endings: Endings,
     access_log: ArcSwapOption<AccessLog>,
     /// Whether there is one: all that requests ask while there is none.
     wants_lines: AtomicBool,
@@ -68,6 +72,7 @@ impl Telemetry {
             metrics: Metrics::new(),
             tls: Tls::default(),
             acme: Acme::default(),
+            endings: Endings::default(),
             wants_lines: AtomicBool::new(access_log.is_some()),
             access_log: ArcSwapOption::new(access_log.map(Arc::new)),
             lost_before: Mutex::new(0),
@@ -166,6 +171,7 @@ impl Telemetry {
             "Events lost on the way to standard error.",
         );
         handed_in.push(lost.value(trace::lost() as f64));
+        handed_in.push(self.endings.family());
         let mut encoded = String::with_capacity(16 * 1024);
         self.metrics.encode(handed_in, &mut encoded)?;
         Ok(format.written(encoded))
