@@ -69,6 +69,7 @@ mod journeys {
     mod malformed;
     mod request_ids;
     mod requests;
+    mod slow_clients;
     mod trailers;
     mod tunnels;
     mod upgrade;

@@ -139,6 +139,7 @@ const HYPER: &[&str] = &[
     "server/unread.rs",
     "server/park.rs",
     "server/io.rs",
+    "server/settings.rs",
     "admin/mod.rs",
     "origin/connect/",
     "origin/health/probe.rs",

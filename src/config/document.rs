@@ -277,6 +277,17 @@ fn of_server(server: &Server) -> Table {
         ("idle_timeout", period(server.idle_timeout)),
         ("send_timeout", period(server.send_timeout)),
         ("body_timeout", period(server.body_timeout)),
+        ("receive_rate_min", size(server.receive_rate_min)),
+        ("send_rate_min", size(server.send_rate_min)),
+        ("rate_window", period(server.rate_window)),
+        (
+            "connection_lifetime",
+            period(server.connection_lifetime.unwrap_or_default()),
+        ),
+        (
+            "requests_per_connection_max",
+            number(server.requests_per_connection_max),
+        ),
         ("header_bytes_max", size(server.header_bytes_max)),
         ("header_fields_max", number(server.header_fields_max)),
         ("target_bytes_max", size(server.target_bytes_max)),

@@ -18,6 +18,8 @@ pub struct ExchangeLimits {
     pub body_bytes_max: u64,
     /// How long a client may send no byte of its request body.
     pub body_timeout: Duration,
+    /// How many bytes a second it must send of it, where it is waited for; zero for any number.
+    pub receive_rate_min: u64,
     /// From the request sent to the whole response head received; `None` leaves it to the origin.
     pub first_byte_timeout: Option<Duration>,
     /// How long a response body may be silent; `None` leaves it to the origin.
@@ -32,6 +34,7 @@ pub struct ExchangeLimits {
 pub(super) struct RawExchangeLimits<'a> {
     pub(super) body_bytes_max: &'a Given<Size>,
     pub(super) body_timeout: &'a Given<Period>,
+    pub(super) receive_rate_min: &'a Given<Size>,
     pub(super) first_byte_timeout: &'a Given<Period>,
     pub(super) between_bytes_timeout: &'a Given<Period>,
     pub(super) tunnel_idle_timeout: &'a Given<Period>,
@@ -46,6 +49,7 @@ impl ExchangeLimits {
         Self {
             body_bytes_max: server.body_bytes_max,
             body_timeout: server.body_timeout,
+            receive_rate_min: server.receive_rate_min,
             first_byte_timeout: None,
             between_bytes_timeout: None,
             tunnel_idle_timeout: server.tunnel_idle_timeout,
@@ -75,6 +79,12 @@ impl RawExchangeLimits<'_> {
                 Some(_) => units::given_period(self.tunnel_lifetime).filter(|it| !it.is_zero()),
                 None => base.tunnel_lifetime,
             },
+            receive_rate_min: units::bytes(
+                self.receive_rate_min,
+                base.receive_rate_min,
+                all.clone(),
+                report,
+            ),
             body_bytes_max: units::bytes(self.body_bytes_max, base.body_bytes_max, all, report),
         }
     }
@@ -88,8 +98,9 @@ impl RawExchangeLimits<'_> {
             self.tunnel_idle_timeout,
             self.tunnel_lifetime,
         ];
-        let size = self.body_bytes_max.as_ref().map(Spanned::span);
+        let sizes = [self.body_bytes_max, self.receive_rate_min];
         let times = times.map(|it| it.as_ref().map(Spanned::span));
-        times.into_iter().chain([size]).flatten()
+        let sizes = sizes.map(|it| it.as_ref().map(Spanned::span));
+        times.into_iter().chain(sizes).flatten()
     }
 }

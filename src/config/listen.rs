@@ -33,6 +33,11 @@ use crate::semantics::path_form::{PathForm, PathRule};
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1 << 24;
 const CONNECTIONS_PER_CLIENT: RangeInclusive<usize> = 0..=1 << 24;
+const REQUESTS_PER_CONNECTION: RangeInclusive<usize> = 0..=u32::MAX as usize;
+const RATES: RangeInclusive<u64> = 0..=1 << 40;
+/// Bytes a second that the worst of lines has, and who dribbles has not.
+const RATE_MIN: u64 = 250;
+const HOUR: Duration = Duration::from_secs(3600);
 const TUNNELS: RangeInclusive<usize> = 0..=1 << 24;
 const PORTS: RangeInclusive<usize> = 1..=65_535;
 /// hyper reads into a buffer of at least 8 KiB.
@@ -119,6 +124,17 @@ pub struct Server {
     pub send_timeout: Duration,
     /// How long a client may send no byte of its request body.
     pub body_timeout: Duration,
+    /// How many bytes a second a client must send of its request body, where it is waited for; zero
+    /// for any number.
+    pub receive_rate_min: u64,
+    /// The same for what it must take of its response.
+    pub send_rate_min: u64,
+    /// Over how long these two are measured.
+    pub rate_window: Duration,
+    /// How long a connection may last; `None` for as long as it likes.
+    pub connection_lifetime: Option<Duration>,
+    /// How many requests it may carry; zero for any number.
+    pub requests_per_connection_max: usize,
     /// A longer request head is answered with 431 (RFC 6585 §5).
     pub header_bytes_max: usize,
     /// More request fields are answered with 431 (RFC 6585 §5).
@@ -211,6 +227,11 @@ pub(super) struct RawServer {
     idle_timeout: Given<Period>,
     send_timeout: Given<Period>,
     body_timeout: Given<Period>,
+    receive_rate_min: Given<Size>,
+    send_rate_min: Given<Size>,
+    rate_window: Given<Period>,
+    connection_lifetime: Given<Period>,
+    requests_per_connection_max: Given<Count>,
     header_bytes_max: Given<Size>,
     header_fields_max: Given<Count>,
     target_bytes_max: Given<Size>,
@@ -365,6 +386,16 @@ impl RawServer {
             idle_timeout: units::timeout(&self.idle_timeout, 75, report),
             send_timeout: units::timeout(&self.send_timeout, 30, report),
             body_timeout: units::timeout(&self.body_timeout, 30, report),
+            receive_rate_min: units::bytes(&self.receive_rate_min, RATE_MIN, RATES, report),
+            send_rate_min: units::bytes(&self.send_rate_min, RATE_MIN, RATES, report),
+            rate_window: units::timeout(&self.rate_window, 10, report),
+            connection_lifetime: unless_zero(units::period(&self.connection_lifetime, HOUR)),
+            requests_per_connection_max: units::count(
+                &self.requests_per_connection_max,
+                0,
+                REQUESTS_PER_CONNECTION,
+                report,
+            ),
             header_bytes_max,
             header_fields_max,
             target_bytes_max: fitting(units::bytes(
@@ -393,7 +424,7 @@ impl RawServer {
             allow_fields: self.resolve_allowed(report),
             tunnels_max: units::count(&self.tunnels_max, 8192, TUNNELS, report),
             tunnel_idle_timeout: units::timeout(&self.tunnel_idle_timeout, 600, report),
-            tunnel_lifetime: units::given_period(&self.tunnel_lifetime).filter(|it| !it.is_zero()),
+            tunnel_lifetime: unless_zero(units::period(&self.tunnel_lifetime, Duration::ZERO)),
         };
         self.check_target_fits(&server, report);
         server
@@ -457,6 +488,11 @@ impl RawServer {
             report.at(target.span(), text);
         }
     }
+}
+
+/// Zero stands for no limit.
+fn unless_zero(time: Duration) -> Option<Duration> {
+    Some(time).filter(|it| !it.is_zero())
 }
 
 /// `usize` for limits that are checked to be far below its end.

@@ -79,6 +79,7 @@ pub(super) struct RawRoute {
     concurrency_max: Given<Count>,
     body_bytes_max: Given<Size>,
     body_timeout: Given<Period>,
+    receive_rate_min: Given<Size>,
     first_byte_timeout: Given<Period>,
     between_bytes_timeout: Given<Period>,
     tunnel_idle_timeout: Given<Period>,
@@ -183,6 +184,7 @@ impl RawRoute {
         RawExchangeLimits {
             body_bytes_max: &self.body_bytes_max,
             body_timeout: &self.body_timeout,
+            receive_rate_min: &self.receive_rate_min,
             first_byte_timeout: &self.first_byte_timeout,
             between_bytes_timeout: &self.between_bytes_timeout,
             tunnel_idle_timeout: &self.tunnel_idle_timeout,

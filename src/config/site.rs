@@ -70,6 +70,7 @@ pub(super) struct RawSite {
     pub(super) path_form: Given<RawPathForm>,
     pub(super) body_bytes_max: Given<Size>,
     pub(super) body_timeout: Given<Period>,
+    pub(super) receive_rate_min: Given<Size>,
     pub(super) first_byte_timeout: Given<Period>,
     pub(super) between_bytes_timeout: Given<Period>,
     pub(super) tunnel_idle_timeout: Given<Period>,
@@ -184,6 +185,7 @@ impl RawSite {
         RawExchangeLimits {
             body_bytes_max: &self.body_bytes_max,
             body_timeout: &self.body_timeout,
+            receive_rate_min: &self.receive_rate_min,
             first_byte_timeout: &self.first_byte_timeout,
             between_bytes_timeout: &self.between_bytes_timeout,
             tunnel_idle_timeout: &self.tunnel_idle_timeout,

@@ -4,6 +4,7 @@ use toml::Spanned;
 
 use super::names;
 use super::report::{Given, Report};
+use super::{Config, HttpVersion, RawConfig};
 
 /// In lower case, without those complained of.
 pub(super) fn resolve(given: &Given<Vec<Spanned<String>>>, report: &mut Report) -> Vec<String> {
@@ -15,6 +16,22 @@ pub(super) fn resolve(given: &Given<Vec<Spanned<String>>>, report: &mut Report) 
         }
     }
     protocols
+}
+
+/// HTTP/2 has no Upgrade (RFC 9113 §8.6), and origins are not asked by CONNECT.
+pub(super) fn check_origins(raw: &RawConfig, config: &Config, report: &mut Report) {
+    let routes = raw.site.iter().flat_map(|site| &site.get_ref().route);
+    for route in routes.map(|it| it.get_ref()) {
+        let Some((upgrade, name)) = route.upgrade.as_ref().zip(route.origin.as_ref()) else {
+            continue;
+        };
+        let origin = config.origins.get(name.get_ref().as_str());
+        if origin.is_some_and(|it| it.wire.version == HttpVersion::Http2) {
+            let text = "leads to an origin with `http_version = \"2\"`, where nothing is upgraded; \
+                        write \"auto\" or \"1.1\" there";
+            report.at(upgrade.span(), text);
+        }
+    }
 }
 
 /// RFC 9110 §7.8: `protocol = protocol-name ["/" protocol-version]`, both tokens.

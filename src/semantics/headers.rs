@@ -89,6 +89,13 @@ pub fn has_credentials(headers: &HeaderMap) -> bool {
     headers.contains_key(AUTHORIZATION) || headers.contains_key(CLIENT_CERT)
 }
 
+/// Whether a request is a stream of messages, each of which comes in its own time (gRPC over HTTP2:
+/// `Content-Type → "content-type" "application/grpc" [("+proto" / "+json" / {custom})]`).
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|it| it.starts_with(b"application/grpc"))
+}
+
 /// Removes the fields that frame a body (RFC 9112 §6): whoever sends the message on frames it anew.
 pub fn strip_framing(headers: &mut HeaderMap) {
     headers.remove(CONTENT_LENGTH);

@@ -14,7 +14,6 @@ use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
@@ -30,19 +29,18 @@ use super::io::Watched;
 use super::linger::linger;
 use super::outgoing::Outgoing;
 use super::park::{self, First};
+use super::settings;
 use super::socket::Socket;
 use super::tunnel;
 use super::unread::Unread;
 use super::upload::{Drained, Uploads};
 use super::watch::{Verdict, Watch};
-use crate::body::{Body, Incoming, Limits, Progress};
+use super::wear::Wear;
+use crate::body::{Body, Incoming, Progress};
 use crate::clock;
 use crate::config;
 use crate::pipeline::{Client, Refusal, SiteHandle, Tunnel};
-
-/// The largest buffer of one connection: two of the largest heads, and a bound on what a slow
-/// client keeps in memory.
-const BUFFER_BYTES_MIN: usize = 64 * 1024;
+use crate::telemetry::Ending;
 
 /// What the requests of one connection have in common, as long as it is driven.
 struct Conversation {
@@ -54,6 +52,7 @@ struct Conversation {
     uploads: Arc<Uploads>,
     /// What becomes of the connection once its 101 is out.
     tunnel: Mutex<Option<Tunnel>>,
+    wear: Arc<Wear>,
 }
 
 /// How a driven connection came back.
@@ -116,8 +115,12 @@ impl Conversation {
                 }
                 match self.watch.verdict(&self.answers.timeouts(), draining) {
                     Verdict::GoOn(time) => alarm.as_mut().reset(clock::instant() + time),
-                    verdict => return Poll::Ready(verdict),
+                    verdict => {
+                        self.note_ending(self.watch.take_ending());
+                        return Poll::Ready(verdict);
+                    }
                 }
+                self.wear.look(clock::instant);
                 // While a response is awaited nothing is read, so a reset would not be seen: the
                 // connection, polled again, looks for one.
                 self.watch.ask_for_probe();
@@ -153,12 +156,18 @@ impl Conversation {
         if let Some(turn) = turn {
             turn.end().await;
         }
+        if upload.as_ref().is_some_and(Progress::was_too_slow) {
+            self.note_ending(Some(Ending::ReceiveRate));
+        }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             // No word of closing: the connection goes on, as something else.
             *self.tunnel.lock() = Tunnel::take(&mut response);
         } else {
             let unread = upload.is_some_and(|body: Progress| !body.has_ended());
+            let worn = self.wear.carry_one();
+            self.note_ending(worn);
             let is_last = is_ambiguous
+                || worn.is_some()
                 || self.answers.service.drain.has_begun()
                 || unread && ends_with(&response, expects, &self.uploads);
             self.note_response(version, is_last, &mut response);
@@ -180,6 +189,12 @@ impl Conversation {
         if is_last || version == Version::HTTP_10 {
             self.uploads.close();
         }
+    }
+
+    /// Counts the connection among those that are ended for this.
+    fn note_ending(&self, ending: Option<Ending>) {
+        let endings = &self.answers.service.shared.telemetry.endings;
+        ending.into_iter().for_each(|it| endings.count(it));
     }
 
     /// hyper has answered a head it could not read by itself; this is the trace of it.
@@ -211,11 +226,7 @@ impl Conversation {
         }
         let progress = Progress::new(clock::instant());
         request.extensions_mut().insert(progress.clone());
-        let limits = Limits {
-            bytes_max: config.body_bytes_max,
-            silence_max: config.body_timeout,
-            progress,
-        };
+        let limits = settings::limits(config, progress);
         let (hold, time_max) = (self.watch.hold(), config.linger_timeout);
         request.map(|body| {
             let upload = self.uploads.begin(body, expects, hold, time_max);
@@ -226,15 +237,16 @@ impl Conversation {
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(mut socket: Socket, client: Client, service: Arc<Service>) {
-    let timeouts = service.timeouts();
-    let before_first = |draining| {
-        if draining {
-            timeouts.parked(true)
-        } else {
-            timeouts.idle
-        }
+    let (timeouts, began) = (service.timeouts(), clock::instant());
+    // Who connects has something to say.
+    let before_first = |draining| match draining {
+        true => timeouts.parked(true),
+        false => timeouts.header,
     };
     if !park::wakes(&mut socket, &service.drain, before_first).await {
+        if began.elapsed() >= timeouts.header {
+            service.shared.telemetry.endings.count(Ending::Silent);
+        }
         return socket.end().await;
     }
     let first = timeout(timeouts.header, park::first_bytes(&mut socket)).await;
@@ -244,11 +256,13 @@ pub(super) async fn serve(mut socket: Socket, client: Client, service: Arc<Servi
             return Box::pin(http2::drive(socket, bytes, client, service)).await;
         }
         Ok(Ok(first)) => first.into_bytes(),
-        Ok(Err(_)) | Err(_) => return,
+        Ok(Err(_)) => return,
+        Err(_) => return service.shared.telemetry.endings.count(Ending::Header),
     };
+    let wear = Arc::new(service.wear(began));
     loop {
         // Boxed, and gone before the wait: a parked connection carries no driver along.
-        let driven = Box::pin(drive_http1(socket, first, client.clone(), &service)).await;
+        let driven = Box::pin(drive_http1(socket, first, client.clone(), &service, &wear)).await;
         (socket, first) = match driven {
             Driven::Idle(idle, rest) => (idle, rest),
             Driven::Parts(socket, is_amid_request) => {
@@ -284,7 +298,9 @@ async fn drive_http1(
     first: Bytes,
     client: Client,
     service: &Arc<Service>,
+    wear: &Arc<Wear>,
 ) -> Driven {
+    wear.look(clock::instant);
     let site = service.shared.current.handle();
     let interim = Arc::new(Queue::default());
     let conversation = Conversation {
@@ -294,10 +310,11 @@ async fn drive_http1(
         interim: Arc::clone(&interim),
         uploads: Arc::default(),
         tunnel: Mutex::default(),
+        wear: Arc::clone(wear),
     };
     let io = Watched::new(socket, first, Arc::clone(&conversation.watch), interim);
     let answer = service_fn(|request| conversation.answer(request));
-    let mut connection = http1(site.server()).serve_connection(TokioIo::new(io), answer);
+    let mut connection = settings::http1(site.server()).serve_connection(TokioIo::new(io), answer);
     let driver = Pin::new(&mut connection);
     let verdict = conversation.drive(driver, &site).await;
     let parts = connection.into_parts();
@@ -334,20 +351,6 @@ async fn drive_http1(
         socket.end().await;
     }
     Driven::Closed
-}
-
-/// hyper's settings for one connection. They cost no more to make than to copy.
-fn http1(config: &config::Server) -> http1::Builder {
-    let mut http1 = http1::Builder::new();
-    http1
-        // A client that has said all it wants may close its half and still be answered.
-        .half_close(true)
-        // The watch has one timer for all; hyper's would be set for every request.
-        .header_read_timeout(None)
-        .max_headers(config.header_fields_max)
-        .max_header_size(config.header_bytes_max)
-        .max_buf_size((2 * config.header_bytes_max).max(BUFFER_BYTES_MIN));
-    http1
 }
 
 /// Whether a client asks for leave to send its body.

@@ -65,10 +65,26 @@ impl Watched {
 
     /// Notes an attempt to write. A client that takes a byte does not stall, though TLS, which holds
     /// more, takes none from us.
-    fn note_write(&mut self, is_pending: bool) {
+    fn note_write(&mut self, is_pending: bool, taken: usize) {
         let before = std::mem::replace(&mut self.written, self.socket.written());
-        let has_moved = self.written != before;
-        self.watch.note_write(is_pending && !has_moved);
+        let moved = self.written.wrapping_sub(before);
+        self.watch.note_write(is_pending && moved == 0);
+        // What TLS has taken is counted when it goes out.
+        let sent = match self.written {
+            0 => taken as u64,
+            _ => moved,
+        };
+        if sent > 0 {
+            self.watch.note_sent(sent);
+        }
+    }
+
+    fn note_polled(&mut self, polled: &Poll<io::Result<usize>>) {
+        let taken = match polled {
+            Poll::Ready(Ok(taken)) => *taken,
+            _ => 0,
+        };
+        self.note_write(polled.is_pending(), taken);
     }
 
     fn follow(&mut self, bytes: &[u8]) {
@@ -101,7 +117,7 @@ impl Watched {
     fn poll_partial(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.partial.is_empty() {
             let polled = Pin::new(&mut self.socket).poll_write(cx, &self.partial);
-            self.note_write(polled.is_pending());
+            self.note_polled(&polled);
             match ready!(polled)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.partial.advance(written),
@@ -139,7 +155,7 @@ impl AsyncWrite for Watched {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_partial(cx))?;
         let polled = Pin::new(&mut self.socket).poll_write(cx, bytes);
-        self.note_write(polled.is_pending());
+        self.note_polled(&polled);
         polled
     }
 
@@ -150,7 +166,7 @@ impl AsyncWrite for Watched {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_partial(cx))?;
         let polled = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
-        self.note_write(polled.is_pending());
+        self.note_polled(&polled);
         polled
     }
 
@@ -171,7 +187,7 @@ impl AsyncWrite for Watched {
         match &polled {
             Poll::Ready(_) => self.watch.note_flush(),
             // TLS takes what it is given and holds it until the client makes room.
-            Poll::Pending => self.note_write(true),
+            Poll::Pending => self.note_write(true, 0),
         }
         polled
     }

@@ -30,11 +30,13 @@ mod io;
 mod linger;
 mod outgoing;
 mod park;
+mod settings;
 mod tcp;
 mod tunnel;
 mod unread;
 mod upload;
 mod watch;
+mod wear;
 
 mod accept;
 mod listeners;
@@ -51,6 +53,7 @@ pub use tls::{Acceptor, BadTerms, Secured, Speaks, Tls, TlsPlan};
 pub use unix::permit;
 
 use crate::acme::Hatch;
+use crate::clock::Instant;
 use crate::config;
 use crate::pipeline::{Client, Current, Scheme, Session};
 use crate::semantics::client_cert;
@@ -61,6 +64,7 @@ use proxy_protocol::Introduced;
 use socket::Socket;
 use tcp::Tunnel;
 use watch::ConnectionTimeouts;
+use wear::Wear;
 
 /// The traffic side of the proxy.
 #[derive(Clone)]
@@ -258,5 +262,10 @@ impl Service {
     /// How long a connection may do what, by the site in force.
     fn timeouts(&self) -> ConnectionTimeouts {
         ConnectionTimeouts::new(self.shared.current.load().server())
+    }
+
+    /// What a connection that has begun then may carry, by the same.
+    fn wear(&self, began: Instant) -> Wear {
+        Wear::new(self.shared.current.load().server(), began)
     }
 }

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::framing::Ambiguity;
 use crate::clock;
 use crate::config;
+use crate::telemetry::Ending;
 
 /// An idle connection gives its buffers back after this time.
 const PARK_AFTER: Duration = Duration::from_secs(1);
@@ -26,6 +27,10 @@ pub(super) struct ConnectionTimeouts {
     pub(super) header: Duration,
     pub(super) idle: Duration,
     pub(super) send: Duration,
+    /// How many bytes a second a client must take of what waits for it; zero for any number.
+    pub(super) send_rate_min: u64,
+    /// Over how long that is measured.
+    pub(super) rate_window: Duration,
 }
 
 /// Facts about one connection. That it is idle is noted when it is first seen to be, so that the
@@ -37,6 +42,14 @@ pub(super) struct Watch {
     head_since: AtomicU64,
     stalled_since: AtomicU64,
     unflushed: AtomicBool,
+    /// Bytes that clients have taken.
+    sent_bytes: AtomicU64,
+    /// Since when the client has had to be waited for whenever it was looked, and what it had taken
+    /// before; for the driver alone.
+    slow_since: AtomicU64,
+    slow_from_bytes: AtomicU64,
+    /// Why it must end, once it must.
+    ending: Mutex<Option<Ending>>,
     /// hyper has said all and closed its half.
     half_closed: AtomicBool,
     /// Only the end of the connection tells the end of the response under way.
@@ -75,6 +88,10 @@ impl Watch {
             head_since: AtomicU64::new(0),
             stalled_since: AtomicU64::new(0),
             unflushed: AtomicBool::new(false),
+            sent_bytes: AtomicU64::new(0),
+            slow_since: AtomicU64::new(0),
+            slow_from_bytes: AtomicU64::new(0),
+            ending: Mutex::default(),
             half_closed: AtomicBool::new(false),
             endless: AtomicBool::new(false),
             probe: AtomicBool::new(false),
@@ -129,6 +146,18 @@ impl Watch {
         } else if self.stalled_since.load(Ordering::Relaxed) == 0 {
             self.stalled_since.store(millis(), Ordering::Relaxed);
         }
+    }
+
+    /// So many bytes went out. Only one thread at a time writes.
+    pub(super) fn note_sent(&self, bytes: u64) {
+        let before = self.sent_bytes.load(Ordering::Relaxed);
+        let sent = before.wrapping_add(bytes);
+        self.sent_bytes.store(sent, Ordering::Relaxed);
+    }
+
+    /// Why the last verdict was that it must end, if it was for something that its client does.
+    pub(super) fn take_ending(&self) -> Option<Ending> {
+        self.ending.lock().take()
     }
 
     pub(super) fn note_flush(&self) {
@@ -189,19 +218,54 @@ impl Watch {
         };
         let look = timeouts.shortest();
         if let Some(stalled) = since(&self.stalled_since) {
-            return go_on_until(timeouts.send, stalled).at_most(look);
+            if self.is_too_slow(timeouts, now) {
+                return self.end(Ending::SendRate);
+            }
+            let verdict = go_on_until(timeouts.send, stalled).at_most(look);
+            return self.or_end(verdict, Ending::Send);
         }
+        self.slow_since.store(0, Ordering::Relaxed);
         if self.in_progress.load(Ordering::Relaxed) > 0 || self.unflushed.load(Ordering::Relaxed) {
             return Verdict::GoOn(look);
         }
         // hyper reads no head while it answers another, so this time counts only now.
         if let Some(reading) = since(&self.head_since) {
-            return go_on_until(timeouts.header, reading).at_most(look);
+            let verdict = go_on_until(timeouts.header, reading).at_most(look);
+            return self.or_end(verdict, Ending::Header);
         }
         if self.is_refused() {
             return Verdict::Close;
         }
         self.verdict_idle(timeouts, draining, now)
+    }
+
+    /// Whether a client that has been waited for at each look has taken too little of its response in
+    /// all that time. Kernels make room in large steps, so nothing is said of a time in which there was
+    /// none: that is for the stall.
+    fn is_too_slow(&self, timeouts: &ConnectionTimeouts, now: u64) -> bool {
+        let sent = self.sent_bytes.load(Ordering::Relaxed);
+        let since = self.slow_since.load(Ordering::Relaxed);
+        let taken = sent.wrapping_sub(self.slow_from_bytes.load(Ordering::Relaxed));
+        let waited = Duration::from_millis(now.saturating_sub(since));
+        if since != 0 && (waited < timeouts.rate_window || taken == 0) {
+            return false;
+        }
+        self.slow_since.store(now, Ordering::Relaxed);
+        self.slow_from_bytes.store(sent, Ordering::Relaxed);
+        let wanted = u128::from(timeouts.send_rate_min) * waited.as_millis() / 1000;
+        since != 0 && u128::from(taken) < wanted
+    }
+
+    fn or_end(&self, verdict: Verdict, ending: Ending) -> Verdict {
+        match verdict {
+            Verdict::Close => self.end(ending),
+            verdict => verdict,
+        }
+    }
+
+    fn end(&self, ending: Ending) -> Verdict {
+        *self.ending.lock() = Some(ending);
+        Verdict::Close
     }
 
     fn verdict_idle(&self, timeouts: &ConnectionTimeouts, draining: bool, now: u64) -> Verdict {
@@ -240,6 +304,8 @@ impl ConnectionTimeouts {
             header: config.header_timeout,
             idle: config.idle_timeout,
             send: config.send_timeout,
+            send_rate_min: config.send_rate_min,
+            rate_window: config.rate_window,
         }
     }
 
@@ -292,6 +358,8 @@ mod tests {
         header: Duration::from_secs(2),
         idle: Duration::from_secs(60),
         send: Duration::from_secs(3),
+        send_rate_min: 100,
+        rate_window: Duration::from_secs(10),
     };
 
     /// Begins a second late: the process may have started a moment after the clock of this test was
@@ -330,6 +398,28 @@ mod tests {
         assert_eq!(after(&watch, 3).await, Verdict::Close);
         watch.note_write(false);
         assert!(matches!(after(&watch, 3).await, Verdict::GoOn(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_too_little_is_cut_and_one_that_takes_enough_is_not() {
+        for (bytes, is_enough) in [(200, true), (199, false)] {
+            let watch = a_watch().await;
+            let (_request, _) = watch.begin();
+            let mut verdict = Verdict::GoOn(Duration::ZERO);
+            for _ in 0..20 {
+                // It takes some each two seconds, and is waited for again at once.
+                watch.note_write(false);
+                watch.note_write(true);
+                watch.note_sent(bytes);
+                verdict = after(&watch, 2).await;
+                if verdict == Verdict::Close {
+                    break;
+                }
+            }
+            assert_eq!(verdict != Verdict::Close, is_enough, "{bytes}");
+            let ending = (!is_enough).then_some(Ending::SendRate);
+            assert_eq!(watch.take_ending(), ending);
+        }
     }
 
     #[tokio::test(start_paused = true)]

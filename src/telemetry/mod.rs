@@ -4,6 +4,7 @@
 
 mod access_log;
 mod acme;
+mod clients;
 mod exposed;
 mod exposition;
 mod http2;
@@ -28,6 +29,7 @@ use crate::config::Log;
 
 pub use access_log::AccessLog;
 pub use acme::{Acme, AcmeStatus};
+pub use clients::{Ending, Endings};
 pub use exposed::Exposed;
 pub use exposition::{Family, Kind, Sample, Spread};
 pub use http2::{Http2, Http2Cut};
@@ -50,6 +52,8 @@ pub struct Telemetry {
     pub acme: Acme,
     /// Figures of HTTP/2 towards clients.
     pub http2: Http2,
+    /// Client connections that were ended, and for what.
+    pub endings: Endings,
     access_log: ArcSwapOption<AccessLog>,
     /// Whether there is one: all that requests ask while there is none.
     wants_lines: AtomicBool,
@@ -73,6 +77,7 @@ impl Telemetry {
             tls: Tls::default(),
             acme: Acme::default(),
             http2: Http2::default(),
+            endings: Endings::default(),
             wants_lines: AtomicBool::new(access_log.is_some()),
             access_log: ArcSwapOption::new(access_log.map(Arc::new)),
             lost_before: Mutex::new(0),
@@ -171,6 +176,7 @@ impl Telemetry {
             "Events lost on the way to standard error.",
         );
         handed_in.push(lost.value(trace::lost() as f64));
+        handed_in.push(self.endings.family());
         let mut encoded = String::with_capacity(16 * 1024);
         self.metrics.encode(handed_in, &mut encoded)?;
         Ok(format.written(encoded))

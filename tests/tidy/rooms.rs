@@ -31,8 +31,8 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "server",
-        "drain per_client connections tls socket proxy_protocol unix listening passed listener interim framing watch io linger upload \
-         outgoing park unread carry tunnel answers http2 http tcp accept listeners",
+        "drain per_client connections tls socket proxy_protocol unix listening passed listener interim framing watch wear io linger upload \
+         outgoing park unread settings carry tunnel answers http2 http tcp accept listeners",
     ),
     (
         "admin",

@@ -184,7 +184,12 @@ fn hold_to_limits(exchange: &Exchange, destination: Option<&Destination>) -> Res
     let bytes_max = match destination {
         Some(destination) => {
             let limits = &site.routes.scope(destination).exchange_limits;
-            upload.limit(limits.body_bytes_max, limits.body_timeout);
+            // Messages of gRPC come when there is something to say.
+            let rate_min = match headers::is_grpc(&exchange.request.headers) {
+                true => 0,
+                false => limits.receive_rate_min,
+            };
+            upload.limit(limits.body_bytes_max, limits.body_timeout, rate_min);
             limits.body_bytes_max
         }
         None => site.server.body_bytes_max,

@@ -304,7 +304,9 @@ impl Synth {
     pub(in crate::pipeline) fn upload_failed(exchange: Box<Exchange>, error: &body::Error) -> Self {
         let (status, detail) = match error {
             body::Error::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "upload-too-large"),
-            body::Error::Stalled => (StatusCode::REQUEST_TIMEOUT, "upload-stalled"),
+            body::Error::Stalled | body::Error::TooSlow => {
+                (StatusCode::REQUEST_TIMEOUT, "upload-stalled")
+            }
             _ => (StatusCode::BAD_REQUEST, "upload-broken"),
         };
         Self::failure(exchange, Failure::new(status, detail), Fwd::UriMiss)

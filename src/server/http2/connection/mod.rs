@@ -29,13 +29,14 @@ use super::stream::{Answering, Asked, Look, State, Stream};
 use super::turns::Turns;
 use super::upload::{self, Intake};
 use super::{request, why_cut};
-use crate::body::{Body, Limits, Progress};
+use crate::body::{Body, Progress};
 use crate::clock::{self, Instant};
 use crate::config;
 use crate::pipeline::Interim;
 use crate::semantics::priority::Priority;
 use crate::server::answers::Answers;
 use crate::server::drain::Stage;
+use crate::server::settings;
 use crate::telemetry::Http2Cut;
 
 /// What every connection's window has room for at first (RFC 9113 §6.9.2).
@@ -479,11 +480,7 @@ fn take_in(
 ) -> (Intake, Body) {
     let progress = Progress::new(clock::instant());
     request.extensions_mut().insert(progress.clone());
-    let limits = Limits {
-        bytes_max: config.body_bytes_max,
-        silence_max: config.body_timeout,
-        progress,
-    };
+    let limits = settings::limits(config, progress);
     let length = request::length(request.headers());
     let (intake, upload) = upload::new(stream, length, cord);
     (intake, Body::incoming(upload, limits))
