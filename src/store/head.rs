@@ -113,6 +113,11 @@ impl Head {
 
     fn of(status: StatusCode, fields: &HeaderMap, rule: Option<&TagRule>) -> Result<Self, TooLong> {
         let mut block = Vec::with_capacity(len_max(fields));
+        let is_tagged = |rule: &&TagRule| {
+            let mut names = fields.keys();
+            names.any(|name| rule.reads(name) || rule.hides(name))
+        };
+        let rule = rule.filter(is_tagged);
         for (name, value) in fields {
             if rule.is_none_or(|rule| !rule.hides(name)) {
                 put(&mut block, name, value)?;
@@ -120,8 +125,8 @@ impl Head {
         }
         let visible = u32::try_from(block.len()).map_err(|_| TooLong)?;
         let mut tags = 0_usize;
-        for name in rule.into_iter().flat_map(|rule| &rule.fields) {
-            for value in fields.get_all(name) {
+        if let Some(rule) = rule {
+            for (name, value) in fields.iter().filter(|(name, _)| rule.reads(name)) {
                 put(&mut block, name, value)?;
                 tags::each(name.as_str(), value.as_bytes(), |_| tags += 1);
             }
