@@ -25,6 +25,7 @@ mod journeys {
     mod invalidation;
     mod keys;
     mod methods;
+    mod modules;
     mod no_vary_search;
     mod overrides;
     mod poisoning;
@@ -35,6 +36,7 @@ mod journeys {
     mod slices;
     mod stale;
     mod stale_if_error;
+    mod tags;
     mod unstored;
     mod vary;
 

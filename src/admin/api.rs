@@ -1,9 +1,8 @@
-//! Endpoints for purge, reload and status. All of it is JSON.
+//! Endpoints for reload, configuration and status. All of it is JSON.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, answer, complaint, json};
@@ -12,51 +11,8 @@ use super::figures::{self, STORE};
 use super::{Admin, origins};
 use crate::clock;
 use crate::config::Change;
-use crate::pipeline::Unpurgeable;
-use crate::semantics::reference::Target;
-use crate::store::{How, Invalidation, What};
+use crate::store::Store;
 use crate::telemetry::{Acme, Certificates, Outcome};
-
-const WANTED: &str = "exactly one of `url`, `prefix`, `host` and `all` is wanted";
-
-/// The body of a purge: exactly one of `url`, `prefix`, `host` and `all`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PurgeRequest {
-    url: Option<String>,
-    prefix: Option<String>,
-    host: Option<String>,
-    #[serde(default)]
-    all: bool,
-    #[serde(default)]
-    soft: bool,
-}
-
-pub(super) fn purge(admin: &Admin, call: &Call) -> Answer {
-    let request: PurgeRequest = match serde_json::from_slice(&call.body) {
-        Ok(request) => request,
-        Err(error) => return complaint(StatusCode::BAD_REQUEST, &format!("{error}; {WANTED}")),
-    };
-    match request.invalidation() {
-        Ok(wanted) => {
-            let purged = admin.current.load().purge(&wanted);
-            purged.map_or_else(|why| unpurgeable(&why), counted)
-        }
-        Err(wrong) => complaint(StatusCode::BAD_REQUEST, &wrong),
-    }
-}
-
-fn counted(purged: Option<u64>) -> Answer {
-    json(StatusCode::OK, &json!({ "purged": purged }))
-}
-
-fn unpurgeable(why: &Unpurgeable) -> Answer {
-    let status = match why {
-        Unpurgeable::Host(_) => StatusCode::NOT_FOUND,
-        Unpurgeable::Pattern => StatusCode::BAD_REQUEST,
-    };
-    complaint(status, &why.to_string())
-}
 
 pub(super) fn reload(admin: &Admin, _: &Call) -> Answer {
     match admin.process.reload() {
@@ -119,10 +75,16 @@ pub(super) fn status(admin: &Admin, _: &Call) -> Answer {
         "bad_requests": counted.bad_requests,
         "tls": tls(&admin.telemetry.tls.certificates()),
         "acme": acme(&admin.telemetry.acme),
-        "store": figures::added(json!({}), &STORE, &admin.store.stats()),
+        "store": figures::added(sweep(&admin.store), &STORE, &admin.store.stats()),
         "origins": origins,
     });
     json(StatusCode::OK, &status)
+}
+
+/// How far the walk is that some purges ask for.
+fn sweep(store: &Store) -> Value {
+    let progress = store.sweep_progress();
+    json!({ "sweep": progress.map(|it| json!({ "looked_at": it.looked_at, "of": it.of })) })
 }
 
 fn unix_seconds(time: SystemTime) -> u64 {
@@ -157,31 +119,4 @@ fn acme(acme: &Acme) -> Value {
         (name, status)
     });
     Value::Object(names.collect())
-}
-
-// === impl PurgeRequest ===
-
-impl PurgeRequest {
-    fn invalidation(self) -> Result<Invalidation, String> {
-        let what = match (self.url, self.prefix, self.host, self.all) {
-            (Some(url), None, None, false) => {
-                What::Url(Target::parse(&url).map_err(|error| format!("url: {error}"))?)
-            }
-            (None, Some(prefix), None, false) => {
-                What::prefix(&prefix).map_err(|error| format!("prefix: {error}"))?
-            }
-            (None, None, Some(host), false) => {
-                What::host(&host).map_err(|_| "host: not a valid host".to_owned())?
-            }
-            (None, None, None, true) => What::All,
-            _ => {
-                return Err(WANTED.to_owned());
-            }
-        };
-        let how = match self.soft {
-            true => How::Soft,
-            false => How::Hard,
-        };
-        Ok(Invalidation { what, how })
-    }
 }

@@ -156,6 +156,7 @@ fn variant(object: &Arc<Object>, now: SystemTime) -> Value {
         "must_revalidate": term.must_revalidate(),
         "ttl_by_route": term.is_overridden(),
         "soft_purged": term.is_expired(),
+        "tags": object.tags(),
         "etag": validators.etag.map(lossy),
         "last_modified": validators.last_modified.map(lossy),
     })

@@ -152,6 +152,10 @@ fn write_variant(
     if !facet.is_empty() {
         writeln!(f, "            where the key has {}", Plain(&facet))?;
     }
+    let tags = object.tags();
+    if !tags.is_empty() {
+        writeln!(f, "            tags {}", Plain(&tags.join(", ")))?;
+    }
     let validators = object.validators();
     for (name, value) in [
         ("etag", validators.etag),

@@ -4,6 +4,7 @@
 //! keep to the token of that time: what was open to the world never becomes open to anybody.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
@@ -41,8 +42,9 @@ struct Open {
 }
 
 impl Accepting for Listening {
-    async fn accept(&self) -> io::Result<TcpStream> {
-        Ok(Listening::accept(self).await?.0)
+    async fn accept(&self) -> io::Result<(TcpStream, IpAddr)> {
+        let (stream, endpoints) = Listening::accept(self).await?;
+        Ok((stream, endpoints.source.ip()))
     }
 }
 
@@ -99,7 +101,7 @@ impl AdminListener {
                 permit(&mut open.address, &config.address);
                 open.written = config.address.clone();
                 open.admin.set_secure(secure(&self.tls, &config));
-                open.admin.set_token(config.token);
+                open.admin.set_access(&config);
             }
             (Plan::New(config, address, listeners), _) => {
                 self.close();

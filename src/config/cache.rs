@@ -10,6 +10,7 @@ use http::HeaderName;
 use serde::Deserialize;
 
 use crate::semantics::policy::Rules;
+use crate::semantics::tags::TagRule;
 
 use super::Profile;
 use super::cookies::{self, CookieLists, RawCookies};
@@ -19,6 +20,7 @@ use super::names::{self, RawNames};
 use super::report::{Given, Report};
 use super::status_ttl::{self, RawStatusTtl};
 use super::table::Table;
+use super::tags::RawTags;
 use super::units::{self, KIB, MIB, Period, Size};
 
 const SLICE: RangeInclusive<u64> = 64 * KIB..=64 * MIB;
@@ -50,6 +52,8 @@ pub struct CacheRules {
     pub key: CacheKey,
     /// Which request fields are reduced to what matters.
     pub fold: Fold,
+    /// Which fields of responses have tags.
+    pub tags: TagRule,
 }
 
 /// What a request with Range (RFC 9110 §14.2) asks the origin for when nothing is stored.
@@ -100,6 +104,7 @@ pub(super) struct RawCacheRules {
     query_body_max: Given<Size>,
     key: Table<RawCacheKey>,
     fold: Table<RawFold>,
+    tags: Table<RawTags>,
 }
 
 #[derive(Clone, Copy, PartialEq, Deserialize)]
@@ -143,6 +148,7 @@ impl CacheRules {
             query_body_bytes_max: 64 * KIB,
             key: CacheKey::default(),
             fold: Fold::default(),
+            tags: TagRule::default(),
         }
     }
 }
@@ -205,6 +211,7 @@ impl RawCacheRules {
             ),
             key: self.key.over(&base.key, report),
             fold: self.fold.over(&base.fold, report),
+            tags: self.tags.over(&base.tags, report),
         };
         CacheBase { rules, slice_bytes }
     }
@@ -320,6 +327,7 @@ no_vary_search = false
 query_body_max = 0
 key = { query = "sort", query_allow = ["a*"], query_deny = ["ab"], query_forward = "all", fields = ["X-A"], cookies = ["b"] }
 fold = { accept_encoding = ["GZIP"], accept_language = ["en"], user_agent = true }
+tags = { fields = ["X-Tags"], max = 10, show = true, purged_by = ["X-Purge"] }
 "#;
 
     #[test]
@@ -373,6 +381,12 @@ fold = { accept_encoding = ["GZIP"], accept_language = ["en"], user_agent = true
                 accept_encoding: text("gzip"),
                 accept_language: text("en"),
                 user_agent: true,
+            },
+            tags: TagRule {
+                fields: vec![HeaderName::from_static("x-tags")],
+                max: 10,
+                shown: true,
+                purged_by: vec![HeaderName::from_static("x-purge")],
             },
         };
         assert_eq!(cache_rules(EVERY_RULE, ""), wanted);

@@ -19,6 +19,7 @@ mod wanted;
 mod dispatch;
 mod locator;
 mod next;
+mod purge_forms;
 mod purging;
 mod reasons;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use http::{HeaderMap, StatusCode};
 
 use super::client::TrustedProxies;
 use super::request_id::RequestIds;
@@ -16,8 +17,10 @@ use crate::clock;
 use crate::config::{self, Config};
 use crate::origin::{BadTls, Pool, Registry, Resolver};
 use crate::semantics::hop::Hop;
+use crate::semantics::key::Key;
 use crate::semantics::reference::Target;
-use crate::store::{Invalidation, Store};
+use crate::semantics::tags::TagRule;
+use crate::store::{How, Invalidation, Origin, Store, What};
 use crate::telemetry::{Family, Telemetry};
 
 /// Routes, origins, store and telemetry: all that the steps work with.
@@ -136,6 +139,32 @@ impl Site {
             self.locate(scheme, authority, &target.path_and_query).0
         };
         self.store.invalidate(invalidation, key_of, clock::now())
+    }
+
+    /// Has gone what an answer says that it has changed, within its own origin: no site purges another's.
+    pub(super) fn heed(
+        &self,
+        rule: &TagRule,
+        key: &[u8],
+        status: StatusCode,
+        fields: &HeaderMap,
+        is_unsafe: bool,
+    ) {
+        // RFC 9111 §4.4: only "a non-error status code" says that something has been changed.
+        let is_good = status.is_success() || status.is_redirection();
+        if !is_good || !rule.is_heard(is_unsafe) {
+            return;
+        }
+        let tags = rule.purged(fields, is_unsafe);
+        if !tags.is_empty() {
+            let key = Key::from(key);
+            let origin = Origin {
+                scheme: key.scheme(),
+                authority: String::from_utf8_lossy(key.authority()).into_owned(),
+            };
+            let (what, how) = (What::TagsOf(origin, tags), How::Hard);
+            self.invalidate(&Invalidation { what, how });
+        }
     }
 
     /// Gives back what connections and memory nobody needs; to be called now and then.

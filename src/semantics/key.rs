@@ -76,11 +76,22 @@ impl Key {
     }
 
     fn parts(&self) -> (&[u8], &[u8]) {
-        let rest = self.0.get(1..).unwrap_or_default();
+        Self::divide(&self.0)
+    }
+
+    /// Authority and path with query of a key in bytes.
+    pub fn divide(key: &[u8]) -> (&[u8], &[u8]) {
+        let rest = key.get(1..).unwrap_or_default();
         match memchr::memchr(0, rest) {
             Some(end) => (&rest[..end], &rest[end + 1..]),
             None => (rest, &[]),
         }
+    }
+
+    /// How all keys of one origin begin: scheme, host and port, of a key in bytes.
+    pub fn origin(key: &[u8]) -> &[u8] {
+        let end = memchr::memchr(0, key).unwrap_or(key.len());
+        &key[..end]
     }
 }
 

@@ -17,6 +17,7 @@ mod structured;
 pub mod date;
 pub mod directives;
 pub mod no_vary_search;
+pub mod tags;
 pub mod targeted;
 
 pub mod cookies;

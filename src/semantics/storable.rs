@@ -60,6 +60,8 @@ pub enum WhyNot {
     TooLarge,
     /// Its head is larger than an object's may be.
     HeadTooLarge,
+    /// It has more tags than an object may have, so that no purge by tag could be sure of it.
+    TooManyTags,
     /// The memory for objects on their way in is used up.
     NoRoom,
 }
@@ -68,7 +70,7 @@ pub enum WhyNot {
 
 impl WhyNot {
     /// Every reason, in order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Method,
         Self::Status,
         Self::RequestNoStore,
@@ -86,6 +88,7 @@ impl WhyNot {
         Self::SecondOpinion,
         Self::TooLarge,
         Self::HeadTooLarge,
+        Self::TooManyTags,
         Self::NoRoom,
     ];
 
@@ -119,6 +122,7 @@ impl WhyNot {
             Self::SecondOpinion => "second-opinion",
             Self::TooLarge => "too-large",
             Self::HeadTooLarge => "head-too-large",
+            Self::TooManyTags => "too-many-tags",
             Self::NoRoom => "no-room",
         }
     }

@@ -114,11 +114,11 @@ impl Shelf {
 
     /// The shelf without what is gone by its `fate`, and with what is stale as such. What is left
     /// has outlived all invalidations up to `newest`.
-    pub(super) fn weeded(&self, newest: Born, fate: impl Fn(Born) -> Option<Fate>) -> Weeded {
+    pub(super) fn weeded(&self, newest: Born, fate: impl Fn(&Object) -> Option<Fate>) -> Weeded {
         let mut left = Vec::with_capacity(self.objects().len());
         let mut changed = false;
         for object in self.objects() {
-            match fate(object.born()) {
+            match fate(object) {
                 Some(Fate::Gone) => changed = true,
                 Some(Fate::Stale { since }) if !object.term().is_expired() => {
                     changed = true;

@@ -329,6 +329,39 @@ token = 5"#,
         &["3: admin.token: integer `5` stands where text in double quotes is wanted"],
     ),
     (
+        r#"[admin]
+rate = "1"
+[[admin.tokens]]
+name = "a b"
+[[admin.tokens]]
+name = "a"
+token = "x y"
+scopes = []
+[[admin.tokens]]
+name = "c"
+token = "y"
+scopes = ["read"]
+[[admin.tokens]]
+name = "c"
+token = "z"
+scopes = ["read"]"#,
+        &[
+            "2: admin.rate: is not a rate; write \"100/s\", \"600/m\" or \"10/h\"",
+            "3: admin.tokens[0].token: is missing; write `token = \"…\"`, or `\"${env.NAME}\"`",
+            "3: admin.tokens[0].scopes: is missing; write `scopes = [\"purge\"]`, of \"read\", \"purge\" and \"operate\"",
+            "7: admin.tokens[1].token: cannot be sent as a bearer token; use letters, digits and -._~+/ only",
+            "8: admin.tokens[1].scopes: opens nothing; write \"read\", \"purge\" or \"operate\"",
+            "13: admin.tokens[3]: has the name or the token of one before it; give each its own",
+        ],
+    ),
+    (
+        r#"[admin]
+tokens = [{ name = "a", token = "b", scopes = ["reads"] }]"#,
+        &[
+            "2: admin.tokens[0].scopes: `reads` is not known; write \"read\", \"purge\" or \"operate\"",
+        ],
+    ),
+    (
         r#"[log]
 level = "loud""#,
         &[

@@ -22,12 +22,12 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "store",
-        "born stamps budget head graves whole held growing reader pour laggards slot slices joined \
-         content object shelf moka hit_for_miss hanging equivalents flight claim fill find sweep invalidate inspect",
+        "born budget head graves whole held growing reader pour laggards slot slices joined \
+         content object tags tag_index pattern stamps shelf moka hit_for_miss hanging equivalents flight claim fill find sweep invalidate inspect",
     ),
     (
         "pipeline",
-        "reasons client request_id route site exchange values locator next wanted dispatch purging answer fetch flow step explain",
+        "reasons client request_id route site exchange values locator next wanted dispatch purge_forms purging answer fetch flow step explain",
     ),
     (
         "server",
@@ -36,7 +36,7 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "admin",
-        "answer call figures explain_text explain origins process metrics api routes",
+        "answer call access figures explain_text explain origins process metrics purge api routes",
     ),
 ];
 

@@ -27,6 +27,7 @@ use crate::semantics::key::KeyBuf;
 use crate::semantics::no_vary_search::NoVarySearch;
 use crate::semantics::policy::{self, Answered, Rules, judge};
 use crate::semantics::storable::{Storable, WhyNot, speaks_of_resource};
+use crate::semantics::tags::TagRule;
 use crate::semantics::vary::{Selecting, Variant, Vary};
 use crate::semantics::{conditional, date, headers};
 use crate::store::{Admission, Failure, Head, Laggards, Leader, Object, Resume, TooLong, Writer};
@@ -40,6 +41,7 @@ pub(in crate::pipeline) struct Settlement {
     asked: HeaderMap,
     facet: Facet,
     pub(in crate::pipeline) rules: Arc<Rules>,
+    tags: Arc<TagRule>,
     /// The URI's own key, where a response may say which URIs are one with it.
     own: Option<Box<KeyBuf>>,
     pub(in crate::pipeline) stale: Option<Arc<Object>>,
@@ -96,6 +98,7 @@ impl Settlement {
             asked: wanted.exchange.request.headers.clone(),
             facet: wanted.facet.clone(),
             rules: Arc::clone(&caching.rules),
+            tags: Arc::clone(&caching.tags),
             own: caching
                 .no_vary_search
                 .then(|| Box::new(wanted.locator.own_key().clone())),
@@ -123,6 +126,7 @@ impl Settlement {
             asked,
             facet,
             rules: Arc::new(rules),
+            tags: Arc::clone(&caching.tags),
             own: caching
                 .no_vary_search
                 .then(|| Box::new(wanted.key().clone())),
@@ -136,6 +140,9 @@ impl Settlement {
     /// stale object. Of what was `asked` the rest can be had, should readers come to need it.
     pub(in crate::pipeline) fn settle(self, arrival: Arrival, asked: Option<Asked>) -> Arrived {
         let (status, now) = (arrival.response.status(), arrival.received_at);
+        let fields = arrival.response.headers();
+        let key = self.leader.key().as_ref();
+        self.site.heed(&self.tags, key, status, fields, false);
         if let (StatusCode::NOT_MODIFIED, Some(stale)) = (status, self.stale.clone()) {
             return self.confirm(&stale, &arrival);
         }
@@ -220,10 +227,13 @@ impl Settlement {
         now: SystemTime,
     ) -> Result<(Head, Variant), WhyNot> {
         let variant = self.variant(response.headers())?;
+        if !self.tags.fit(response.headers()) {
+            return Err(WhyNot::TooManyTags);
+        }
         let mut fields = to_store(response.headers().clone(), now);
         self.site.hop.append_via(&mut fields, response.version());
-        let head =
-            Head::pack(response.status(), &fields).map_err(|TooLong| WhyNot::HeadTooLarge)?;
+        let head = Head::tagged(response.status(), &fields, &self.tags);
+        let head = head.map_err(|TooLong| WhyNot::HeadTooLarge)?;
         Ok((head, variant))
     }
 
@@ -297,7 +307,7 @@ impl Settlement {
     /// A 304: the stored response lives on under the fields it brought (RFC 9111 §4.3.4).
     fn confirm(self, stale: &Arc<Object>, arrival: &Arrival) -> Arrived {
         let (answer, now) = (arrival.response.headers(), arrival.received_at);
-        let merged = conditional::merge(stale.head().to_fields(answer.len()), answer);
+        let merged = conditional::merge(stale.head().to_all_fields(answer.len()), answer);
         let verdict = self.judge(stale.head().status(), &merged, arrival);
         let term = match &verdict {
             Storable::Yes(term) => *term,
@@ -313,11 +323,12 @@ impl Settlement {
         let why_not = match (&verdict, &variant) {
             _ if self.refused => Some(WhyNot::RequestNoStore),
             (Storable::No(why), _) | (_, Err(why)) => Some(*why),
+            _ if !self.tags.fit(&fields) => Some(WhyNot::TooManyTags),
             _ => None,
         };
         let declined = variant.as_ref().ok().cloned();
         let variant = variant.unwrap_or_else(|_| stale.variant().clone());
-        let refreshed = stale.refreshed(&fields, term, variant);
+        let refreshed = stale.refreshed(&fields, &self.tags, term, variant);
         match (refreshed, why_not) {
             (Some(object), None) => Arrived::Confirmed {
                 object: self

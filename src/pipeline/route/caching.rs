@@ -16,6 +16,7 @@ use crate::semantics::fold::Fold;
 use crate::semantics::globs::Globs;
 use crate::semantics::policy::Rules;
 use crate::semantics::query::QueryRule;
+use crate::semantics::tags::TagRule;
 
 /// How responses are cached.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(in crate::pipeline) struct Caching {
     /// Whether it is done at all.
     pub(in crate::pipeline) enabled: bool,
     pub(in crate::pipeline) rules: Arc<Rules>,
+    /// Which fields of responses have tags.
+    pub(in crate::pipeline) tags: Arc<TagRule>,
     /// How long a request waits for the origin before a stale response stands in for its answer.
     pub(in crate::pipeline) stale_after: Duration,
     /// Whether Cache-Control of requests is obeyed.
@@ -67,6 +70,7 @@ impl Caching {
         Self {
             enabled: config.enabled,
             rules: Arc::new(config.rules.clone()),
+            tags: Arc::new(config.tags.clone()),
             stale_after: config.stale_after,
             obeys_requests: config.obey_requests,
             on_range: match config.range {

@@ -8,6 +8,7 @@ use super::caching::{Caching, OnRange};
 use super::{Destination, OwnAnswer, Route, Routes};
 use crate::semantics::cookies::CookieRule;
 use crate::semantics::policy::{Rules, Statuses};
+use crate::semantics::tags::TagRule;
 
 /// The route that a request takes, as the configuration has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +120,7 @@ fn rules_of(caching: &Caching) -> Vec<(&'static str, String)> {
         ),
         ("range", Some(of_range(caching.on_range))),
         ("no_vary_search", Some(caching.no_vary_search.to_string())),
+        ("tags", Some(of_tags(&caching.tags))),
         (
             "query_body_max",
             Some(caching.query_content_bytes_max.to_string()),
@@ -127,6 +129,12 @@ fn rules_of(caching: &Caching) -> Vec<(&'static str, String)> {
     some.into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
         .collect()
+}
+
+fn of_tags(rule: &TagRule) -> String {
+    let names: Vec<_> = rule.fields.iter().map(|name| name.as_str()).collect();
+    let shown = if rule.shown { ", shown" } else { "" };
+    format!("{} at the most of {}{shown}", rule.max, names.join(", "))
 }
 
 fn of_status((statuses, ttl): &(Statuses, Duration)) -> String {

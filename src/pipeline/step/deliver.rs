@@ -77,6 +77,8 @@ impl Deliver {
             }
             What::Passed { response, status } => {
                 let (mut response, outcome) = passed(&mut exchange, response, &status);
+                let tags = &exchange.site().routes[route].caching.tags;
+                tags.hide(response.headers_mut());
                 stick(&exchange, route, response.headers_mut());
                 (response, outcome, 0)
             }

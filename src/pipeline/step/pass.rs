@@ -108,10 +108,11 @@ impl Pass {
         if self.can_be_stood_in_for(response.status()) {
             return self.stand_in(failed(Some(response.status())));
         }
-        let method = &self.wanted.exchange.request.method;
-        if headers::invalidates(method) && !is_error(response.status()) {
+        let is_unsafe = headers::invalidates(&self.wanted.exchange.request.method);
+        if is_unsafe && !is_error(response.status()) {
             self.invalidate(response.headers());
         }
+        self.heed(&response, is_unsafe);
         self.heed_head(&response);
         if self.is_the_page(&response) {
             return self.adopt(response, began);
@@ -149,6 +150,15 @@ impl Pass {
             let what = What::Uri(it);
             site.invalidate(&Invalidation { what, how });
         }
+    }
+
+    fn heed(&self, response: &Response<Body>, is_unsafe: bool) {
+        let (wanted, status, fields) = (&self.wanted, response.status(), response.headers());
+        let tags = &wanted.caching().tags;
+        wanted
+            .exchange
+            .site()
+            .heed(tags, wanted.key(), status, fields, is_unsafe);
     }
 
     /// The URI that was asked for.

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 
 use super::lookup::Lookup;
@@ -15,12 +15,13 @@ use super::synth::{Refusal, Synth};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
-use crate::pipeline::purging::Asked;
+use crate::pipeline::purge_forms::{self, Unclear};
 use crate::pipeline::route::limit::Limited;
 use crate::pipeline::route::{Destination, without_port};
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::headers;
 use crate::semantics::key::{KeyBuf, Scheme};
+use crate::semantics::reference::Target;
 
 /// A request as it came in.
 pub(in crate::pipeline) struct Receive {
@@ -47,8 +48,8 @@ impl Receive {
         if let Err(refusal) = hold_to_limits(&exchange, destination.as_ref()) {
             return Step::Synth(Synth::refusal(exchange, refusal));
         }
-        if let Some(asked) = asked_to_purge(&exchange) {
-            return purge(exchange, key, asked);
+        if wants_a_purge(&exchange) {
+            return purge(exchange, &key);
         }
         if let Err(limited) = limit(&exchange, destination.as_ref()) {
             return Step::Synth(Synth::limited(exchange, &limited));
@@ -177,26 +178,36 @@ fn check(exchange: &Exchange) -> Result<(), Refusal> {
 
 /// `PURGE` and its like are ours only where networks are configured; else they are unknown methods
 /// like any other.
-fn asked_to_purge(exchange: &Exchange) -> Option<Asked> {
-    if exchange.site().server.purge_from.is_empty() {
-        return None;
-    }
-    Asked::of(&exchange.request.method, &exchange.request.headers)
+fn wants_a_purge(exchange: &Exchange) -> bool {
+    !exchange.site().server.purge_from.is_empty() && purge_forms::is_meant(&exchange.request.method)
 }
 
-fn purge(exchange: Box<Exchange>, key: KeyBuf, asked: Asked) -> Step {
+fn purge(exchange: Box<Exchange>, key: &KeyBuf) -> Step {
     let address = match exchange.client.address.ip() {
         IpAddr::V6(address) => address.to_canonical(),
         address => address,
     };
     let networks = &exchange.site().server.purge_from;
     let may = networks.iter().any(|network| network.contains(&address));
-    let refusal = match asked {
-        _ if !may => Refusal::PurgeForbidden,
-        Asked::Other => Refusal::PurgeUnknown,
-        Asked::Page(how) => return Step::Purge(Purge { exchange, key, how }),
+    if !may {
+        return Step::Synth(Synth::refusal(exchange, Refusal::PurgeForbidden));
+    }
+    let here = Target {
+        scheme: exchange.client.scheme,
+        authority: key.authority().to_owned(),
+        path_and_query: exchange.target().into_owned(),
     };
-    Step::Synth(Synth::refusal(exchange, refusal))
+    let request = &exchange.request;
+    match purge_forms::read(&request.method, &request.headers, here) {
+        Ok(wanted) => Step::Purge(Purge { exchange, wanted }),
+        Err(unclear) => {
+            let status = match unclear {
+                Unclear::Unknown => StatusCode::NOT_IMPLEMENTED,
+                Unclear::Nothing | Unclear::Field(..) | Unclear::Path(_) => StatusCode::BAD_REQUEST,
+            };
+            Step::Synth(Synth::not_purged(exchange, status, &unclear.to_string()))
+        }
+    }
 }
 
 /// Through the cache or past it.

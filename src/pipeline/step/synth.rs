@@ -19,14 +19,10 @@ use crate::pipeline::route::limit::Limited;
 use crate::pipeline::route::{self, OwnAnswer, OwnRoute};
 use crate::pipeline::values::{Answered, Values};
 use crate::semantics::cache_status::{self, CacheStatus, Fwd};
-use crate::store::Failure;
+use crate::store::{Failure, Invalidation};
 use crate::telemetry::Outcome;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-
-const PURGE_UNKNOWN: &str = "PURGE and SOFTPURGE are for the one URL that they are sent to, without \
-                             patterns or tags; for more, POST {\"prefix\":\"http://host/path/\"}, \
-                             {\"host\":\"host\"} or {\"all\":true} to /api/v1/purge of the admin listener";
 
 /// An answer of our own, ready to go.
 pub(in crate::pipeline) struct Synth {
@@ -63,8 +59,6 @@ pub enum Refusal {
     Expectation,
     /// A PURGE from a network that may not.
     PurgeForbidden,
-    /// A purge of something other than the URL it is sent to.
-    PurgeUnknown,
     /// It wants the connection for WebSocket.
     WebSocket,
     /// Its host wants another certificate of its client than the name that the handshake was for.
@@ -123,7 +117,13 @@ impl Synth {
     }
 
     /// How many objects were purged, where it is known.
-    pub(in crate::pipeline) fn purged(exchange: Box<Exchange>, count: Option<u64>) -> Self {
+    pub(in crate::pipeline) fn purged(
+        exchange: Box<Exchange>,
+        wanted: &Invalidation,
+        count: Option<u64>,
+    ) -> Self {
+        let by = exchange.client.address.ip();
+        tracing::info!(%by, count, "{wanted}");
         let mut answer = Answer::text(StatusCode::OK, "");
         let count = count.map_or_else(|| "null".to_owned(), |count| count.to_string());
         answer.body = Bytes::from(format!("{{\"purged\":{count}}}\n"));
@@ -133,10 +133,20 @@ impl Synth {
         Self::own(exchange, answer, Outcome::Synth, "purge")
     }
 
+    /// Nothing was purged, and why.
+    pub(in crate::pipeline) fn not_purged(
+        exchange: Box<Exchange>,
+        status: StatusCode,
+        why: &str,
+    ) -> Self {
+        let answer = Answer::text(status, why);
+        Self::own(exchange, answer, Outcome::Synth, "purge-unknown")
+    }
+
     /// A request that we do not act upon.
     pub(in crate::pipeline) fn refusal(exchange: Box<Exchange>, refusal: Refusal) -> Self {
         let mut answer = Answer::text(refusal.status(), refusal.text());
-        let is_purge = matches!(refusal, Refusal::PurgeForbidden | Refusal::PurgeUnknown);
+        let is_purge = refusal == Refusal::PurgeForbidden;
         let is_sound = matches!(
             refusal,
             Refusal::Method | Refusal::Expectation | Refusal::WebSocket | Refusal::Misdirected
@@ -369,7 +379,7 @@ impl Refusal {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::PurgeForbidden => StatusCode::FORBIDDEN,
-            Self::PurgeUnknown | Self::WebSocket => StatusCode::NOT_IMPLEMENTED,
+            Self::WebSocket => StatusCode::NOT_IMPLEMENTED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         }
     }
@@ -384,7 +394,6 @@ impl Refusal {
             Self::Method => "method-refused",
             Self::Expectation => "expectation",
             Self::PurgeForbidden => "purge-forbidden",
-            Self::PurgeUnknown => "purge-unknown",
             Self::WebSocket => "websocket",
             Self::Misdirected => "misdirected",
         }
@@ -400,7 +409,6 @@ impl Refusal {
             Self::Method => "this method is not served here",
             Self::Expectation => "only 100-continue can be expected here",
             Self::PurgeForbidden => "this client may not purge",
-            Self::PurgeUnknown => PURGE_UNKNOWN,
             Self::WebSocket => "WebSocket connections are not carried",
             Self::Misdirected => {
                 "this host wants a connection of its own, for it asks for other client certificates"

@@ -271,6 +271,20 @@ cache = { ttls = "1s", key = { zz9 = 1 }, fold = { encoding = [] } }"#,
         r#"[[site.route]]
 path = "/x"
 origin = "a"
+cache.tags = { field = [], fields = ["x y", "ETag", "Cache-Group-Invalidation"], max = 0, purged_by = ["vary"] }"#,
+        &[
+            "11: site[0].route[0].cache.tags.field: unknown key; did you mean `fields`?",
+            "11: site[0].route[0].cache.tags.fields[0]: is not the name of a field; use letters, digits and hyphens (RFC 9110 §5.1)",
+            "11: site[0].route[0].cache.tags.fields[1]: has a meaning of its own in HTTP; name a field that has tags alone",
+            "11: site[0].route[0].cache.tags.fields[2]: is heeded anyway, as RFC 9875 has it; leave it out",
+            "11: site[0].route[0].cache.tags.max: is out of limits; write 1 to 10000",
+            "11: site[0].route[0].cache.tags.purged_by[0]: has a meaning of its own in HTTP; name a field that has tags alone",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
 cache = { enabled = false, ttl = "1h" }"#,
         &[
             "11: site[0].route[0].cache.enabled: leaves the other keys of this table without effect; leave those out, or this",
