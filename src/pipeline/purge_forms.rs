@@ -28,6 +28,9 @@ pub(super) enum Unclear {
         "BAN wants to be told what: `X-Url` and `X-Host` with patterns, or `X-Cache-Tags` with tags"
     )]
     Nothing,
+    /// A field that looks as if it said what is to be purged.
+    #[error("the field {0}: {unknown}", unknown = Self::Unknown)]
+    UnknownField(HeaderName),
     /// A field that cannot be read, or says what makes no sense.
     #[error("{0}: {1}")]
     Field(&'static str, String),
@@ -74,6 +77,17 @@ const MANNERS: [&str; 3] = ["x-ban-method", "x-purge-method", "x-vc-purge-method
 /// Fields that name the host in place of the request's.
 const HOSTS: [&str; 2] = ["x-purge-host", "x-vc-purge-host"];
 
+/// Fields that begin so say what is to be purged, but for those that end with [`KEY`].
+const SPEAKING: [&str; 4] = ["varnish-ban-", "x-ban-", "x-purge-", "x-vc-purge-"];
+/// A password.
+const KEY: &str = "-key";
+/// Those of them that are in none of the lists above.
+const OTHERS: [&str; 3] = [
+    "varnish-ban-typo3-pid",
+    "varnish-ban-typo3-sitename",
+    "x-ban-host",
+];
+
 /// A request that wants something purged.
 struct Form<'a> {
     method: &'a str,
@@ -114,6 +128,9 @@ pub(super) fn read(
     if !is_known {
         return Err(Unclear::Unknown);
     }
+    if let Some(name) = fields.keys().find(|name| is_unknown(name.as_str())) {
+        return Err(Unclear::UnknownField(name.clone()));
+    }
     let is_one = |name: &str| fields.get(name).is_some_and(|it| it == "1");
     let mut form = Form {
         method,
@@ -128,6 +145,20 @@ pub(super) fn read(
         false => How::Hard,
     };
     Ok(Invalidation { what, how })
+}
+
+fn is_unknown(name: &str) -> bool {
+    let speaks = SPEAKING.iter().any(|it| name.starts_with(it)) && !name.ends_with(KEY);
+    let lists = [
+        &TAG_LISTS[..],
+        &TAG_PATTERNS,
+        &PATH_PATTERNS,
+        &ALL,
+        &MANNERS,
+        &HOSTS,
+        &OTHERS,
+    ];
+    speaks && !lists.iter().any(|list| list.contains(&name))
 }
 
 // === impl Form ===
@@ -447,6 +478,12 @@ mod tests {
                 "{method}: {told}"
             );
         }
+        let told = asked("PURGE", SHOP, &[("x-ban-odd", "1")]);
+        assert!(
+            told.starts_with("error: the field x-ban-odd: not known: send"),
+            "{told}"
+        );
+        assert_eq!(asked("PURGE", SHOP, &[("x-vc-purge-key", "1")]), PAGE);
         for method in ["GET", "POST", "BA", "REPORT"] {
             assert!(!is_meant(&Method::from_bytes(method.as_bytes()).unwrap()));
         }

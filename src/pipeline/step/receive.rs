@@ -202,7 +202,7 @@ fn purge(exchange: Box<Exchange>, key: &KeyBuf) -> Step {
         Ok(wanted) => Step::Purge(Purge { exchange, wanted }),
         Err(unclear) => {
             let status = match unclear {
-                Unclear::Unknown => StatusCode::NOT_IMPLEMENTED,
+                Unclear::Unknown | Unclear::UnknownField(_) => StatusCode::NOT_IMPLEMENTED,
                 Unclear::Nothing | Unclear::Field(..) | Unclear::Path(_) => StatusCode::BAD_REQUEST,
             };
             Step::Synth(Synth::not_purged(exchange, status, &unclear.to_string()))
