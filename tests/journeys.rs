@@ -100,6 +100,7 @@ mod journeys {
     mod admin;
     mod alarms;
     mod check;
+    mod dashboard;
     mod descriptors;
     mod explain;
     mod figures;

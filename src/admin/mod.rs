@@ -7,6 +7,7 @@ mod access;
 mod answer;
 mod api;
 mod call;
+mod dashboard;
 mod explain;
 mod explain_text;
 mod figures;
@@ -14,6 +15,7 @@ mod metrics;
 mod origins;
 mod process;
 mod purge;
+mod requests;
 mod routes;
 
 use std::convert::Infallible;

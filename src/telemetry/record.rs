@@ -37,7 +37,7 @@ pub struct Record {
     pub complete: bool,
     /// Why it went this way, in the words of the verdict; the `detail` of RFC 9211 §2.8.
     pub detail: Option<&'static str>,
-    /// The request as the client put it; wanted only while an access log is on.
+    /// The request as the client put it; wanted only while an access log is on or somebody watches.
     pub asked: Option<Box<Asked>>,
     /// The first line of a head that could not be read, so that nothing is known to have been asked.
     pub unread: Option<Box<[u8]>>,
