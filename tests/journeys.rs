@@ -100,6 +100,7 @@ mod journeys {
     mod admin;
     mod alarms;
     mod check;
+    mod completions;
     mod dashboard;
     mod descriptors;
     mod explain;

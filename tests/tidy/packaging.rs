@@ -16,8 +16,8 @@ fn metrics(text: &str) -> BTreeSet<&str> {
 }
 
 fn family(metric: &str) -> &str {
-    let stems = SUFFIXES.iter().filter_map(|it| metric.strip_suffix(it));
-    stems.last().unwrap_or(metric)
+    let mut stems = SUFFIXES.iter().filter_map(|it| metric.strip_suffix(it));
+    stems.next_back().unwrap_or(metric)
 }
 
 #[test]
