@@ -111,6 +111,8 @@ mod journeys {
     mod admin;
     mod alarms;
     mod check;
+    mod completions;
+    mod dashboard;
     mod descriptors;
     mod explain;
     mod figures;

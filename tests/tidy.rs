@@ -5,6 +5,10 @@
 // A test binary exports nothing: `pub` here only means "beyond this file".
 #![allow(unreachable_pub)]
 
+#[path = "tidy/links.rs"]
+mod links;
+#[path = "tidy/packaging.rs"]
+mod packaging;
 #[path = "tidy/rooms.rs"]
 mod rooms;
 #[path = "tidy/scanner.rs"]

@@ -12,7 +12,7 @@ use super::{Admin, origins};
 use crate::clock;
 use crate::config::Change;
 use crate::store::Store;
-use crate::telemetry::{Acme, Certificates, Outcome};
+use crate::telemetry::{Acme, Certificates, Durations, Outcome, STATUS_CLASSES};
 
 pub(super) fn reload(admin: &Admin, _: &Call) -> Answer {
     match admin.process.reload() {
@@ -49,15 +49,13 @@ pub(super) fn config(admin: &Admin, call: &Call) -> Answer {
 
 pub(super) fn status(admin: &Admin, _: &Call) -> Answer {
     let counted = admin.telemetry.metrics.snapshot();
-    let requests: Map<String, Value> = Outcome::ALL
-        .into_iter()
-        .map(|outcome| {
-            (
-                outcome.as_str().to_owned(),
-                counted.requests_of(outcome).into(),
-            )
-        })
-        .collect();
+    let sites = counted.sites.iter().map(|(name, it)| {
+        let site = json!({
+            "requests": by_outcome(it.outcomes),
+            "responses": by_class(it.classes),
+        });
+        (name.to_string(), site)
+    });
     let origins: Map<String, Value> = admin
         .current
         .load()
@@ -69,7 +67,10 @@ pub(super) fn status(admin: &Admin, _: &Call) -> Answer {
         "uptime_seconds": clock::uptime().as_secs(),
         "ready": admin.process.is_ready(),
         "connections": admin.process.connections(),
-        "requests": requests,
+        "requests": by_outcome(Outcome::ALL.map(|it| counted.requests_of(it))),
+        "responses": by_class(counted.by_class()),
+        "sites": Value::Object(sites.collect()),
+        "durations": durations(&counted.durations),
         "response_bytes": counted.response_bytes,
         "aborted": counted.aborted,
         "bad_requests": counted.bad_requests,
@@ -81,13 +82,37 @@ pub(super) fn status(admin: &Admin, _: &Call) -> Answer {
     json(StatusCode::OK, &status)
 }
 
+fn by_outcome(counts: [u64; Outcome::ALL.len()]) -> Value {
+    named(Outcome::ALL.map(Outcome::as_str).into_iter().zip(counts))
+}
+
+fn by_class(counts: [u64; STATUS_CLASSES.len()]) -> Value {
+    named(STATUS_CLASSES.into_iter().zip(counts))
+}
+
+fn named(counts: impl Iterator<Item = (&'static str, u64)>) -> Value {
+    let pairs = counts.map(|(name, count)| (name.to_owned(), count.into()));
+    Value::Object(pairs.collect())
+}
+
+fn durations(durations: &Durations) -> Value {
+    let buckets = durations.by_bound().into_iter();
+    // JSON has no infinity: the last bucket's bound is null.
+    let buckets = buckets.map(|(seconds, count)| json!({ "seconds": seconds, "count": count }));
+    json!({
+        "count": durations.count(),
+        "sum": durations.sum().as_secs_f64(),
+        "buckets": buckets.collect::<Value>(),
+    })
+}
+
 /// How far the walk is that some purges ask for.
 fn sweep(store: &Store) -> Value {
     let progress = store.sweep_progress();
     json!({ "sweep": progress.map(|it| json!({ "looked_at": it.looked_at, "of": it.of })) })
 }
 
-fn unix_seconds(time: SystemTime) -> u64 {
+pub(super) fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs()

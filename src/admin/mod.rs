@@ -7,6 +7,7 @@ mod access;
 mod answer;
 mod api;
 mod call;
+mod dashboard;
 mod explain;
 mod explain_text;
 mod figures;
@@ -14,11 +15,12 @@ mod metrics;
 mod origins;
 mod process;
 mod purge;
+mod requests;
 mod routes;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -114,8 +116,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A socket on which operators are awaited.
 pub trait Accepting: Send + Sync + 'static {
-    /// The next connection, and whom it is from.
-    fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send;
+    /// The next connection, and whose it is.
+    fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, IpAddr)>> + Send;
 }
 
 /// A handshake; `None` when it fails.
@@ -191,7 +193,7 @@ impl Admin {
             };
             let admin = Arc::clone(&self);
             tokio::spawn(async move {
-                admin.serve(stream, peer.ip()).await;
+                admin.serve(stream, peer).await;
                 drop(permit);
             });
         }

@@ -8,14 +8,16 @@ use percent_encoding::percent_decode_str;
 
 use super::answer::{Answer, answer, text};
 use super::call::Call;
-use super::{Admin, NAME, api, explain, metrics, origins, purge};
+use super::{Admin, NAME, api, dashboard, explain, metrics, origins, purge, requests};
 use crate::config::Scope;
 
 /// What can be asked, one row a path.
-static TABLE: [(&str, &[Endpoint]); 12] = [
+static TABLE: [(&str, &[Endpoint]); 15] = [
     ("/", &[get(index)]),
     ("/healthz", &[get(alive).open()]),
     ("/readyz", &[get(ready).open()]),
+    ("/dashboard", &[get(dashboard::page).open()]),
+    ("/dashboard/{file}", &[get(dashboard::file).open()]),
     ("/metrics", &[get(metrics::scrape)]),
     (
         "/api/v1/purge",
@@ -33,6 +35,7 @@ static TABLE: [(&str, &[Endpoint]); 12] = [
         &[get(explain::answer)
             .with("?url=http%3A%2F%2Fhost%2Fpath, with &header=Name%3A%20value if wished")],
     ),
+    ("/api/v1/requests", &[get(requests::list).with("?after=NUMBER if wished")]),
     ("/api/v1/origins", &[get(origins::list)]),
     // The path of a Unix socket has slashes.
     (
@@ -173,7 +176,10 @@ fn listing() -> String {
     format!("{NAME}\n\n{}", lines.collect::<String>())
 }
 
-fn index(_: &Admin, _: &Call) -> Answer {
+fn index(_: &Admin, call: &Call) -> Answer {
+    if call.accepts("text/html") {
+        return dashboard::elsewhere();
+    }
     text(StatusCode::OK, &listing())
 }
 

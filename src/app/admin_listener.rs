@@ -4,7 +4,7 @@
 //! keep to the token of that time: what was open to the world never becomes open to anybody.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
@@ -42,9 +42,9 @@ struct Open {
 }
 
 impl Accepting for Listening {
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+    async fn accept(&self) -> io::Result<(TcpStream, IpAddr)> {
         let (stream, endpoints) = Listening::accept(self).await?;
-        Ok((stream, endpoints.source))
+        Ok((stream, endpoints.source.ip()))
     }
 }
 

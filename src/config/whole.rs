@@ -10,7 +10,7 @@ use super::overload::RequestsMax;
 use super::report::Report;
 use super::server::ServerUrl;
 use super::table::Table;
-use super::wire::HttpVersion;
+use super::upgrade;
 use super::{Config, RawConfig};
 
 /// Complains about all that is wrong between what was resolved.
@@ -20,7 +20,7 @@ pub(super) fn check(raw: &RawConfig, config: &Config, care: Care<'_>, report: &m
     domains_lead_somewhere(raw, config, report);
     tunnels_are_plain(raw, config, report);
     tunnels_have_no_latency(raw, config, report);
-    upgrades_go_by_http1(raw, config, report);
+    upgrade::check_origins(raw, config, report);
 }
 
 /// Whoever is to be shown a certificate needs one, and each is looked into.
@@ -112,22 +112,6 @@ fn tunnels_have_no_latency(raw: &RawConfig, config: &Config, report: &mut Report
             let text = "leads to an origin with `requests_max = \"adaptive\"`, which follows the \
                         latency of answers; write a number there";
             report.at(written.span(), text);
-        }
-    }
-}
-
-/// HTTP/2 has no Upgrade (RFC 9113 §8.6), and origins are not asked by CONNECT.
-fn upgrades_go_by_http1(raw: &RawConfig, config: &Config, report: &mut Report) {
-    let routes = raw.site.iter().flat_map(|site| &site.get_ref().route);
-    for route in routes.map(|it| it.get_ref()) {
-        let Some((upgrade, name)) = route.upgrade.as_ref().zip(route.origin.as_ref()) else {
-            continue;
-        };
-        let origin = config.origins.get(name.get_ref().as_str());
-        if origin.is_some_and(|it| it.wire.version == HttpVersion::Http2) {
-            let text = "leads to an origin with `http_version = \"2\"`, where nothing is upgraded; \
-                        write \"auto\" or \"1.1\" there";
-            report.at(upgrade.span(), text);
         }
     }
 }

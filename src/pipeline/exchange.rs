@@ -82,7 +82,7 @@ impl Exchange {
         };
         let mut record = Record::new(client.address.ip(), now);
         let mut request_id = OnceLock::new();
-        if site.telemetry.wants_lines() {
+        if site.telemetry.wants_asked() {
             let mut asked = Asked::of(&request);
             if site.request_ids.field().is_some() {
                 let id = site

@@ -823,7 +823,7 @@ mod tests {
                     stale.refreshed(&fields(), &TagRule::default(), term, Variant::default());
                 leader.land(fresh.unwrap(), Some(&stale), true);
             }
-            None if text % 3 == 0 => now(fill_slice(leader, &text.to_string())),
+            None if text.is_multiple_of(3) => now(fill_slice(leader, &text.to_string())),
             None => now(begin(leader, &text.to_string())).complete(),
         }
     }

@@ -257,6 +257,12 @@ impl Snapshot {
         self.requests[outcome as usize].iter().sum()
     }
 
+    /// Finished requests by place in [`STATUS_CLASSES`], however they were served.
+    #[must_use]
+    pub fn by_class(&self) -> [u64; CLASSES] {
+        std::array::from_fn(|class| self.requests.iter().map(|it| it[class]).sum())
+    }
+
     /// Connections of TCP listeners that are open.
     #[must_use]
     pub fn tunnels_open(&self) -> u64 {
@@ -273,6 +279,14 @@ impl Durations {
     #[must_use]
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
+    }
+
+    /// Each bucket's upper bound in seconds, the last one's infinite, and how many fell into it.
+    #[must_use]
+    pub fn by_bound(&self) -> Vec<(f64, u64)> {
+        // Exact for the bounds: both numbers are, and division rounds to the nearest.
+        let bounds = BOUNDS_NS.into_iter().map(|ns| ns as f64 / 1e9);
+        bounds.chain([f64::INFINITY]).zip(self.buckets).collect()
     }
 
     /// The sum of all durations.

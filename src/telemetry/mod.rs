@@ -11,6 +11,7 @@ mod http2;
 mod line;
 mod losses;
 mod metrics;
+mod recent;
 mod record;
 mod sites;
 mod tls;
@@ -35,6 +36,8 @@ pub use exposition::{Family, Kind, Sample, Spread};
 pub use http2::{Http2, Http2Cut};
 use losses::Losses;
 pub use metrics::{Durations, Metrics, STATUS_CLASSES, Snapshot};
+use recent::Recent;
+pub use recent::Seen;
 pub use record::{Asked, Fetched, Outcome, Record, Refreshed, TlsFacts};
 pub use sites::SiteId;
 pub use tls::{BadFile, Certificates, HandshakeFailure, ServedCertificate, Tls};
@@ -57,6 +60,7 @@ pub struct Telemetry {
     access_log: ArcSwapOption<AccessLog>,
     /// Whether there is one: all that requests ask while there is none.
     wants_lines: AtomicBool,
+    recent: Recent,
     /// Lines lost by the access logs before this one. Held while one follows the other.
     lost_before: Mutex<u64>,
     lost_lines: Losses,
@@ -79,6 +83,7 @@ impl Telemetry {
             http2: Http2::default(),
             endings: Endings::default(),
             wants_lines: AtomicBool::new(access_log.is_some()),
+            recent: Recent::default(),
             access_log: ArcSwapOption::new(access_log.map(Arc::new)),
             lost_before: Mutex::new(0),
             lost_lines: Losses::default(),
@@ -106,10 +111,9 @@ impl Telemetry {
     /// broken off.
     pub fn finish(&self, record: &Record) {
         self.metrics.observe(record);
-        if self.wants_lines()
-            && let Some(log) = &*self.access_log.load()
-        {
-            log.log(record);
+        self.log(record);
+        if self.recent.is_wanted() {
+            self.recent.take(record);
         }
     }
 
@@ -117,6 +121,10 @@ impl Telemetry {
     /// outcome, for it never was a request.
     pub fn refused(&self, record: &Record) {
         self.metrics.bad_request();
+        self.log(record);
+    }
+
+    fn log(&self, record: &Record) {
         if self.wants_lines()
             && let Some(log) = &*self.access_log.load()
         {
@@ -124,10 +132,20 @@ impl Telemetry {
         }
     }
 
-    /// Whether there is an access log: whether [`Record::asked`] is worth filling.
-    #[must_use]
-    pub fn wants_lines(&self) -> bool {
+    fn wants_lines(&self) -> bool {
         self.wants_lines.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is an access log or a watcher: whether [`Record::asked`] is worth filling.
+    #[must_use]
+    pub fn wants_asked(&self) -> bool {
+        self.wants_lines() || self.recent.is_wanted()
+    }
+
+    /// A sample of the requests that have finished since the last look, those after the one of this
+    /// number, oldest first. Each look has the next few hundred taken.
+    pub fn recent(&self, after: u64) -> Vec<Arc<Seen>> {
+        self.recent.look(after)
     }
 
     /// Has the access log's file opened again before the next line, after a rotation.

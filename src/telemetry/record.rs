@@ -38,7 +38,7 @@ pub struct Record {
     pub complete: bool,
     /// Why it went this way, in the words of the verdict; the `detail` of RFC 9211 §2.8.
     pub detail: Option<&'static str>,
-    /// The request as the client put it; wanted only while an access log is on.
+    /// The request as the client put it; wanted only while an access log is on or somebody watches.
     pub asked: Option<Box<Asked>>,
     /// What went through the tunnel that it became; `None` for nearly all.
     pub tunnel: Option<Box<Carried>>,

@@ -153,8 +153,6 @@ async fn a_token_is_wanted_where_one_is_configured() {
     assert!(proxy.get("/a").await.is_hit());
 }
 
-/// The name of a web page that its DNS server lets lead to this machine is the page's own site to a
-/// browser, which reads there what it likes (DNS rebinding).
 /// Each opens what it is for; who has changed what is told.
 #[tokio::test]
 async fn a_token_opens_what_its_scopes_say() {
@@ -218,6 +216,8 @@ async fn it_describes_itself_for_programs() {
     assert!(json["paths"]["/api/v1/purge"]["post"].is_object());
 }
 
+/// The name of a web page that its DNS server lets lead to this machine is the page's own site to a
+/// browser, which reads there what it likes (DNS rebinding).
 #[tokio::test]
 async fn without_a_token_nothing_is_told_under_a_name_that_others_can_make_lead_here() {
     let origin = Origin::answering(200, FRESH, "hello");
@@ -262,6 +262,28 @@ async fn a_page_of_another_site_is_told_nothing() {
         ("null", 403),
     ] {
         let fields = [("origin", from)];
+        let answer = proxy.admin().await.get_with("/metrics", &fields).await;
+        assert_eq!(answer.status, status, "{from}: {answer:?}");
+    }
+}
+
+/// As the dashboard's purges come, where the listener has a name.
+#[tokio::test]
+async fn with_a_token_a_page_of_its_own_name_is_heard() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let proxy = Proxy::before(&origin).table("admin", "token = \"secret\"");
+    let proxy = proxy.start().await;
+    for (from, token, status) in [
+        ("http://copal.example:9180", "secret", 200),
+        ("http://copal.example:9180", "guessed", 401),
+        ("http://evil.test", "secret", 403),
+    ] {
+        let token = format!("Bearer {token}");
+        let fields = [
+            ("host", "copal.example:9180"),
+            ("origin", from),
+            ("authorization", &*token),
+        ];
         let answer = proxy.admin().await.get_with("/metrics", &fields).await;
         assert_eq!(answer.status, status, "{from}: {answer:?}");
     }

@@ -36,7 +36,7 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "admin",
-        "answer call access figures explain_text explain origins process metrics purge api routes",
+        "answer call access dashboard figures explain_text explain origins process metrics purge api requests routes",
     ),
 ];
 

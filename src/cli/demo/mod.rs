@@ -122,7 +122,8 @@ impl Stage {
             "\nNow you, from another terminal; the line below counts, ctrl-c ends it:\n\
              \x20 curl -i http://{proxy}/any/page       twice: look at Cache-Status and Age\n\
              \x20 wrk -c 64 http://{proxy}/any/page     or oha, or ab\n\
-             \x20 copal purge --all --admin {admin}\n",
+             \x20 copal purge --all --admin {admin}\n\
+             \x20 http://{admin}/dashboard   the same for a browser\n",
         ));
     }
 
