@@ -55,7 +55,7 @@ struct Conversation {
     /// `None` for HTTP/2, where a stream ends for itself.
     uploads: Option<Arc<Uploads>>,
     /// What becomes of the connection once its 101 is out.
-    tunnel: Mutex<Option<Tunnel>>,
+    tunnel: Mutex<Option<Box<Tunnel>>>,
     /// `None` for HTTP/2.
     wear: Option<Arc<Wear>>,
 }
@@ -67,7 +67,7 @@ enum Driven {
     /// All has been said from our side. Whether the client is in the midst of something.
     Parts(Socket, bool),
     /// It goes on as a tunnel, and these bytes have been read of it.
-    Switched(Socket, Bytes, Tunnel),
+    Switched(Socket, Bytes, Box<Tunnel>),
     /// Nothing is happening on it, or it is to go on by another site's settings.
     Idle(Socket, Bytes),
 }
