@@ -81,7 +81,7 @@ pub struct Books {
 
 /// How it travels with the head of the response: whoever is first takes it.
 #[derive(Clone)]
-struct Slot(Arc<Mutex<Option<Tunnel>>>);
+struct Slot(Arc<Mutex<Option<Box<Tunnel>>>>);
 
 // === impl Tunnels ===
 
@@ -182,13 +182,13 @@ impl Tunnel {
             },
         };
         let mut response = Response::from_parts(head, Body::empty());
-        let slot = Slot(Arc::new(Mutex::new(Some(tunnel))));
+        let slot = Slot(Arc::new(Mutex::new(Some(Box::new(tunnel)))));
         response.extensions_mut().insert(slot);
         response
     }
 
     /// The tunnel that goes with a response, if one does: with a 101.
-    pub fn take<B>(response: &mut Response<B>) -> Option<Self> {
+    pub fn take<B>(response: &mut Response<B>) -> Option<Box<Self>> {
         let slot = response.extensions_mut().remove::<Slot>()?;
         slot.0.lock().take()
     }

@@ -71,11 +71,13 @@ mod tests {
     use super::super::testing::headers;
     use super::*;
 
+    type Lines = &'static [(&'static str, &'static str)];
+
     #[test]
     fn an_upgrade_is_asked_for_by_two_fields() {
         // RFC 9110 §7.8.
         #[rustfmt::skip]
-        let rows: [(Version, &[(&str, &str)], bool); 6] = [
+        let rows: [(Version, Lines, bool); 6] = [
             (Version::HTTP_11, &[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")], true),
             (Version::HTTP_11, &[("connection", "upgrade"), ("upgrade", "h2c")], true),
             (Version::HTTP_11, &[("upgrade", "websocket")], false),

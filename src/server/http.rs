@@ -51,7 +51,7 @@ struct Conversation {
     interim: Arc<Queue>,
     uploads: Arc<Uploads>,
     /// What becomes of the connection once its 101 is out.
-    tunnel: Mutex<Option<Tunnel>>,
+    tunnel: Mutex<Option<Box<Tunnel>>>,
     wear: Arc<Wear>,
 }
 
@@ -62,7 +62,7 @@ enum Driven {
     /// All has been said from our side. Whether the client is in the midst of something.
     Parts(Socket, bool),
     /// It goes on as a tunnel, and these bytes have been read of it.
-    Switched(Socket, Bytes, Tunnel),
+    Switched(Socket, Bytes, Box<Tunnel>),
     /// Nothing is happening on it, or it is to go on by another site's settings.
     Idle(Socket, Bytes),
 }

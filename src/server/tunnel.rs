@@ -25,7 +25,7 @@ struct Resumed<T> {
 }
 
 /// Carries a tunnel on a whole connection; `unread` is what its client sent behind the request.
-pub(super) async fn serve(mut client: Socket, unread: Bytes, tunnel: Tunnel, drain: &Drain) {
+pub(super) async fn serve(mut client: Socket, unread: Bytes, tunnel: Box<Tunnel>, drain: &Drain) {
     let mut resumed = Resumed {
         unread,
         client: &mut client,
@@ -40,10 +40,10 @@ pub(super) async fn serve(mut client: Socket, unread: Bytes, tunnel: Tunnel, dra
 /// Carries a tunnel to a client, whatever its end of it is, and tells how it ended.
 pub(super) async fn run(
     client: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    tunnel: Tunnel,
+    tunnel: Box<Tunnel>,
     drain: &Drain,
 ) -> TunnelEnd {
-    let Tunnel { mut server, books } = tunnel;
+    let Tunnel { mut server, books } = *tunnel;
     let limits = books.limits();
     let count = |direction, bytes| books.note(direction, bytes);
     let end = tokio::select! {

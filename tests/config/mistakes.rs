@@ -157,6 +157,14 @@ ttl_min = "1h""#,
     ),
     (
         r#"[server]
+allow_fields = ["x_real_ip", "x_tenant", "x-tenant", "a b"]"#,
+        &[
+            "2: server.allow_fields[2]: is not dropped anyway; leave it out",
+            "2: server.allow_fields[3]: is not the name of a field; use letters, digits and hyphens (RFC 9110 §5.1)",
+        ],
+    ),
+    (
+        r#"[server]
 limit = ["api"]"#,
         &[r#"2: server.limit[0]: unknown limit `api`; add [[limit]] with `name = "api"`"#],
     ),
