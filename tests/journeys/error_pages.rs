@@ -203,7 +203,7 @@ async fn errors_of_origins_are_replaced_where_it_is_wanted() {
         connection.respond(status, fields, "theirs").await;
     });
     let site = format!(
-        "[[site]]\nhosts = [\"*\"]\norigin = \"main\"\nintercept = [\"5xx\", \"404\"]\n\
+        "[[site]]\nhosts = [\"*\"]\norigin = \"main\"\nintercept = [\"5xx\", \"404\", \"416\"]\n\
          error_pages = {{ \"4xx\" = {page}, \"5xx\" = {page} }}\n",
         page = pages.path("e.html")
     );
@@ -232,6 +232,10 @@ async fn errors_of_origins_are_replaced_where_it_is_wanted() {
     }
     assert_eq!(origin.count("/gone"), 1);
     assert_eq!(proxy.get("/mine").await.text(), "theirs");
+    assert!(proxy.get("/page").await.is_good("theirs"));
+    let beyond = proxy.get_with("/page", &[("range", "bytes=99-")]).await;
+    assert_eq!(beyond.status, 416);
+    assert_eq!(beyond.field("content-range"), Some("bytes */6"));
     assert!(proxy.get("/a").await.is_good("theirs"));
     let counted = async || proxy.metric("copal_intercepted_total", "").await == 3.0;
     eventually("three pages to be counted", counted).await;

@@ -71,20 +71,21 @@ impl Deliver {
             route,
             what,
         } = self;
-        let (mut response, outcome, hits) = match what {
+        let (mut response, outcome, hits, told) = match what {
             What::Stored { object, how } => {
                 exchange.entry.record.detail = how.detail(&object);
                 let (hop, now) = (&exchange.site().hop, exchange.now);
                 let (response, outcome) =
                     answer::respond(&exchange.request, now, hop, &object, how);
-                (response, outcome, object.hits())
+                (response, outcome, object.hits(), object.head().status())
             }
             What::Passed { response, status } => {
                 let (mut response, outcome) = passed(&mut exchange, response, &status);
                 let tags = &exchange.site().routes[route].caching.tags;
                 tags.hide(response.headers_mut());
                 stick(&exchange, route, response.headers_mut());
-                (response, outcome, 0)
+                let told = response.status();
+                (response, outcome, 0, told)
             }
         };
         let scope = &exchange.site().routes[route].scope;
@@ -94,7 +95,10 @@ impl Deliver {
             status: response.status(),
             hits,
         };
-        if let Some(pages) = scope.gate.as_ref().and_then(|it| it.errors.as_deref()) {
+        // What is made of a stored page for one client, as a 416, is no error of the origin's.
+        if let Some(pages) = scope.gate.as_ref().and_then(|it| it.errors.as_deref())
+            && told == answered.status
+        {
             response = intercepted(&exchange, pages, answered, response);
         }
         // Filled in here and never stored: a hit says that it is one.
