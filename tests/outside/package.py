@@ -9,20 +9,20 @@ import tarfile
 import tempfile
 import urllib.request
 
-from stand import COPAL, ROOT, TARGET, check, free_port, wait_for
+from stand import COPAL, ROOT, check, free_port, wait_for
 
 FILES = """
-./usr/bin/copal
-./etc/copal/config.toml
-./etc/logrotate.d/copal
-./usr/share/bash-completion/completions/copal
-./usr/share/zsh/vendor-completions/_copal
-./usr/share/fish/vendor_completions.d/copal.fish
-./usr/share/doc/copal/examples/alerts.yml
-./usr/share/doc/copal/examples/grafana.json
-./usr/share/doc/copal/examples/config.toml.example
-./usr/share/man/man1/copal.1.gz
-./usr/share/man/man1/copal-purge.1.gz
+usr/bin/copal
+etc/copal/config.toml
+etc/logrotate.d/copal
+usr/share/bash-completion/completions/copal
+usr/share/zsh/vendor-completions/_copal
+usr/share/fish/vendor_completions.d/copal.fish
+usr/share/doc/copal/examples/alerts.yml
+usr/share/doc/copal/examples/grafana.json
+usr/share/doc/copal/examples/config.toml.example
+usr/share/man/man1/copal.1.gz
+usr/share/man/man1/copal-purge.1.gz
 """.split()
 
 
@@ -36,8 +36,7 @@ def run(*command, **options):
 
 def made():
     """The Debian package and the tarball."""
-    tools = f"{TARGET / 'outside-venv' / 'bin'}:{os.environ['PATH']}"
-    run(ROOT / "packaging" / "release.sh", "--try", env={**os.environ, "COPAL": COPAL, "PATH": tools})
+    run(ROOT / "packaging" / "release.sh", "--try", env={**os.environ, "COPAL": COPAL})
     out = ROOT / "target" / "packaging" / "out"
     run("sha256sum", "--check", "--quiet", "SHA256SUMS", cwd=out)
     return next(out.glob("*.deb")), next(out.glob("*.tar.gz"))
@@ -45,10 +44,10 @@ def made():
 
 def inspect(package):
     contents = run("dpkg-deb", "--contents", package)
-    held = {line.split()[5]: line for line in contents.splitlines()}
+    held = {line.split()[5].removeprefix("./"): line for line in contents.splitlines()}
     missing = [it for it in FILES if it not in held]
     check(not missing, f"it has what it should: {missing or 'all'}")
-    units = [it for it in held if it.endswith("/systemd/system/copal.service")]
+    units = [it for it in held if it.endswith("lib/systemd/system/copal.service")]
     check(len(units) == 1, f"and the unit: {units}")
     foreign = [line for line in held.values() if " root/root " not in line and " 0/0 " not in line]
     check(not foreign, f"all of it is root's: {foreign or 'yes'}")
