@@ -85,7 +85,7 @@ mod tests {
                 "is a URL; write the address and the port alone, as \"127.0.0.1:80\"",
             ),
             ("127.0.0.1:99999", "the port must be"),
-            ("unix:/run/copal.sock", "is a path"),
+            ("/run/copal.sock", "unix:/run/copal.sock"),
             ("", "is not an IP address and a port"),
         ] {
             let said = listener(text);

@@ -382,7 +382,7 @@ origin = "a"
 cache = { ttls = "1s", key = { zz9 = 1 }, fold = { encoding = [] } }"#,
         &[
             "11: site[0].route[0].cache.ttls: unknown key; did you mean `ttl`?",
-            "11: site[0].route[0].cache.key.zz9: unknown key; known here are `query`, `query_allow`, `query_deny`, `query_forward`, `fields` and `cookies`",
+            "11: site[0].route[0].cache.key.zz9: unknown key; known here are `query`, `query_allow`, `query_deny`, `query_forward`, `fields`, `cookies` and `cookie_classes`",
             "11: site[0].route[0].cache.fold.encoding: unknown key; known here are `accept_encoding`, `accept_language` and `user_agent`",
         ],
     ),
