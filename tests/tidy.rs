@@ -25,7 +25,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("semantics", &[]),
     ("lists", &["semantics"]),
-    ("config", &["semantics", "lists"]),
+    ("rules", &["semantics", "lists"]),
+    ("config", &["semantics", "lists", "rules"]),
     ("telemetry", &["semantics", "config"]),
     ("acme", &["clock", "config", "telemetry"]),
     ("body", &["clock", "semantics", "config"]),
@@ -42,6 +43,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "telemetry",
             "config",
             "lists",
+            "rules",
         ],
     ),
     (
@@ -107,9 +109,10 @@ const DOORS: &[(&str, &[&str])] = &[
     ("instant_acme", &["acme/"]),
     ("rcgen", &["acme/challenges.rs", "acme/order.rs"]),
     ("base64", &["config/authority.rs"]),
+    ("regex", &["rules/"]),
     ("x509_parser", &["config/pair.rs"]),
     ("notify", &["server/tls/notice.rs"]),
-    ("toml", &["config/"]),
+    ("toml", &["config/", "cli/test/cases.rs"]),
     ("serde_json", &["admin/", "cli/", "acme/"]),
     ("sd_notify", &["app/service_manager.rs"]),
     (
@@ -140,6 +143,7 @@ const HYPER: &[&str] = &[
     "origin/health/probe.rs",
     "cli/client.rs",
     "cli/demo/",
+    "cli/test/",
     "acme/caller.rs",
 ];
 
