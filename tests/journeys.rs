@@ -14,6 +14,8 @@ mod journeys {
     mod demo;
     mod routes_and_sites;
     mod routing;
+    mod rules;
+    mod rules_at_work;
     mod several_files;
     mod templates;
 

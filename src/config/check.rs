@@ -8,13 +8,16 @@ use std::hash::Hash;
 
 use toml::Spanned;
 
-use super::RawConfig;
-use super::listen::{RawListen, RawProtocol};
+use super::listen::{Protocol, RawListen, RawProtocol};
+use super::overload::RequestsMax;
 use super::path::PathPattern;
 use super::report::{Place, ROOT, Report, join};
+use super::rules;
+use super::server::ServerUrl;
 use super::site::{HostPattern, RawSite};
 use super::table::Written;
 use super::wording;
+use super::{Config, RawConfig};
 
 /// Complains about all that is wrong between tables.
 pub(super) fn check(raw: &RawConfig, report: &mut Report) {
@@ -33,6 +36,46 @@ pub(super) fn check(raw: &RawConfig, report: &mut Report) {
         let routes = &site.get_ref().route;
         let named = routes.iter().filter_map(|it| it.get_ref().origin.as_ref());
         origins_are_known(named, raw, report);
+    }
+    let rules = rules::everywhere(&raw.rule, &raw.site);
+    let chosen = rules.filter_map(|it| it.get_ref().origin.as_ref());
+    origins_are_known(chosen, raw, report);
+}
+
+/// Complains about TCP listeners whose origins are of no use to them.
+pub(super) fn tunnels(raw: &RawConfig, config: &Config, report: &mut Report) {
+    tunnels_are_plain(raw, config, report);
+    tunnels_have_no_latency(raw, config, report);
+}
+
+/// A TCP listener's bytes are its client's, who may speak TLS itself: none is added on the way.
+fn tunnels_are_plain(raw: &RawConfig, config: &Config, report: &mut Report) {
+    for (written, listen) in raw.listen.iter().zip(&config.listen) {
+        let Protocol::Tcp(tunnel) = &listen.protocol else {
+            continue;
+        };
+        let servers = config.origins.get(&tunnel.origin).map(|it| &it.servers);
+        let is_plain = |url: &ServerUrl| matches!(url, ServerUrl::Tcp { tls: false, .. });
+        if servers.is_some_and(|servers| !servers.iter().all(|it| is_plain(&it.url))) {
+            let text = "leads to an origin with https or Unix servers; a TCP listener connects to \
+                        tcp://host:port (or http://) alone";
+            report.at(written.span(), text);
+        }
+    }
+}
+
+/// A bound can only follow the latency of answers where answers are seen.
+fn tunnels_have_no_latency(raw: &RawConfig, config: &Config, report: &mut Report) {
+    for (written, listen) in raw.listen.iter().zip(&config.listen) {
+        let Protocol::Tcp(tunnel) = &listen.protocol else {
+            continue;
+        };
+        let origin = config.origins.get(&tunnel.origin);
+        if origin.is_some_and(|it| it.requests_max == RequestsMax::Adaptive) {
+            let text = "leads to an origin with `requests_max = \"adaptive\"`, which follows the \
+                        latency of answers; write a number there";
+            report.at(written.span(), text);
+        }
     }
 }
 
@@ -102,7 +145,7 @@ fn limits_differ(raw: &RawConfig, report: &mut Report) {
     complain_of_repeats(names, "this name", report);
 }
 
-/// Wherever one is referred to: `[server]`, sites and routes.
+/// Wherever one is referred to: `[server]`, sites, routes and rules.
 fn limits_are_known(raw: &RawConfig, report: &mut Report) {
     let names = raw.limit.iter().filter_map(|it| it.get_ref().name.as_ref());
     let names: Vec<&str> = names.map(|name| name.get_ref().as_str()).collect();
@@ -113,7 +156,9 @@ fn limits_are_known(raw: &RawConfig, report: &mut Report) {
         let routes = site.route.iter().flat_map(|it| &it.get_ref().limit);
         site.limit.iter().chain(routes)
     });
-    for limit in raw.server.limit.iter().chain(of_sites) {
+    let rules = rules::everywhere(&raw.rule, &raw.site);
+    let of_rules = rules.flat_map(|it| &it.get_ref().limit);
+    for limit in raw.server.limit.iter().chain(of_sites).chain(of_rules) {
         let is_known = names.contains(&limit.get_ref().as_str());
         if !is_known && !is_told_already {
             report.at(limit.span(), unknown("limit", limit.get_ref(), &names));

@@ -54,6 +54,8 @@ mod report;
 mod resolver;
 mod retry;
 mod route;
+mod rule;
+mod rules;
 mod server;
 mod site;
 mod socket_options;
@@ -115,12 +117,13 @@ pub use self::pem::{revocation_lists, roots};
 pub use self::resolver::Resolver;
 pub use self::retry::{Retry, RetryOn, TRIES_MAX};
 pub use self::route::Route;
+pub use self::rule::{End, Lifetime, RequestCookies, RequestEffects, ResponseEffects, Rule};
 pub use self::server::{Resolve, Server as OriginServer, ServerUrl, service_domain};
 pub use self::site::{HostPattern, Site};
 pub use self::socket_options::SocketOptions;
 pub use self::sticky::Sticky;
 pub use self::store::Store;
-pub use self::template::{Form, Part, Template, Value};
+pub use self::template::{Cut, Form, Part, Template, Value};
 pub use self::ticket_keys::ticket_keys;
 pub use self::tls::{ClientAuth, ClientAuthMode, ListenTls, TlsRules, TlsVersion};
 pub use self::tls_names::suite_name;
@@ -138,6 +141,7 @@ use self::notes::Machine;
 use self::origin::RawOrigin;
 use self::report::{Given, Report};
 use self::resolver::RawResolver;
+use self::rule::RawRules;
 use self::site::RawSite;
 use self::store::RawStore;
 use self::table::{Table, Written};
@@ -180,6 +184,8 @@ pub struct Config {
     pub origins: BTreeMap<Arc<str>, Origin>,
     /// Which hosts and paths lead where; one at least, unless all listeners are for TCP.
     pub sites: Vec<Site>,
+    /// What is done where conditions hold, on all sites.
+    pub rules: Vec<Rule>,
     /// How it was written, for people; no part of what it is.
     pub document: Document,
     /// What is legal and was surely meant otherwise.
@@ -219,6 +225,7 @@ struct RawConfig {
     map: RawMaps,
     origins: BTreeMap<Spanned<String>, Written<RawOrigin>>,
     site: Vec<Written<RawSite>>,
+    rule: RawRules,
 }
 
 /// Reads, parses and checks the file at `path`, and the certificates that it names.
@@ -283,8 +290,7 @@ fn settle(mut raw: RawConfig, care: Care<'_>, report: &mut Report) -> Config {
     certificates_are_good(&raw, &config, care, report);
     acme_is_of_use(&raw, report);
     domains_lead_somewhere(&raw, &config, report);
-    tunnels_are_plain(&raw, &config, report);
-    tunnels_have_no_latency(&raw, &config, report);
+    check::tunnels(&raw, &config, report);
     config
 }
 
@@ -350,37 +356,6 @@ fn domains_lead_somewhere(raw: &RawConfig, config: &Config, report: &mut Report)
     }
 }
 
-/// A TCP listener's bytes are its client's, who may speak TLS itself: none is added on the way.
-fn tunnels_are_plain(raw: &RawConfig, config: &Config, report: &mut Report) {
-    for (written, listen) in raw.listen.iter().zip(&config.listen) {
-        let Protocol::Tcp(tunnel) = &listen.protocol else {
-            continue;
-        };
-        let servers = config.origins.get(&tunnel.origin).map(|it| &it.servers);
-        let is_plain = |url: &ServerUrl| matches!(url, ServerUrl::Tcp { tls: false, .. });
-        if servers.is_some_and(|servers| !servers.iter().all(|it| is_plain(&it.url))) {
-            let text = "leads to an origin with https or Unix servers; a TCP listener connects to \
-                        tcp://host:port (or http://) alone";
-            report.at(written.span(), text);
-        }
-    }
-}
-
-/// A bound can only follow the latency of answers where answers are seen.
-fn tunnels_have_no_latency(raw: &RawConfig, config: &Config, report: &mut Report) {
-    for (written, listen) in raw.listen.iter().zip(&config.listen) {
-        let Protocol::Tcp(tunnel) = &listen.protocol else {
-            continue;
-        };
-        let origin = config.origins.get(&tunnel.origin);
-        if origin.is_some_and(|it| it.requests_max == RequestsMax::Adaptive) {
-            let text = "leads to an origin with `requests_max = \"adaptive\"`, which follows the \
-                        latency of answers; write a number there";
-            report.at(written.span(), text);
-        }
-    }
-}
-
 // === impl Config ===
 
 impl Config {
@@ -428,6 +403,12 @@ impl RawConfig {
             .collect();
         let acme = self.acme.as_ref();
         let lists = list::resolve(&self.list, &self.map, |_| None, report);
+        let mut sites: Vec<_> = self
+            .site
+            .iter()
+            .map(|it| RawSite::resolve(it, &base, &limits, care, report))
+            .collect();
+        let rules = rules::resolve((&self.rule, &self.site), &mut sites, &lists, report);
         Config {
             profile: self.profile,
             acme: acme.map(|it| it.get_ref().resolve(it.span(), &listen, report)),
@@ -452,11 +433,8 @@ impl RawConfig {
                 .collect(),
             lists,
             origins: self.resolve_origins(report),
-            sites: self
-                .site
-                .iter()
-                .map(|it| RawSite::resolve(it, &base, &limits, care, report))
-                .collect(),
+            sites,
+            rules,
             document: Document::default(),
             notes: Vec::new(),
         }

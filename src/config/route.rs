@@ -17,6 +17,7 @@ use super::https::{Https, RawHsts};
 use super::limit;
 use super::path::PathPattern;
 use super::report::{Given, Place, Report};
+use super::rule::{RawRules, Rule};
 use super::table::{Table, Written};
 use super::template::Purpose;
 use super::text_or::TextOr;
@@ -49,6 +50,8 @@ pub struct Route {
     pub https: Https,
     /// By which rules responses are cached.
     pub cache: CacheRules,
+    /// What is done where conditions hold, behind the rules of its site.
+    pub rules: Vec<Rule>,
 }
 
 /// One `[[site.route]]` as written.
@@ -71,6 +74,7 @@ pub(super) struct RawRoute {
     https_only: Option<bool>,
     hsts: Given<TextOr<RawHsts>>,
     cache: Option<Written<RawCacheRules>>,
+    pub(super) rule: RawRules,
 }
 
 // === impl RawRoute ===
@@ -137,6 +141,8 @@ impl RawRoute {
             exchange_limits: raw.limits_of_exchanges().over(limits, report),
             https: https.over(raw.https_only, &raw.hsts, report),
             cache: cache.as_ref().unwrap_or(base).rules.clone(),
+            // They come when all routes are known.
+            rules: Vec::new(),
         })
     }
 
@@ -254,7 +260,7 @@ impl RawRoute {
 
     fn check_host_is_not_set(&self, report: &mut Report) {
         let edits = self.request_fields.iter().map(Spanned::get_ref);
-        for name in edits.flat_map(|it| it.set.keys()) {
+        for name in edits.flat_map(|it| it.set.keys().chain(it.add.keys())) {
             if name.get_ref().eq_ignore_ascii_case("host") {
                 report.at(
                     name.span(),

@@ -3,13 +3,16 @@
 //! Pure: Receive acts on it, an explanation tells it. What is done by what is stored is decided in
 //! `next.rs`.
 
+use http::header::COOKIE;
 use http::{HeaderMap, Method};
 
 use super::next::wants_stored_only;
 use super::reasons::Bypass;
 use super::route::caching::Caching;
 use super::route::{Destination, Route};
+use super::ruled::Ruled;
 use super::site::Site;
+use crate::config::RequestCookies;
 use crate::semantics::headers;
 use crate::semantics::key::{KeyBuf, Scheme};
 
@@ -35,8 +38,9 @@ impl Dispatch {
         method: &Method,
         fields: &HeaderMap,
         has_content: bool,
+        ruled: Ruled<'_>,
     ) -> Self {
-        match bypass(caching, method, fields, has_content) {
+        match bypass(caching, method, fields, has_content, ruled) {
             Some(why) if why != Bypass::Method && wants_stored_only(fields) => Self::OnlyIfCached,
             Some(why) => Self::Pass(why),
             None if headers::is_query(method) => Self::Query,
@@ -51,9 +55,13 @@ fn bypass(
     method: &Method,
     fields: &HeaderMap,
     has_content: bool,
+    ruled: Ruled<'_>,
 ) -> Option<Bypass> {
     if !caching.enabled {
         return Some(Bypass::Disabled);
+    }
+    if let Some(rule) = ruled.passes() {
+        return Some(Bypass::Rule(rule));
     }
     let is_query = headers::is_query(method) && caching.query_content_bytes_max > 0;
     let is_read = method == Method::GET || method == Method::HEAD;
@@ -63,7 +71,12 @@ fn bypass(
     if !is_query && has_content {
         return Some(Bypass::RequestBody);
     }
-    caching.personal(fields).map(|_| Bypass::Cookie)
+    let is_personal = match ruled.cookies() {
+        Some(RequestCookies::Ignore) => false,
+        Some(RequestCookies::Pass) => fields.contains_key(COOKIE),
+        None => caching.personal(fields).is_some(),
+    };
+    is_personal.then_some(Bypass::Cookie)
 }
 
 // === impl Route ===
@@ -78,6 +91,18 @@ impl Route {
 // === impl Site ===
 
 impl Site {
+    /// The key of a request that was to go there, if it asks for `target` in place of its own.
+    pub(super) fn key_of(
+        &self,
+        destination: Option<&Destination>,
+        (scheme, authority, target): (Scheme, &str, &str),
+    ) -> KeyBuf {
+        match destination {
+            Some(Destination::Origin(id)) => self.routes[*id].key(scheme, authority, target),
+            _ => KeyBuf::new(scheme, authority, target),
+        }
+    }
+
     /// The key of a target (path and query) for a host in normal form, and where a request for it
     /// leads, if anywhere.
     pub(super) fn locate(
@@ -92,17 +117,14 @@ impl Site {
             Some(path) => path,
         };
         let destination = self.routes.find(authority, path);
-        let key = match destination {
-            Some(Destination::Origin(id)) => self.routes[*id].key(scheme, authority, target),
-            _ => KeyBuf::new(scheme, authority, target),
-        };
+        let key = self.key_of(destination, (scheme, authority, target));
         (key, destination)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::header::{CACHE_CONTROL, COOKIE, HeaderName, HeaderValue};
+    use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 
     use super::*;
     use crate::config;
@@ -120,7 +142,8 @@ mod tests {
         let caching = Caching::new(&config.sites[0].routes[0].cache);
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let field = field.map(|(name, value)| (name, HeaderValue::from_static(value)));
-        Dispatch::of(&caching, &method, &field.into_iter().collect(), content)
+        let fields = field.into_iter().collect();
+        Dispatch::of(&caching, &method, &fields, content, Ruled::new(None, &[]))
     }
 
     #[test]

@@ -8,10 +8,12 @@
 mod flow;
 mod step;
 
+mod asking;
 mod client;
 mod exchange;
 mod request_id;
 mod route;
+mod ruled;
 mod site;
 mod values;
 mod wanted;
@@ -27,7 +29,7 @@ mod explain;
 mod fetch;
 
 pub use client::{Client, Session};
-pub use explain::Forecast;
+pub use explain::{Forecast, RuleSeen};
 pub use flow::{refuse, serve, tell};
 pub use purging::Unpurgeable;
 pub use route::{BadPath, Handler};

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use super::client::TrustedProxies;
 use super::request_id::RequestIds;
 use super::route::limit::Bounds;
-use super::route::{BadPath, Routes};
+use super::route::{BadPath, Parts, Routes};
 use crate::clock;
 use crate::config::{self, Config};
 use crate::origin::{BadTls, Pool, Registry, Resolver};
@@ -78,12 +78,13 @@ impl Site {
             .map(|(name, origin)| Ok((Arc::clone(name), Pool::new(origin, servers, &resolver)?)))
             .collect::<Result<_, BadTls>>()?;
         let bounds = Bounds::new(config, before.map(|it| &it.bounds));
-        let routes = Routes::build(
-            &config.sites,
-            &bounds,
-            |name| pools.get(name).cloned(),
-            |name| telemetry.metrics.site(name),
-        )?;
+        let parts = Parts {
+            bounds: &bounds,
+            pool: &|name| pools.get(name).cloned(),
+            number: &|name| telemetry.metrics.site(name),
+            tally: &|name| telemetry.rules.tally(name),
+        };
+        let routes = Routes::build(&config.sites, &config.rules, &parts)?;
         let trusted_proxies = TrustedProxies::new(&config.server);
         Ok(Self {
             routes,

@@ -62,13 +62,15 @@ pub enum WhyNot {
     HeadTooLarge,
     /// The memory for objects on their way in is used up.
     NoRoom,
+    /// A rule of the operator's says so.
+    Rule,
 }
 
 // === impl WhyNot ===
 
 impl WhyNot {
     /// Every reason, in order.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Method,
         Self::Status,
         Self::RequestNoStore,
@@ -87,6 +89,7 @@ impl WhyNot {
         Self::TooLarge,
         Self::HeadTooLarge,
         Self::NoRoom,
+        Self::Rule,
     ];
 
     /// Whether other requests for the same will likely fare the same: then none is worth waiting
@@ -120,6 +123,7 @@ impl WhyNot {
             Self::TooLarge => "too-large",
             Self::HeadTooLarge => "head-too-large",
             Self::NoRoom => "no-room",
+            Self::Rule => "rule",
         }
     }
 }

@@ -10,6 +10,7 @@ mod line;
 mod losses;
 mod metrics;
 mod record;
+mod rules;
 mod sites;
 mod tls;
 mod trace;
@@ -32,6 +33,7 @@ pub use exposition::{Family, Kind, Sample, Spread};
 use losses::Losses;
 pub use metrics::{Durations, Metrics, STATUS_CLASSES, Snapshot};
 pub use record::{Asked, Fetched, Outcome, Record, Refreshed, TlsFacts};
+pub use rules::{RuleTally, Rules};
 pub use sites::SiteId;
 pub use tls::{BadFile, Certificates, HandshakeFailure, ServedCertificate, Tls};
 pub use trace::{end, follow, init};
@@ -46,6 +48,8 @@ pub struct Telemetry {
     pub tls: Tls,
     /// Figures of orders at CAs.
     pub acme: Acme,
+    /// Counters of rules.
+    pub rules: Rules,
     access_log: ArcSwapOption<AccessLog>,
     /// Whether there is one: all that requests ask while there is none.
     wants_lines: AtomicBool,
@@ -68,6 +72,7 @@ impl Telemetry {
             metrics: Metrics::new(),
             tls: Tls::default(),
             acme: Acme::default(),
+            rules: Rules::default(),
             wants_lines: AtomicBool::new(access_log.is_some()),
             access_log: ArcSwapOption::new(access_log.map(Arc::new)),
             lost_before: Mutex::new(0),

@@ -27,7 +27,8 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "pipeline",
-        "reasons client request_id route site exchange values locator next wanted dispatch purging answer fetch flow step explain",
+        "reasons client request_id route site asking exchange values ruled locator next wanted dispatch purging answer fetch flow \
+         step explain",
     ),
     (
         "server",

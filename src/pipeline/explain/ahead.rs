@@ -23,6 +23,8 @@ pub(super) enum Ahead {
     Personal(String),
     /// With what another request has brought meanwhile.
     Join(Fwd, Arc<Object>),
+    /// A rule answers; what Cache-Status calls it.
+    Ended(&'static str),
     /// Waiting for another request's answer.
     Follow(Fwd),
     /// By what the store has.
@@ -51,7 +53,7 @@ impl Ahead {
 
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::NoRoute | Self::Own => Outcome::Synth,
+            Self::NoRoute | Self::Own | Self::Ended(_) => Outcome::Synth,
             Self::Pass(why) => outcome_of(why.fwd()),
             Self::Personal(_) => outcome_of(Bypass::Cookie.fwd()),
             Self::Join(_, object) if object.is_whole() => Outcome::Hit,
@@ -84,6 +86,7 @@ impl Ahead {
         let status = match self {
             Self::NoRoute => return own(hop, "no-route"),
             Self::Own => return own(hop, "synth"),
+            Self::Ended(detail) => return own(hop, detail),
             Self::Next(Next::OnlyIfCached) => return own(hop, "only-if-cached"),
             Self::Pass(why) | Self::Next(Next::Pass { why, .. }) => why.cache_status(),
             Self::Personal(_) => Bypass::Cookie.cache_status(),

@@ -6,24 +6,34 @@
 
 mod ahead;
 mod forecast;
+mod rules;
 mod why;
+
+use std::net::{IpAddr, Ipv4Addr};
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Method};
 
+use super::asking::Asking;
 use super::dispatch::Dispatch;
 use super::locator::Locator;
 use super::next::{Asker, Next};
 use super::reasons::Bypass;
+use super::route::rules::Number;
 use super::route::{Destination, Route, describe};
+use super::ruled::{KeyPart, Ruled, with_parts};
 use super::site::Site;
+use super::values::Values;
 use crate::clock;
 use crate::semantics::facet::Facet;
 use crate::semantics::reference::{BadUrl, Target};
 use crate::semantics::vary::Selecting;
 use crate::store::Inspection;
 use ahead::Ahead;
-pub use forecast::Forecast;
+pub use forecast::{Forecast, RuleSeen};
+
+/// An address that no client has: of an imagined request nobody knows who makes it.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 // === impl Site ===
 
@@ -48,23 +58,44 @@ impl Site {
             authority,
             path_and_query,
         } = &target;
-        let (key, destination) = self.locate(*scheme, authority, path_and_query);
+        let (_, destination) = self.locate(*scheme, authority, path_and_query);
+        let asking = Asking {
+            method: method.as_str(),
+            scheme: *scheme,
+            authority,
+            target: path_and_query,
+            fields: &fields,
+            client: NOBODY,
+        };
+        let seen = rules::foresee(self, destination, &asking);
+        let parts = seen
+            .ruled(self, destination)
+            .key_parts(&Values::asked(&asking));
+        let (destination, target) = (seen.destination(self, destination), seen.target(&asking));
+        let target = target.into_owned();
+        let key = self.key_of(destination.as_ref(), (*scheme, authority, &target));
         let mut locator = Locator::new(key);
         let mut facet = Facet::NONE;
-        let (ahead, stored) = match destination {
+        let (ahead, stored) = match &destination {
+            _ if seen.end.is_some() => {
+                let ahead = Ahead::Ended(seen.end.unwrap_or_default());
+                (ahead, self.inspect(&locator, &fields))
+            }
             None => (Ahead::NoRoute, self.inspect(&locator, &fields)),
             Some(Destination::Own(_)) => (Ahead::Own, self.inspect(&locator, &fields)),
             Some(Destination::Origin(id)) => {
                 let route = &self.routes[*id];
-                let seen = self.foresee(route, method, &mut locator, &mut fields);
-                facet = seen.0;
-                (seen.1, seen.2)
+                let asked = (&**route, &seen.matched[..], &parts[..]);
+                let foreseen = self.foresee(asked, method, &mut locator, &mut fields);
+                facet = foreseen.0;
+                (foreseen.1, foreseen.2)
             }
         };
         let forecast = Forecast {
             key: locator.key().to_key().display().to_string(),
             key_parts: facet.in_words(),
-            handler: destination.map(|it| describe(&self.routes, it)),
+            handler: destination.as_ref().map(|it| describe(&self.routes, it)),
+            rules: seen.rules,
             outcome: ahead.outcome(),
             cache_status: ahead.cache_status(&self.hop, stored.at),
             why: why::told(&ahead, &stored),
@@ -85,17 +116,18 @@ impl Site {
     /// The same way as Receive and Lookup take it.
     fn foresee(
         &self,
-        route: &Route,
+        (route, matched, parts): (&Route, &[Number], &[KeyPart]),
         method: &Method,
         locator: &mut Locator,
         fields: &mut HeaderMap,
     ) -> (Facet, Ahead, Inspection) {
         let now = clock::now();
+        let ruled = Ruled::new(route.scope.rules.as_deref(), matched);
         route.pool.take_sticky(fields, now);
-        let dispatch = Dispatch::of(&route.caching, method, fields, false);
+        let dispatch = Dispatch::of(&route.caching, method, fields, false, ruled);
         let named = |name| String::from_utf8_lossy(name).into_owned();
         let cookie = route.caching.personal(fields).map(named);
-        let facet = route.caching.reduce(fields);
+        let facet = with_parts(route.caching.reduce(fields), parts);
         let selecting = Selecting {
             headers: fields,
             facet: &facet,
@@ -115,6 +147,7 @@ impl Site {
                     method,
                     fields,
                     caching: &route.caching,
+                    refreshes: ruled.refreshes(),
                     now,
                 };
                 Ahead::of(&asker, locator.for_this_uri(found), &stored, sick)

@@ -8,6 +8,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Uri, Version};
 
 use crate::body::Body;
+use crate::config::Template;
 use crate::origin;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::route::Route;
@@ -19,7 +20,8 @@ use crate::semantics::proxy_protocol::Endpoints;
 
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// The request's head for the origin, with an empty body.
+/// The request's head for the origin, with an empty body. What is done to it for the store comes before
+/// it is edited.
 pub(in crate::pipeline) fn request(wanted: &Wanted) -> Request<Body> {
     let (exchange, route, pool) = (&*wanted.exchange, wanted.route(), wanted.pool());
     let authority = wanted.key().authority();
@@ -56,7 +58,6 @@ pub(in crate::pipeline) fn request(wanted: &Wanted) -> Request<Body> {
     if exchange.body.is_empty() && expects_content(&exchange.request.method) {
         fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    edit(wanted, &mut fields);
     if let Some(timeouts) = route.timeouts {
         request.extensions_mut().insert(timeouts);
     }
@@ -79,12 +80,16 @@ pub(in crate::pipeline) fn request(wanted: &Wanted) -> Request<Body> {
     request
 }
 
-/// Sets and removes what the route says.
-pub(super) fn edit(wanted: &Wanted, fields: &mut HeaderMap) {
-    wanted.route().request_fields.apply(fields, |template| {
+/// Sets, adds and removes what the route says, and then what its rules say. To be done once, and last.
+pub(in crate::pipeline) fn edit(wanted: &Wanted, fields: &mut HeaderMap) {
+    let value = |template: &Template, fields: &HeaderMap| {
         let values = Values::of(&wanted.exchange);
-        values.asking_for(wanted.target()).field(template)
-    });
+        values.asking_for(wanted.target()).field(template, fields)
+    };
+    wanted.route().request_fields.apply(fields, value);
+    for rule in wanted.ruled().rules() {
+        rule.request.fields.apply(fields, value);
+    }
 }
 
 /// The target in origin-form, without the prefix that the route strips.
