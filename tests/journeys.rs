@@ -18,6 +18,7 @@ mod journeys {
     mod rules_at_work;
     mod several_files;
     mod templates;
+    mod trying;
 
     // What is stored, for whom, and for how long.
     mod conditional;
