@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
-"""A purge of everything in a full cache: how long does the call take, and who else has to wait?
+"""Purges in a full cache: how long does the call take, and who else has to wait?
 
 usage: purge.py [--objects N] [--hot N] [--clients N] [--seconds N]
 
 Starts Copal ($COPAL, or target/dist/copal) before an origin of its own and fills it with small
-objects. Then clients ask for a few hot ones, each for the next as soon as it has one, in windows of
-some seconds: one without a purge, and one each in the middle of which everything is purged, hard and
-soft. The hard one comes last. Printed for each window:
+objects of five tags: one that all have, some that a hundredth, a thousandth and a ten-thousandth of them
+have, and one of its own. Printed is what the index of tags costs for an object. Then clients ask for a
+few hot ones, each for the next as soon as it has one, in windows of some seconds: one without a purge,
+and one each in the middle of which something is purged: a tag that a hundredth have, everything softly, a
+tag that all have, and, filled again, everything. Printed for each window:
 
   call        how long the purge took, as its caller sees it, and what it answered
   hits        how many there were, and their times: median, p99, p99.9, worst
   others      what was no hit: the hot objects again, once each
 
-and after the hard one, how long it took until the memory had been given back. The clients are one
+and after the hard ones, how long it took until the memory had been given back. The clients are one
 thread that shares the machine's processors with Copal, so compare the windows with each other.
 Python's standard library only.
 """
@@ -36,17 +38,25 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 COPAL = os.environ.get("COPAL", str(TARGET / "dist" / "copal"))
 
 BODY = b"x" * 100
-ANSWER = (
+HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nCache-Control: max-age=86400\r\n"
-    b'ETag: "1"\r\n\r\n%s' % (len(BODY), BODY)
+    b'ETag: "1"\r\nxkey: ' % len(BODY)
 )
 FILL_CLIENTS = 64
 MEMORY = "6GiB"
 HEAD_END = b"\r\n\r\n"
 
 
+def answers(requests):
+    """The same for all, but for the tags, which are by the number in the path."""
+    for request in requests.split(HEAD_END)[:-1]:
+        number = int(request[len(b"GET /"):request.index(b" HTTP")])
+        tags = (number % 100, number % 1000, number % 10_000, number)
+        yield b"%sall s%d k%d l%d p%d%s%s" % (HEAD, *tags, HEAD_END, BODY)
+
+
 def serve(listener):
-    """Answers whatever comes with the same."""
+    """Answers whatever comes."""
     listener.setblocking(False)
     with selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)
@@ -59,7 +69,7 @@ def serve(listener):
                     continue
                 with contextlib.suppress(OSError):
                     if data := key.fileobj.recv(65536):
-                        key.fileobj.sendall(ANSWER * data.count(HEAD_END))
+                        key.fileobj.sendall(b"".join(answers(data)))
                         continue
                 selector.unregister(key.fileobj)
                 key.fileobj.close()
@@ -136,8 +146,8 @@ class Admin:
     def store(self):
         return self.ask("GET", "/api/v1/status")[0]["store"]
 
-    def purge(self, soft):
-        answer, took = self.ask("POST", "/api/v1/purge", json.dumps({"all": True, "soft": soft}))
+    def purge(self, what):
+        answer, took = self.ask("POST", "/api/v1/purge", json.dumps(what))
         print(f"  call    {took * 1000:8.2f} ms  {json.dumps(answer)}", flush=True)
 
 
@@ -187,6 +197,26 @@ def copal_before(origin_port):
             process.kill()
 
 
+def fill(port, options, process, admin):
+    began = time.perf_counter()
+    load(port, FILL_CLIENTS, range(options.objects), float("inf"))
+    took, store = time.perf_counter() - began, admin.store()
+    rss = memory_bytes(process)
+    print(f"filled with {store['objects']} objects, {store['bytes'] >> 20} MiB, {rss >> 20} MiB")
+    print(f"resident, in {took:.0f} s; {store['tags']} tags, whose index has "
+          f"{store['tag_index_bytes'] / max(store['objects'], 1):.1f} bytes for an object")
+
+
+def wait_for_memory(options, process, admin):
+    purged_at = time.perf_counter() - options.seconds / 2
+    much = options.objects * 100
+    while admin.store()["bytes"] > much and time.perf_counter() < purged_at + 60:
+        time.sleep(0.1)
+    waited, left = time.perf_counter() - purged_at, admin.store()
+    print(f"  memory  {left['objects']} objects, {left['bytes'] >> 20} MiB and "
+          f"{memory_bytes(process) >> 20} MiB resident {waited:.1f} s after the call")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--objects", type=int, default=1_000_000)
@@ -198,24 +228,22 @@ def main():
     origin = multiprocessing.Process(target=serve, args=(listener,), daemon=True)
     origin.start()
     with copal_before(listener.getsockname()[1]) as (process, port, admin):
-        began = time.perf_counter()
-        load(port, FILL_CLIENTS, range(options.objects), float("inf"))
-        took, store = time.perf_counter() - began, admin.store()
-        rss = memory_bytes(process)
-        print(f"filled with {store['objects']} objects, {store['bytes'] >> 20} MiB, {rss >> 20} MiB")
-        print(f"resident, in {took:.0f} s\nwithout a purge")
+        fill(port, options, process, admin)
+        print("without a purge")
         calm = window(port, options)
+        print("hard purge of a tag that a hundredth have")
+        some = window(port, options, lambda: admin.purge({"tags": ["s7"]}))
         print("soft purge of everything")
-        soft = window(port, options, lambda: admin.purge(True))
+        soft = window(port, options, lambda: admin.purge({"all": True, "soft": True}))
+        print("hard purge of a tag that all have")
+        tag = window(port, options, lambda: admin.purge({"tags": ["all"]}))
+        wait_for_memory(options, process, admin)
+        fill(port, options, process, admin)
         print("hard purge of everything")
-        hard = window(port, options, lambda: admin.purge(False))
-        purged_at = time.perf_counter() - options.seconds / 2
-        while admin.store()["bytes"] > store["bytes"] // 10 and time.perf_counter() < purged_at + 60:
-            time.sleep(0.1)
-        waited, left = time.perf_counter() - purged_at, admin.store()
-        print(f"  memory  {left['objects']} objects, {left['bytes'] >> 20} MiB and "
-              f"{memory_bytes(process) >> 20} MiB resident {waited:.1f} s after the call")
-        print(f"p99 beside that without a purge: soft {soft / calm:.2f}, hard {hard / calm:.2f}")
+        hard = window(port, options, lambda: admin.purge({"all": True}))
+        wait_for_memory(options, process, admin)
+        print("p99 beside that without a purge: "
+              f"tag {some / calm:.2f}, soft {soft / calm:.2f}, tag of all {tag / calm:.2f}, hard {hard / calm:.2f}")
     origin.kill()
 
 

@@ -24,10 +24,12 @@ mod journeys {
     mod conditional;
     mod cookies;
     mod fold;
+    mod forwarded_cookies;
     mod freshness;
     mod invalidation;
     mod keys;
     mod methods;
+    mod modules;
     mod no_vary_search;
     mod overrides;
     mod poisoning;
@@ -35,9 +37,11 @@ mod journeys {
     mod query;
     mod range;
     mod request_directives;
+    mod set_aside;
     mod slices;
     mod stale;
     mod stale_if_error;
+    mod tags;
     mod unstored;
     mod vary;
 
@@ -48,19 +52,29 @@ mod journeys {
     mod leaving;
 
     // Clients, their requests and their connections.
+    mod access;
+    mod clean;
+    mod error_pages;
     mod expect;
     mod forwarded;
     mod grpc;
     mod http2;
+    mod http2_hostile;
+    mod http2_rules;
+    mod http2_streams;
     mod interim;
     mod introduced;
     mod limiting;
     mod limits;
     mod lingering;
+    mod listeners_unix;
+    mod logins;
     mod malformed;
     mod request_ids;
     mod requests;
+    mod slow_clients;
     mod trailers;
+    mod tunnels;
     mod upgrade;
 
     // One origin, well and ill.
@@ -100,6 +114,8 @@ mod journeys {
     mod admin;
     mod alarms;
     mod check;
+    mod completions;
+    mod dashboard;
     mod descriptors;
     mod explain;
     mod figures;

@@ -91,10 +91,23 @@ impl Disk {
         }
         let disk = Self(path.into());
         // That it can be written is known now or in sixty days.
-        let probe = disk.path("locks", "probe");
-        write(&probe, b"")?;
+        disk.probe("locks")?;
         disk.remove_what_was_left();
         Ok(disk)
+    }
+
+    /// Whether a certificate could be kept: known before one is asked for, since a CA gives only so many.
+    pub(super) fn can_keep(&self) -> Result<(), String> {
+        self.probe("certificates").map_err(|error| {
+            let folder = self.0.join("certificates");
+            format!("{} cannot be written: {error}", folder.display())
+        })
+    }
+
+    fn probe(&self, folder: &str) -> io::Result<()> {
+        let probe = beside(&self.path(folder, "probe"))?;
+        write_at(&probe, b"")?;
+        fs::remove_file(probe)
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -291,13 +304,7 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 
 /// Writes a file that is whole from the first moment on, and that only its owner can read.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    let number = NEXT.fetch_add(1, Relaxed);
-    let beside = format!(".{}.{}.{number}", name.to_string_lossy(), process::id());
-    let beside = folder.join(beside);
+    let beside = beside(path)?;
     let written = write_at(&beside, bytes).and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         // The error that is told is the first.
@@ -305,7 +312,21 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     written?;
     // The name is on disk when its folder is.
-    File::open(folder)?.sync_all()
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// A hidden name in the same folder that nobody else has, of this process or of another.
+fn beside(path: &Path) -> io::Result<PathBuf> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let Some(name) = path.file_name() else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let number = NEXT.fetch_add(1, Relaxed);
+    let hidden = format!(".{}.{}.{number}", name.to_string_lossy(), process::id());
+    Ok(path.with_file_name(hidden))
 }
 
 fn write_at(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -344,6 +365,18 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn that_nothing_can_be_kept_is_known_before_a_ca_is_asked() {
+        let folder = Folder::new("full");
+        let disk = Disk::open(Some(&folder.0)).unwrap();
+        assert_eq!(disk.can_keep(), Ok(()));
+        let certificates = folder.0.join("certificates");
+        fs::remove_dir(&certificates).unwrap();
+        fs::write(&certificates, b"").unwrap();
+        let error = disk.can_keep().unwrap_err();
+        assert!(error.contains(certificates.to_str().unwrap()), "{error}");
     }
 
     #[test]

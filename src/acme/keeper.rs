@@ -175,7 +175,11 @@ impl Keeper {
             return false;
         };
         let (disk, name) = (self.work.disk.clone(), self.name.to_string());
-        let lock = match spawn_blocking(move || disk.lock(&name)).await {
+        let locked = spawn_blocking(move || {
+            disk.can_keep()?;
+            disk.lock(&name).map_err(|it| it.to_string())
+        });
+        let lock = match locked.await {
             Ok(Ok(Some(lock))) => lock,
             Ok(Ok(None)) => {
                 self.wait_until = clock::now() + LOOK_SOON;

@@ -102,7 +102,7 @@ fn kind(problem: &Problem) -> Kind {
     let urn = problem.r#type.as_deref().unwrap_or_default();
     match urn.strip_prefix(PREFIX).unwrap_or_default() {
         "rateLimited" => Kind::RateLimited,
-        "accountDoesNotExist" => Kind::Account,
+        "accountDoesNotExist" | "externalAccountRequired" => Kind::Account,
         "serverInternal" | "badNonce" => Kind::Unreachable,
         "caa" | "connection" | "dns" | "incorrectResponse" | "tls" => Kind::Challenge,
         // §7.3.6: what comes for an account that is deactivated has this, too.

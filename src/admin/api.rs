@@ -1,9 +1,8 @@
-//! Endpoints for purge, reload and status. All of it is JSON.
+//! Endpoints for reload, configuration and status. All of it is JSON.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, answer, complaint, json};
@@ -12,51 +11,8 @@ use super::figures::{self, STORE};
 use super::{Admin, origins};
 use crate::clock;
 use crate::config::Change;
-use crate::pipeline::Unpurgeable;
-use crate::semantics::reference::Target;
-use crate::store::{How, Invalidation, What};
-use crate::telemetry::{Acme, Certificates, Outcome};
-
-const WANTED: &str = "exactly one of `url`, `prefix`, `host` and `all` is wanted";
-
-/// The body of a purge: exactly one of `url`, `prefix`, `host` and `all`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PurgeRequest {
-    url: Option<String>,
-    prefix: Option<String>,
-    host: Option<String>,
-    #[serde(default)]
-    all: bool,
-    #[serde(default)]
-    soft: bool,
-}
-
-pub(super) fn purge(admin: &Admin, call: &Call) -> Answer {
-    let request: PurgeRequest = match serde_json::from_slice(&call.body) {
-        Ok(request) => request,
-        Err(error) => return complaint(StatusCode::BAD_REQUEST, &format!("{error}; {WANTED}")),
-    };
-    match request.invalidation() {
-        Ok(wanted) => {
-            let purged = admin.current.load().purge(&wanted);
-            purged.map_or_else(|why| unpurgeable(&why), counted)
-        }
-        Err(wrong) => complaint(StatusCode::BAD_REQUEST, &wrong),
-    }
-}
-
-fn counted(purged: Option<u64>) -> Answer {
-    json(StatusCode::OK, &json!({ "purged": purged }))
-}
-
-fn unpurgeable(why: &Unpurgeable) -> Answer {
-    let status = match why {
-        Unpurgeable::Host(_) => StatusCode::NOT_FOUND,
-        Unpurgeable::Pattern => StatusCode::BAD_REQUEST,
-    };
-    complaint(status, &why.to_string())
-}
+use crate::store::Store;
+use crate::telemetry::{Acme, Certificates, Durations, Outcome, STATUS_CLASSES};
 
 pub(super) fn reload(admin: &Admin, _: &Call) -> Answer {
     match admin.process.reload() {
@@ -93,15 +49,13 @@ pub(super) fn config(admin: &Admin, call: &Call) -> Answer {
 
 pub(super) fn status(admin: &Admin, _: &Call) -> Answer {
     let counted = admin.telemetry.metrics.snapshot();
-    let requests: Map<String, Value> = Outcome::ALL
-        .into_iter()
-        .map(|outcome| {
-            (
-                outcome.as_str().to_owned(),
-                counted.requests_of(outcome).into(),
-            )
-        })
-        .collect();
+    let sites = counted.sites.iter().map(|(name, it)| {
+        let site = json!({
+            "requests": by_outcome(it.outcomes),
+            "responses": by_class(it.classes),
+        });
+        (name.to_string(), site)
+    });
     let origins: Map<String, Value> = admin
         .current
         .load()
@@ -113,19 +67,52 @@ pub(super) fn status(admin: &Admin, _: &Call) -> Answer {
         "uptime_seconds": clock::uptime().as_secs(),
         "ready": admin.process.is_ready(),
         "connections": admin.process.connections(),
-        "requests": requests,
+        "requests": by_outcome(Outcome::ALL.map(|it| counted.requests_of(it))),
+        "responses": by_class(counted.by_class()),
+        "sites": Value::Object(sites.collect()),
+        "durations": durations(&counted.durations),
         "response_bytes": counted.response_bytes,
         "aborted": counted.aborted,
         "bad_requests": counted.bad_requests,
         "tls": tls(&admin.telemetry.tls.certificates()),
         "acme": acme(&admin.telemetry.acme),
-        "store": figures::added(json!({}), &STORE, &admin.store.stats()),
+        "store": figures::added(sweep(&admin.store), &STORE, &admin.store.stats()),
         "origins": origins,
     });
     json(StatusCode::OK, &status)
 }
 
-fn unix_seconds(time: SystemTime) -> u64 {
+fn by_outcome(counts: [u64; Outcome::ALL.len()]) -> Value {
+    named(Outcome::ALL.map(Outcome::as_str).into_iter().zip(counts))
+}
+
+fn by_class(counts: [u64; STATUS_CLASSES.len()]) -> Value {
+    named(STATUS_CLASSES.into_iter().zip(counts))
+}
+
+fn named(counts: impl Iterator<Item = (&'static str, u64)>) -> Value {
+    let pairs = counts.map(|(name, count)| (name.to_owned(), count.into()));
+    Value::Object(pairs.collect())
+}
+
+fn durations(durations: &Durations) -> Value {
+    let buckets = durations.by_bound().into_iter();
+    // JSON has no infinity: the last bucket's bound is null.
+    let buckets = buckets.map(|(seconds, count)| json!({ "seconds": seconds, "count": count }));
+    json!({
+        "count": durations.count(),
+        "sum": durations.sum().as_secs_f64(),
+        "buckets": buckets.collect::<Value>(),
+    })
+}
+
+/// How far the walk is that some purges ask for.
+fn sweep(store: &Store) -> Value {
+    let progress = store.sweep_progress();
+    json!({ "sweep": progress.map(|it| json!({ "looked_at": it.looked_at, "of": it.of })) })
+}
+
+pub(super) fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs()
@@ -157,31 +144,4 @@ fn acme(acme: &Acme) -> Value {
         (name, status)
     });
     Value::Object(names.collect())
-}
-
-// === impl PurgeRequest ===
-
-impl PurgeRequest {
-    fn invalidation(self) -> Result<Invalidation, String> {
-        let what = match (self.url, self.prefix, self.host, self.all) {
-            (Some(url), None, None, false) => {
-                What::Url(Target::parse(&url).map_err(|error| format!("url: {error}"))?)
-            }
-            (None, Some(prefix), None, false) => {
-                What::prefix(&prefix).map_err(|error| format!("prefix: {error}"))?
-            }
-            (None, None, Some(host), false) => {
-                What::host(&host).map_err(|_| "host: not a valid host".to_owned())?
-            }
-            (None, None, None, true) => What::All,
-            _ => {
-                return Err(WANTED.to_owned());
-            }
-        };
-        let how = match self.soft {
-            true => How::Soft,
-            false => How::Hard,
-        };
-        Ok(Invalidation { what, how })
-    }
 }

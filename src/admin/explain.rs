@@ -119,16 +119,15 @@ fn explanation(url: &str, forecast: &Forecast, stored: &Inspection) -> Value {
 }
 
 fn route(handler: &Handler) -> Value {
-    let rules = handler.rules.as_ref().map(|rules| {
-        let pair = |(name, value): &(&str, String)| ((*name).to_owned(), value.as_str().into());
-        rules.iter().map(pair).collect::<Map<_, _>>()
-    });
+    let pair = |(name, value): &(&str, String)| ((*name).to_owned(), value.as_str().into());
+    let table = |pairs: &Vec<_>| pairs.iter().map(pair).collect::<Map<_, _>>();
     json!({
         "hosts": handler.hosts,
         "path": handler.path,
         "action": handler.action,
         "target": handler.target,
-        "rules": rules,
+        "gate": table(&handler.gate),
+        "rules": handler.rules.as_ref().map(table),
     })
 }
 
@@ -164,7 +163,9 @@ fn variant(object: &Arc<Object>, now: SystemTime) -> Value {
         "always_validate": term.always_validate(),
         "must_revalidate": term.must_revalidate(),
         "ttl_by_route": term.is_overridden(),
+        "set_aside": term.bent().in_words().collect::<Vec<_>>(),
         "soft_purged": term.is_expired(),
+        "tags": object.tags(),
         "etag": validators.etag.map(lossy),
         "last_modified": validators.last_modified.map(lossy),
     })

@@ -74,8 +74,9 @@ impl Display for Flags<'_> {
             (term.must_revalidate(), "must be revalidated"),
         ];
         let set = flags.iter().filter(|(is_set, _)| *is_set);
-        set.into_iter()
-            .try_for_each(|(_, flag)| write!(f, ", {flag}"))
+        let set = set.map(|(_, flag)| *flag);
+        set.chain(term.bent().in_words())
+            .try_for_each(|flag| write!(f, ", {flag}"))
     }
 }
 
@@ -107,9 +108,13 @@ fn route_in_words(forecast: &Forecast) -> String {
         path,
         action,
         target,
+        gate,
         rules,
     } = handler;
     let mut words = format!("{path} of {hosts}: {action} {target}");
+    for (name, value) in gate {
+        words = words + "; " + name + " " + value;
+    }
     match (rules, *action) {
         (Some(rules), _) => {
             let rules = rules.iter().map(|(name, value)| format!("{name} {value}"));
@@ -154,6 +159,10 @@ fn write_variant(
     let facet = object.variant().facet_in_words();
     if !facet.is_empty() {
         writeln!(f, "            where the key has {}", Plain(&facet))?;
+    }
+    let tags = object.tags();
+    if !tags.is_empty() {
+        writeln!(f, "            tags {}", Plain(&tags.join(", ")))?;
     }
     let validators = object.validators();
     for (name, value) in [

@@ -89,7 +89,7 @@ pub(super) static ORIGIN: [Figure<OverloadStats>; 4] = [
 ];
 
 #[rustfmt::skip]
-pub(super) static STORE: [Figure<store::Stats>; 9] = [
+pub(super) static STORE: [Figure<store::Stats>; 12] = [
     gauge("objects", "copal_objects", "Complete objects in the store, variants included.",
         |it| Count(it.objects)),
     gauge("bytes", "copal_store_bytes", "Bytes held by complete objects, index included.",
@@ -108,6 +108,14 @@ pub(super) static STORE: [Figure<store::Stats>; 9] = [
         |it| Count(it.evicted)),
     counter("slices", "copal_slices", "Slices opened, by where their bytes were.",
         |it| Each("from", vec![("memory", it.slices_from_memory), ("origin", it.slices_from_origin)])),
+    gauge("tags", "copal_store_tags", "Tags that objects have.",
+        |it| Count(it.tags)),
+    gauge("tag_index_bytes", "copal_store_tag_index_bytes", "Bytes of the index from tags to objects.",
+        |it| Count(it.tag_index_bytes)),
+    gauge("purges", "copal_store_purges", "Purges that objects are compared with, by what they are of.",
+        |it| Each("of", vec![
+            ("area", it.stamps.areas as u64), ("tag", it.stamps.tags as u64), ("pattern", it.stamps.patterns as u64),
+        ])),
 ];
 
 const fn counter<T>(

@@ -3,43 +3,48 @@
 //! What may be asked is the table of `routes.rs`. It asks the floors below itself; what only the top
 //! floor knows is told by a [`Process`].
 
+mod access;
 mod answer;
 mod api;
 mod call;
+mod dashboard;
 mod explain;
 mod explain_text;
 mod figures;
 mod metrics;
 mod origins;
 mod process;
+mod purge;
+mod requests;
 mod routes;
 
 use std::convert::Infallible;
+use std::io;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN};
-use http::uri::Authority;
-use http::{Method, Request, StatusCode, Uri};
+use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::RwLock;
-use subtle::ConstantTimeEq;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tracing::info;
 
-use crate::config::{self, Change, Document};
+use crate::config::{self, Change, Document, Scope};
 use crate::pipeline::Current;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
+use access::Access;
 use answer::{Answer, text};
 use call::Call;
 use routes::{Handler, Routes};
@@ -96,10 +101,24 @@ pub struct LastReload {
     pub in_force_since: SystemTime,
 }
 
+/// A call that was to change something, for the log.
+struct Audit {
+    who: Arc<str>,
+    peer: IpAddr,
+    what: String,
+    body: Bytes,
+}
+
 /// A connection, with or without TLS.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A socket on which operators are awaited.
+pub trait Accepting: Send + Sync + 'static {
+    /// The next connection, and whose it is.
+    fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, IpAddr)>> + Send;
+}
 
 /// A handshake; `None` when it fails.
 pub type Securing = Pin<Box<dyn Future<Output = Option<Box<dyn Stream>>> + Send>>;
@@ -114,8 +133,7 @@ pub struct Admin {
     store: Arc<Store>,
     telemetry: Arc<Telemetry>,
     process: Box<dyn Process>,
-    /// Held for a look or a change.
-    token: RwLock<Option<config::Secret>>,
+    access: Access,
     /// `None` where operators speak in clear.
     secure: RwLock<Option<Secure>>,
 }
@@ -137,14 +155,14 @@ impl Admin {
             store: Arc::clone(store),
             telemetry: Arc::clone(telemetry),
             process: Box::new(process),
-            token: RwLock::new(config.token.clone()),
+            access: Access::new(config),
             secure: RwLock::new(None),
         })
     }
 
-    /// Has requests carry another token from now on, those of open connections too.
-    pub fn set_token(&self, token: Option<config::Secret>) {
-        *self.token.write() = token;
+    /// Has requests carry other tokens from now on, those of open connections too.
+    pub fn set_access(&self, config: &config::Admin) {
+        self.access.change(config);
     }
 
     /// Has operators shake hands from now on, or speak in clear.
@@ -152,28 +170,36 @@ impl Admin {
         *self.secure.write() = secure;
     }
 
-    /// Serves `listener` until its task is ended; not by a drain, which an operator wants to see too.
+    /// Serves these until the task is ended; not by a drain, which an operator wants to see too.
     /// Operators and scrapers may have so many connections at once.
-    pub async fn run(self: Arc<Self>, listener: TcpListener, connections_max: usize) {
+    pub async fn run<A: Accepting>(self: Arc<Self>, listeners: Vec<A>, connections_max: usize) {
         let permits = Arc::new(Semaphore::new(connections_max));
+        let serving = listeners
+            .into_iter()
+            .map(|it| Arc::clone(&self).serve_all(it, Arc::clone(&permits)));
+        // They end with this task.
+        JoinSet::from_iter(serving).join_all().await;
+    }
+
+    async fn serve_all(self: Arc<Self>, listener: impl Accepting, permits: Arc<Semaphore>) {
         loop {
             // The semaphore is never closed.
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
                 return;
             };
-            let Ok((stream, _)) = listener.accept().await else {
+            let Ok((stream, peer)) = listener.accept().await else {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             };
             let admin = Arc::clone(&self);
             tokio::spawn(async move {
-                admin.serve(stream).await;
+                admin.serve(stream, peer).await;
                 drop(permit);
             });
         }
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: IpAddr) {
         let secure = self.secure.read().clone();
         let secured: Option<Box<dyn Stream>> = match secure {
             Some(secure) => secure(stream).await,
@@ -181,7 +207,7 @@ impl Admin {
         };
         let Some(stream) = secured else { return };
         let service = service_fn(|request| async {
-            let answered = timeout(REQUEST_TIMEOUT, self.answer(request)).await;
+            let answered = timeout(REQUEST_TIMEOUT, self.answer(request, peer)).await;
             let late = || text(StatusCode::REQUEST_TIMEOUT, "the request took too long\n");
             Ok::<_, Infallible>(answered.unwrap_or_else(|_| late()))
         });
@@ -201,17 +227,20 @@ impl Admin {
         }
     }
 
-    async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Answer {
-        let found = self.routes.find(request.method(), request.uri().path());
-        let is_open = found.as_ref().is_ok_and(|(endpoint, _)| endpoint.is_open);
-        if !is_open && let Err(refused) = self.admit(&request) {
-            return *refused;
-        }
+    async fn answer(self: &Arc<Self>, request: Request<Incoming>, peer: IpAddr) -> Answer {
+        let (head, body) = request.into_parts();
+        let found = self.routes.find(&head.method, head.uri.path());
+        // What there is not, nobody is told without a token.
+        let scope = found.as_ref().map_or(Some(Scope::Read), |(it, _)| it.scope);
+        let admitted = scope.map(|scope| self.access.admit(&head.headers, &head.uri, scope));
+        let who = match admitted.transpose() {
+            Ok(who) => who,
+            Err(refused) => return *refused,
+        };
         let (endpoint, parameters) = match found {
             Ok(found) => found,
             Err(answer) => return *answer,
         };
-        let (head, body) = request.into_parts();
         let body = match head.method {
             Method::GET | Method::HEAD => Bytes::new(),
             _ => match read(body).await {
@@ -219,12 +248,22 @@ impl Admin {
                 Err(refused) => return refused,
             },
         };
+        let audit = who.filter(|_| endpoint.changes()).map(|who| Audit {
+            who,
+            peer,
+            what: format!("{} {}", head.method, head.uri.path()),
+            body: body.clone(),
+        });
         let call = Call {
             head,
             parameters,
             body,
         };
-        self.call(endpoint.handler, call).await
+        let answer = self.call(endpoint.handler, call).await;
+        if let Some(audit) = audit {
+            audit.tell(&answer);
+        }
+        answer
     }
 
     /// On a thread that may wait: a reload reads files, and all that traffic needs is the others.
@@ -234,82 +273,20 @@ impl Admin {
         let failed = |_| text(StatusCode::INTERNAL_SERVER_ERROR, "the answer failed\n");
         answered.await.unwrap_or_else(failed)
     }
+}
 
-    fn admit(&self, request: &Request<Incoming>) -> Result<(), Box<Answer>> {
-        if is_from_another_site(request) {
-            return Err(text(StatusCode::FORBIDDEN, "not from another site\n").into());
-        }
-        let token = self.token.read();
-        let Some(token) = &*token else {
-            return match is_asked_for_here(request) {
-                true => Ok(()),
-                false => Err(misdirected().into()),
-            };
-        };
-        let given = request.headers().get(AUTHORIZATION);
-        if given.is_some_and(|given| is_bearer(given.as_bytes(), token.expose())) {
-            return Ok(());
-        }
-        let mut refused = text(StatusCode::UNAUTHORIZED, "a bearer token is wanted\n");
-        let challenge = HeaderValue::from_static(CHALLENGE);
-        refused
-            .headers_mut()
-            .insert(http::header::WWW_AUTHENTICATE, challenge);
-        Err(refused.into())
+// === impl Audit ===
+
+impl Audit {
+    fn tell(&self, answer: &Answer) {
+        /// Of a body that is longer, so many bytes are told.
+        const BYTES_MAX: usize = 500;
+        let (who, peer, status) = (&self.who, self.peer, answer.status().as_u16());
+        let body = &self.body[..self.body.len().min(BYTES_MAX)];
+        let body = String::from_utf8_lossy(body);
+        // Escaped: whoever sends it must not write lines of the log.
+        info!(%who, %peer, status, body = ?body, "admin: {}", self.what);
     }
-}
-
-/// A page of some other site in the operator's browser must not reach through from its own origin.
-/// Only browsers say whence they come, and they do for all that changes something.
-fn is_from_another_site(request: &Request<Incoming>) -> bool {
-    let Some(origin) = request.headers().get(ORIGIN) else {
-        return false;
-    };
-    let from = origin
-        .to_str()
-        .ok()
-        .and_then(|origin| origin.parse::<Uri>().ok());
-    let from = from.as_ref().and_then(Uri::authority);
-    let is_here = from.is_some_and(|from| {
-        let own = request.headers().get(HOST).map(HeaderValue::as_bytes);
-        is_local(from) && own == Some(from.as_str().as_bytes())
-    });
-    !is_here
-}
-
-/// Nor may it under a name of its own that it has lead here (DNS rebinding): to the browser that is
-/// the page's own site, and a GET does not say whence it comes. All browsers name a Host.
-fn is_asked_for_here(request: &Request<Incoming>) -> bool {
-    let named = |host: &HeaderValue| {
-        let authority = Authority::try_from(host.as_bytes());
-        authority.is_ok_and(|it| is_local(&it))
-    };
-    let mut hosts = request.headers().get_all(HOST).iter();
-    hosts.all(named) && request.uri().authority().is_none_or(is_local)
-}
-
-/// Whether nobody but this machine can have it lead here: an address, or localhost and the names
-/// below it, which DNS is not asked for (RFC 6761 §6.3).
-fn is_local(authority: &Authority) -> bool {
-    let name = authority.host();
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    let domain = name.rsplit('.').next().unwrap_or(name);
-    name.parse::<IpAddr>().is_ok() || domain.eq_ignore_ascii_case("localhost")
-}
-
-/// RFC 9110 §15.5.20: the server "is unable or unwilling to produce an authoritative response for the
-/// target URI".
-fn misdirected() -> Answer {
-    let told = format!("{NAME}: {NAME_REFUSED}\n");
-    text(StatusCode::MISDIRECTED_REQUEST, &told)
-}
-
-/// Whether these are the credentials of RFC 6750 §2.1, compared in constant time.
-fn is_bearer(given: &[u8], token: &str) -> bool {
-    let Some((scheme, rest)) = given.split_at_checked("Bearer ".len()) else {
-        return false;
-    };
-    scheme.eq_ignore_ascii_case(b"Bearer ") && rest.ct_eq(token.as_bytes()).into()
 }
 
 async fn read(body: Incoming) -> Result<Bytes, Answer> {

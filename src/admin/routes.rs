@@ -6,23 +6,28 @@ use http::{Method, StatusCode};
 use matchit::Router;
 use percent_encoding::percent_decode_str;
 
-use super::answer::{Answer, text};
+use super::answer::{Answer, answer, text};
 use super::call::Call;
-use super::{Admin, NAME, api, explain, metrics, origins};
+use super::{Admin, NAME, api, dashboard, explain, metrics, origins, purge, requests};
+use crate::config::Scope;
 
 /// What can be asked, one row a path.
-static TABLE: [(&str, &[Endpoint]); 11] = [
+static TABLE: [(&str, &[Endpoint]); 15] = [
     ("/", &[get(index)]),
     ("/healthz", &[get(alive).open()]),
     ("/readyz", &[get(ready).open()]),
+    ("/dashboard", &[get(dashboard::page).open()]),
+    ("/dashboard/{file}", &[get(dashboard::file).open()]),
     ("/metrics", &[get(metrics::scrape)]),
     (
         "/api/v1/purge",
-        &[post(api::purge).with(
-            "  {\"url\":…}, {\"prefix\":…}, {\"host\":…} or {\"all\":true}, with \"soft\":true if wished",
-        )],
+        &[post(purge::answer).with(
+            "  {\"url\":…}, {\"prefix\":…}, {\"host\":…}, {\"tags\":[…]}, {\"pattern\":…} or {\"all\":true}, \
+             with \"soft\":true if wished",
+        ).within(Scope::Purge)],
     ),
-    ("/api/v1/reload", &[post(api::reload)]),
+    ("/api/v1/openapi.json", &[get(openapi)]),
+    ("/api/v1/reload", &[post(api::reload).within(Scope::Operate)]),
     ("/api/v1/config", &[get(api::config)]),
     ("/api/v1/status", &[get(api::status)]),
     (
@@ -30,11 +35,13 @@ static TABLE: [(&str, &[Endpoint]); 11] = [
         &[get(explain::answer)
             .with("?url=http%3A%2F%2Fhost%2Fpath, with &header=Name%3A%20value if wished")],
     ),
+    ("/api/v1/requests", &[get(requests::list).with("?after=NUMBER if wished")]),
     ("/api/v1/origins", &[get(origins::list)]),
     // The path of a Unix socket has slashes.
     (
         "/api/v1/origins/{origin}/servers/{*server}",
         &[put(origins::adjust)
+            .within(Scope::Operate)
             .with("  {\"state\":\"ready\", \"drain\" or \"maintenance\", \"weight\":0 to 256}")],
     ),
 ];
@@ -43,8 +50,8 @@ static TABLE: [(&str, &[Endpoint]); 11] = [
 pub(super) struct Endpoint {
     method: Method,
     pub(super) handler: Handler,
-    /// Whether it wants no token: probes of an orchestrator have none.
-    pub(super) is_open: bool,
+    /// What a token must open; `None` where none is wanted: probes of an orchestrator have none.
+    pub(super) scope: Option<Scope>,
     /// What follows the path, for a reader of the index page.
     usage: &'static str,
 }
@@ -62,8 +69,18 @@ pub(super) type Found = Result<(&'static Endpoint, Vec<(String, String)>), Box<A
 
 impl Endpoint {
     const fn open(mut self) -> Self {
-        self.is_open = true;
+        self.scope = None;
         self
+    }
+
+    const fn within(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
+    /// Whether a call is to change something.
+    pub(super) fn changes(&self) -> bool {
+        self.scope.is_some_and(|scope| scope != Scope::Read)
     }
 
     const fn with(mut self, usage: &'static str) -> Self {
@@ -93,7 +110,7 @@ const fn on(method: Method, handler: Handler) -> Endpoint {
     Endpoint {
         method,
         handler,
-        is_open: false,
+        scope: Some(Scope::Read),
         usage: "",
     }
 }
@@ -159,8 +176,18 @@ fn listing() -> String {
     format!("{NAME}\n\n{}", lines.collect::<String>())
 }
 
-fn index(_: &Admin, _: &Call) -> Answer {
+fn index(_: &Admin, call: &Call) -> Answer {
+    if call.accepts("text/html") {
+        return dashboard::elsewhere();
+    }
     text(StatusCode::OK, &listing())
+}
+
+/// The description of this API (OpenAPI 3.1).
+pub(super) static OPENAPI: &str = include_str!("../../docs/openapi.json");
+
+fn openapi(_: &Admin, _: &Call) -> Answer {
+    answer(StatusCode::OK, "application/json", OPENAPI.to_owned())
 }
 
 fn alive(_: &Admin, _: &Call) -> Answer {
@@ -200,6 +227,27 @@ mod tests {
             let endpoint: Vec<_> = line.split(['?', ' ']).filter(|it| !it.is_empty()).collect();
             let endpoint = endpoint[..2].join(" ");
             assert!(docs.contains(&format!("`{endpoint}")), "{endpoint}");
+        }
+    }
+
+    /// Each with the scope that it wants, and no more than there are.
+    #[test]
+    fn every_endpoint_is_in_the_openapi_document() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        assert_eq!(paths.len(), TABLE.len());
+        for (path, endpoints) in &TABLE {
+            let path = path.replace("{*", "{");
+            let described = paths[&path].as_object().unwrap();
+            assert_eq!(described.len(), endpoints.len(), "{path}");
+            for endpoint in *endpoints {
+                let method = endpoint.method.as_str().to_ascii_lowercase();
+                let told = described[&method]["description"].as_str();
+                let scope = endpoint
+                    .scope
+                    .map(|it| format!("Scope: `{}`.", it.as_str()));
+                assert_eq!(told, scope.as_deref(), "{method} {path}");
+            }
         }
     }
 

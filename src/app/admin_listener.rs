@@ -3,15 +3,16 @@
 //! Connections accepted at an address that is given up end by themselves within a minute or so, and
 //! keep to the token of that time: what was open to the world never becomes open to anybody.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
-use crate::admin::{Admin, Secure, Stream};
-use crate::config::{self, SocketOptions};
-use crate::server::{BindError, Bound, Speaks, Tls, bind};
+use crate::admin::{Accepting, Admin, Secure, Stream};
+use crate::config::{self, ListenAddress, SocketOptions};
+use crate::server::{BindError, Bound, Listening, Passed, Speaks, Tls, bind, permit};
 
 /// The admin listener, or that there is none.
 pub(super) struct AdminListener {
@@ -20,6 +21,7 @@ pub(super) struct AdminListener {
     /// Of the next that is opened.
     connections_max: usize,
     tls: Tls,
+    passed: Arc<Passed>,
     open: Option<Open>,
 }
 
@@ -27,16 +29,23 @@ pub(super) struct AdminListener {
 pub(super) enum Plan {
     Closed,
     Kept(config::Admin),
-    New(config::Admin, SocketAddr, TcpListener),
+    New(config::Admin, ListenAddress, Vec<Listening>),
 }
 
 type Make = Box<dyn Fn(&config::Admin) -> Arc<Admin> + Send>;
 
 struct Open {
     admin: Arc<Admin>,
-    written: SocketAddr,
-    address: SocketAddr,
+    written: ListenAddress,
+    address: ListenAddress,
     accepting: AbortHandle,
+}
+
+impl Accepting for Listening {
+    async fn accept(&self) -> io::Result<(TcpStream, IpAddr)> {
+        let (stream, endpoints) = Listening::accept(self).await?;
+        Ok((stream, endpoints.source.ip()))
+    }
 }
 
 // === impl AdminListener ===
@@ -45,11 +54,13 @@ impl AdminListener {
     pub(super) fn new(
         make: impl Fn(&config::Admin) -> Arc<Admin> + Send + 'static,
         tls: &Tls,
+        passed: &Arc<Passed>,
     ) -> Self {
         Self {
             make: Box::new(make),
             connections_max: 1,
             tls: tls.clone(),
+            passed: Arc::clone(passed),
             open: None,
         }
     }
@@ -60,7 +71,9 @@ impl AdminListener {
     }
 
     pub(super) fn bound(&self) -> Option<Bound> {
-        self.open.as_ref().map(|open| ("admin", open.address))
+        self.open
+            .as_ref()
+            .map(|open| ("admin", open.address.clone()))
     }
 
     /// What is to be done so that it is as configured. Fails if it is to listen at an address that
@@ -69,30 +82,36 @@ impl AdminListener {
         let Some(wanted) = wanted else {
             return Ok(Plan::Closed);
         };
-        let is_there = |open: &Open| [open.written, open.address].contains(&wanted.address);
+        let is_there = |open: &Open| {
+            wanted.address.is_at(&open.written) || wanted.address.is_at(&open.address)
+        };
         if self.open.as_ref().is_some_and(is_there) {
             return Ok(Plan::Kept(wanted.clone()));
         }
-        let (address, listener) = bind(wanted.address, SocketOptions::default().backlog)?;
+        let (address, listener) = {
+            let backlog = SocketOptions::default().backlog;
+            bind(&wanted.address, backlog, &self.passed)?
+        };
         Ok(Plan::New(wanted.clone(), address, listener))
     }
 
     pub(super) fn carry_out(&mut self, plan: Plan) {
         match (plan, &mut self.open) {
             (Plan::Kept(config), Some(open)) => {
-                open.written = config.address;
+                permit(&mut open.address, &config.address);
+                open.written = config.address.clone();
                 open.admin.set_secure(secure(&self.tls, &config));
-                open.admin.set_token(config.token);
+                open.admin.set_access(&config);
             }
-            (Plan::New(config, address, listener), _) => {
+            (Plan::New(config, address, listeners), _) => {
                 self.close();
                 let admin = (self.make)(&config);
                 admin.set_secure(secure(&self.tls, &config));
                 let accepting =
-                    tokio::spawn(Arc::clone(&admin).run(listener, self.connections_max));
+                    tokio::spawn(Arc::clone(&admin).run(listeners, self.connections_max));
                 self.open = Some(Open {
                     admin,
-                    written: config.address,
+                    written: config.address.clone(),
                     address,
                     accepting: accepting.abort_handle(),
                 });

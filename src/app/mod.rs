@@ -12,7 +12,6 @@ mod signals;
 mod started;
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -28,6 +27,7 @@ use crate::clock;
 use crate::config::{self, Change, Config, Document};
 use crate::origin::Registry;
 use crate::pipeline::{Current, Site};
+pub use crate::server::Passed;
 use crate::server::{Bound, Drain, Listeners, Server};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
@@ -75,7 +75,8 @@ pub enum Ended {
 
 impl App {
     /// Builds a proxy from `config`, watches for signals and opens its listeners: from the moment
-    /// it says where it listens, it may be told to reload or to end. `file` is what a reload reads.
+    /// it says where it listens, it may be told to reload or to end. `file` is what a reload reads, and
+    /// `passed` what the service manager has opened.
     ///
     /// # Errors
     /// What could not be opened or bound, with its name, or when signals cannot be watched.
@@ -83,8 +84,10 @@ impl App {
         config: &Config,
         file: Option<PathBuf>,
         descriptors: Descriptors,
+        passed: Passed,
     ) -> anyhow::Result<Self> {
         tell_notes(config);
+        let passed = Arc::new(passed);
         let signals = Signals::watch().context("cannot watch for signals")?;
         let telemetry = Telemetry::open(&config.log).context("cannot open the access log")?;
         let telemetry = Arc::new(telemetry);
@@ -106,15 +109,12 @@ impl App {
         );
         let drain = Drain::new();
         let reload = Arc::new_cyclic(|reload| {
-            let listeners = Listeners::new(&server, &drain);
-            let process = Running {
-                server: server.clone(),
-                drain: drain.clone(),
-                reload: Weak::clone(reload),
-            };
+            let listeners = Listeners::new(&server, &drain, &passed);
+            let process = Running::new(&server, &drain, reload);
             let admin = AdminListener::new(
                 admin_of(process, &current, &store, &telemetry),
                 server.tls(),
+                &passed,
             );
             let log = config.log.clone();
             let in_force = InForce::new(
@@ -150,7 +150,7 @@ impl App {
     }
 
     /// The addresses that are bound, in the order of the configuration; the admin's last.
-    pub fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+    pub fn addresses(&self) -> Vec<Bound> {
         self.reload.bound()
     }
 
@@ -201,6 +201,16 @@ impl App {
 }
 
 // === impl Running ===
+
+impl Running {
+    fn new(server: &Server, drain: &Drain, reload: &Weak<Reload>) -> Self {
+        Self {
+            server: server.clone(),
+            drain: drain.clone(),
+            reload: Weak::clone(reload),
+        }
+    }
+}
 
 impl Process for Running {
     fn connections(&self) -> u64 {

@@ -1,4 +1,7 @@
-//! Limits of a request's body: bounded in bytes, and never silent for long.
+//! Limits of a request's body: bounded in bytes, never silent for long, and not too slow.
+//!
+//! How slow it is is told by the time that its client is waited for, and by no other: who reads slowly
+//! makes nobody slow.
 //!
 //! The limits are the server's until it is known which route the request takes. The body also notes
 //! when it last moved, so that whoever waits for the answer to an upload can tell a slow upload from a
@@ -16,7 +19,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
 use super::{Error, trailers};
-use crate::clock::Instant;
+use crate::clock::{self, Instant};
 
 /// The body of a request as a protocol's library hands it over: hyper's, or another's.
 pub trait Incoming:
@@ -39,8 +42,19 @@ pub struct Limits {
     pub bytes_max: u64,
     /// The longest silence between two pieces.
     pub silence_max: Duration,
+    /// How fast it must come.
+    pub pace: Pace,
     /// Told whenever a piece went through.
     pub progress: Progress,
+}
+
+/// The least that is to come, where a client is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Bytes a second; 0 for any number.
+    pub rate_min: u64,
+    /// Over how long that is measured.
+    pub window: Duration,
 }
 
 /// How a body moves and how far it may, readable from another task.
@@ -55,8 +69,10 @@ struct State {
     moved_ms: AtomicU64,
     awaits_client: AtomicBool,
     ended: AtomicBool,
+    is_too_slow: AtomicBool,
     bytes_max: AtomicU64,
     silence_max_ms: AtomicU64,
+    rate_min: AtomicU64,
 }
 
 /// An incoming body under [`Limits`].
@@ -64,6 +80,12 @@ pub(super) struct Limited<B> {
     body: B,
     taken_bytes: u64,
     progress: Progress,
+    /// Over how long its pace is measured, and what there was of this so far.
+    window: Duration,
+    waited: Duration,
+    waited_bytes: u64,
+    /// Since when the client is waited for.
+    waits_since: Option<Instant>,
     silence: Option<Pin<Box<Sleep>>>,
     /// Whether trailers have come, behind which there is nothing.
     has_ended: bool,
@@ -93,10 +115,16 @@ impl Progress {
         self.state.ended.load(Ordering::Relaxed)
     }
 
+    /// Whether it was given up because it came too slowly.
+    pub fn was_too_slow(&self) -> bool {
+        self.state.is_too_slow.load(Ordering::Relaxed)
+    }
+
     /// Puts other limits in the place of those that it began with; before anything of it is read.
-    pub fn limit(&self, bytes_max: u64, silence_max: Duration) {
+    pub fn limit(&self, bytes_max: u64, silence_max: Duration, rate_min: u64) {
         let state = &self.state;
         state.bytes_max.store(bytes_max, Ordering::Relaxed);
+        state.rate_min.store(rate_min, Ordering::Relaxed);
         state
             .silence_max_ms
             .store(millis(silence_max), Ordering::Relaxed);
@@ -134,11 +162,15 @@ fn millis(time: Duration) -> u64 {
 impl<B: Incoming> Limited<B> {
     pub(super) fn new(body: B, limits: Limits) -> Self {
         let progress = limits.progress;
-        progress.limit(limits.bytes_max, limits.silence_max);
+        progress.limit(limits.bytes_max, limits.silence_max, limits.pace.rate_min);
         Self {
             body,
             taken_bytes: 0,
             progress,
+            window: limits.pace.window,
+            waited: Duration::ZERO,
+            waited_bytes: 0,
+            waits_since: None,
             silence: None,
             has_ended: false,
         }
@@ -162,6 +194,7 @@ impl<B: Incoming> Limited<B> {
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(Error::Broken(error.into())))),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
+                self.waits_since.get_or_insert_with(clock::instant);
                 ready!(self.poll_silence(cx));
                 Poll::Ready(Some(Err(Error::Stalled)))
             }
@@ -173,10 +206,34 @@ impl<B: Incoming> Limited<B> {
         self.progress.note_moved();
         let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
         self.taken_bytes = self.taken_bytes.saturating_add(bytes);
-        match self.taken_bytes <= self.progress.bytes_max() {
-            true => Ok(frame),
-            false => Err(Error::TooLarge),
+        if self.taken_bytes > self.progress.bytes_max() {
+            return Err(Error::TooLarge);
         }
+        match self.keeps_pace(bytes) {
+            true => Ok(frame),
+            false => {
+                let state = &self.progress.state;
+                state.is_too_slow.store(true, Ordering::Relaxed);
+                Err(Error::TooSlow)
+            }
+        }
+    }
+
+    /// Whether enough has come, now that so many bytes have. That none comes is for the silence.
+    fn keeps_pace(&mut self, bytes: u64) -> bool {
+        self.waited_bytes = self.waited_bytes.saturating_add(bytes);
+        let Some(since) = self.waits_since.take() else {
+            return true;
+        };
+        self.waited += since.elapsed();
+        if self.waited < self.window {
+            return true;
+        }
+        let rate_min = self.progress.state.rate_min.load(Ordering::Relaxed);
+        let wanted = u128::from(rate_min) * self.waited.as_millis() / 1000;
+        let has_come = u128::from(std::mem::take(&mut self.waited_bytes));
+        self.waited = Duration::ZERO;
+        has_come >= wanted
     }
 }
 

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-pub use limit::{Incoming, Limits, Progress};
+pub use limit::{Incoming, Limits, Pace, Progress};
 pub use meter::{Meter, Tally};
 
 /// Why a body ended before its end. Whoever reads it must make the cut visible.
@@ -31,6 +31,9 @@ pub enum Error {
     /// No byte came for as long as the configuration allows.
     #[error("no byte came for too long")]
     Stalled,
+    /// Bytes came, and fewer than the configuration wants in a time.
+    #[error("the bytes came too slowly")]
+    TooSlow,
     /// The request's body is longer than the configuration allows.
     #[error("the request body is longer than allowed")]
     TooLarge,

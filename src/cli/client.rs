@@ -2,7 +2,7 @@
 //!
 //! They run in scripts and terminals, once: each request has a connection and a runtime of its own.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
 use super::BAD_CONFIGURATION;
@@ -36,7 +36,7 @@ const NOT_ADMIN: &str = "this is no admin listener of Copal, so the token was no
 /// Where the listener is, and what opens it.
 #[derive(Args)]
 pub(super) struct Client {
-    /// The proxy's admin listener, as HOST:PORT or as its URL.
+    /// The proxy's admin listener, as HOST:PORT, as its URL or as unix:/PATH.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9180", value_parser = address)]
     admin: Place,
     /// PEM file of who vouches for it, where it speaks TLS; default those that the system trusts.
@@ -58,6 +58,8 @@ pub(super) struct Client {
 struct Place {
     authority: Authority,
     is_tls: bool,
+    /// The socket on this machine, which the name in `authority` does not lead to then.
+    unix: Option<PathBuf>,
 }
 
 /// A request, but for what all of them have.
@@ -95,6 +97,7 @@ impl Client {
             admin: Place {
                 authority: admin.to_string().parse()?,
                 is_tls: false,
+                unix: None,
             },
             admin_ca: None,
             token: None,
@@ -149,13 +152,6 @@ impl Client {
 
     async fn send(&self, ask: Ask<'_>, token: Option<&str>) -> anyhow::Result<(Parts, String)> {
         let stream = self.connect().await?;
-        let stream: Box<dyn admin::Stream> = match self.admin.is_tls {
-            true => {
-                let host = self.admin.authority.host();
-                Box::new(tls::connect(stream, host, self.admin_ca.as_deref()).await?)
-            }
-            false => Box::new(stream),
-        };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let mut request = Request::builder()
@@ -174,14 +170,23 @@ impl Client {
     }
 
     /// A name that leads nowhere is told as that, and not as a connection that failed.
-    async fn connect(&self) -> anyhow::Result<TcpStream> {
+    async fn connect(&self) -> anyhow::Result<Box<dyn admin::Stream>> {
+        if let Some(path) = &self.admin.unix {
+            let connected = UnixStream::connect(path).await;
+            return Ok(Box::new(connected.context("no connection")?));
+        }
         let found = lookup_host(self.admin.authority.as_str()).await;
         let addresses: Vec<_> = found.map(Iterator::collect).unwrap_or_default();
         if addresses.is_empty() {
             bail!("the name {:?} has no address", self.admin.authority.host());
         }
         let connected = TcpStream::connect(&*addresses).await;
-        connected.context("no connection")
+        let stream = connected.context("no connection")?;
+        if !self.admin.is_tls {
+            return Ok(Box::new(stream));
+        }
+        let (host, ca) = (self.admin.authority.host(), self.admin_ca.as_deref());
+        Ok(Box::new(tls::connect(stream, host, ca).await?))
     }
 
     /// Ends a command: shows what was answered, or tells why not.
@@ -193,13 +198,24 @@ impl Client {
                 ExitCode::SUCCESS
             }
             Err(failure) => {
-                let admin = &self.admin.authority;
+                let admin = &self.admin;
                 let _ = writeln!(
                     io::stderr(),
                     "copal: cannot {what} by way of {admin}: {failure}"
                 );
                 failure.exit()
             }
+        }
+    }
+}
+
+// === impl Place ===
+
+impl Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.unix {
+            Some(path) => write!(f, "unix:{}", path.display()),
+            None => self.authority.fmt(f),
         }
     }
 }
@@ -225,9 +241,16 @@ fn came_by_the_cache(fields: &HeaderMap) -> bool {
     members.any(|it| it.trim_ascii_start().starts_with(b"copal"))
 }
 
-/// A host and a port, as they stand before any look-up; or the listener's URL.
+/// A host and a port, as they stand before any look-up; the listener's URL; or the path of its socket.
 fn address(text: &str) -> Result<Place, String> {
     let wanted = |_| "a host and a port are wanted, such as 127.0.0.1:9180".to_owned();
+    if let Some(path) = text.strip_prefix("unix:").filter(|it| it.starts_with('/')) {
+        return Ok(Place {
+            authority: Authority::from_static("localhost"),
+            is_tls: false,
+            unix: Some(path.into()),
+        });
+    }
     let uri: Uri = text.parse().map_err(wanted)?;
     let has_more = !matches!(uri.path(), "" | "/") || uri.query().is_some();
     let authority = uri
@@ -242,6 +265,7 @@ fn address(text: &str) -> Result<Place, String> {
     Ok(Place {
         authority: with_port.parse().map_err(wanted)?,
         is_tls: uri.scheme_str() == Some("https"),
+        unix: None,
     })
 }
 
@@ -293,6 +317,14 @@ mod tests {
             let found = address(text).ok().map(|it| it.authority.to_string());
             assert_eq!(found.as_deref(), expected, "{text}");
         }
+        for (text, expected) in [
+            ("unix:/run/copal.sock", "unix:/run/copal.sock"),
+            ("127.0.0.1:9180", "127.0.0.1:9180"),
+        ] {
+            let shown = address(text).map(|it| it.to_string());
+            assert_eq!(shown.as_deref(), Ok(expected));
+        }
+        assert!(address("unix:copal.sock").is_err());
         assert!(address("https://a:1").is_ok_and(|it| it.is_tls));
         assert!(address("http://a:1").is_ok_and(|it| !it.is_tls));
     }

@@ -156,7 +156,11 @@ impl Met<'_> {
         let forecast = &self.forecast;
         let mut lines = vec![format!("{} {}", self.method, self.url)];
         match &forecast.handler {
-            Some(handler) => lines.extend(of_route(handler)),
+            Some(handler) => {
+                lines.extend(of_route(handler));
+                let gate = handler.gate.iter();
+                lines.extend(gate.map(|(name, value)| format!("  gate    {name} {value}")));
+            }
             None => lines.push("  site    none: the answer is 404".to_owned()),
         }
         if self.is_looked_up() {
@@ -219,15 +223,14 @@ fn rule(rule: &RuleSeen) -> Value {
 }
 
 fn route(handler: &Handler) -> Value {
-    let rules = handler.rules.as_ref().map(|rules| {
-        let pair = |(name, value): &(&str, String)| ((*name).to_owned(), value.as_str().into());
-        rules.iter().map(pair).collect::<Map<_, _>>()
-    });
+    let pair = |(name, value): &(&str, String)| ((*name).to_owned(), value.as_str().into());
+    let table = |pairs: &Vec<_>| pairs.iter().map(pair).collect::<Map<_, _>>();
     json!({
         "path": handler.path,
         "action": handler.action,
         "target": handler.target,
-        "rules": rules,
+        "gate": table(&handler.gate),
+        "rules": handler.rules.as_ref().map(table),
     })
 }
 

@@ -6,9 +6,11 @@
 mod check;
 mod client;
 mod colours;
+mod completions;
 mod config;
 mod demo;
 mod explain;
+mod man;
 mod meets;
 mod purge;
 mod reload;
@@ -55,6 +57,11 @@ enum Command {
     Reload(reload::Arguments),
     /// Show the configuration that a running proxy has in force, without its secrets.
     Config(config::Arguments),
+    /// Print what lets a shell complete the arguments of these commands.
+    Completions(completions::Arguments),
+    /// Write a manual page for each command into a folder; packages do so.
+    #[command(hide = true)]
+    Man(man::Arguments),
 }
 
 // === impl Cli ===
@@ -73,6 +80,8 @@ impl Cli {
             Command::Explain(arguments) => explain::run(&arguments),
             Command::Reload(arguments) => reload::run(&arguments),
             Command::Config(arguments) => config::run(&arguments),
+            Command::Completions(arguments) => completions::run(&arguments),
+            Command::Man(arguments) => man::run(&arguments),
         }
     }
 }

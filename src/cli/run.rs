@@ -9,7 +9,7 @@ use clap::Args;
 use super::BAD_CONFIGURATION;
 use super::check::File;
 use super::colours;
-use crate::app::{App, Descriptors, Ended};
+use crate::app::{App, Descriptors, Ended, Passed};
 use crate::config::{self, Complaints, Config, Flags};
 use crate::telemetry;
 
@@ -63,6 +63,8 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
 
 /// Runs this configuration, with the file that a reload reads, until a signal ends it.
 pub(super) fn run_config(found: Result<(Config, Option<PathBuf>), Complaints>) -> ExitCode {
+    // While there is no other thread.
+    let passed = Passed::take();
     // Whoever closed the stream is not to change the exit code.
     let (config, file) = match found {
         Ok(found) => found,
@@ -72,7 +74,7 @@ pub(super) fn run_config(found: Result<(Config, Option<PathBuf>), Complaints>) -
         }
     };
     telemetry::init(&config.log, colours::are_wanted(&std::io::stderr()));
-    let ended = serve(config, file);
+    let ended = serve(config, file, passed);
     telemetry::end();
     match ended {
         // A drain that ran into its deadline has done what was asked of it.
@@ -119,14 +121,14 @@ fn all_addresses(port: u16) -> String {
     }
 }
 
-fn serve(config: Config, file: Option<PathBuf>) -> anyhow::Result<Ended> {
+fn serve(config: Config, file: Option<PathBuf>, passed: Passed) -> anyhow::Result<Ended> {
     // Before anything is opened.
     let descriptors = Descriptors::claim(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
-        let app = App::start(&config, file, descriptors)?;
+        let app = App::start(&config, file, descriptors, passed)?;
         app.announce();
         anyhow::Ok(app.run().await)
     });

@@ -8,9 +8,9 @@ use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::admin::Secret;
 use super::origin_tls::trusted;
 use super::report::{Given, Place, Report};
+use super::secret::Secret;
 use super::table::Written;
 
 /// Where certificates come from unless another CA is named.

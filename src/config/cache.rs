@@ -10,6 +10,7 @@ use http::HeaderName;
 use serde::Deserialize;
 
 use crate::semantics::policy::Rules;
+use crate::semantics::tags::TagRule;
 
 use super::Profile;
 use super::cookies::{self, CookieLists, RawCookies};
@@ -19,6 +20,7 @@ use super::names::{self, RawNames};
 use super::report::{Given, Report};
 use super::status_ttl::{self, RawStatusTtl};
 use super::table::Table;
+use super::tags::RawTags;
 use super::units::{self, KIB, MIB, Period, Size};
 
 const SLICE: RangeInclusive<u64> = 64 * KIB..=64 * MIB;
@@ -50,6 +52,8 @@ pub struct CacheRules {
     pub key: CacheKey,
     /// Which request fields are reduced to what matters.
     pub fold: Fold,
+    /// Which fields of responses have tags.
+    pub tags: TagRule,
 }
 
 /// What a request with Range (RFC 9110 §14.2) asks the origin for when nothing is stored.
@@ -93,6 +97,8 @@ pub(super) struct RawCacheRules {
     keep: Given<Period>,
     set_cookie: Option<SetCookie>,
     cookies: RawCookies,
+    authorization: Option<Authorization>,
+    must_revalidate: Option<MustRevalidate>,
     request_directives: Option<RequestDirectives>,
     range: Option<Range>,
     slice_size: Given<Size>,
@@ -100,6 +106,7 @@ pub(super) struct RawCacheRules {
     query_body_max: Given<Size>,
     key: Table<RawCacheKey>,
     fold: Table<RawFold>,
+    tags: Table<RawTags>,
 }
 
 #[derive(Clone, Copy, PartialEq, Deserialize)]
@@ -107,6 +114,21 @@ pub(super) struct RawCacheRules {
 enum SetCookie {
     Pass,
     Store,
+    Drop,
+}
+
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Authorization {
+    Rfc,
+    Share,
+}
+
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum MustRevalidate {
+    Obey,
+    Ignore,
 }
 
 #[derive(Clone, Copy, PartialEq, Deserialize)]
@@ -143,6 +165,7 @@ impl CacheRules {
             query_body_bytes_max: 64 * KIB,
             key: CacheKey::default(),
             fold: Fold::default(),
+            tags: TagRule::default(),
         }
     }
 }
@@ -189,11 +212,15 @@ impl RawCacheRules {
             .map(|it| it == RequestDirectives::Obey);
         let enabled = self.enabled.as_ref().map(|it| *it.get_ref());
         let query_body = base.query_body_bytes_max;
+        let cookies = cookies::over(&self.cookies, &base.cookies, report);
         let rules = CacheRules {
             enabled: enabled.unwrap_or(base.enabled),
-            rules: self.rules_over(&base.rules, report),
+            rules: Rules {
+                shared_only: cookies.forward,
+                ..self.rules_over(&base.rules, report)
+            },
             stale_after: units::period(&self.stale_after, base.stale_after),
-            cookies: cookies::over(&self.cookies, &base.cookies, report),
+            cookies,
             obey_requests: obey.unwrap_or(base.obey_requests),
             range: self.range_over(base.range, slice_bytes),
             no_vary_search: self.no_vary_search.unwrap_or(base.no_vary_search),
@@ -205,6 +232,7 @@ impl RawCacheRules {
             ),
             key: self.key.over(&base.key, report),
             fold: self.fold.over(&base.fold, report),
+            tags: self.tags.over(&base.tags, report),
         };
         CacheBase { rules, slice_bytes }
     }
@@ -212,6 +240,9 @@ impl RawCacheRules {
     fn rules_over(&self, base: &Rules, report: &mut Report) -> Rules {
         let status_ttl = self.status_ttl.as_ref();
         let store_set_cookie = self.set_cookie.map(|it| it == SetCookie::Store);
+        let drop_set_cookie = self.set_cookie.map(|it| it == SetCookie::Drop);
+        let share = self.authorization.map(|it| it == Authorization::Share);
+        let lift = self.must_revalidate.map(|it| it == MustRevalidate::Ignore);
         Rules {
             ttl: units::given_period(&self.ttl).or(base.ttl),
             default_ttl: units::period(&self.default_ttl, base.default_ttl),
@@ -228,6 +259,10 @@ impl RawCacheRules {
             sick_grace: units::given_period(&self.sick_grace).or(base.sick_grace),
             keep: units::period(&self.keep, base.keep),
             store_set_cookie: store_set_cookie.unwrap_or(base.store_set_cookie),
+            drop_set_cookie: drop_set_cookie.unwrap_or(base.drop_set_cookie),
+            shared_only: base.shared_only,
+            share_authorized: share.unwrap_or(base.share_authorized),
+            lift_must_revalidate: lift.unwrap_or(base.lift_must_revalidate),
         }
     }
 
@@ -312,14 +347,17 @@ sick_grace = "9m"
 stale_after = "10m"
 keep = "7m"
 set_cookie = "store"
+authorization = "share"
+must_revalidate = "ignore"
 cookies = { pass = ["a*"], ignore = ["b"] }
 request_directives = "obey"
 range = "slice"
 slice_size = "2MiB"
 no_vary_search = false
 query_body_max = 0
-key = { query = "sort", query_allow = ["a*"], query_deny = ["ab"], query_forward = "all", fields = ["X-A"], cookies = ["b"] }
+key = { query = "sort", query_allow = ["a*"], query_deny = ["ab"], query_forward = "all", fields = ["X-A"], cookies = ["b"], cookie_classes = { c = ["d*"] } }
 fold = { accept_encoding = ["GZIP"], accept_language = ["en"], user_agent = true }
+tags = { fields = ["X-Tags"], max = 10, show = true, purged_by = ["X-Purge"] }
 "#;
 
     #[test]
@@ -349,11 +387,16 @@ fold = { accept_encoding = ["GZIP"], accept_language = ["en"], user_agent = true
                 sick_grace: Some(minutes(9)),
                 keep: minutes(7),
                 store_set_cookie: true,
+                drop_set_cookie: false,
+                shared_only: false,
+                share_authorized: true,
+                lift_must_revalidate: true,
             },
             stale_after: minutes(10),
             cookies: CookieLists {
                 pass: text("a*"),
                 ignore: text("b"),
+                forward: false,
             },
             obey_requests: true,
             range: RangeMiss::Slice {
@@ -368,11 +411,18 @@ fold = { accept_encoding = ["GZIP"], accept_language = ["en"], user_agent = true
                 forward_query: true,
                 fields: vec![HeaderName::from_static("x-a")],
                 cookies: text("b"),
+                cookie_classes: vec![("c".into(), text("d*"))],
             },
             fold: Fold {
                 accept_encoding: text("gzip"),
                 accept_language: text("en"),
                 user_agent: true,
+            },
+            tags: TagRule {
+                fields: vec![HeaderName::from_static("x-tags")],
+                max: 10,
+                shown: true,
+                purged_by: vec![HeaderName::from_static("x-purge")],
             },
         };
         assert_eq!(cache_rules(EVERY_RULE, ""), wanted);

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::care::Care;
-use super::pair::PairPaths;
+use super::pair::{BadPair, PairPaths};
 use super::report::{Given, Place, Report};
 use super::site::HostPattern;
 use super::table::Written;
@@ -82,8 +82,10 @@ impl RawCertificate {
         let place = |given: &Given<String>| given.as_ref().map_or(0..0, Spanned::span);
         match certificate {
             Certificate::Pair(paths) => {
-                let places = [place(&self.chain), place(&self.key)];
-                examine(paths, &places, care, hosts, report);
+                if let Some(bad) = examine(paths, care, hosts) {
+                    let key = if bad.is_key { &self.key } else { &self.chain };
+                    report.at(place(key), bad.text);
+                }
             }
             Certificate::Folder(folder) => {
                 let place = place(&self.folder);
@@ -105,9 +107,12 @@ impl RawCertificate {
             (Err(_), Care::Again(knows)) if knows(folder) => {}
             (Err(complaint), _) => report.at(place, complaint),
             (Ok(list), Care::Check(_)) => {
-                for paths in &list {
-                    let places = [place.clone(), place.clone()];
-                    examine(paths, &places, care, hosts, report);
+                let wrong: Vec<_> = list
+                    .iter()
+                    .filter_map(|it| examine(it, care, hosts).map(|it| it.text))
+                    .collect();
+                if !wrong.is_empty() {
+                    report.at(place, wrong.join("; "));
                 }
             }
             (Ok(_), _) => {}
@@ -115,36 +120,27 @@ impl RawCertificate {
     }
 }
 
-/// The two files stand at these places, the chain's first.
-fn examine(
-    paths: &PairPaths,
-    [chain, key]: &[Place; 2],
-    care: Care<'_>,
-    hosts: &[HostPattern],
-    report: &mut Report,
-) {
+/// What is wrong with a pair, or of no use to these hosts.
+fn examine(paths: &PairPaths, care: Care<'_>, hosts: &[HostPattern]) -> Option<BadPair> {
     let pair = match paths.read() {
         Ok(pair) => pair,
         Err(bad) => {
             let is_known = matches!(care, Care::Again(knows) if knows(&paths.chain));
-            let place = if bad.is_key { key } else { chain };
-            if !is_known {
-                report.at(place.clone(), bad.text);
-            }
-            return;
+            return (!is_known).then_some(bad);
         }
     };
-    let Care::Check(now) = care else { return };
+    let Care::Check(now) = care else { return None };
     let file = &paths.chain;
     if let Some(wrong) = pair.wrong_time(now) {
-        report.at(chain.clone(), format!("{file} {wrong}"));
-    } else if !hosts.is_empty() && !pair.names.iter().any(|name| is_for_any(name, hosts)) {
-        let names = pair.names.join(", ");
-        let text = format!(
-            "{file} is for {names}, and no [[site]] has such a host; name the right file, or add the host"
-        );
-        report.at(chain.clone(), text);
+        return Some(BadPair::chain(format!("{file} {wrong}")));
     }
+    let is_of_use = hosts.is_empty() || pair.names.iter().any(|name| is_for_any(name, hosts));
+    (!is_of_use).then(|| {
+        let names = pair.names.join(", ");
+        BadPair::chain(format!(
+            "{file} is for {names}, and no [[site]] has such a host; name the right file, or add the host"
+        ))
+    })
 }
 
 /// Whether a request for one of these hosts could be shown a certificate of this name.

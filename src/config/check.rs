@@ -8,16 +8,15 @@ use std::hash::Hash;
 
 use toml::Spanned;
 
-use super::listen::{Protocol, RawListen, RawProtocol};
-use super::overload::RequestsMax;
+use super::RawConfig;
+use super::listen::{RawListen, RawProtocol};
+use super::listen_address;
 use super::path::PathPattern;
 use super::report::{Place, ROOT, Report, join};
 use super::rules;
-use super::server::ServerUrl;
 use super::site::{HostPattern, RawSite};
 use super::table::Written;
 use super::wording;
-use super::{Config, RawConfig};
 
 /// Complains about all that is wrong between tables.
 pub(super) fn check(raw: &RawConfig, report: &mut Report) {
@@ -40,43 +39,6 @@ pub(super) fn check(raw: &RawConfig, report: &mut Report) {
     let rules = rules::everywhere(&raw.rule, &raw.site);
     let chosen = rules.filter_map(|it| it.get_ref().origin.as_ref());
     origins_are_known(chosen, raw, report);
-}
-
-/// Complains about TCP listeners whose origins are of no use to them.
-pub(super) fn tunnels(raw: &RawConfig, config: &Config, report: &mut Report) {
-    tunnels_are_plain(raw, config, report);
-    tunnels_have_no_latency(raw, config, report);
-}
-
-/// A TCP listener's bytes are its client's, who may speak TLS itself: none is added on the way.
-fn tunnels_are_plain(raw: &RawConfig, config: &Config, report: &mut Report) {
-    for (written, listen) in raw.listen.iter().zip(&config.listen) {
-        let Protocol::Tcp(tunnel) = &listen.protocol else {
-            continue;
-        };
-        let servers = config.origins.get(&tunnel.origin).map(|it| &it.servers);
-        let is_plain = |url: &ServerUrl| matches!(url, ServerUrl::Tcp { tls: false, .. });
-        if servers.is_some_and(|servers| !servers.iter().all(|it| is_plain(&it.url))) {
-            let text = "leads to an origin with https or Unix servers; a TCP listener connects to \
-                        tcp://host:port (or http://) alone";
-            report.at(written.span(), text);
-        }
-    }
-}
-
-/// A bound can only follow the latency of answers where answers are seen.
-fn tunnels_have_no_latency(raw: &RawConfig, config: &Config, report: &mut Report) {
-    for (written, listen) in raw.listen.iter().zip(&config.listen) {
-        let Protocol::Tcp(tunnel) = &listen.protocol else {
-            continue;
-        };
-        let origin = config.origins.get(&tunnel.origin);
-        if origin.is_some_and(|it| it.requests_max == RequestsMax::Adaptive) {
-            let text = "leads to an origin with `requests_max = \"adaptive\"`, which follows the \
-                        latency of answers; write a number there";
-            report.at(written.span(), text);
-        }
-    }
 }
 
 fn something_to_serve(raw: &RawConfig, report: &mut Report) {
@@ -120,8 +82,14 @@ fn addresses_differ(raw: &RawConfig, report: &mut Report) {
         .iter()
         .filter_map(|it| it.get_ref().address.as_ref());
     let addresses = listen.chain(admin).filter_map(|text| {
-        let address = text.get_ref().parse::<std::net::SocketAddr>().ok()?;
-        (address.port() != 0).then(|| (address, text.span()))
+        let address = match text.get_ref().parse::<std::net::SocketAddr>() {
+            Ok(address) if address.port() == 0 => return None,
+            // However it is written: `[::1]:80` is `[0::1]:80`.
+            Ok(address) => address.to_string(),
+            Err(_) if listen_address::has_no_ip(text.get_ref()) => text.get_ref().clone(),
+            Err(_) => return None,
+        };
+        Some((address, text.span()))
     });
     complain_of_repeats(addresses, "this address", report);
 }

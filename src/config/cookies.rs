@@ -5,6 +5,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::cookie_sets;
 use super::names::{self, RawNames};
 use super::report::{Given, Report};
 use super::text_or::TextOr;
@@ -16,6 +17,9 @@ pub struct CookieLists {
     pub pass: Vec<String>,
     /// Those that do not; all others do.
     pub ignore: Vec<String>,
+    /// Whether none does, and the origin sees them all: then only what says that it is for many is
+    /// stored.
+    pub forward: bool,
 }
 
 /// `cookies` as written: one word for all of them, or lists.
@@ -37,6 +41,15 @@ impl CookieLists {
         Self {
             pass: Vec::new(),
             ignore: vec!["*".to_owned()],
+            forward: false,
+        }
+    }
+
+    /// The origin sees all.
+    fn forwarding() -> Self {
+        Self {
+            forward: true,
+            ..Self::default()
         }
     }
 
@@ -55,16 +68,51 @@ impl RawLists {
                         `pass = [\"session*\"]` (all others are ignored)";
             report.at(place.span(), text);
         }
-        let pass = names::over(&self.pass, &[], names::cookies, report);
-        // A list of those that pass says that the others need not.
-        let others = CookieLists::ignoring_all().ignore;
-        let unlisted = |text: &str| match names::cookies(text)? {
-            name if pass.contains(&name) => Err("is in `pass` as well; leave it out of one"),
-            name => Ok(name),
+        let written = |list: &RawNames, report: &mut Report| {
+            let list = list.as_ref().map(|it| it.get_ref().as_slice());
+            list.map(|it| globs(it, names::cookies, report))
         };
-        let ignore = names::over(&self.ignore, &others, unlisted, report);
-        CookieLists { pass, ignore }
+        let pass = written(&self.pass, report).unwrap_or_default();
+        for text in self.ignore.iter().flat_map(|it| it.get_ref()) {
+            if pass.contains(text.get_ref()) {
+                report.at(text.span(), "is in `pass` as well; leave it out of one");
+            }
+        }
+        // A list of those that pass says that the others need not.
+        let others = || CookieLists::ignoring_all().ignore;
+        CookieLists {
+            ignore: written(&self.ignore, report).unwrap_or_else(others),
+            pass,
+            forward: false,
+        }
     }
+}
+
+/// The cookies of a list, each once: names and globs as `parse` takes them, and those of the sets that it
+/// names.
+pub(super) fn globs(
+    list: &[Spanned<String>],
+    parse: impl Fn(&str) -> Result<String, &'static str>,
+    report: &mut Report,
+) -> Vec<String> {
+    let mut named: Vec<Spanned<String>> = Vec::new();
+    for text in list {
+        let Some(name) = text.get_ref().strip_prefix('@') else {
+            named.push(text.clone());
+            continue;
+        };
+        match cookie_sets::find(name) {
+            Ok(set) => {
+                let is_new = |it: &&&str| !named.iter().any(|known| known.get_ref() == **it);
+                let new: Vec<_> = set.iter().filter(is_new).collect();
+                let at_place = |it: &&str| Spanned::new(text.span(), (*it).to_owned());
+                named.extend(new.into_iter().map(at_place));
+            }
+            Err(complaint) => report.at(text.span(), complaint),
+        }
+    }
+    let span = list.first().map_or(0..0, |it| it.span());
+    names::over(&Some(Spanned::new(span, named)), &[], parse, report)
 }
 
 /// What is written, or `base`.
@@ -75,9 +123,10 @@ pub(super) fn over(given: &RawCookies, base: &CookieLists, report: &mut Report) 
     match cookies.get_ref() {
         TextOr::Text(all) if all == "pass" => CookieLists::default(),
         TextOr::Text(all) if all == "ignore" => CookieLists::ignoring_all(),
+        TextOr::Text(all) if all == "forward" => CookieLists::forwarding(),
         TextOr::Text(other) => {
             let text = format!(
-                "`{other}` is not known; write \"pass\", \"ignore\" or a table, as \
+                "`{other}` is not known; write \"pass\", \"ignore\", \"forward\" or a table, as \
                  `{{ ignore = [\"_ga*\"] }}`"
             );
             report.at(cookies.span(), text);

@@ -11,7 +11,8 @@ use serde::{Serialize, Serializer};
 use toml::{Table, Value};
 
 use super::{
-    Access, Config, Flags, Format, Level, Log, Profile, Resolver, Server, Store, TcpFlags,
+    Access, Config, Flags, Format, Http2, Level, Log, Profile, Resolver, Server, Store, TcpFlags,
+    include, path_form,
 };
 use crate::semantics::forwarded::Dialect;
 
@@ -115,8 +116,11 @@ impl Document {
             Profile::Rfc => "rfc",
         };
         written.insert("profile".to_owned(), profile.into());
+        // What the files hold that it names stands here already.
+        written.remove(include::KEY);
         let mut document = Self(written);
         document.fill_in("server", of_server(&config.server));
+        document.default_to("server", of_gate());
         document.fill_in("log", of_log(&config.log));
         document.fill_in("resolver", of_resolver(&config.resolver));
         document.set_store(&config.store);
@@ -133,6 +137,15 @@ impl Document {
         let table = self.0.entry(name).or_insert_with(|| Table::new().into());
         if let Value::Table(table) = table {
             table.extend(values);
+        }
+    }
+
+    /// Puts what holds where nothing is written into a table.
+    fn default_to(&mut self, name: &str, values: Table) {
+        if let Some(Value::Table(table)) = self.0.get_mut(name) {
+            for (key, value) in values {
+                table.entry(key).or_insert(value);
+            }
         }
     }
 
@@ -225,7 +238,8 @@ fn gather(path: String, value: &Value, leaves: &mut BTreeMap<String, Value>) {
 /// Masks what is secret in the value of `key`, which may be a path.
 fn mask(key: &str, value: &mut Value) {
     let name = key.rsplit('.').next().unwrap_or(key).to_ascii_lowercase();
-    let is_secret = name == "cookie" || SECRETS.iter().any(|it| name.contains(it));
+    let is_secret =
+        matches!(&*name, "cookie" | "set-cookie") || SECRETS.iter().any(|it| name.contains(it));
     match value {
         Value::Table(table) => table.iter_mut().for_each(|(key, value)| mask(key, value)),
         Value::Array(list) => list.iter_mut().for_each(|value| mask(key, value)),
@@ -263,6 +277,17 @@ fn of_server(server: &Server) -> Table {
         ("idle_timeout", period(server.idle_timeout)),
         ("send_timeout", period(server.send_timeout)),
         ("body_timeout", period(server.body_timeout)),
+        ("receive_rate_min", size(server.receive_rate_min)),
+        ("send_rate_min", size(server.send_rate_min)),
+        ("rate_window", period(server.rate_window)),
+        (
+            "connection_lifetime",
+            period(server.connection_lifetime.unwrap_or_default()),
+        ),
+        (
+            "requests_per_connection_max",
+            number(server.requests_per_connection_max),
+        ),
         ("header_bytes_max", size(server.header_bytes_max)),
         ("header_fields_max", number(server.header_fields_max)),
         ("target_bytes_max", size(server.target_bytes_max)),
@@ -276,6 +301,42 @@ fn of_server(server: &Server) -> Table {
         ("forwarded", Some(forwarded.into())),
         ("request_id", Some(request_id.into())),
         ("https_port", number(usize::from(server.https_port))),
+        ("path_form", Some(path_form::in_words(server.path_rule))),
+        ("allow_fields", list(&server.allow_fields)),
+        ("tunnels_max", number(server.tunnels_max)),
+        ("tunnel_idle_timeout", period(server.tunnel_idle_timeout)),
+        (
+            "tunnel_lifetime",
+            period(server.tunnel_lifetime.unwrap_or_default()),
+        ),
+        ("http2", Some(of_http2(&server.http2).into())),
+    ])
+}
+
+fn of_http2(http2: &Http2) -> Table {
+    entries([
+        ("streams_max", number(http2.streams_max as usize)),
+        ("stream_window", size(http2.stream_window as usize)),
+        ("connection_window", size(http2.connection_window as usize)),
+        ("header_table", size(http2.header_table_bytes as usize)),
+        (
+            "header_list_bytes_max",
+            size(http2.header_list_bytes_max as usize),
+        ),
+        ("unsent_bytes_max", size(http2.unsent_bytes_max)),
+        ("abuse_tolerance", number(http2.abuse_tolerance as usize)),
+    ])
+}
+
+/// What was written is shown as it stands; all else is this.
+fn of_gate() -> Table {
+    let none = || Some(Value::Array(Vec::new()));
+    entries([
+        ("deny", none()),
+        ("maintenance", Some(false.into())),
+        ("error_pages", Some(Table::new().into())),
+        ("error_json", Some(false.into())),
+        ("intercept", none()),
     ])
 }
 
@@ -446,6 +507,7 @@ mod tests {
             ("X-Api-Key", "abc", MASK),
             ("Authorization", "Basic abc", MASK),
             ("cookie", "a=b", MASK),
+            ("Set-Cookie", "a=b", MASK),
             ("cookies", "pass", "pass"),
             ("key", "shop.key", "shop.key"),
             ("servers", "http://me:pw@host/a@b", "http://***@host/a@b"),

@@ -1,5 +1,5 @@
 //! Limits of one exchange, which a site and a route may set in place of the server and the origin:
-//! the size of an upload, and how long its client and its origin may be silent.
+//! the size of an upload, how long its client and its origin may be silent, and how long a tunnel lasts.
 //!
 //! Not those of connections, which carry requests for any route.
 
@@ -18,18 +18,27 @@ pub struct ExchangeLimits {
     pub body_bytes_max: u64,
     /// How long a client may send no byte of its request body.
     pub body_timeout: Duration,
+    /// How many bytes a second it must send of it, where it is waited for; zero for any number.
+    pub receive_rate_min: u64,
     /// From the request sent to the whole response head received; `None` leaves it to the origin.
     pub first_byte_timeout: Option<Duration>,
     /// How long a response body may be silent; `None` leaves it to the origin.
     pub between_bytes_timeout: Option<Duration>,
+    /// How long no byte may go either way through a tunnel.
+    pub tunnel_idle_timeout: Duration,
+    /// How long a tunnel may last in all; `None` for as long as it likes.
+    pub tunnel_lifetime: Option<Duration>,
 }
 
 /// The keys as they stand in the table of a site or of a route.
 pub(super) struct RawExchangeLimits<'a> {
     pub(super) body_bytes_max: &'a Given<Size>,
     pub(super) body_timeout: &'a Given<Period>,
+    pub(super) receive_rate_min: &'a Given<Size>,
     pub(super) first_byte_timeout: &'a Given<Period>,
     pub(super) between_bytes_timeout: &'a Given<Period>,
+    pub(super) tunnel_idle_timeout: &'a Given<Period>,
+    pub(super) tunnel_lifetime: &'a Given<Period>,
 }
 
 // === impl ExchangeLimits ===
@@ -40,8 +49,11 @@ impl ExchangeLimits {
         Self {
             body_bytes_max: server.body_bytes_max,
             body_timeout: server.body_timeout,
+            receive_rate_min: server.receive_rate_min,
             first_byte_timeout: None,
             between_bytes_timeout: None,
+            tunnel_idle_timeout: server.tunnel_idle_timeout,
+            tunnel_lifetime: server.tunnel_lifetime,
         }
     }
 }
@@ -61,6 +73,18 @@ impl RawExchangeLimits<'_> {
             body_timeout: time(self.body_timeout, None).unwrap_or(base.body_timeout),
             first_byte_timeout: time(self.first_byte_timeout, base.first_byte_timeout),
             between_bytes_timeout: time(self.between_bytes_timeout, base.between_bytes_timeout),
+            tunnel_idle_timeout: time(self.tunnel_idle_timeout, None)
+                .unwrap_or(base.tunnel_idle_timeout),
+            tunnel_lifetime: match self.tunnel_lifetime {
+                Some(_) => units::given_period(self.tunnel_lifetime).filter(|it| !it.is_zero()),
+                None => base.tunnel_lifetime,
+            },
+            receive_rate_min: units::bytes(
+                self.receive_rate_min,
+                base.receive_rate_min,
+                all.clone(),
+                report,
+            ),
             body_bytes_max: units::bytes(self.body_bytes_max, base.body_bytes_max, all, report),
         }
     }
@@ -71,9 +95,12 @@ impl RawExchangeLimits<'_> {
             self.body_timeout,
             self.first_byte_timeout,
             self.between_bytes_timeout,
+            self.tunnel_idle_timeout,
+            self.tunnel_lifetime,
         ];
-        let size = self.body_bytes_max.as_ref().map(Spanned::span);
+        let sizes = [self.body_bytes_max, self.receive_rate_min];
         let times = times.map(|it| it.as_ref().map(Spanned::span));
-        times.into_iter().chain([size]).flatten()
+        let sizes = sizes.map(|it| it.as_ref().map(Spanned::span));
+        times.into_iter().chain(sizes).flatten()
     }
 }

@@ -2,12 +2,16 @@
 //!
 //! Not the key itself, which scheme, authority and path are always part of.
 
+use std::collections::BTreeMap;
+
 use http::header::{self, HeaderName};
 use serde::Deserialize;
+use toml::Spanned;
 
+use super::cookies;
 use super::fields;
 use super::names::{self, RawNames};
-use super::report::Report;
+use super::report::{Given, Report};
 use crate::semantics::headers;
 
 /// Which parts of a request tell objects apart, beyond scheme, authority and path.
@@ -25,7 +29,12 @@ pub struct CacheKey {
     pub fields: Vec<HeaderName>,
     /// Cookies whose values are part of the key, by name or by glob.
     pub cookies: Vec<String>,
+    /// Classes of cookies, of which only it counts whether one is there; by their names.
+    pub cookie_classes: Vec<(Box<str>, Vec<String>)>,
 }
+
+/// Lists of cookies by the names of their classes.
+type RawClasses = BTreeMap<Spanned<String>, Spanned<Vec<Spanned<String>>>>;
 
 /// `key` as written.
 #[derive(Default, PartialEq, Deserialize)]
@@ -37,6 +46,7 @@ pub(super) struct RawCacheKey {
     query_forward: Option<Forward>,
     fields: RawNames,
     cookies: RawNames,
+    cookie_classes: Given<RawClasses>,
 }
 
 #[derive(Clone, Copy, PartialEq, Deserialize)]
@@ -71,7 +81,28 @@ impl RawCacheKey {
             forward_query: forward_query.unwrap_or(base.forward_query),
             fields: names::over(&self.fields, &base.fields, key_field, report),
             cookies: names::over(&self.cookies, &base.cookies, names::key_cookies, report),
+            cookie_classes: self.classes_over(&base.cookie_classes, report),
         }
+    }
+
+    fn classes_over(
+        &self,
+        base: &[(Box<str>, Vec<String>)],
+        report: &mut Report,
+    ) -> Vec<(Box<str>, Vec<String>)> {
+        let Some(written) = &self.cookie_classes else {
+            return base.to_vec();
+        };
+        let mut classes = Vec::new();
+        for (name, cookies) in written.get_ref() {
+            names::check_label(name, "classes", report);
+            let resolved = cookies::globs(cookies.get_ref(), names::key_cookies, report);
+            if cookies.get_ref().is_empty() {
+                report.at(cookies.span(), "has no cookie; write one, as \"session*\"");
+            }
+            classes.push((name.get_ref().as_str().into(), resolved));
+        }
+        classes
     }
 }
 

@@ -103,7 +103,7 @@ struct RawFieldKey {
 // === impl Rate ===
 
 impl Rate {
-    fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         const WANTED: &str = "is not a rate; write \"100/s\", \"600/m\" or \"10/h\"";
         let (count, unit) = text.split_once('/').ok_or(WANTED)?;
         let secs = match unit {

@@ -2,7 +2,6 @@
 //!
 //! Not the binding of sockets, nor which host leads where (`site.rs`).
 
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,19 +14,31 @@ use toml::Spanned;
 use super::accept_proxy::{self, AcceptProxy, RawAcceptProxy};
 use super::care::Care;
 use super::fields;
+use super::gate::{Gate, RawErrorPages, RawGate, RawMaintenance};
+use super::http2::{Http2, RawHttp2};
 use super::limit;
-use super::meant::addresses;
+use super::listen_address::{self, FOR_ALL, ListenAddress};
 use super::names;
 use super::networks;
+use super::path_form::{self, RawPathForm};
 use super::report::{Given, Place, Report};
 use super::socket_options::{self, SocketOptions};
 use super::table::Written;
 use super::tls::{ListenTls, RawListenTls};
 use super::units::{self, Count, KIB, MIB, Period, Size};
+use crate::lists::Lists;
 use crate::semantics::forwarded::Dialect;
+use crate::semantics::mimicry;
+use crate::semantics::path_form::{PathForm, PathRule};
 
 const CONNECTIONS: RangeInclusive<usize> = 1..=1 << 24;
 const CONNECTIONS_PER_CLIENT: RangeInclusive<usize> = 0..=1 << 24;
+const REQUESTS_PER_CONNECTION: RangeInclusive<usize> = 0..=u32::MAX as usize;
+const RATES: RangeInclusive<u64> = 0..=1 << 40;
+/// Bytes a second that the worst of lines has, and who dribbles has not.
+const RATE_MIN: u64 = 250;
+const HOUR: Duration = Duration::from_secs(3600);
+const TUNNELS: RangeInclusive<usize> = 0..=1 << 24;
 const PORTS: RangeInclusive<usize> = 1..=65_535;
 /// hyper reads into a buffer of at least 8 KiB.
 const HEADER_BYTES: RangeInclusive<u64> = 8 * KIB..=MIB;
@@ -44,8 +55,8 @@ const TAKEN: [HeaderName; 5] = [AUTHORIZATION, COOKIE, FORWARDED, HOST, VIA];
 /// One address at which clients are awaited.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listen {
-    /// Where to bind; port 0 picks a free one.
-    pub address: SocketAddr,
+    /// Where to bind.
+    pub address: ListenAddress,
     /// What is spoken there.
     pub protocol: Protocol,
     /// Which connections begin with a header of the PROXY protocol that says who they are from;
@@ -113,6 +124,17 @@ pub struct Server {
     pub send_timeout: Duration,
     /// How long a client may send no byte of its request body.
     pub body_timeout: Duration,
+    /// How many bytes a second a client must send of its request body, where it is waited for; zero
+    /// for any number.
+    pub receive_rate_min: u64,
+    /// The same for what it must take of its response.
+    pub send_rate_min: u64,
+    /// Over how long these two are measured.
+    pub rate_window: Duration,
+    /// How long a connection may last; `None` for as long as it likes.
+    pub connection_lifetime: Option<Duration>,
+    /// How many requests it may carry; zero for any number.
+    pub requests_per_connection_max: usize,
     /// A longer request head is answered with 431 (RFC 6585 §5).
     pub header_bytes_max: usize,
     /// More request fields are answered with 431 (RFC 6585 §5).
@@ -133,6 +155,8 @@ pub struct Server {
     pub purge_from: Vec<IpNet>,
     /// Names of the limits that hold for every request.
     pub limits: Vec<Arc<str>>,
+    /// Who is let in, whatever is asked for.
+    pub gate: Gate,
     /// Networks of proxies that are believed when they say whose a request is.
     pub trusted_proxies: Vec<IpNet>,
     /// In which words they say it, and we say it to origins.
@@ -142,6 +166,18 @@ pub struct Server {
     pub request_id: Option<HeaderName>,
     /// The port that clients are sent on to where only https will do.
     pub https_port: u16,
+    /// How HTTP/2 is spoken.
+    pub http2: Http2,
+    /// How the spelling of paths is taken.
+    pub path_rule: PathRule,
+    /// Tunnels at once; a request for a further one is answered with 503.
+    pub tunnels_max: usize,
+    /// How long no byte may go either way through a tunnel.
+    pub tunnel_idle_timeout: Duration,
+    /// How long a tunnel may last in all; `None` for as long as it likes.
+    pub tunnel_lifetime: Option<Duration>,
+    /// Fields that origins get although they may be taken for others.
+    pub allow_fields: Vec<HeaderName>,
 }
 
 /// One `[[listen]]` as written.
@@ -149,6 +185,8 @@ pub struct Server {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawListen {
     pub(super) address: Given<String>,
+    pub(super) mode: Given<String>,
+    pub(super) owner: Given<String>,
     pub(super) protocol: RawProtocol,
     /// These three are for `tcp` only.
     pub(super) origin: Given<String>,
@@ -189,6 +227,11 @@ pub(super) struct RawServer {
     idle_timeout: Given<Period>,
     send_timeout: Given<Period>,
     body_timeout: Given<Period>,
+    receive_rate_min: Given<Size>,
+    send_rate_min: Given<Size>,
+    rate_window: Given<Period>,
+    connection_lifetime: Given<Period>,
+    requests_per_connection_max: Given<Count>,
     header_bytes_max: Given<Size>,
     header_fields_max: Given<Count>,
     target_bytes_max: Given<Size>,
@@ -198,10 +241,22 @@ pub(super) struct RawServer {
     drain_timeout: Given<Period>,
     purge_from: Vec<Spanned<String>>,
     pub(super) limit: Vec<Spanned<String>>,
+    allow: Given<Vec<Spanned<String>>>,
+    deny: Vec<Spanned<String>>,
+    maintenance: Given<RawMaintenance>,
+    error_pages: RawErrorPages,
+    error_json: Option<bool>,
+    intercept: Given<Vec<Spanned<String>>>,
     trusted_proxies: Vec<Spanned<String>>,
     forwarded: RawDialect,
     request_id: Given<String>,
     https_port: Given<Count>,
+    http2: RawHttp2,
+    path_form: Given<RawPathForm>,
+    allow_fields: Vec<Spanned<String>>,
+    tunnels_max: Given<Count>,
+    tunnel_idle_timeout: Given<Period>,
+    tunnel_lifetime: Given<Period>,
 }
 
 /// `forwarded` as written.
@@ -239,7 +294,13 @@ impl RawListen {
             );
             return None;
         };
-        let address = resolve_address(address, report)?;
+        let address = listen_address::Keys {
+            address,
+            mode: &keys.mode,
+            owner: &keys.owner,
+            usual_mode: FOR_ALL,
+        };
+        let address = address.resolve(report)?;
         Some(Listen {
             address,
             protocol: protocol?,
@@ -287,15 +348,6 @@ impl RawListen {
     }
 }
 
-/// An IP address and a port; `None` after a complaint.
-pub(super) fn resolve_address(text: &Spanned<String>, report: &mut Report) -> Option<SocketAddr> {
-    let address = text.get_ref().parse().ok();
-    if address.is_none() {
-        report.at(text.span(), addresses::listener(text.get_ref()));
-    }
-    address
-}
-
 // === impl RawProxyProtocol ===
 
 impl RawProxyProtocol {
@@ -311,8 +363,18 @@ impl RawProxyProtocol {
 // === impl RawServer ===
 
 impl RawServer {
-    pub(super) fn resolve(&self, report: &mut Report) -> Server {
+    pub(super) fn resolve(&self, lists: &Lists, report: &mut Report) -> Server {
+        let header_bytes_max = fitting(units::bytes(
+            &self.header_bytes_max,
+            32 * KIB,
+            HEADER_BYTES,
+            report,
+        ));
+        let header_fields_max = units::count(&self.header_fields_max, 100, HEADER_FIELDS, report);
         let server = Server {
+            http2: self
+                .http2
+                .resolve(header_bytes_max, header_fields_max, report),
             connections_max: units::count(&self.connections_max, 16_384, CONNECTIONS, report),
             connections_per_client_max: units::count(
                 &self.connections_per_client_max,
@@ -324,13 +386,18 @@ impl RawServer {
             idle_timeout: units::timeout(&self.idle_timeout, 75, report),
             send_timeout: units::timeout(&self.send_timeout, 30, report),
             body_timeout: units::timeout(&self.body_timeout, 30, report),
-            header_bytes_max: fitting(units::bytes(
-                &self.header_bytes_max,
-                32 * KIB,
-                HEADER_BYTES,
+            receive_rate_min: units::bytes(&self.receive_rate_min, RATE_MIN, RATES, report),
+            send_rate_min: units::bytes(&self.send_rate_min, RATE_MIN, RATES, report),
+            rate_window: units::timeout(&self.rate_window, 10, report),
+            connection_lifetime: unless_zero(units::period(&self.connection_lifetime, HOUR)),
+            requests_per_connection_max: units::count(
+                &self.requests_per_connection_max,
+                0,
+                REQUESTS_PER_CONNECTION,
                 report,
-            )),
-            header_fields_max: units::count(&self.header_fields_max, 100, HEADER_FIELDS, report),
+            ),
+            header_bytes_max,
+            header_fields_max,
             target_bytes_max: fitting(units::bytes(
                 &self.target_bytes_max,
                 8 * KIB,
@@ -343,6 +410,7 @@ impl RawServer {
             drain_timeout: units::period(&self.drain_timeout, Duration::from_secs(30)),
             purge_from: networks::resolve(&self.purge_from, report),
             limits: limit::names(&self.limit),
+            gate: self.gate().over(&Gate::default(), lists, report),
             trusted_proxies: networks::resolve(&self.trusted_proxies, report),
             forwarded: match self.forwarded {
                 RawDialect::XForwarded => Dialect::XForwarded,
@@ -352,9 +420,27 @@ impl RawServer {
             request_id: self.resolve_request_id(report),
             https_port: u16::try_from(units::count(&self.https_port, 443, PORTS, report))
                 .unwrap_or(443),
+            path_rule: path_form::over(&self.path_form, PathRule::of(PathForm::default()), report),
+            allow_fields: self.resolve_allowed(report),
+            tunnels_max: units::count(&self.tunnels_max, 8192, TUNNELS, report),
+            tunnel_idle_timeout: units::timeout(&self.tunnel_idle_timeout, 600, report),
+            tunnel_lifetime: unless_zero(units::period(&self.tunnel_lifetime, Duration::ZERO)),
         };
         self.check_target_fits(&server, report);
         server
+    }
+
+    fn gate(&self) -> RawGate<'_> {
+        RawGate {
+            allow: &self.allow,
+            deny: &self.deny,
+            maintenance: &self.maintenance,
+            basic_auth: &None,
+            redirects: &None,
+            error_pages: &self.error_pages,
+            error_json: self.error_json,
+            intercept: &self.intercept,
+        }
     }
 
     fn resolve_request_id(&self, report: &mut Report) -> Option<HeaderName> {
@@ -377,6 +463,22 @@ impl RawServer {
         None
     }
 
+    /// Names of fields that would be dropped.
+    fn resolve_allowed(&self, report: &mut Report) -> Vec<HeaderName> {
+        let mut allowed = Vec::new();
+        for text in &self.allow_fields {
+            match names::field(text.get_ref()) {
+                // With an underscore it may be like a field that a route sets.
+                Ok(name) if mimicry::is_always_stripped(&name) || name.as_str().contains('_') => {
+                    allowed.push(name);
+                }
+                Ok(_) => report.at(text.span(), "is not dropped anyway; leave it out"),
+                Err(complaint) => report.at(text.span(), complaint),
+            }
+        }
+        allowed
+    }
+
     fn check_target_fits(&self, server: &Server, report: &mut Report) {
         if server.target_bytes_max <= server.header_bytes_max {
             return;
@@ -386,6 +488,11 @@ impl RawServer {
             report.at(target.span(), text);
         }
     }
+}
+
+/// Zero stands for no limit.
+fn unless_zero(time: Duration) -> Option<Duration> {
+    Some(time).filter(|it| !it.is_zero())
 }
 
 /// `usize` for limits that are checked to be far below its end.

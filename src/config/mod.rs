@@ -10,7 +10,9 @@ mod acme;
 mod acme_name;
 mod action;
 mod admin;
+mod admin_token;
 mod agent;
+mod around;
 mod authority;
 mod balance;
 mod breaker;
@@ -19,6 +21,7 @@ mod care;
 mod certificate;
 mod check;
 mod complaint;
+mod cookie_sets;
 mod cookies;
 mod document;
 mod ejection;
@@ -28,15 +31,18 @@ mod fields;
 mod file;
 mod flags;
 mod fold;
+mod gate;
 mod health;
 mod hedge;
 mod host;
+mod http2;
 mod https;
 mod include;
 mod key;
 mod limit;
 mod list;
 mod listen;
+mod listen_address;
 mod log;
 mod meant;
 mod names;
@@ -48,6 +54,7 @@ mod origin_tls;
 mod overload;
 mod pair;
 mod path;
+mod path_form;
 mod pem;
 mod recover;
 mod report;
@@ -56,6 +63,7 @@ mod retry;
 mod route;
 mod rule;
 mod rules;
+mod secret;
 mod server;
 mod site;
 mod socket_options;
@@ -63,12 +71,15 @@ mod status_ttl;
 mod sticky;
 mod store;
 mod table;
+mod tags;
 mod template;
 mod text_or;
 mod ticket_keys;
 mod tls;
 mod tls_names;
 mod units;
+mod upgrade;
+mod whole;
 mod wire;
 mod wording;
 
@@ -83,7 +94,8 @@ pub use self::accept_proxy::AcceptProxy;
 pub use self::acme::{Acme, AcmeChallenge};
 pub use self::acme_name::AcmeName;
 pub use self::action::{Action, Answer, Redirect};
-pub use self::admin::{Admin, Secret};
+pub use self::admin::Admin;
+pub use self::admin_token::{AdminToken, Scope};
 pub use self::agent::Agent;
 pub use self::authority::{AcmeAuthority, Eab};
 pub use self::balance::{Balance, HashOn};
@@ -99,12 +111,15 @@ pub use self::exchange_limits::ExchangeLimits;
 pub use self::fields::Edits;
 pub use self::flags::{Flags, TcpFlags};
 pub use self::fold::Fold;
+pub use self::gate::{BasicAuth, ErrorPages, Gate, Maintenance, Media, Page, Redirects};
 pub use self::health::{Health, Question};
 pub use self::hedge::{Hedge, HedgeAfter};
+pub use self::http2::Http2;
 pub use self::https::Https;
 pub use self::key::CacheKey;
 pub use self::limit::{Limit, LimitKey, Rate};
 pub use self::listen::{Listen, Protocol, ProxyVersion, Server, Tunnel};
+pub use self::listen_address::{ListenAddress, UnixAddress};
 pub use self::log::{Access, Format, Level, Log};
 pub use self::notes::Note;
 pub use self::on_demand::OnDemand;
@@ -118,6 +133,7 @@ pub use self::resolver::Resolver;
 pub use self::retry::{Retry, RetryOn, TRIES_MAX};
 pub use self::route::Route;
 pub use self::rule::{End, Lifetime, RequestCookies, RequestEffects, ResponseEffects, Rule};
+pub use self::secret::Secret;
 pub use self::server::{Resolve, Server as OriginServer, ServerUrl, service_domain};
 pub use self::site::{HostPattern, Site};
 pub use self::socket_options::SocketOptions;
@@ -131,6 +147,7 @@ pub use self::wire::{HttpVersion, Wire};
 
 use self::acme::RawAcme;
 use self::admin::RawAdmin;
+use self::around::Around;
 use self::cache::{CacheBase, RawCacheRules};
 use self::certificate::RawCertificate;
 use self::limit::RawLimit;
@@ -287,73 +304,8 @@ fn settle(mut raw: RawConfig, care: Care<'_>, report: &mut Report) -> Config {
         .for_each(|site| site.get_mut().write_out(report));
     check::check(&raw, report);
     let config = raw.resolve(care, report);
-    certificates_are_good(&raw, &config, care, report);
-    acme_is_of_use(&raw, report);
-    domains_lead_somewhere(&raw, &config, report);
-    check::tunnels(&raw, &config, report);
+    whole::check(&raw, &config, care, report);
     config
-}
-
-/// Whoever is to be shown a certificate needs one, and each is looked into.
-fn certificates_are_good(raw: &RawConfig, config: &Config, care: Care<'_>, report: &mut Report) {
-    let speak_tls = raw.listen.iter().filter_map(|it| it.get_ref().tls.as_ref());
-    let of_admin = raw.admin.iter().filter_map(|it| it.get_ref().tls.as_ref());
-    let needs_one = speak_tls.chain(of_admin).find(|it| it.get_ref().is_on());
-    if let Some(tls) = needs_one.filter(|_| raw.certificate.is_empty() && raw.acme.is_none())
-        && !report.was_written("certificate")
-        && !report.was_written("acme")
-    {
-        let text = "needs a certificate; add [[certificate]] with `chain = \"shop.pem\"` and \
-                    `key = \"shop.key\"`, or [acme] with `domains` to have a CA give one";
-        report.at(tls.span(), text);
-    }
-    let hosts: Vec<_> = config
-        .sites
-        .iter()
-        .flat_map(|it| it.hosts.clone())
-        .collect();
-    if raw.certificate.len() == config.certificates.len() {
-        for (raw, certificate) in raw.certificate.iter().zip(&config.certificates) {
-            raw.get_ref().examine(certificate, care, &hosts, report);
-        }
-    }
-}
-
-/// Certificates that nobody is shown are not fetched.
-fn acme_is_of_use(raw: &RawConfig, report: &mut Report) {
-    let mut listeners = raw.listen.iter().map(|it| it.get_ref());
-    let shows = |it: &Table<RawListen>| it.tls.as_ref().is_some_and(|it| it.get_ref().is_on());
-    if let Some(acme) = raw.acme.as_ref().filter(|_| !listeners.any(shows)) {
-        let text = "gets certificates that no listener shows; write `tls = true` in a [[listen]]";
-        report.at(acme.span(), text);
-    }
-}
-
-/// A certificate is of use where something is served by that name. Behind a TCP listener anything may be.
-fn domains_lead_somewhere(raw: &RawConfig, config: &Config, report: &mut Report) {
-    let hosts: Vec<_> = config
-        .sites
-        .iter()
-        .flat_map(|it| &it.hosts)
-        .cloned()
-        .collect();
-    let is_tunnel = |it: &Listen| it.tls.is_some() && it.protocol != Protocol::Http;
-    if hosts.is_empty() || config.listen.iter().any(is_tunnel) {
-        return;
-    }
-    let written = raw
-        .acme
-        .as_ref()
-        .and_then(|it| it.get_ref().domains.as_ref());
-    for text in written.into_iter().flat_map(|it| it.get_ref()) {
-        let is_lost = |name: AcmeName| !certificate::is_for_any(&name.to_string(), &hosts);
-        if AcmeName::parse(text.get_ref()).is_ok_and(is_lost) {
-            report.at(
-                text.span(),
-                "is the host of no [[site]]; add it to `hosts` of one",
-            );
-        }
-    }
 }
 
 // === impl Config ===
@@ -393,8 +345,15 @@ impl RawConfig {
         let base = CacheBase::of_profile(self.profile);
         let base = self.cache.over(&base, report);
         let admin = self.admin.as_ref();
-        let server = self.server.resolve(report);
-        let limits = ExchangeLimits::of_server(&server);
+        let lists = self.resolve_lists(report);
+        let server = self.server.resolve(&lists, report);
+        let around = Around {
+            path_rule: server.path_rule,
+            limits: ExchangeLimits::of_server(&server),
+            https: Https::default(),
+            gate: server.gate.clone(),
+            lists: &lists,
+        };
         self.check_include(report);
         let listen: Vec<_> = self
             .listen
@@ -402,11 +361,10 @@ impl RawConfig {
             .filter_map(|it| RawListen::resolve(it, care, report))
             .collect();
         let acme = self.acme.as_ref();
-        let lists = list::resolve(&self.list, &self.map, |_| None, report);
         let mut sites: Vec<_> = self
             .site
             .iter()
-            .map(|it| RawSite::resolve(it, &base, &limits, care, report))
+            .map(|it| RawSite::resolve(it, &base, &around, care, report))
             .collect();
         let rules = rules::resolve((&self.rule, &self.site), &mut sites, &lists, report);
         Config {
@@ -431,13 +389,26 @@ impl RawConfig {
                 .iter()
                 .filter_map(|it| RawLimit::resolve(it, report))
                 .collect(),
-            lists,
+            lists: lists.clone(),
             origins: self.resolve_origins(report),
             sites,
             rules,
             document: Document::default(),
             notes: Vec::new(),
         }
+    }
+
+    fn resolve_lists(&self, report: &mut Report) -> Lists {
+        let sites = || self.site.iter().map(|it| it.get_ref());
+        let routes = sites().flat_map(|it| it.route.iter().map(|it| it.get_ref()));
+        let of_routes = routes.filter_map(|it| it.redirects.as_ref());
+        let redirects = sites().filter_map(|it| it.redirects.as_ref());
+        let used = gate::maps_used(redirects.chain(of_routes));
+        let unfit = |name: &str| {
+            used.contains(name)
+                .then_some(&gate::unfit as list::Unfit<'_>)
+        };
+        list::resolve(&self.list, &self.map, unfit, report)
     }
 
     /// What it names was put to the rest before.

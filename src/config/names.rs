@@ -134,7 +134,7 @@ fn is_subtag(text: &str) -> bool {
 }
 
 /// RFC 9110 §5.6.2: `token = 1*tchar`.
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     let is_tchar = |it: u8| it.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&it);
     !text.is_empty() && text.bytes().all(is_tchar)
 }

@@ -209,7 +209,7 @@ fn time_of(time: ASN1Time) -> SystemTime {
 // === impl BadPair ===
 
 impl BadPair {
-    fn chain(text: String) -> Self {
+    pub(super) fn chain(text: String) -> Self {
         Self {
             is_key: false,
             text,

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::semantics::path_form;
+
 /// A longer path could not be asked for within the default limits.
 const PATH_BYTES_MAX: usize = 1024;
 
@@ -12,6 +14,9 @@ const EXPRESSIONS: [char; 7] = ['\\', '^', '[', ']', '|', '<', '>'];
 
 const NO_EXPRESSION: &str = "is no path; paths are no regular expressions: write `/a/*`, or \
                              `/users/{id}` for any one segment";
+
+const NOT_NORMAL: &str = "is compared with paths in normal form; write it without `//`, `.` and `..`, \
+                          letters, digits and `-._~` as they are, and other encodings as %C3%A9";
 
 /// Which paths a route is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +64,10 @@ impl PathPattern {
         };
         if path.len() > PATH_BYTES_MAX {
             return Err("is longer than 1024 bytes; shorten it, with `/*` at the end");
+        }
+        // No request would be for another.
+        if path_form::normal(path).is_some() {
+            return Err(NOT_NORMAL);
         }
         let mut segments: Vec<&str> = inner.split('/').collect();
         let is_prefix = segments.last() == Some(&"*");
@@ -129,9 +138,6 @@ fn check_segment(segment: &str) -> Result<Segment, &'static str> {
     if segment.contains(['?', '#']) {
         return Err("has a query or a fragment, which play no part in choosing a route");
     }
-    if segment == "." || segment == ".." {
-        return Err("has a `.` or `..` segment; write the path it leads to");
-    }
     if !is_encoded(segment.as_bytes()) {
         return Err("has a character that must be percent-encoded, as %20 (RFC 3986 §3.3)");
     }
@@ -190,6 +196,10 @@ mod tests {
             ("/a%2", None),
             ("/a%zz", None),
             ("/a/../b", None),
+            ("/a//b", None),
+            ("/caf%c3%a9", None),
+            ("/caf%C3%A9", Some("/caf%C3%A9")),
+            ("/%7Euser", None),
         ] {
             let parsed = PathPattern::parse(path).ok();
             assert_eq!(

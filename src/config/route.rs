@@ -10,18 +10,23 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::action::{Action, RawAnswer, RawRedirect};
+use super::around::Around;
 use super::cache::{CacheBase, CacheRules, RawCacheRules};
 use super::exchange_limits::{ExchangeLimits, RawExchangeLimits};
 use super::fields::{Edits, RawEdits};
+use super::gate::{Gate, RawBasicAuth, RawErrorPages, RawGate, RawMaintenance, RawRedirects};
 use super::https::{Https, RawHsts};
 use super::limit;
 use super::path::PathPattern;
+use super::path_form::{self, RawPathForm};
 use super::report::{Given, Place, Report};
 use super::rule::{RawRules, Rule};
 use super::table::{Table, Written};
 use super::template::Purpose;
 use super::text_or::TextOr;
 use super::units::{self, Count, Period, Size};
+use super::upgrade;
+use crate::semantics::path_form::PathRule;
 
 /// What a semaphore holds with ease.
 const CONCURRENCY: RangeInclusive<usize> = 0..=1 << 24;
@@ -31,11 +36,15 @@ const CONCURRENCY: RangeInclusive<usize> = 0..=1 << 24;
 pub struct Route {
     /// Which paths it is for.
     pub path: PathPattern,
+    /// How the spelling of its paths is taken.
+    pub path_rule: PathRule,
     /// Who answers.
     pub action: Action,
     /// What is cut from the front of the path before the origin sees it. It ends before a `/` or
     /// at the end of the path; what is left of an empty path is `/`.
     pub strip_prefix: Option<String>,
+    /// The protocols that clients may go on with (RFC 9110 §7.8), in lower case.
+    pub upgrade: Vec<String>,
     /// Edits of the request towards the origin.
     pub request_fields: Edits,
     /// Edits of the response towards the client.
@@ -48,6 +57,8 @@ pub struct Route {
     pub exchange_limits: ExchangeLimits,
     /// What is wanted of the scheme of its requests.
     pub https: Https,
+    /// Who is let in, and who is sent elsewhere.
+    pub gate: Gate,
     /// By which rules responses are cached.
     pub cache: CacheRules,
     /// What is done where conditions hold, behind the rules of its site.
@@ -59,20 +70,33 @@ pub struct Route {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawRoute {
     pub(super) path: Given<String>,
+    path_form: Given<RawPathForm>,
     pub(super) origin: Given<String>,
     redirect: Option<Written<RawRedirect>>,
     answer: Option<Written<RawAnswer>>,
     strip_prefix: Given<String>,
+    pub(super) upgrade: Given<Vec<Spanned<String>>>,
     request_fields: Option<Written<RawEdits>>,
     response_fields: Table<RawEdits>,
     pub(super) limit: Vec<Spanned<String>>,
     concurrency_max: Given<Count>,
     body_bytes_max: Given<Size>,
     body_timeout: Given<Period>,
+    receive_rate_min: Given<Size>,
     first_byte_timeout: Given<Period>,
     between_bytes_timeout: Given<Period>,
+    tunnel_idle_timeout: Given<Period>,
+    tunnel_lifetime: Given<Period>,
     https_only: Option<bool>,
     hsts: Given<TextOr<RawHsts>>,
+    allow: Given<Vec<Spanned<String>>>,
+    deny: Vec<Spanned<String>>,
+    pub(super) redirects: Given<TextOr<RawRedirects>>,
+    maintenance: Given<RawMaintenance>,
+    basic_auth: Given<TextOr<RawBasicAuth>>,
+    error_pages: RawErrorPages,
+    error_json: Option<bool>,
+    intercept: Given<Vec<Spanned<String>>>,
     cache: Option<Written<RawCacheRules>>,
     pub(super) rule: RawRules,
 }
@@ -109,8 +133,7 @@ impl RawRoute {
     pub(super) fn resolve(
         raw: &Written<Self>,
         base: &CacheBase,
-        limits: &ExchangeLimits,
-        https: &Https,
+        around: &Around<'_>,
         report: &mut Report,
     ) -> Option<Route> {
         let place = raw.span();
@@ -130,28 +153,48 @@ impl RawRoute {
             .map(|it| it.get_ref().resolve(Purpose::RequestField, report));
         let response_fields = raw.response_fields.resolve(Purpose::ResponseField, report);
         let cache = raw.cache.as_ref().map(|it| it.get_ref().over(base, report));
+        let path_rule = path_form::over(&raw.path_form, around.path_rule, report);
         Some(Route {
             path: path?,
+            path_rule,
             action: action?,
             strip_prefix: raw.strip_prefix.as_ref().map(|it| it.get_ref().clone()),
+            upgrade: upgrade::resolve(&raw.upgrade, report),
             request_fields: edits.unwrap_or_default(),
             response_fields,
             limits: limit::names(&raw.limit),
             concurrency_max: units::count(&raw.concurrency_max, 0, CONCURRENCY, report),
-            exchange_limits: raw.limits_of_exchanges().over(limits, report),
-            https: https.over(raw.https_only, &raw.hsts, report),
+            exchange_limits: raw.limits_of_exchanges().over(&around.limits, report),
+            https: around.https.over(raw.https_only, &raw.hsts, report),
+            gate: raw.gate().over(&around.gate, around.lists, report),
             cache: cache.as_ref().unwrap_or(base).rules.clone(),
             // They come when all routes are known.
             rules: Vec::new(),
         })
     }
 
+    fn gate(&self) -> RawGate<'_> {
+        RawGate {
+            allow: &self.allow,
+            deny: &self.deny,
+            maintenance: &self.maintenance,
+            basic_auth: &self.basic_auth,
+            redirects: &self.redirects,
+            error_pages: &self.error_pages,
+            error_json: self.error_json,
+            intercept: &self.intercept,
+        }
+    }
+
     fn limits_of_exchanges(&self) -> RawExchangeLimits<'_> {
         RawExchangeLimits {
             body_bytes_max: &self.body_bytes_max,
             body_timeout: &self.body_timeout,
+            receive_rate_min: &self.receive_rate_min,
             first_byte_timeout: &self.first_byte_timeout,
             between_bytes_timeout: &self.between_bytes_timeout,
+            tunnel_idle_timeout: &self.tunnel_idle_timeout,
+            tunnel_lifetime: &self.tunnel_lifetime,
         }
     }
 
@@ -248,7 +291,8 @@ impl RawRoute {
         let request_fields = self.request_fields.as_ref().map(Spanned::span);
         let cache = self.cache.as_ref().map(Spanned::span);
         let concurrency = self.concurrency_max.as_ref().map(Spanned::span);
-        let single = [strip_prefix, request_fields, cache, concurrency];
+        let upgrade = self.upgrade.as_ref().map(Spanned::span);
+        let single = [strip_prefix, request_fields, cache, concurrency, upgrade];
         let limits = self.limits_of_exchanges();
         for place in single.into_iter().flatten().chain(limits.places()) {
             report.at(

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::around::Around;
 use super::cache::CacheBase;
 use super::care::Care;
-use super::exchange_limits::{ExchangeLimits, RawExchangeLimits};
+use super::exchange_limits::RawExchangeLimits;
+use super::gate::{RawBasicAuth, RawErrorPages, RawGate, RawMaintenance, RawRedirects};
 use super::host;
-use super::https::{Https, RawHsts};
+use super::https::RawHsts;
 use super::limit;
+use super::path_form::{self, RawPathForm};
 use super::report::{Given, Place, Report};
 use super::route::{RawRoute, Route};
 use super::rule::{RawRules, Rule};
@@ -58,11 +61,23 @@ pub(super) struct RawSite {
     pub(super) tls: Option<Written<RawSiteTls>>,
     pub(super) https_only: Option<bool>,
     pub(super) hsts: Given<TextOr<RawHsts>>,
+    pub(super) allow: Given<Vec<Spanned<String>>>,
+    pub(super) deny: Vec<Spanned<String>>,
+    pub(super) redirects: Given<TextOr<RawRedirects>>,
+    pub(super) maintenance: Given<RawMaintenance>,
+    pub(super) basic_auth: Given<TextOr<RawBasicAuth>>,
+    pub(super) error_pages: RawErrorPages,
+    pub(super) error_json: Option<bool>,
+    pub(super) intercept: Given<Vec<Spanned<String>>>,
     pub(super) limit: Vec<Spanned<String>>,
+    pub(super) path_form: Given<RawPathForm>,
     pub(super) body_bytes_max: Given<Size>,
     pub(super) body_timeout: Given<Period>,
+    pub(super) receive_rate_min: Given<Size>,
     pub(super) first_byte_timeout: Given<Period>,
     pub(super) between_bytes_timeout: Given<Period>,
+    pub(super) tunnel_idle_timeout: Given<Period>,
+    pub(super) tunnel_lifetime: Given<Period>,
     pub(super) route: Vec<Written<RawRoute>>,
     pub(super) rule: RawRules,
 }
@@ -118,7 +133,7 @@ impl RawSite {
     pub(super) fn resolve(
         raw: &Written<Self>,
         cache: &CacheBase,
-        limits: &ExchangeLimits,
+        around: &Around<'_>,
         care: Care<'_>,
         report: &mut Report,
     ) -> Site {
@@ -134,12 +149,17 @@ impl RawSite {
             );
         }
         let hosts = raw.resolve_hosts(place, report);
-        let of_exchanges = raw.limits_of_exchanges().over(limits, report);
-        let https = Https::default().over(raw.https_only, &raw.hsts, report);
+        let around = Around {
+            limits: raw.limits_of_exchanges().over(&around.limits, report),
+            path_rule: path_form::over(&raw.path_form, around.path_rule, report),
+            https: around.https.over(raw.https_only, &raw.hsts, report),
+            gate: raw.gate().over(&around.gate, around.lists, report),
+            lists: around.lists,
+        };
         let routes = raw
             .route
             .iter()
-            .filter_map(|route| RawRoute::resolve(route, cache, &of_exchanges, &https, report))
+            .filter_map(|route| RawRoute::resolve(route, cache, &around, report))
             .collect();
         let limits = limit::names(&raw.limit);
         let tls = raw.tls.as_ref();
@@ -154,12 +174,28 @@ impl RawSite {
         }
     }
 
+    fn gate(&self) -> RawGate<'_> {
+        RawGate {
+            allow: &self.allow,
+            deny: &self.deny,
+            maintenance: &self.maintenance,
+            basic_auth: &self.basic_auth,
+            redirects: &self.redirects,
+            error_pages: &self.error_pages,
+            error_json: self.error_json,
+            intercept: &self.intercept,
+        }
+    }
+
     fn limits_of_exchanges(&self) -> RawExchangeLimits<'_> {
         RawExchangeLimits {
             body_bytes_max: &self.body_bytes_max,
             body_timeout: &self.body_timeout,
+            receive_rate_min: &self.receive_rate_min,
             first_byte_timeout: &self.first_byte_timeout,
             between_bytes_timeout: &self.between_bytes_timeout,
+            tunnel_idle_timeout: &self.tunnel_idle_timeout,
+            tunnel_lifetime: &self.tunnel_lifetime,
         }
     }
 

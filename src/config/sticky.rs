@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::admin::Secret;
 use super::names;
 use super::report::{Given, Place, Report};
+use super::secret::Secret;
 use super::units::{self, Period};
 
 const SECRET_BYTES_MIN: usize = 16;

@@ -29,13 +29,14 @@ impl Answer {
 }
 
 /// Refuses what a proxy must not pass on, and takes the framing off: on the way out the body
-/// itself says how long it is.
+/// itself says how long it is. `has_switched` tells whether a 101 is what was asked for.
 pub(super) fn checked(
     mut response: Response<Body>,
     refuse_unknown_coding: bool,
+    has_switched: bool,
 ) -> Result<Response<Body>, Error> {
-    // 101 was never asked for, since `Upgrade` is not forwarded (RFC 9110 §7.8).
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+    // Where it was not asked for, `Upgrade` was not forwarded (RFC 9110 §7.8).
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS && !has_switched {
         return Err(Error::malformed("101 without having been asked to switch"));
     }
     let fields = response.headers_mut();

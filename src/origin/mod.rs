@@ -44,7 +44,7 @@ pub use error::{Error, Kind, Phase, Retry, Why};
 pub use hint::{Asked, Belongs, Hint};
 pub use interim::{Interim, Sink};
 pub use overload::{BreakerState, OverloadStats, Shed};
-pub use peer::Timeouts;
+pub use peer::{Switched, Timeouts};
 pub use raw::RawConnection;
 pub use registry::Registry;
 pub use resolve::{LookupStats, Resolver};

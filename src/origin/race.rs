@@ -78,7 +78,7 @@ impl<'a, 'r> Race<'a, 'r> {
     ) -> (&'r Arc<Peer>, Result<Answer, Failed>) {
         let (began, index) = (clock::instant(), course.index);
         let slow = Lane { index, peer };
-        let lease = peer.lease(course.from_pool, course.client);
+        let lease = peer.lease(course.from_pool, course.client, false);
         let (pool, timeouts) = (self.pool, course.timeouts);
         let mut first = pin!(pool.try_once(peer, flight, lease, request, None, timeouts));
         if let Ok(tried) = timeout(self.after, &mut first).await {
@@ -88,7 +88,7 @@ impl<'a, 'r> Race<'a, 'r> {
             return (peer, first.await);
         };
         peer.vitals.races.count_hedged();
-        let lease = other.peer.lease(true, course.client);
+        let lease = other.peer.lease(true, course.client, false);
         let second = pool.try_once(other.peer, flight, lease, again, None, timeouts);
         let mut second = pin!(second);
         let early = tokio::select! {

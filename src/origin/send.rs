@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::header::UPGRADE;
 use http::{HeaderMap, Request, Response};
 use tokio::time::sleep;
 
@@ -19,7 +20,7 @@ use super::error::{Error, Kind, is_failure};
 use super::hint::Hint;
 use super::interim::Interim;
 use super::overload::Passage;
-use super::peer::{Lease, Peer, Timeouts, Unanswered};
+use super::peer::{Lease, Peer, Switched, Timeouts, Unanswered};
 use super::race::Race;
 use super::retry::{Content, Course, Failed, Next, Spare};
 use super::server::Flight;
@@ -100,7 +101,8 @@ impl Pool {
                 // In a box, for it is larger than all else and seldom needed.
                 Some(race) => Box::pin(race.run(&mut course, peer, flight, request)).await,
                 None => {
-                    let lease = peer.lease(course.from_pool, course.client);
+                    let may_switch = request.headers().contains_key(UPGRADE);
+                    let lease = peer.lease(course.from_pool, course.client, may_switch);
                     let timeouts = course.timeouts;
                     let tried = self.try_once(peer, flight, lease, request, upload, timeouts);
                     (peer, tried.await)
@@ -175,7 +177,9 @@ impl Pool {
         let response = head
             .await
             .and_then(|response| {
-                answer::checked(response, self.refuse_unknown_coding).map_err(Unanswered::from)
+                let has_switched = Switched::is_in(&response);
+                answer::checked(response, self.refuse_unknown_coding, has_switched)
+                    .map_err(Unanswered::from)
             })
             .map_err(|Unanswered { mut unsent, flight }| {
                 unsent.error.server = Some(Arc::clone(peer.authority()));

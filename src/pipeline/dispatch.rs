@@ -9,12 +9,9 @@ use http::{HeaderMap, Method};
 use super::next::wants_stored_only;
 use super::reasons::Bypass;
 use super::route::caching::Caching;
-use super::route::{Destination, Route};
 use super::ruled::Ruled;
-use super::site::Site;
 use crate::config::RequestCookies;
 use crate::semantics::headers;
-use crate::semantics::key::{KeyBuf, Scheme};
 
 /// What is to be done first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,49 +74,6 @@ fn bypass(
         None => caching.personal(fields).is_some(),
     };
     is_personal.then_some(Bypass::Cookie)
-}
-
-// === impl Route ===
-
-impl Route {
-    /// The key of a request for `target`.
-    fn key(&self, scheme: Scheme, authority: &str, target: &str) -> KeyBuf {
-        KeyBuf::with_rule(scheme, authority, target, &self.caching.query)
-    }
-}
-
-// === impl Site ===
-
-impl Site {
-    /// The key of a request that was to go there, if it asks for `target` in place of its own.
-    pub(super) fn key_of(
-        &self,
-        destination: Option<&Destination>,
-        (scheme, authority, target): (Scheme, &str, &str),
-    ) -> KeyBuf {
-        match destination {
-            Some(Destination::Origin(id)) => self.routes[*id].key(scheme, authority, target),
-            _ => KeyBuf::new(scheme, authority, target),
-        }
-    }
-
-    /// The key of a target (path and query) for a host in normal form, and where a request for it
-    /// leads, if anywhere.
-    pub(super) fn locate(
-        &self,
-        scheme: Scheme,
-        authority: &str,
-        target: &str,
-    ) -> (KeyBuf, Option<&Destination>) {
-        let path = match target.split('?').next() {
-            // `OPTIONS *` is about the host as a whole.
-            None | Some("*") => "/",
-            Some(path) => path,
-        };
-        let destination = self.routes.find(authority, path);
-        let key = self.key_of(destination, (scheme, authority, target));
-        (key, destination)
-    }
 }
 
 #[cfg(test)]

@@ -14,10 +14,12 @@ use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use super::client::{Client, ForwardedBy};
 use super::route::rules::Matched;
 use super::site::{Site, SiteHandle};
+use super::tunnel::{self, Tunnel, Wish};
 use crate::body::{Body, Meter, Progress};
 use crate::clock::{self, Instant};
-use crate::origin::{Belongs, Interim};
+use crate::origin::{Belongs, Interim, Switched};
 use crate::semantics::key::normal_authority;
+use crate::semantics::path_form::Normal;
 use crate::telemetry::{Asked, Outcome, Record};
 
 /// A request under way.
@@ -34,8 +36,13 @@ pub(super) struct Exchange {
     pub(super) interim: Option<Interim>,
     /// The server that the client belongs to, by its cookie.
     pub(super) belongs: Option<Belongs>,
-    /// Strict-Transport-Security of the response.
-    pub(super) hsts: Option<HeaderValue>,
+    /// What it is to become, if its client wants to go on with another protocol and may.
+    pub(super) wish: Option<Box<Wish>>,
+    /// The form in which its target is seen, where that is not the client's.
+    pub(super) spelling: Option<Box<Spelling>>,
+    /// Strict-Transport-Security of the response, where that is not the origin's to say: `Some(None)`
+    /// for none.
+    pub(super) hsts: Option<Option<HeaderValue>>,
     /// The rules that are true of it, by their numbers among those of its route.
     pub(super) matched: Matched,
     /// Its fields as they came, where rules of its delivery want them.
@@ -48,12 +55,23 @@ pub(super) struct Exchange {
     request_id: OnceLock<HeaderValue>,
 }
 
+/// A target that its client has spelt otherwise than in normal form.
+#[derive(Debug)]
+pub(super) struct Spelling {
+    /// What routes, rules and the key see.
+    pub(super) normal: Normal,
+    /// Whether origins see what the client wrote.
+    pub(super) is_sent: bool,
+}
+
 /// A request's entry in the books. It is closed when it is dropped, wherever the journey ended:
 /// with the response's last byte, or because the client left before its first.
 pub(super) struct Entry {
     pub(super) site: SiteHandle,
     pub(super) record: Record,
     arrived: Instant,
+    /// Whether it is kept elsewhere by now.
+    is_handed_on: bool,
 }
 
 // === impl Exchange ===
@@ -71,7 +89,7 @@ impl Exchange {
         };
         let mut record = Record::new(client.address.ip(), now);
         let mut request_id = OnceLock::new();
-        if site.telemetry.wants_lines() {
+        if site.telemetry.wants_asked() {
             let mut asked = Asked::of(&request);
             if site.request_ids.field().is_some() {
                 let id = site
@@ -88,6 +106,7 @@ impl Exchange {
             site,
             record,
             arrived,
+            is_handed_on: false,
         };
         Box::new(Self {
             entry,
@@ -98,6 +117,8 @@ impl Exchange {
             upload,
             interim: None,
             belongs: None,
+            spelling: None,
+            wish: None,
             hsts: None,
             matched: Matched::new(),
             original: None,
@@ -121,7 +142,7 @@ impl Exchange {
     }
 
     /// The one effective host, for routing, key and origin alike, in its normal form; or why there is
-    /// none, in a word.
+    /// none, in a word. A list of hosts is none, although RFC 3986 allows a comma in a name.
     ///
     /// "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message
     /// that lacks a Host header field and to any request message that contains more than one Host
@@ -134,7 +155,10 @@ impl Exchange {
             return Err("several-hosts");
         }
         let scheme = self.client.scheme;
-        let normal = |authority| normal_authority(authority, scheme).ok_or("host");
+        let normal = |authority| {
+            let normal = normal_authority(authority, scheme);
+            normal.filter(|it| !it.contains(',')).ok_or("host")
+        };
         let host = match host.map(|host| host.to_str()) {
             Some(Ok(host)) => Some(normal(host)?),
             Some(Err(_)) => return Err("host"),
@@ -150,8 +174,14 @@ impl Exchange {
         // "When an origin server receives a request with an absolute-form of request-target, the
         // origin server MUST ignore the received Host header field (if any)." (RFC 9112 §3.2.2)
         match (request.uri.authority(), host) {
+            (Some(named), Some(host)) if request.version > Version::HTTP_11 => {
+                agreed(normal(named.as_str())?, &host)
+            }
             (Some(named), _) => normal(named.as_str()),
             (None, Some(host)) => Ok(host),
+            // "Clients that generate HTTP/2 requests directly MUST use the ":authority"
+            // pseudo-header field" (RFC 9113 §8.3.1), unless they have none to name.
+            (None, None) if request.version > Version::HTTP_11 => Err("no-host"),
             // HTTP/1.0 has no Host: what it asked for is what it connected to.
             (None, None) => {
                 let local = self.client.local.to_string();
@@ -162,8 +192,16 @@ impl Exchange {
         }
     }
 
-    /// The path and query asked for, always beginning with a slash.
+    /// The path and query as routes, rules and the key see them, always beginning with a slash.
     pub(super) fn target(&self) -> Cow<'_, str> {
+        match &self.spelling {
+            Some(spelling) => Cow::Borrowed(&spelling.normal.target),
+            None => self.target_as_sent(),
+        }
+    }
+
+    /// The same as the client wrote them.
+    pub(super) fn target_as_sent(&self) -> Cow<'_, str> {
         match self
             .request
             .uri
@@ -177,17 +215,36 @@ impl Exchange {
         }
     }
 
+    /// Its target is seen in another form than the client's.
+    pub(super) fn note_spelling(&mut self, spelling: Box<Spelling>) {
+        if let Some(asked) = &mut self.entry.record.asked {
+            asked.normal_target = Some(spelling.normal.target.as_str().into());
+        }
+        self.spelling = Some(spelling);
+    }
+
     /// The response is on its way; the entry goes with its body.
     pub(super) fn finish(self, mut response: Response<Body>, outcome: Outcome) -> Response<Body> {
-        if let Some(hsts) = self.hsts {
-            response
-                .headers_mut()
-                .insert(STRICT_TRANSPORT_SECURITY, hsts);
+        match self.hsts {
+            None => {}
+            Some(None) => {
+                response.headers_mut().remove(STRICT_TRANSPORT_SECURITY);
+            }
+            Some(Some(hsts)) => {
+                response
+                    .headers_mut()
+                    .insert(STRICT_TRANSPORT_SECURITY, hsts);
+            }
         }
         let mut entry = self.entry;
         entry.record.outcome = outcome;
         entry.record.status = response.status().as_u16();
         entry.record.first_byte = Some(entry.arrived.elapsed());
+        if let Some(server) = Switched::take(&mut response)
+            && let Some(wish) = self.wish
+        {
+            return Tunnel::put_into(response, server, *wish, entry.hand_on());
+        }
         let meter = Meter::new(move |tally| {
             // The whole entry, so that it is closed here.
             let mut entry = entry;
@@ -198,10 +255,35 @@ impl Exchange {
     }
 }
 
+/// "A server SHOULD treat a request as malformed if it contains a Host header field that identifies an
+/// entity that differs from the entity in the ":authority" pseudo-header field." (RFC 9113 §8.3.1)
+fn agreed<'a>(named: Cow<'a, str>, host: &str) -> Result<Cow<'a, str>, &'static str> {
+    match named == host {
+        true => Ok(named),
+        false => Err("two-hosts"),
+    }
+}
+
 // === impl Entry ===
+
+impl Entry {
+    /// The same for what outlives its site.
+    fn hand_on(mut self) -> tunnel::Entry {
+        self.is_handed_on = true;
+        let (client, received) = (self.record.client, self.record.received);
+        tunnel::Entry {
+            telemetry: Arc::clone(self.site.telemetry()),
+            record: std::mem::replace(&mut self.record, Record::new(client, received)),
+            arrived: self.arrived,
+        }
+    }
+}
 
 impl Drop for Entry {
     fn drop(&mut self) {
+        if self.is_handed_on {
+            return;
+        }
         self.record.duration = self.arrived.elapsed();
         self.site.telemetry.finish(&self.record);
     }

@@ -1,7 +1,7 @@
 //! Request machine: the journey of one request, all of it on this screen.
 //!
 //! ```text
-//! Receive → (Query →) Lookup → (Wait | Fetch | Pass) → Deliver → Done
+//! Receive → (Login →) (Query →) Lookup → (Wait | Fetch | Pass) → Deliver → Done
 //!         ↘ Purge | Synth                             ↗
 //! ```
 //!
@@ -17,6 +17,7 @@ use super::exchange::Exchange;
 use super::site::SiteHandle;
 use super::step::deliver::Deliver;
 use super::step::fetch::Fetch;
+use super::step::login::Login;
 use super::step::lookup::Lookup;
 use super::step::pass::Pass;
 use super::step::purge::Purge;
@@ -35,6 +36,8 @@ const STEPS_MAX: usize = 24;
 pub(super) enum Step {
     /// A request from a client.
     Receive(Receive),
+    /// Has a password that has to be proved.
+    Login(Login),
     /// Has a route, and a question whose content is part of the key.
     Query(Query),
     /// Has a route and a key.
@@ -71,6 +74,7 @@ pub async fn serve(
         step = match step {
             Step::Receive(it) => it.run(),
             Step::Lookup(it) => it.run(),
+            Step::Login(it) => Box::pin(it.run()).await,
             Step::Query(it) => Box::pin(it.run()).await,
             // Boxed: hyper moves this future about, and a hit should not carry their state along.
             Step::Wait(it) => Box::pin(it.run()).await,
@@ -111,6 +115,7 @@ impl Step {
     fn name(&self) -> &'static str {
         match self {
             Self::Receive(_) => "receive",
+            Self::Login(_) => "login",
             Self::Query(_) => "query",
             Self::Lookup(_) => "lookup",
             Self::Wait(_) => "wait",

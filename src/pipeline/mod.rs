@@ -10,17 +10,23 @@ mod step;
 
 mod asking;
 mod client;
+mod error_page;
 mod exchange;
+mod gate;
+mod login;
 mod request_id;
 mod route;
 mod ruled;
 mod site;
+mod tunnel;
 mod values;
 mod wanted;
 
 mod dispatch;
+mod locate;
 mod locator;
 mod next;
+mod purge_forms;
 mod purging;
 mod reasons;
 
@@ -35,6 +41,7 @@ pub use purging::Unpurgeable;
 pub use route::{BadPath, Handler};
 pub use site::{BadSite, Current, Site, SiteHandle};
 pub use step::synth::Refusal;
+pub use tunnel::{Books, Tunnel, TunnelLimits};
 
 pub use crate::origin::{Interim, Sink};
 pub use crate::semantics::key::Scheme;

@@ -14,7 +14,6 @@ use super::route::caching::{Caching, OnRange};
 use crate::semantics::cache_status::Fwd;
 use crate::semantics::directives::Directives;
 use crate::semantics::freshness::Term;
-use crate::semantics::headers;
 use crate::semantics::request_directives::Demand;
 use crate::semantics::stale::Stale;
 use crate::store::{Found, Object};
@@ -195,7 +194,7 @@ impl Asker<'_> {
     }
 
     fn is_authorized(&self) -> bool {
-        headers::has_credentials(self.fields)
+        self.caching.rules.is_personal(self.fields)
     }
 
     fn has_range(&self) -> bool {

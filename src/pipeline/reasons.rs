@@ -25,6 +25,8 @@ pub(super) enum Bypass {
     Cookie,
     /// A HEAD that nothing stored answers: there is nothing, or only something stale.
     Head { stale: bool },
+    /// It is to go on with another protocol.
+    Upgrade,
     /// A part that is not stored, nor shall be.
     Range,
     /// The answer that was to be stored is not, and this request wants but a part of it.
@@ -70,9 +72,12 @@ impl Bypass {
 
     pub(super) fn fwd(self) -> Fwd {
         match self {
-            Self::Disabled | Self::Rule(_) | Self::RequestBody | Self::Cookie | Self::Range => {
-                Fwd::Bypass
-            }
+            Self::Disabled
+            | Self::Rule(_)
+            | Self::RequestBody
+            | Self::Cookie
+            | Self::Upgrade
+            | Self::Range => Fwd::Bypass,
             Self::Method => Fwd::Method,
             Self::Head { stale: true } => Fwd::Stale,
             Self::Head { stale: false } | Self::NotStored(_) => Fwd::UriMiss,
@@ -87,6 +92,7 @@ impl Bypass {
             Self::Rule(detail) => Some(detail),
             Self::Cookie => Some("cookie"),
             Self::Head { .. } => Some("head"),
+            Self::Upgrade => Some("upgrade"),
             Self::Range => Some("range"),
             Self::NotStored(why) => Some(why.as_str()),
         }

@@ -7,17 +7,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use http::{HeaderMap, StatusCode};
 
 use super::client::TrustedProxies;
+use super::gate::{Gatekeeper, Switches};
+use super::login::Logins;
 use super::request_id::RequestIds;
 use super::route::limit::Bounds;
-use super::route::{BadPath, Parts, Routes};
+use super::route::{BadPath, Destination, Parts, Routes};
+use super::tunnel::Tunnels;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::origin::{BadTls, Pool, Registry, Resolver};
 use crate::semantics::hop::Hop;
+use crate::semantics::key::Key;
 use crate::semantics::reference::Target;
-use crate::store::{Invalidation, Store};
+use crate::semantics::tags::TagRule;
+use crate::store::{How, Invalidation, Origin, Store, What};
 use crate::telemetry::{Family, Telemetry};
 
 /// Routes, origins, store and telemetry: all that the steps work with.
@@ -32,6 +38,10 @@ pub struct Site {
     /// What we are called.
     pub(super) hop: Hop,
     pub(super) server: config::Server,
+    pub(super) tunnels: Tunnels,
+    pub(super) gatekeeper: Arc<Gatekeeper>,
+    pub(super) logins: Arc<Logins>,
+    pub(super) switches: Switches,
     /// Whether another has taken its place.
     is_replaced: AtomicBool,
 }
@@ -96,6 +106,12 @@ impl Site {
             request_ids: RequestIds::new(&config.server),
             hop: Hop::new(&config.name),
             server: config.server.clone(),
+            tunnels: before.map(|it| it.tunnels.clone()).unwrap_or_default(),
+            logins: before.map(|it| Arc::clone(&it.logins)).unwrap_or_default(),
+            switches: Switches::new(config),
+            gatekeeper: before
+                .map(|it| Arc::clone(&it.gatekeeper))
+                .unwrap_or_default(),
             is_replaced: AtomicBool::new(false),
         })
     }
@@ -105,9 +121,23 @@ impl Site {
         self.pools.values()
     }
 
-    /// What the limits have counted, for a scrape.
+    /// What the limits and the gates have counted, and tunnels, for a scrape.
     pub fn families(&self) -> Vec<Family> {
-        self.bounds.families()
+        let mut families = self.bounds.families();
+        families.extend(self.tunnels.families(self.server.tunnels_max));
+        families.extend(self.gatekeeper.families());
+        families
+    }
+
+    /// What stands before the action of a route; `None` where nothing does.
+    pub(super) fn gate<'a>(
+        &'a self,
+        destination: Option<&'a Destination>,
+    ) -> Option<&'a config::Gate> {
+        match destination {
+            Some(it) => self.routes.scope(it).gate.as_deref(),
+            None => Some(&self.server.gate).filter(|it| !it.is_open()),
+        }
     }
 
     /// The origin of this name.
@@ -130,17 +160,53 @@ impl Site {
         &self.telemetry
     }
 
+    /// Where targets have moved to, by a map of their site or route.
+    pub(super) fn redirects<'a>(
+        &'a self,
+        destination: Option<&'a Destination>,
+    ) -> Option<&'a config::Redirects> {
+        self.gate(destination)?.redirects.as_deref()
+    }
+
     /// Forgets what is meant, and tells how many objects that were, where it is known.
     pub fn invalidate(&self, invalidation: &Invalidation) -> Option<u64> {
         let key_of = |target: &Target| {
             let (scheme, authority) = (target.scheme, &target.authority);
-            self.locate(scheme, authority, &target.path_and_query).0
+            self.key_of(scheme, authority, &target.path_and_query)
         };
         self.store.invalidate(invalidation, key_of, clock::now())
     }
 
-    /// Gives back what connections and memory nobody needs; to be called now and then.
+    /// Has gone what an answer says that it has changed, within its own origin: no site purges another's.
+    pub(super) fn heed(
+        &self,
+        rule: &TagRule,
+        key: &[u8],
+        status: StatusCode,
+        fields: &HeaderMap,
+        is_unsafe: bool,
+    ) {
+        // RFC 9111 §4.4: only "a non-error status code" says that something has been changed.
+        let is_good = status.is_success() || status.is_redirection();
+        if !is_good || !rule.is_heard(is_unsafe) {
+            return;
+        }
+        let tags = rule.purged(fields, is_unsafe);
+        if !tags.is_empty() {
+            let key = Key::from(key);
+            let origin = Origin {
+                scheme: key.scheme(),
+                authority: String::from_utf8_lossy(key.authority()).into_owned(),
+            };
+            let (what, how) = (What::TagsOf(origin, tags), How::Hard);
+            self.invalidate(&Invalidation { what, how });
+        }
+    }
+
+    /// Gives back what connections and memory nobody needs, and looks for files that begin a
+    /// maintenance; to be called now and then.
     pub fn tidy(&self) {
+        self.switches.look();
         self.store.tidy();
         self.pools.values().for_each(|pool| pool.tidy());
     }

@@ -62,6 +62,16 @@ enum Source<'a> {
     Asking(&'a Asking<'a>),
 }
 
+/// What is done to a value, so that it stays in its place in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pipeline) enum Escape {
+    Nothing,
+    /// For text and for values of attributes in quotes (HTML Living Standard §13.1.2.3).
+    Html,
+    /// For what stands in a string (RFC 8259 §7).
+    Json,
+}
+
 /// What is known of a response.
 #[derive(Clone, Copy)]
 pub(in crate::pipeline) struct Answered {
@@ -118,12 +128,28 @@ impl<'a> Values<'a> {
     }
 
     /// What a template becomes before there is a response.
-    pub(in crate::pipeline) fn text(&self, template: &Template) -> Vec<u8> {
+    pub(in crate::pipeline) fn bytes(&self, template: &Template) -> Vec<u8> {
         let mut whole = Vec::new();
         join(template, &mut whole, |value, out| {
             self.write(value, &HeaderMap::new(), out)
         });
         whole
+    }
+
+    /// The content of a page. What is no UTF-8 in a value is replaced.
+    pub(in crate::pipeline) fn text(&self, template: &Template, escape: Escape) -> String {
+        let mut text = String::new();
+        for part in template.parts() {
+            match part {
+                Part::Text(literal) => text.push_str(literal),
+                Part::Value(value, _) => {
+                    let mut raw = Vec::new();
+                    self.write(value, &HeaderMap::new(), &mut raw);
+                    text.push_str(&escape.of(&String::from_utf8_lossy(&raw)));
+                }
+            }
+        }
+        text
     }
 
     /// The target of a redirect: ASCII, and as safe as its template.
@@ -183,6 +209,10 @@ impl<'a> Values<'a> {
             Value::Param(name) => out.extend_from_slice(&rules::parameter(query, name)),
             Value::Path => out.extend_from_slice(path.as_bytes()),
             Value::Query => out.extend_from_slice(query.as_bytes()),
+            Value::Reason => show(
+                out,
+                self.answered.and_then(|it| it.status.canonical_reason()),
+            ),
             Value::RequestId => out.extend_from_slice(self.source.request_id()),
             Value::ResponseHeader(name) => {
                 let fields = self.answered.map(|_| fields);
@@ -263,6 +293,18 @@ fn join(template: &Template, out: &mut Vec<u8>, write: impl Fn(&Value, &mut Vec<
     }
 }
 
+// === impl Escape ===
+
+impl Escape {
+    pub(in crate::pipeline) fn of(self, text: &str) -> String {
+        match self {
+            Self::Nothing => text.to_owned(),
+            Self::Html => text.chars().map(html).collect(),
+            Self::Json => text.chars().map(json).collect(),
+        }
+    }
+}
+
 /// Writes a part of a value.
 pub(in crate::pipeline) fn cut_out(
     of: &Value,
@@ -280,6 +322,27 @@ pub(in crate::pipeline) fn first<'a>(fields: &'a HeaderMap, name: &HeaderName) -
     fields.get(name).map_or(b"", HeaderValue::as_bytes)
 }
 
+fn html(char: char) -> Cow<'static, str> {
+    match char {
+        '&' => "&amp;".into(),
+        '<' => "&lt;".into(),
+        '>' => "&gt;".into(),
+        '"' => "&quot;".into(),
+        '\'' => "&#39;".into(),
+        char => char.to_string().into(),
+    }
+}
+
+/// Also what would end a script that the string stands in.
+fn json(char: char) -> Cow<'static, str> {
+    match char {
+        '"' => "\\\"".into(),
+        '\\' => "\\\\".into(),
+        char if char.is_control() || char == '<' => format!("\\u{:04x}", u32::from(char)).into(),
+        char => char.to_string().into(),
+    }
+}
+
 pub(in crate::pipeline) fn show(out: &mut Vec<u8>, value: Option<impl Display>) {
     if let Some(value) = value {
         // Writing to memory does not fail.
@@ -290,4 +353,21 @@ pub(in crate::pipeline) fn show(out: &mut Vec<u8>, value: Option<impl Display>) 
 /// Path and query of a target, the latter without its `?`.
 pub(in crate::pipeline) fn divide(target: &str) -> (&str, &str) {
     target.split_once('?').unwrap_or((target, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stay_in_their_place() {
+        let text = "</script>\"'&\\\n\u{7f}é";
+        for (escape, escaped) in [
+            (Escape::Nothing, text),
+            (Escape::Html, "&lt;/script&gt;&quot;&#39;&amp;\\\n\u{7f}é"),
+            (Escape::Json, r#"\u003c/script>\"'&\\\u000a\u007fé"#),
+        ] {
+            assert_eq!(escape.of(text), escaped);
+        }
+    }
 }

@@ -19,6 +19,7 @@ use super::values::Values;
 use crate::origin::Pool;
 use crate::semantics::facet::Facet;
 use crate::semantics::key::KeyBuf;
+use crate::semantics::path_form::divide;
 use crate::semantics::vary::Selecting;
 use crate::store::{Found, Object, Store};
 
@@ -29,8 +30,12 @@ pub(super) struct Wanted {
     /// What else than the URI is part of the key.
     pub(super) facet: Facet,
     route: RouteId,
+    /// Whether it has cookies of which the key holds no more than that.
+    pub(super) is_classed: bool,
     /// Whether what must not shape a stored response has been taken off.
     is_reduced: bool,
+    /// Whether the origin sees the path as the client has spelt it, and not its normal form.
+    is_sent_as_spelt: bool,
 }
 
 // === impl Wanted ===
@@ -38,11 +43,14 @@ pub(super) struct Wanted {
 impl Wanted {
     /// As it came in: the facet is not known yet.
     pub(super) fn new(exchange: Box<Exchange>, key: KeyBuf, route: RouteId) -> Self {
+        let spelling = exchange.spelling.as_ref();
         Self {
+            is_sent_as_spelt: spelling.is_some_and(|it| it.is_sent),
             exchange,
             locator: Locator::new(key),
             facet: Facet::NONE,
             route,
+            is_classed: false,
             is_reduced: false,
         }
     }
@@ -104,7 +112,31 @@ impl Wanted {
         }
         let facet = route.caching.reduce(&mut exchange.request.headers);
         self.facet = with_parts(facet, &parts);
+        self.is_classed = route.caching.is_classed(&exchange.request.headers);
         self.is_reduced = true;
+        if self.is_sent_as_spelt {
+            self.tell_spellings_apart();
+        }
+    }
+
+    /// What an origin says of one spelling is filed for that one alone: a 404 for `/%61` must not become
+    /// that of `/a`. But where RFC 3986 calls them equivalent, what is stored for the normal form serves
+    /// both, and if it has to be asked for again, it is in that form.
+    fn tell_spellings_apart(&mut self) {
+        let spelling = self.exchange.spelling.as_ref();
+        let is_equivalent = spelling.is_some_and(|it| it.normal.is_equivalent);
+        if is_equivalent && matches!(self.find(), Found::Object(_)) {
+            self.is_sent_as_spelt = false;
+            return;
+        }
+        let facet = std::mem::take(&mut self.facet);
+        let target = self.exchange.target_as_sent();
+        self.facet = facet.with_spelling(divide(&target).0);
+    }
+
+    /// Whether the key says of the path what the origin sees of it.
+    pub(super) fn is_spelt_as_filed(&self) -> bool {
+        !self.is_sent_as_spelt
     }
 
     /// What the rules that are true of it say.
@@ -133,7 +165,11 @@ impl Wanted {
     /// The path and query that the origin is asked for: of a request that was looked up no more than
     /// its key says, for what others do not ask for must not shape what they get.
     pub(super) fn target(&self) -> Cow<'_, str> {
-        let (target, caching) = (self.exchange.target(), self.caching());
+        let target = match self.is_sent_as_spelt {
+            true => self.exchange.target_as_sent(),
+            false => self.exchange.target(),
+        };
+        let caching = self.caching();
         match self.is_reduced && !caching.forwards_query {
             true => caching
                 .query

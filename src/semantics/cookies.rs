@@ -66,6 +66,11 @@ pub fn named<'a>(request: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = 
     pairs(request).filter(|it| it.0 == name.as_bytes())
 }
 
+/// Whether a request has a cookie that `globs` have.
+pub fn has_any(request: &HeaderMap, globs: &Globs) -> bool {
+    pairs(request).any(|(name, _)| globs.have(name))
+}
+
 /// The cookies that `globs` have, in the order of their names; those of one name as they came.
 ///
 /// This is what a key needs: the order in which a client sends its cookies doesn't change it.

@@ -89,6 +89,12 @@ pub(super) enum Slot<'a> {
 // === impl Directives ===
 
 impl Directives {
+    /// Whether an answer to Authorization may be shared: "public", "s-maxage" or "must-revalidate"
+    /// (RFC 9111 §3.5).
+    pub(super) fn allow_authorized(&self) -> bool {
+        self.public || self.s_maxage.is_some() || self.must_revalidate
+    }
+
     /// The directives in the Cache-Control lines of `headers`.
     pub fn parse(headers: &HeaderMap) -> Self {
         let mut directives = Self::default();

@@ -1,4 +1,5 @@
-//! Secondary cache key set by the operator: request fields, cookies, and the content of a QUERY.
+//! Secondary cache key: request fields and cookies that the operator names, the content of a QUERY, and
+//! the spelling of a path that is not in normal form.
 //!
 //! It chooses among the responses that are stored under one URI, as Vary does, so that to purge the
 //! URI purges them all. Unlike Vary it is known before any response is. What is in it is compared
@@ -20,6 +21,9 @@ const CONTENT: u8 = b'?';
 /// Begins what a rule has added, likewise.
 const RULE: u8 = b'[';
 
+/// Begins the facet of a request whose path is spelt otherwise than in the key: it is the path itself.
+const SPELLING: u8 = b'/';
+
 /// Of SHA-256.
 const DIGEST_BYTES: usize = 32;
 
@@ -28,6 +32,18 @@ const DIGEST_BYTES: usize = 32;
 pub struct FacetRule {
     fields: Box<[HeaderName]>,
     cookies: Globs,
+    classes: Box<[CookieClass]>,
+    /// The cookies of the key and of all classes.
+    kept: Globs,
+}
+
+/// Cookies of which only it counts whether one of them is there: who is logged in, not as whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieClass {
+    /// What it is called in the key.
+    pub name: Box<str>,
+    /// Its cookies.
+    pub cookies: Globs,
 }
 
 /// The facet of one request; empty for nearly all.
@@ -41,18 +57,37 @@ impl FacetRule {
     pub fn new(fields: &[HeaderName], cookies: Globs) -> Self {
         Self {
             fields: fields.into(),
+            kept: cookies.clone(),
             cookies,
+            classes: Box::default(),
         }
     }
 
-    /// The cookies that are part of the key.
-    pub fn cookies(&self) -> &Globs {
-        &self.cookies
+    /// The same, where of these cookies counts which classes are there.
+    #[must_use]
+    pub fn with_classes(self, classes: Vec<CookieClass>) -> Self {
+        let of_classes = classes.iter().map(|it| &it.cookies);
+        Self {
+            kept: Globs::joined(of_classes.chain([&self.cookies])),
+            classes: classes.into(),
+            ..self
+        }
+    }
+
+    /// The cookies that are part of the key, by their values or by their classes.
+    pub fn kept(&self) -> &Globs {
+        &self.kept
+    }
+
+    /// Whether a request with these fields is in a class.
+    pub fn is_classed(&self, request: &HeaderMap) -> bool {
+        let mut classes = self.classes.iter();
+        classes.any(|it| cookies::has_any(request, &it.cookies))
     }
 
     /// The facet of a request with these fields.
     pub fn facet(&self, request: &HeaderMap) -> Facet {
-        if self.fields.is_empty() && self.cookies.is_empty() {
+        if self.fields.is_empty() && self.kept.is_empty() {
             return Facet::default();
         }
         let mut bytes = Vec::new();
@@ -66,6 +101,13 @@ impl FacetRule {
             bytes.extend_from_slice(name);
             bytes.push(b'=');
             bytes.extend_from_slice(value);
+        }
+        for class in &self.classes {
+            if cookies::has_any(request, &class.cookies) {
+                // No cookie of the key is without a name.
+                bytes.extend_from_slice(b";=");
+                bytes.extend_from_slice(class.name.as_bytes());
+            }
         }
         bytes.push(0);
         Facet(SmallVec::from_vec(bytes))
@@ -118,6 +160,16 @@ impl Facet {
         self
     }
 
+    /// The same for a request whose path an origin sees as `path`, and the key in normal form: what it
+    /// says of the one spelling is not known to be true of the other.
+    #[must_use]
+    pub fn with_spelling(self, path: &str) -> Self {
+        let mut bytes = SmallVec::from_slice(path.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(&self.0);
+        Self(bytes)
+    }
+
     /// For people to read: fields and cookies with their values.
     pub fn in_words(&self) -> String {
         in_words(&self.0)
@@ -128,9 +180,9 @@ impl Facet {
     }
 }
 
-/// Whether a facet is that of a request with content.
-pub(super) fn has_content(facet: &[u8]) -> bool {
-    facet.first() == Some(&CONTENT)
+/// Whether a facet is of a kind of which any client can make any number.
+pub(super) fn is_free(facet: &[u8]) -> bool {
+    matches!(facet.first(), Some(&CONTENT | &SPELLING))
 }
 
 /// A facet for people to read: fields and cookies with their values, and whether there is content,
@@ -138,7 +190,7 @@ pub(super) fn has_content(facet: &[u8]) -> bool {
 pub(super) fn in_words(facet: &[u8]) -> String {
     let mut words = Vec::new();
     let mut rest = facet;
-    if has_content(facet) {
+    if facet.first() == Some(&CONTENT) {
         words.push("content".to_owned());
         rest = facet.get(1 + DIGEST_BYTES..).unwrap_or_default();
     }
@@ -148,7 +200,11 @@ pub(super) fn in_words(facet: &[u8]) -> String {
             [RULE, part @ ..] => {
                 words.push(String::from_utf8_lossy(part).replacen('\u{1}', "=", 1));
             }
-            [b';', cookies @ ..] => words.push(String::from_utf8_lossy(cookies).into_owned()),
+            [b';', cookies @ ..] => {
+                let cookies = String::from_utf8_lossy(cookies);
+                // Of a class there is its name alone.
+                words.push(cookies.trim_start_matches('=').replace(";=", ";"));
+            }
             field => words.push(String::from_utf8_lossy(field).replacen('\u{1}', "=", 1)),
         }
     }
@@ -193,6 +249,45 @@ mod tests {
     }
 
     #[test]
+    fn of_a_class_counts_whether_it_is_there() {
+        let class = |name: &str, cookies: &[&str]| CookieClass {
+            name: name.into(),
+            cookies: Globs::new(&cookies.iter().map(|it| it.to_string()).collect::<Vec<_>>()),
+        };
+        let classes = vec![
+            class("logged-in", &["*_session", "token"]),
+            class("beta", &["beta"]),
+        ];
+        let rule = rule().with_classes(classes);
+        let facet = |cookie: &str| rule.facet(&headers(&[("cookie", cookie)]));
+        assert_eq!(facet("a_session=1; x=2"), facet("token=3"));
+        assert_eq!(facet("x=2"), facet("session=1"));
+        let all = [
+            "x=1",
+            "token=1",
+            "beta=1",
+            "beta=1; token=1",
+            "plan=1",
+            "plan=1; token=1",
+        ];
+        for (at, one) in all.iter().enumerate() {
+            for other in &all[..at] {
+                assert_ne!(facet(one), facet(other), "{one} {other}");
+            }
+        }
+        assert!(rule.is_classed(&headers(&[("cookie", "beta=0")])));
+        assert!(!rule.is_classed(&headers(&[("cookie", "plan=0")])));
+        assert_eq!(
+            in_words(facet("plan=a; token=1").as_bytes()),
+            "x-currency, plan=a;logged-in"
+        );
+        assert_eq!(
+            in_words(facet("token=1").as_bytes()),
+            "x-currency, logged-in"
+        );
+    }
+
+    #[test]
     fn a_facet_can_be_read() {
         #[rustfmt::skip]
         let rows = [
@@ -202,6 +297,7 @@ mod tests {
             (Facet::NONE, ""),
             (Facet::NONE.with_parts([("beta", &b"on"[..]), ("lang", b"")]), "beta=on, lang="),
             (Facet::NONE.with_content(&HeaderMap::new(), b"a"), "content"),
+            (facet(&[("x-currency", "EUR")]).with_spelling("/%61"), "/%61, x-currency=EUR"),
         ];
         for (facet, words) in rows {
             assert_eq!(in_words(facet.as_bytes()), words);

@@ -395,7 +395,7 @@ fn weighted(member: &[u8]) -> Option<(&[u8], u16)> {
 }
 
 /// `qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )`, after `q=`.
-fn qvalue(parameter: &[u8]) -> Option<u16> {
+pub(super) fn qvalue(parameter: &[u8]) -> Option<u16> {
     let [b'q' | b'Q', b'=', whole @ (b'0' | b'1'), fraction @ ..] = parameter else {
         return None;
     };

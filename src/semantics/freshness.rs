@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::HeaderMap;
 use http::header::AGE;
 
+use super::bent::Bent;
 use super::directives::{DELTA_MAX, Directives, delta_seconds, whole_seconds};
 use super::judged::{Answered, Rules};
 use super::lifetime::{Basis, Granted, generated_at};
@@ -29,6 +30,7 @@ pub struct Term {
     immutable: bool,
     overridden: bool,
     expired: bool,
+    bent: Bent,
 }
 
 /// Time since a response was generated or validated by its origin (RFC 9111 §4.2.3).
@@ -70,6 +72,7 @@ impl Term {
             immutable: false,
             overridden: false,
             expired: false,
+            bent: Bent::default(),
         }
     }
 
@@ -85,7 +88,8 @@ impl Term {
         let s_maxage = directives.s_maxage.is_some();
         // RFC 9111 §5.2.2.10: s-maxage "incorporates the semantics of the proxy-revalidate
         // response directive for a shared cache".
-        let revalidate = directives.must_revalidate || directives.proxy_revalidate || s_maxage;
+        let says_so = directives.must_revalidate || directives.proxy_revalidate;
+        let revalidate = (says_so && !rules.lift_must_revalidate) || s_maxage;
         Self {
             born_nanos: nanos(born(answered)),
             lifetime_secs: if no_cache {
@@ -95,12 +99,19 @@ impl Term {
             },
             windows: Windows::of(answered, directives, granted, rules),
             always_validate: no_cache || granted.basis == Basis::Nothing,
-            for_authorized: directives.public || s_maxage || directives.must_revalidate,
+            for_authorized: directives.allow_authorized(),
             must_revalidate: (revalidate && !overridden) || no_cache,
             immutable: directives.immutable,
             overridden,
             expired: false,
+            bent: Bent::default(),
         }
+    }
+
+    /// The same, with what was set aside for it.
+    #[must_use]
+    pub(super) fn with(self, bent: Bent) -> Self {
+        Self { bent, ..self }
     }
 
     /// Whether the response is fresh at `now`.
@@ -150,7 +161,7 @@ impl Term {
     }
 
     /// Whether the response must never be served stale: `must-revalidate`, `proxy-revalidate`,
-    /// `s-maxage` or `no-cache` (RFC 9111 §4.2.4), unless the operator's `ttl` overrode them.
+    /// `s-maxage` or `no-cache` (RFC 9111 §4.2.4), unless the operator's rules overrode them.
     pub fn must_revalidate(&self) -> bool {
         self.must_revalidate
     }
@@ -163,6 +174,11 @@ impl Term {
     /// Whether the lifetime is the operator's `ttl` and not the origin's word.
     pub fn is_overridden(&self) -> bool {
         self.overridden
+    }
+
+    /// What of its words the operator has set aside.
+    pub fn bent(&self) -> Bent {
+        self.bent
     }
 
     /// Whether a soft purge has ended its freshness before its time.

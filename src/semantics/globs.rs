@@ -17,6 +17,11 @@ impl Globs {
         Self(globs.iter().map(|it| it.as_bytes().into()).collect())
     }
 
+    /// The names and globs of several lists.
+    pub fn joined<'a>(lists: impl Iterator<Item = &'a Self>) -> Self {
+        Self(lists.flat_map(|it| it.0.iter().cloned()).collect())
+    }
+
     /// Whether no name is in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

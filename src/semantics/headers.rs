@@ -6,12 +6,12 @@
 use http::header::{
     AGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_TYPE, COOKIE, DATE, ETAG, EXPECT, EXPIRES, HOST, LAST_MODIFIED, MAX_FORWARDS, PRAGMA,
-    SET_COOKIE, TRANSFER_ENCODING, UPGRADE, VARY, VIA,
+    SET_COOKIE, TRANSFER_ENCODING, VARY, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use smallvec::SmallVec;
 
-use super::client_cert::CLIENT_CERT;
+use super::client_cert::{CLIENT_CERT, CLIENT_CERT_CHAIN};
 use super::list;
 
 /// Fields by which frameworks let a request ask for something else than its URL and method say.
@@ -73,6 +73,15 @@ pub fn connection_is_hostile(headers: &HeaderMap) -> bool {
     })
 }
 
+/// "A field value MUST NOT start or end with an ASCII whitespace character" (RFC 9113 §8.2.1).
+pub fn has_edge_space(headers: &HeaderMap) -> bool {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    headers
+        .values()
+        .map(HeaderValue::as_bytes)
+        .any(|value| is_space(value.first()) || is_space(value.last()))
+}
+
 /// Whether a request says whose it is: by Authorization, or by a certificate that was shown.
 ///
 /// What RFC 9111 §3.5 says of the first is right for both, since neither is in the key.
@@ -80,18 +89,11 @@ pub fn has_credentials(headers: &HeaderMap) -> bool {
     headers.contains_key(AUTHORIZATION) || headers.contains_key(CLIENT_CERT)
 }
 
-/// Whether a client wants to go on with WebSocket (RFC 6455 §4.1) on this connection.
-///
-/// RFC 9110 §7.8: "A sender of Upgrade MUST also send an "Upgrade" connection option" and "A server
-/// MUST ignore an Upgrade header field that is received in an HTTP/1.0 request."
-pub fn wants_websocket(version: Version, headers: &HeaderMap) -> bool {
-    let names = |field, wanted: &[u8]| {
-        list::all_members(headers, field).any(|member| member.eq_ignore_ascii_case(wanted))
-    };
-    version == Version::HTTP_11
-        && headers.contains_key(UPGRADE)
-        && names(&UPGRADE, b"websocket")
-        && names(&CONNECTION, b"upgrade")
+/// Whether a request is a stream of messages, each of which comes in its own time (gRPC over HTTP2:
+/// `Content-Type → "content-type" "application/grpc" [("+proto" / "+json" / {custom})]`).
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|it| it.starts_with(b"application/grpc"))
 }
 
 /// Removes the fields that frame a body (RFC 9112 §6): whoever sends the message on frames it anew.
@@ -169,7 +171,7 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 /// Proxy-Connection, Keep-Alive, TE, Transfer-Encoding and Upgrade. RFC 9111 §3.1 adds those that
 /// authenticate towards a proxy; RFC 7540 §3.2.1 HTTP2-Settings; and Trailer announces fields that
 /// are not forwarded (RFC 9110 §6.5.1).
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "connection"
@@ -188,10 +190,13 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// Fields "intended for all recipients of the content", or that routing and framing rest on.
 fn is_end_to_end(name: &HeaderName) -> bool {
-    const END_TO_END: [HeaderName; 18] = [
+    const END_TO_END: [HeaderName; 20] = [
         AGE,
         AUTHORIZATION,
         CACHE_CONTROL,
+        // The door has put them there, not the client.
+        CLIENT_CERT,
+        CLIENT_CERT_CHAIN,
         CONTENT_ENCODING,
         CONTENT_LENGTH,
         CONTENT_RANGE,
@@ -275,6 +280,8 @@ mod tests {
             ("transfer-encoding", true),
             ("keep-alive, CACHE-CONTROL", true),
             ("cookie", true),
+            ("client-cert", true),
+            ("Client-Cert-Chain", true),
         ];
         for (value, expected) in rows {
             let found = connection_is_hostile(&headers(&[("connection", value)]));

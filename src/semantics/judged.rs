@@ -7,6 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
+use super::client_cert::CLIENT_CERT;
+use super::headers;
+
 /// RFC 9111 §4.2.2 sets no limit to a guess; RFC 7234 §5.5.4 wanted a warning above 24 hours, and one
 /// that outlives a day is no longer noticed to be a guess.
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -43,6 +46,15 @@ pub struct Rules {
     pub keep: Duration,
     /// Whether a response with Set-Cookie may be stored, cookie and all (RFC 9111 §7.3).
     pub store_set_cookie: bool,
+    /// Whether such a response is stored, and given away, without its cookie.
+    pub drop_set_cookie: bool,
+    /// Whether only what says in so many words that it is for many, and sets no cookie, is stored: the
+    /// request had cookies that are not in the key.
+    pub shared_only: bool,
+    /// Whether Authorization makes no other answer, so that those to it are shared as any.
+    pub share_authorized: bool,
+    /// Whether `must-revalidate` and `proxy-revalidate` forbid nothing.
+    pub lift_must_revalidate: bool,
 }
 
 /// One status or a whole class of them.
@@ -78,6 +90,17 @@ pub struct Answered<'a> {
 
 // === impl Rules ===
 
+impl Rules {
+    /// Whether a request says whose it is, in a way that by these rules its answer may hang on: by
+    /// Authorization, or by a certificate that was shown.
+    pub fn is_personal(&self, request: &HeaderMap) -> bool {
+        match self.share_authorized {
+            true => request.contains_key(CLIENT_CERT),
+            false => headers::has_credentials(request),
+        }
+    }
+}
+
 impl Default for Rules {
     fn default() -> Self {
         Self {
@@ -94,6 +117,10 @@ impl Default for Rules {
             sick_grace: None,
             keep: Duration::MAX,
             store_set_cookie: false,
+            drop_set_cookie: false,
+            shared_only: false,
+            share_authorized: false,
+            lift_must_revalidate: false,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Cache key: scheme, authority, path and query of a target URI, byte for byte.
 //!
-//! Nothing is decoded and no dot segment removed: a key that takes two URIs for one, where the
-//! origin doesn't, serves one user's page to another. What the operator knows of the query's
-//! parameters is in `query.rs`. Vary is not part of the key (see `vary.rs`).
+//! Nothing is decoded and no dot segment removed here: what spellings of a path are one is told by
+//! `path_form.rs`, and what the operator knows of the query's parameters is in `query.rs`. Vary is not
+//! part of the key (see `vary.rs`).
 
 use std::borrow::{Borrow, Cow};
 use std::fmt::{self, Display};
@@ -76,11 +76,22 @@ impl Key {
     }
 
     fn parts(&self) -> (&[u8], &[u8]) {
-        let rest = self.0.get(1..).unwrap_or_default();
+        Self::divide(&self.0)
+    }
+
+    /// Authority and path with query of a key in bytes.
+    pub fn divide(key: &[u8]) -> (&[u8], &[u8]) {
+        let rest = key.get(1..).unwrap_or_default();
         match memchr::memchr(0, rest) {
             Some(end) => (&rest[..end], &rest[end + 1..]),
             None => (rest, &[]),
         }
+    }
+
+    /// How all keys of one origin begin: scheme, host and port, of a key in bytes.
+    pub fn origin(key: &[u8]) -> &[u8] {
+        let end = memchr::memchr(0, key).unwrap_or(key.len());
+        &key[..end]
     }
 }
 
@@ -242,13 +253,20 @@ impl Scheme {
     }
 }
 
-/// Host and port of a request in normal form: lower case, without the scheme's default port.
+/// Host and port of a request in normal form: lower case, without the scheme's default port and without
+/// a dot behind the name.
 ///
 /// `None` if it isn't `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2): empty, with userinfo,
 /// with a byte that a host cannot have, a broken IPv6 literal, or a port above 65535. Borrows when
 /// the text is normal already.
 pub fn normal_authority(host: &str, scheme: Scheme) -> Option<Cow<'_, str>> {
     let (name, port) = split_port(host)?;
+    // A name with the dot of the root is the name without it (RFC 3986 §3.2.2), for routes and keys too.
+    let name = match name.strip_suffix('.') {
+        Some(short) if short.ends_with(['.', ']']) => return None,
+        Some(short) => short,
+        None => name,
+    };
     let plain = match name.strip_prefix('[') {
         // An address in brackets; a zone or a future version of IP has no place in a Host field.
         Some(rest) => rest.strip_suffix(']')?.parse::<Ipv6Addr>().is_ok(),
@@ -310,7 +328,8 @@ fn is_reg_name(mut name: &[u8]) -> bool {
     }
 }
 
-fn is_unreserved(byte: u8) -> bool {
+/// RFC 3986 §2.3.
+pub(super) fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
@@ -329,6 +348,12 @@ mod tests {
             // RFC 3986 §6.2.2.1: the host is case-insensitive.
             ("example.com", Some("example.com")),
             ("EXAMPLE.com", Some("example.com")),
+            ("example.com.", Some("example.com")),
+            ("example.com.:8080", Some("example.com:8080")),
+            ("example.com.:80", Some("example.com")),
+            ("example.com..", None),
+            ("[::1].", None),
+            (".", None),
             ("127.0.0.1:8080", Some("127.0.0.1:8080")),
             ("[::1]", Some("[::1]")),
             ("[FE80::1]:8080", Some("[fe80::1]:8080")),

@@ -83,7 +83,7 @@ impl Granted {
     /// What a response gets that states nothing.
     fn unstated(answered: &Answered, directives: &Directives, rules: &Rules) -> Self {
         // A response that sets a cookie has said nothing of being for more than one user.
-        if answered.headers.contains_key(SET_COOKIE) {
+        if answered.headers.contains_key(SET_COOKIE) && !rules.drop_set_cookie {
             return Self::NOTHING;
         }
         let by_status = is_heuristically_cacheable(answered.status);

@@ -7,6 +7,7 @@
 //! The modules stand in reading order: names of things first, then the fields, then the verdicts.
 
 pub mod key;
+pub mod path_form;
 pub mod query;
 pub mod reference;
 
@@ -17,19 +18,24 @@ mod structured;
 pub mod date;
 pub mod directives;
 pub mod no_vary_search;
+pub mod tags;
 pub mod targeted;
 
+pub mod accept;
 pub mod cookies;
 pub mod facet;
 pub mod fold;
 pub mod forwarded;
 pub mod headers;
 pub mod hop;
+pub mod mimicry;
 mod normal;
+pub mod priority;
 pub mod proxy_facts;
 pub mod proxy_protocol;
 pub mod trace_context;
 pub mod trailers;
+pub mod upgrade;
 pub mod vary;
 
 pub mod client_cert;
@@ -39,6 +45,8 @@ pub mod range;
 
 mod judged;
 mod lifetime;
+
+pub mod bent;
 
 pub mod windows;
 

@@ -13,6 +13,7 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, DATE, EXPIRES, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_cache_semantics::{CacheOptions, CachePolicy};
 
+use super::bent::Bent;
 use super::date;
 use super::directives::Directives;
 use super::freshness::Term;
@@ -37,10 +38,12 @@ pub fn judge(asked: &Asked, answered: &Answered, rules: &Rules) -> Storable {
     let governing = Governing::of(answered.headers, &rules.targets);
     let mut granted = Granted::of(answered, &governing, rules);
     let directives = &governing.directives;
-    if let Some(why) = storable::forbidden(asked, answered, directives, granted, rules) {
+    let forbidden = storable::forbidden(asked, answered, directives, granted, rules)
+        .or_else(|| storable::unshared(&governing, rules));
+    if let Some(why) = forbidden {
         return Storable::No(why);
     }
-    let opinion = Opinion::of(asked, answered, directives, granted);
+    let opinion = Opinion::of(asked, answered, directives, granted, rules);
     if !opinion.storable {
         return Storable::No(WhyNot::SecondOpinion);
     }
@@ -48,21 +51,27 @@ pub fn judge(asked: &Asked, answered: &Answered, rules: &Rules) -> Storable {
     let term = Term::begin(answered, directives, granted, rules);
     match storable::worthless(answered, directives, &term, rules) {
         Some(why) => Storable::No(why),
-        None => Storable::Yes(term),
+        None => Storable::Yes(term.with(Bent::of(asked, answered, directives, rules))),
     }
 }
 
 // === impl Opinion ===
 
 impl Opinion {
-    fn of(asked: &Asked, answered: &Answered, directives: &Directives, granted: Granted) -> Self {
+    fn of(
+        asked: &Asked,
+        answered: &Answered,
+        directives: &Directives,
+        granted: Granted,
+        rules: &Rules,
+    ) -> Self {
         let options = CacheOptions {
             shared: true,
             // RFC 8246 §2 gives `immutable` no lifetime of its own.
             immutable_min_time_to_live: Duration::ZERO,
             ..CacheOptions::default()
         };
-        let request = canonical_request(asked);
+        let request = canonical_request(asked, rules);
         let response = canonical_response(answered, directives, granted);
         let received_at = answered.received_at;
         let policy = CachePolicy::new_options(&request, &response, received_at, options);
@@ -75,11 +84,11 @@ impl Opinion {
 }
 
 /// The request, reduced to what bears on storing.
-fn canonical_request(asked: &Asked) -> Request<()> {
+fn canonical_request(asked: &Asked, rules: &Rules) -> Request<()> {
     let mut request = Request::new(());
     *request.method_mut() = asked.method.clone();
     let headers = request.headers_mut();
-    if asked.headers.contains_key(AUTHORIZATION) {
+    if asked.headers.contains_key(AUTHORIZATION) && !rules.share_authorized {
         headers.insert(AUTHORIZATION, HeaderValue::from_static("present"));
     }
     request
@@ -423,7 +432,7 @@ mod tests {
             let governing = Governing::of(&response, &rules.targets);
             let directives = governing.directives.clone();
             let granted = Granted::of(&answered, &governing, &rules);
-            let opinion = Opinion::of(&asked, &answered, &directives, granted);
+            let opinion = Opinion::of(&asked, &answered, &directives, granted, &Rules::default());
             let forbidden = storable::forbidden(&asked, &answered, &directives, granted, &rules);
             match forbidden {
                 None => {

@@ -8,9 +8,9 @@ use http::{HeaderMap, Method, StatusCode};
 use super::conditional::Validators;
 use super::directives::Directives;
 use super::freshness::{Freshness, Term};
-use super::headers;
 use super::judged::{Answered, Asked, Rules};
 use super::lifetime::{Granted, is_heuristically_cacheable};
+use super::targeted::Governing;
 use super::vary::Vary;
 
 /// The verdict on an arriving response.
@@ -40,6 +40,9 @@ pub enum WhyNot {
     Authorization,
     /// The response sets a cookie (§7.3), and the rules don't store that.
     SetCookie,
+    /// The request had cookies that are not in the key, and the response doesn't say that it is for
+    /// many all the same.
+    NotPublic,
     /// The response varies by more than the request (§4.1).
     VaryStar,
     /// It is a stream of events, which has no end, and states no lifetime itself.
@@ -60,6 +63,8 @@ pub enum WhyNot {
     TooLarge,
     /// Its head is larger than an object's may be.
     HeadTooLarge,
+    /// It has more tags than an object may have, so that no purge by tag could be sure of it.
+    TooManyTags,
     /// The memory for objects on their way in is used up.
     NoRoom,
     /// A rule of the operator's says so.
@@ -70,7 +75,7 @@ pub enum WhyNot {
 
 impl WhyNot {
     /// Every reason, in order.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Method,
         Self::Status,
         Self::RequestNoStore,
@@ -78,6 +83,7 @@ impl WhyNot {
         Self::Private,
         Self::Authorization,
         Self::SetCookie,
+        Self::NotPublic,
         Self::VaryStar,
         Self::EventStream,
         Self::NoFreshness,
@@ -88,6 +94,7 @@ impl WhyNot {
         Self::SecondOpinion,
         Self::TooLarge,
         Self::HeadTooLarge,
+        Self::TooManyTags,
         Self::NoRoom,
         Self::Rule,
     ];
@@ -112,6 +119,7 @@ impl WhyNot {
             Self::Private => "private",
             Self::Authorization => "authorization",
             Self::SetCookie => "set-cookie",
+            Self::NotPublic => "not-public",
             Self::VaryStar => "vary-star",
             Self::EventStream => "event-stream",
             Self::NoFreshness => "no-freshness",
@@ -122,6 +130,7 @@ impl WhyNot {
             Self::SecondOpinion => "second-opinion",
             Self::TooLarge => "too-large",
             Self::HeadTooLarge => "head-too-large",
+            Self::TooManyTags => "too-many-tags",
             Self::NoRoom => "no-room",
             Self::Rule => "rule",
         }
@@ -136,7 +145,7 @@ pub(super) fn forbidden(
     granted: Granted,
     rules: &Rules,
 ) -> Option<WhyNot> {
-    by_request(asked, directives)
+    by_request(asked, directives, rules)
         .or_else(|| by_status(answered.status, directives, granted))
         .or_else(|| by_response(answered, directives, granted, rules))
 }
@@ -183,7 +192,7 @@ pub(super) fn is_understood(status: StatusCode, directives: &Directives) -> bool
     directives.must_understand && known
 }
 
-fn by_request(asked: &Asked, directives: &Directives) -> Option<WhyNot> {
+fn by_request(asked: &Asked, directives: &Directives, rules: &Rules) -> Option<WhyNot> {
     // RFC 9111 §3: "the request method is understood by the cache".
     if asked.method != Method::GET {
         return Some(WhyNot::Method);
@@ -193,8 +202,8 @@ fn by_request(asked: &Asked, directives: &Directives) -> Option<WhyNot> {
     // §3.5: "A shared cache MUST NOT use a cached response to a request with an Authorization
     // header field to satisfy any subsequent request unless the response contains a Cache-Control
     // field with a response directive that allows it to be stored by a shared cache".
-    let allowed = directives.public || directives.s_maxage.is_some() || directives.must_revalidate;
-    (headers::has_credentials(asked.headers) && !allowed).then_some(WhyNot::Authorization)
+    let is_refused = rules.is_personal(asked.headers) && !directives.allow_authorized();
+    is_refused.then_some(WhyNot::Authorization)
 }
 
 fn by_status(status: StatusCode, directives: &Directives, granted: Granted) -> Option<WhyNot> {
@@ -236,7 +245,8 @@ fn by_response(
     // appropriate Cache-Control response header fields." Not all do; one that has not said how long
     // it may be used has not said that it is for more than one user.
     let controlled = granted.is_explicit() || granted.is_overridden();
-    let may_set_cookie = rules.store_set_cookie && controlled;
+    let may_set_cookie =
+        rules.drop_set_cookie || (rules.store_set_cookie && controlled && !rules.shared_only);
     if answered.headers.contains_key(SET_COOKIE) && !may_set_cookie {
         return Some(WhyNot::SetCookie);
     }
@@ -247,6 +257,15 @@ fn by_response(
     // §4.1: "A stored response with a Vary header field value containing a member "*" always fails
     // to match."
     (Vary::of(answered.headers) == Vary::Star).then_some(WhyNot::VaryStar)
+}
+
+/// Why it is not for many: it was made for a request with cookies that are not in the key, and does not
+/// say that those make no difference. That much only a word to shared caches says: `public`,
+/// `s-maxage`, or a targeted field (RFC 9213).
+pub(super) fn unshared(governing: &Governing, rules: &Rules) -> Option<WhyNot> {
+    let directives = &governing.directives;
+    let is_public = directives.public || directives.s_maxage.is_some() || governing.targeted;
+    (rules.shared_only && !is_public).then_some(WhyNot::NotPublic)
 }
 
 /// The media type of server-sent events (HTML Living Standard §9.2).
@@ -277,7 +296,6 @@ mod tests {
     use http::header::CACHE_CONTROL;
     use http::{HeaderMap, HeaderValue};
 
-    use super::super::targeted::Governing;
     use super::super::testing::{at, headers};
     use super::*;
 
@@ -406,7 +424,7 @@ mod tests {
             };
             let answer = Directives::parse(&response(directives, &[]));
             assert_eq!(
-                by_request(&asked, &answer),
+                by_request(&asked, &answer, &Rules::default()),
                 expected,
                 "{section}: {directives}"
             );

@@ -15,11 +15,15 @@ pub(super) fn dictionary(headers: &HeaderMap, name: &HeaderName) -> Option<Dicti
     let lines = headers.get_all(name).iter().map(|line| line.as_bytes());
     // §4.2: the lines are combined with a comma and a space before they are parsed.
     let field = lines.collect::<Vec<_>>().join(&b", "[..]);
+    parse(&field).filter(|members| !members.is_empty())
+}
+
+/// The members of a Dictionary; `None` if it is none, or too long.
+pub(super) fn parse(field: &[u8]) -> Option<Dictionary> {
     if field.len() > FIELD_BYTES_MAX {
         return None;
     }
-    let members: Dictionary = Parser::new(&field).parse_dictionary().ok()?;
-    (!members.is_empty()).then_some(members)
+    Parser::new(field).parse_dictionary().ok()
 }
 
 #[cfg(test)]

@@ -144,9 +144,10 @@ impl Variant {
         facet::in_words(self.facet())
     }
 
-    /// Whether the requests have content that is part of the key (QUERY).
-    pub fn has_content(&self) -> bool {
-        facet::has_content(self.facet())
+    /// Whether any client can ask for any number of such variants: by the content of a QUERY, or by
+    /// spelling a path in other ways.
+    pub fn is_free(&self) -> bool {
+        facet::is_free(self.facet())
     }
 
     /// Whether both are for requests of the same facet.

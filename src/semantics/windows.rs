@@ -29,7 +29,7 @@ impl Windows {
         rules: &Rules,
     ) -> Self {
         let keep_secs = whole_seconds(rules.keep);
-        if !may_be_stale(answered, directives, granted) {
+        if !may_be_stale(answered, directives, granted, rules) {
             return Self {
                 keep_secs,
                 ..Self::default()
@@ -95,10 +95,15 @@ impl Windows {
 /// in-protocol directive (e.g., by a no-cache response directive, a must-revalidate response
 /// directive, or an applicable s-maxage or proxy-revalidate response directive". Nor is a response
 /// without any lifetime: it has never been offered for reuse without the origin's word.
-fn may_be_stale(answered: &Answered, directives: &Directives, granted: Granted) -> bool {
-    let forbidden = directives.must_revalidate
-        || directives.proxy_revalidate
-        || directives.no_cache.binds(answered.headers);
+fn may_be_stale(
+    answered: &Answered,
+    directives: &Directives,
+    granted: Granted,
+    rules: &Rules,
+) -> bool {
+    let says_so = directives.must_revalidate || directives.proxy_revalidate;
+    let forbidden =
+        (says_so && !rules.lift_must_revalidate) || directives.no_cache.binds(answered.headers);
     match granted.basis {
         Basis::Override => true,
         Basis::Nothing => false,

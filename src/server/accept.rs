@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::drain::Drain;
 use super::listener;
+use super::listening::Listening;
 use super::socket::Socket;
 use super::{Server, Service};
 use crate::pipeline::SiteHandle;
@@ -15,7 +15,7 @@ use crate::semantics::proxy_protocol::Endpoints;
 
 /// A socket on which connections are accepted.
 pub(super) struct Accept {
-    listener: Arc<TcpListener>,
+    listener: Arc<Listening>,
     /// Another one after a reload that has changed the listener.
     service: Arc<Mutex<Arc<Service>>>,
     drain: Drain,
@@ -27,7 +27,7 @@ pub(super) struct Accept {
 
 impl Accept {
     pub(super) fn new(
-        listener: Arc<TcpListener>,
+        listener: Arc<Listening>,
         service: &Arc<Mutex<Arc<Service>>>,
         drain: &Drain,
         server: &Server,

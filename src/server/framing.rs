@@ -63,6 +63,8 @@ pub(super) enum Ambiguity {
     TwoFramings,
     /// A chunk's line that is none.
     Chunk,
+    /// A target with a `#`, which hyper cuts off.
+    Fragment,
 }
 
 // === impl Framing ===
@@ -247,6 +249,11 @@ fn head_end(bytes: &[u8]) -> Option<usize> {
 /// The framing that a head announces.
 fn examine(head: &[u8]) -> Result<State, Ambiguity> {
     let (mut length, mut chunked) = (None, false);
+    // "request-target = origin-form / absolute-form / authority-form / asterisk-form" (RFC 9112 §3.2),
+    // none of which has a fragment.
+    if memchr(b'#', request_line(head)).is_some() {
+        return Err(Ambiguity::Fragment);
+    }
     for line in head.split_inclusive(|byte| *byte == b'\n') {
         let Some(line) = line.strip_suffix(b"\r\n") else {
             return Err(Ambiguity::BareLineFeed);
@@ -269,6 +276,13 @@ fn examine(head: &[u8]) -> Result<State, Ambiguity> {
         (None | Some(0), false) => Ok(State::Head),
         (Some(length), false) => Ok(State::Content(length)),
     }
+}
+
+/// The first line that is not empty.
+fn request_line(head: &[u8]) -> &[u8] {
+    let start = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
+    let line = &head[start.unwrap_or(head.len())..];
+    &line[..memchr(b'\n', line).unwrap_or(line.len())]
 }
 
 /// The value of a field line, if it is this field's.
@@ -302,6 +316,7 @@ impl Ambiguity {
             Self::TransferCoding => "transfer-coding",
             Self::TwoFramings => "two-framings",
             Self::Chunk => "chunk",
+            Self::Fragment => "fragment",
         }
     }
 }
@@ -370,13 +385,20 @@ mod tests {
 
     #[test]
     fn what_is_ambiguous_is_refused() {
-        use Ambiguity::{BareLineFeed, Chunk, ContentLength, TransferCoding, TwoFramings};
+        use Ambiguity::{
+            BareLineFeed, Chunk, ContentLength, Fragment, TransferCoding, TwoFramings,
+        };
         let chunked = head("Transfer-Encoding: chunked\r\n");
         for (section, text, expected) in [
             (
                 "RFC 9112 §2.2",
                 "GET / HTTP/1.1\nHost: a\n\n".into(),
                 BareLineFeed,
+            ),
+            (
+                "RFC 9112 §3.2",
+                "\r\nGET /#a HTTP/1.1\r\nHost: a\r\n\r\n".into(),
+                Fragment,
             ),
             (
                 "RFC 9112 §6.3",

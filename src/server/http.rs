@@ -1,4 +1,5 @@
-//! HTTP connection of a client: hyper parses, the pipeline answers, the watch keeps the time.
+//! HTTP connection of a client. Of HTTP/1 hyper parses, the pipeline answers, the watch keeps the time;
+//! HTTP/2 is `http2/`.
 //!
 //! The door to hyper's server. A connection alternates between being driven here and waiting in
 //! `park.rs`. What a request means is the pipeline's business.
@@ -11,52 +12,47 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
-use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::Service;
+use super::answers::Answers;
 use super::drain::Stage;
+use super::http2;
 use super::interim::{Queue, Turn};
 use super::io::Watched;
 use super::linger::linger;
-use super::outgoing::{Hold, Outgoing};
+use super::outgoing::Outgoing;
 use super::park::{self, First};
-use super::socket::{LAST_WORD, Socket};
+use super::settings;
+use super::socket::Socket;
+use super::tunnel;
 use super::unread::Unread;
 use super::upload::{Drained, Uploads};
-use super::watch::{ConnectionTimeouts, Idle, Verdict, Watch};
-use crate::acme::Challenges;
-use crate::body::{Body, Incoming, Limits, Progress};
+use super::watch::{Verdict, Watch};
+use super::wear::Wear;
+use crate::body::{Body, Incoming, Progress};
 use crate::clock;
 use crate::config;
-use crate::pipeline::{self, Client, Refusal, SiteHandle};
-use crate::semantics::client_cert::{CLIENT_CERT, CLIENT_CERT_CHAIN};
-
-/// The largest buffer of one connection: two of the largest heads, and a bound on what a slow
-/// client keeps in memory.
-const BUFFER_BYTES_MIN: usize = 64 * 1024;
-const STREAMS_MAX: u32 = 100;
-const STREAM_BUFFER_BYTES: usize = 64 * 1024;
+use crate::pipeline::{Client, Refusal, SiteHandle, Tunnel};
+use crate::telemetry::Ending;
 
 /// What the requests of one connection have in common, as long as it is driven.
 struct Conversation {
-    service: Arc<Service>,
-    client: Client,
-    /// The site in force, as far as this connection has noticed.
-    site: Mutex<SiteHandle>,
+    answers: Answers,
     watch: Arc<Watch>,
     /// Why hyper has read no further, once it has not.
     unread: Mutex<Option<Unread>>,
-    /// `None` for HTTP/2.
-    interim: Option<Arc<Queue>>,
-    /// `None` for HTTP/2, where a stream ends for itself.
-    uploads: Option<Arc<Uploads>>,
+    interim: Arc<Queue>,
+    uploads: Arc<Uploads>,
+    /// What becomes of the connection once its 101 is out.
+    tunnel: Mutex<Option<Box<Tunnel>>>,
+    wear: Arc<Wear>,
 }
 
 /// How a driven connection came back.
@@ -65,6 +61,8 @@ enum Driven {
     Closed,
     /// All has been said from our side. Whether the client is in the midst of something.
     Parts(Socket, bool),
+    /// It goes on as a tunnel, and these bytes have been read of it.
+    Switched(Socket, Bytes, Box<Tunnel>),
     /// Nothing is happening on it, or it is to go on by another site's settings.
     Idle(Socket, Bytes),
 }
@@ -72,35 +70,23 @@ enum Driven {
 // === impl Conversation ===
 
 impl Conversation {
-    /// The site in force at this moment.
-    fn site(&self) -> SiteHandle {
-        let mut site = self.site.lock();
-        site.renew(&self.service.shared.current);
-        site.clone()
-    }
-
-    fn timeouts(&self) -> ConnectionTimeouts {
-        ConnectionTimeouts::new(self.site().server())
-    }
-
     /// Polls the connection, and looks at its watch whenever the alarm rings. Gives `Ended` when the
     /// connection has ended by itself, `Close` when it must end; `Park` when nothing happens on it, or when
-    /// another site has taken the place of the one that its settings are of, if they can change.
+    /// another site has taken the place of the one that its settings are of.
     async fn drive(
         &self,
         mut connection: Pin<&mut impl Future<Output = hyper::Result<()>>>,
-        settings_of: Option<&SiteHandle>,
+        settings_of: &SiteHandle,
     ) -> Verdict {
-        let idle = settings_of.map_or(Idle::Stays, |_| Idle::Parks);
-        let mut alarm = pin!(sleep(self.timeouts().shortest()));
-        let mut order = pin!(self.service.drain.reached(Stage::Draining));
+        let drain = &self.answers.service.drain;
+        let mut alarm = pin!(sleep(self.answers.timeouts().shortest()));
+        let mut order = pin!(drain.reached(Stage::Draining));
         let mut draining = false;
         // Of an upload that nobody reads any more, until hyper has heard of it.
         let mut held = None;
         poll_fn(move |cx| {
             loop {
-                let is_outdated = settings_of.is_some_and(|site| site.is_replaced());
-                if is_outdated && held.is_none() && self.watch.is_between_requests() {
+                if settings_of.is_replaced() && held.is_none() && self.watch.is_between_requests() {
                     return Poll::Ready(Verdict::Park);
                 }
                 if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
@@ -120,17 +106,21 @@ impl Conversation {
                         return Poll::Ready(Verdict::Close);
                     }
                     draining = true;
-                    order.set(self.service.drain.reached(Stage::Cut));
+                    order.set(drain.reached(Stage::Cut));
                     alarm.as_mut().reset(clock::instant());
                     continue;
                 }
                 if alarm.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }
-                match self.watch.verdict(&self.timeouts(), draining, idle) {
+                match self.watch.verdict(&self.answers.timeouts(), draining) {
                     Verdict::GoOn(time) => alarm.as_mut().reset(clock::instant() + time),
-                    verdict => return Poll::Ready(verdict),
+                    verdict => {
+                        self.note_ending(self.watch.take_ending());
+                        return Poll::Ready(verdict);
+                    }
                 }
+                self.wear.look(clock::instant);
                 // While a response is awaited nothing is read, so a reset would not be seen: the
                 // connection, polled again, looks for one.
                 self.watch.ask_for_probe();
@@ -140,8 +130,7 @@ impl Conversation {
     }
 
     fn drain_upload(&self, cx: &mut Context<'_>) -> Drained {
-        let uploads = self.uploads.as_ref();
-        uploads.map_or(Drained::Waits, |it| it.drain(&self.watch, cx))
+        self.uploads.drain(&self.watch, cx)
     }
 
     /// One request through the pipeline.
@@ -151,53 +140,43 @@ impl Conversation {
     ) -> Result<Response<Outgoing>, Infallible> {
         let (in_progress, ambiguity) = self.watch.begin();
         let is_ambiguous = ambiguity.is_some();
-        let site = self.site();
+        let site = self.answers.site();
         let refusal = ambiguity
             .map(|why| Refusal::Malformed(why.as_str()))
             .or_else(|| refusal(&request, site.server()));
         let version = request.version();
         let expects = expects_leave(&request);
         let request = self.hold_to_limits(request, expects, site.server());
-        let request = self.name_client(request);
         let upload = request.extensions().get().cloned();
         // "Since HTTP/1.0 did not define any 1xx status codes, a server MUST NOT send a 1xx response
         // to an HTTP/1.0 client." (RFC 9110 §15.2)
-        let interim = self.interim.as_ref();
-        let turn = interim
-            .filter(|_| version == Version::HTTP_11)
-            .map(Queue::begin);
-        let mut response = match refusal {
-            None => {
-                let interim = turn.as_ref().map(Turn::interim);
-                let client = self.client.clone();
-                match self.proof(request.method(), request.uri().path()).await {
-                    Some(proof) => pipeline::tell(site, client, request, proof),
-                    None => pipeline::serve(site, client, request, interim).await,
-                }
-            }
-            Some(refusal) => pipeline::refuse(site, self.client.clone(), request, refusal),
-        };
+        let turn = (version == Version::HTTP_11).then(|| self.interim.begin());
+        let interim = turn.as_ref().map(Turn::interim);
+        let mut response = self.answers.answer(site, request, refusal, interim).await;
         if let Some(turn) = turn {
             turn.end().await;
         }
-        if let Some(uploads) = &self.uploads {
-            let unread = upload.is_some_and(|body: Progress| !body.has_ended());
-            let is_last = is_ambiguous
-                || self.service.drain.has_begun()
-                || unread && ends_with(&response, expects, uploads);
-            self.note_http1(version, is_last, &mut response);
+        if upload.as_ref().is_some_and(Progress::was_too_slow) {
+            self.note_ending(Some(Ending::ReceiveRate));
         }
-        let hold = match version {
-            Version::HTTP_2 => Hold::Stream(self.watch.stream(in_progress)),
-            _ => Hold::Body {
-                _in_progress: in_progress,
-            },
-        };
-        Ok(response.map(|body| Outgoing::new(body, hold)))
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            // No word of closing: the connection goes on, as something else.
+            *self.tunnel.lock() = Tunnel::take(&mut response);
+        } else {
+            let unread = upload.is_some_and(|body: Progress| !body.has_ended());
+            let worn = self.wear.carry_one();
+            self.note_ending(worn);
+            let is_last = is_ambiguous
+                || worn.is_some()
+                || self.answers.service.drain.has_begun()
+                || unread && ends_with(&response, expects, &self.uploads);
+            self.note_response(version, is_last, &mut response);
+        }
+        Ok(response.map(|body| Outgoing::new(body, in_progress)))
     }
 
-    /// What an answer of HTTP/1 does to its connection.
-    fn note_http1(&self, version: Version, is_last: bool, response: &mut Response<Body>) {
+    /// What an answer does to its connection.
+    fn note_response(&self, version: Version, is_last: bool, response: &mut Response<Body>) {
         let body = response.body();
         let is_endless = version == Version::HTTP_10
             && !body.is_end_stream()
@@ -207,35 +186,15 @@ impl Conversation {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }
-        if let Some(uploads) = self
-            .uploads
-            .as_ref()
-            .filter(|_| is_last || version == Version::HTTP_10)
-        {
-            uploads.close();
+        if is_last || version == Version::HTTP_10 {
+            self.uploads.close();
         }
     }
 
-    /// Says which certificate the client has shown, and lets nobody else say so: what a client writes
-    /// into these fields must never get through (RFC 9440 §4).
-    fn name_client(&self, mut request: Request<Body>) -> Request<Body> {
-        let fields = request.headers_mut();
-        fields.remove(CLIENT_CERT);
-        fields.remove(CLIENT_CERT_CHAIN);
-        let session = self.client.session.as_ref();
-        if let Some(certificate) = session.and_then(|it| it.certificate.as_ref()) {
-            fields.insert(CLIENT_CERT, certificate.clone());
-        }
-        request
-    }
-
-    /// What a CA is to see under this path, before all that routes say of it (RFC 8555 §8.3).
-    async fn proof(&self, method: &Method, path: &str) -> Option<Bytes> {
-        let is_asked = matches!(*method, Method::GET | Method::HEAD);
-        if !is_asked || !Challenges::is_path(path) {
-            return None;
-        }
-        self.service.shared.hatch.challenges.page(path).await
+    /// Counts the connection among those that are ended for this.
+    fn note_ending(&self, ending: Option<Ending>) {
+        let endings = &self.answers.service.shared.telemetry.endings;
+        ending.into_iter().for_each(|it| endings.count(it));
     }
 
     /// hyper has answered a head it could not read by itself; this is the trace of it.
@@ -245,13 +204,12 @@ impl Conversation {
         *self.unread.lock() = Unread::of(&error);
     }
 
-    /// Counts and logs the head that was refused in this way, if one was. Only of HTTP/1 there is what
-    /// hyper could not read.
+    /// Counts and logs the head that was refused in this way, if one was, of which this was read.
     fn tell_unread(&self, read: &[u8]) {
         let unread = self.unread.lock().take();
         if let Some(unread) = unread {
-            let record = unread.record(self.client.address.ip(), read);
-            self.service.shared.telemetry.refused(&record);
+            let record = unread.record(self.answers.client.address.ip(), read);
+            self.answers.service.shared.telemetry.refused(&record);
         }
     }
 
@@ -268,48 +226,50 @@ impl Conversation {
         }
         let progress = Progress::new(clock::instant());
         request.extensions_mut().insert(progress.clone());
-        let limits = Limits {
-            bytes_max: config.body_bytes_max,
-            silence_max: config.body_timeout,
-            progress,
-        };
+        let limits = settings::limits(config, progress);
         let (hold, time_max) = (self.watch.hold(), config.linger_timeout);
-        request.map(|body| match &self.uploads {
-            Some(uploads) => Body::incoming(uploads.begin(body, expects, hold, time_max), limits),
-            None => Body::incoming(body, limits).holding(hold),
+        request.map(|body| {
+            let upload = self.uploads.begin(body, expects, hold, time_max);
+            Body::incoming(upload, limits)
         })
     }
 }
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(mut socket: Socket, client: Client, service: Arc<Service>) {
-    let timeouts = service.timeouts();
-    let before_first = |draining| {
-        if draining {
-            timeouts.parked(true)
-        } else {
-            timeouts.idle
-        }
+    let (timeouts, began) = (service.timeouts(), clock::instant());
+    // Who connects has something to say.
+    let before_first = |draining| match draining {
+        true => timeouts.parked(true),
+        false => timeouts.header,
     };
     if !park::wakes(&mut socket, &service.drain, before_first).await {
+        if began.elapsed() >= timeouts.header {
+            service.shared.telemetry.endings.count(Ending::Silent);
+        }
         return socket.end().await;
     }
     let first = timeout(timeouts.header, park::first_bytes(&mut socket)).await;
     let mut first = match first {
         Ok(Ok(first)) if speaks_http2(&first, &client) => {
             let bytes = first.into_bytes();
-            return Box::pin(drive_http2(socket, bytes, client, service)).await;
+            return Box::pin(http2::drive(socket, bytes, client, service)).await;
         }
         Ok(Ok(first)) => first.into_bytes(),
-        Ok(Err(_)) | Err(_) => return,
+        Ok(Err(_)) => return,
+        Err(_) => return service.shared.telemetry.endings.count(Ending::Header),
     };
+    let wear = Arc::new(service.wear(began));
     loop {
         // Boxed, and gone before the wait: a parked connection carries no driver along.
-        let driven = Box::pin(drive_http1(socket, first, client.clone(), &service)).await;
+        let driven = Box::pin(drive_http1(socket, first, client.clone(), &service, &wear)).await;
         (socket, first) = match driven {
             Driven::Idle(idle, rest) => (idle, rest),
             Driven::Parts(socket, is_amid_request) => {
                 return Box::pin(linger(socket, is_amid_request, &service)).await;
+            }
+            Driven::Switched(socket, unread, tunnel) => {
+                return Box::pin(tunnel::serve(socket, unread, tunnel, &service.drain)).await;
             }
             Driven::Closed => return,
         };
@@ -338,23 +298,25 @@ async fn drive_http1(
     first: Bytes,
     client: Client,
     service: &Arc<Service>,
+    wear: &Arc<Wear>,
 ) -> Driven {
+    wear.look(clock::instant);
     let site = service.shared.current.handle();
     let interim = Arc::new(Queue::default());
     let conversation = Conversation {
-        service: Arc::clone(service),
-        client,
-        site: Mutex::new(site.clone()),
+        answers: Answers::new(Arc::clone(service), client, site.clone()),
         watch: Watch::new(),
         unread: Mutex::default(),
-        interim: Some(Arc::clone(&interim)),
-        uploads: Some(Arc::default()),
+        interim: Arc::clone(&interim),
+        uploads: Arc::default(),
+        tunnel: Mutex::default(),
+        wear: Arc::clone(wear),
     };
-    let io = Watched::http1(socket, first, Arc::clone(&conversation.watch), interim);
+    let io = Watched::new(socket, first, Arc::clone(&conversation.watch), interim);
     let answer = service_fn(|request| conversation.answer(request));
-    let mut connection = http1(site.server()).serve_connection(TokioIo::new(io), answer);
+    let mut connection = settings::http1(site.server()).serve_connection(TokioIo::new(io), answer);
     let driver = Pin::new(&mut connection);
-    let verdict = conversation.drive(driver, Some(&site)).await;
+    let verdict = conversation.drive(driver, &site).await;
     let parts = connection.into_parts();
     if verdict != Verdict::Park {
         conversation.tell_unread(&parts.read_buf);
@@ -368,6 +330,15 @@ async fn drive_http1(
     if verdict == Verdict::Park {
         return Driven::Idle(socket, unread);
     }
+    if let Some(tunnel) = conversation.tunnel.lock().take() {
+        // Where the client has not even taken the 101 there is nothing to go on with: hyper keeps what
+        // it could not write.
+        if verdict == Verdict::Ended && watch.is_flushed() {
+            return Driven::Switched(socket, unread, tunnel);
+        }
+        socket.set_zero_linger();
+        return Driven::Closed;
+    }
     if watch.would_feign_an_end() {
         socket.set_zero_linger();
     }
@@ -380,70 +351,6 @@ async fn drive_http1(
         socket.end().await;
     }
     Driven::Closed
-}
-
-/// Drives an HTTP/2 connection until it ends.
-async fn drive_http2(socket: Socket, first: Bytes, client: Client, service: Arc<Service>) {
-    let site = service.shared.current.handle();
-    let builder = http2(site.server());
-    let conversation = Arc::new(Conversation {
-        service,
-        client,
-        site: Mutex::new(site),
-        watch: Watch::new(),
-        unread: Mutex::default(),
-        interim: None,
-        uploads: None,
-    });
-    let io = Watched::http2(socket, first, Arc::clone(&conversation.watch));
-    let answer = {
-        let conversation = Arc::clone(&conversation);
-        service_fn(move |request| {
-            let conversation = Arc::clone(&conversation);
-            async move { conversation.answer(request).await }
-        })
-    };
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), answer));
-    tokio::select! {
-        verdict = conversation.drive(connection.as_mut(), None) => {
-            conversation.tell_unread(b"");
-            if verdict == Verdict::Close && conversation.watch.is_between_requests() {
-                // Its last word: a GOAWAY, and over TLS a close_notify.
-                connection.as_mut().graceful_shutdown();
-                let _ = timeout(LAST_WORD, connection).await;
-            }
-            return;
-        }
-        () = conversation.service.drain.begun() => {}
-    }
-    // GOAWAY: no new streams, those open go on (RFC 9113 §6.8).
-    connection.as_mut().graceful_shutdown();
-    conversation.drive(connection, None).await;
-}
-
-/// hyper's settings for one connection. They cost no more to make than to copy.
-fn http1(config: &config::Server) -> http1::Builder {
-    let mut http1 = http1::Builder::new();
-    http1
-        // A client that has said all it wants may close its half and still be answered.
-        .half_close(true)
-        // The watch has one timer for all; hyper's would be set for every request.
-        .header_read_timeout(None)
-        .max_headers(config.header_fields_max)
-        .max_header_size(config.header_bytes_max)
-        .max_buf_size((2 * config.header_bytes_max).max(BUFFER_BYTES_MIN));
-    http1
-}
-
-fn http2(config: &config::Server) -> http2::Builder<TokioExecutor> {
-    let mut http2 = http2::Builder::new(TokioExecutor::new());
-    http2
-        .timer(TokioTimer::new())
-        .keep_alive_interval(config.idle_timeout)
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_send_buf_size(STREAM_BUFFER_BYTES)
-        .max_header_list_size(u32::try_from(config.header_bytes_max).unwrap_or(u32::MAX));
-    http2
 }
 
 /// Whether a client asks for leave to send its body.

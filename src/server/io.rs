@@ -1,4 +1,4 @@
-//! Wrapper of a client's socket that notes what goes through it for the connection's [`Watch`].
+//! Wrapper of an HTTP/1 client's socket that notes what goes through it for the connection's [`Watch`].
 //!
 //! It changes no byte of hyper's, and adds interim responses where hyper has come to a pause.
 //! Timeouts and refusals are the driver's and the service's to act upon.
@@ -22,10 +22,9 @@ pub(super) struct Watched {
     /// Bytes that were read before this wrapper was made.
     prefix: Bytes,
     watch: Arc<Watch>,
-    /// `None` for HTTP/2, whose frames have lengths.
+    /// `None` once something was refused.
     framing: Option<Framing>,
-    /// `None` for HTTP/2.
-    interim: Option<Arc<Queue>>,
+    interim: Arc<Queue>,
     /// What is left of an interim response that the socket did not take whole.
     partial: Bytes,
     /// What the socket had written at the last attempt.
@@ -35,8 +34,8 @@ pub(super) struct Watched {
 // === impl Watched ===
 
 impl Watched {
-    /// An HTTP/1 connection, of which `prefix` has been read already.
-    pub(super) fn http1(
+    /// A connection of which `prefix` has been read already.
+    pub(super) fn new(
         socket: Socket,
         prefix: Bytes,
         watch: Arc<Watch>,
@@ -47,20 +46,7 @@ impl Watched {
             prefix,
             watch,
             framing: Some(Framing::default()),
-            interim: Some(interim),
-            partial: Bytes::new(),
-            written: 0,
-        }
-    }
-
-    /// An HTTP/2 connection, of which `prefix` has been read already.
-    pub(super) fn http2(socket: Socket, prefix: Bytes, watch: Arc<Watch>) -> Self {
-        Self {
-            socket,
-            prefix,
-            watch,
-            framing: None,
-            interim: None,
+            interim,
             partial: Bytes::new(),
             written: 0,
         }
@@ -79,10 +65,26 @@ impl Watched {
 
     /// Notes an attempt to write. A client that takes a byte does not stall, though TLS, which holds
     /// more, takes none from us.
-    fn note_write(&mut self, is_pending: bool) {
+    fn note_write(&mut self, is_pending: bool, taken: usize) {
         let before = std::mem::replace(&mut self.written, self.socket.written());
-        let has_moved = self.written != before;
-        self.watch.note_write(is_pending && !has_moved);
+        let moved = self.written.wrapping_sub(before);
+        self.watch.note_write(is_pending && moved == 0);
+        // What TLS has taken is counted when it goes out.
+        let sent = match self.written {
+            0 => taken as u64,
+            _ => moved,
+        };
+        if sent > 0 {
+            self.watch.note_sent(sent);
+        }
+    }
+
+    fn note_polled(&mut self, polled: &Poll<io::Result<usize>>) {
+        let taken = match polled {
+            Poll::Ready(Ok(taken)) => *taken,
+            _ => 0,
+        };
+        self.note_write(polled.is_pending(), taken);
     }
 
     fn follow(&mut self, bytes: &[u8]) {
@@ -103,8 +105,7 @@ impl Watched {
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.poll_partial(cx))?;
-            let next = self.interim.as_ref().and_then(|queue| queue.next(cx));
-            match next {
+            match self.interim.next(cx) {
                 Some(head) => self.partial = head,
                 None => return Poll::Ready(Ok(())),
             }
@@ -116,7 +117,7 @@ impl Watched {
     fn poll_partial(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.partial.is_empty() {
             let polled = Pin::new(&mut self.socket).poll_write(cx, &self.partial);
-            self.note_write(polled.is_pending());
+            self.note_polled(&polled);
             match ready!(polled)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.partial.advance(written),
@@ -154,7 +155,7 @@ impl AsyncWrite for Watched {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_partial(cx))?;
         let polled = Pin::new(&mut self.socket).poll_write(cx, bytes);
-        self.note_write(polled.is_pending());
+        self.note_polled(&polled);
         polled
     }
 
@@ -165,7 +166,7 @@ impl AsyncWrite for Watched {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_partial(cx))?;
         let polled = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
-        self.note_write(polled.is_pending());
+        self.note_polled(&polled);
         polled
     }
 
@@ -186,7 +187,7 @@ impl AsyncWrite for Watched {
         match &polled {
             Poll::Ready(_) => self.watch.note_flush(),
             // TLS takes what it is given and holds it until the client makes room.
-            Poll::Pending => self.note_write(true),
+            Poll::Pending => self.note_write(true, 0),
         }
         polled
     }
@@ -235,7 +236,7 @@ mod tests {
     async fn nothing_comes_into_a_head_that_has_begun() {
         let (server, mut client) = narrow().await;
         let queue = Arc::new(Queue::default());
-        let mut watched = Watched::http1(
+        let mut watched = Watched::new(
             Socket::tcp(server),
             Bytes::new(),
             Watch::new(),

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::time::{sleep, timeout};
 
 use super::Service;
-use super::socket::Socket;
+use super::socket::{LAST_WORD, Socket};
 use super::watch::DRAIN_LINGER;
 
 /// A client that sends nothing for so long sends nothing more.
@@ -39,6 +39,17 @@ pub(super) async fn linger(mut socket: Socket, is_amid_request: bool, service: &
         // However it ends: there is nobody left to be told.
         _ = timeout(time_max, part(&mut socket)) => {}
         () = cut(service) => {}
+    }
+}
+
+/// Ends a connection whose client was told to go, and may be talking: just long enough for it to read why.
+pub(super) async fn hear_out(mut socket: Socket, service: &Service) {
+    let Some(_counted) = service.shared.connections.linger() else {
+        return;
+    };
+    tokio::select! {
+        _ = timeout(LAST_WORD, part(&mut socket)) => {}
+        () = service.drain.was_cut() => {}
     }
 }
 

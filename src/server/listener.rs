@@ -5,11 +5,15 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpSocket;
 use tracing::warn;
 
+use super::listening::Listening;
+use super::passed::Passed;
 use super::socket::Socket;
+use super::unix;
 use crate::clock;
+use crate::config::ListenAddress;
 use crate::semantics::proxy_protocol::Endpoints;
 
 /// After a failed accept (such as for want of file descriptors) the loop rests this long.
@@ -31,45 +35,66 @@ pub(super) struct Failures {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}{mend}")]
 pub struct BindError {
-    address: SocketAddr,
+    address: ListenAddress,
     mend: &'static str,
     source: io::Error,
 }
 
-/// Binds `address`, port 0 for any free one, and tells which one that is. So many clients wait in
-/// the kernel's queue.
+/// Binds `address`, or takes what was passed for it, and tells which one that is where port 0 asks for
+/// any. So many clients wait in the kernel's queue.
 ///
 /// # Errors
 /// [`BindError`], which names the address.
-pub fn bind(address: SocketAddr, backlog: u32) -> Result<(SocketAddr, TcpListener), BindError> {
-    let bind = || {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        // So that a restart need not wait for the last connections of the one before.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        let listener = socket.listen(backlog)?;
-        Ok((listener.local_addr()?, listener))
+pub fn bind(
+    address: &ListenAddress,
+    backlog: u32,
+    passed: &Passed,
+) -> Result<(ListenAddress, Vec<Listening>), BindError> {
+    let bound = match address {
+        ListenAddress::Ip(ip) => bind_ip(*ip, backlog),
+        ListenAddress::Unix(path) => unix::bind(path, backlog)
+            .map(|(socket, name)| (address.clone(), vec![Listening::Unix(socket, Some(name))])),
+        ListenAddress::Passed(name) => passed.listening(name).map(|it| (address.clone(), it)),
     };
-    bind().map_err(|source| BindError {
-        address,
-        mend: mend(&source),
+    bound.map_err(|source| BindError {
+        address: address.clone(),
+        mend: mend(address, &source),
         source,
     })
 }
 
+fn bind_ip(address: SocketAddr, backlog: u32) -> io::Result<(ListenAddress, Vec<Listening>)> {
+    let socket = match address.is_ipv4() {
+        true => TcpSocket::new_v4()?,
+        false => TcpSocket::new_v6()?,
+    };
+    // So that a restart need not wait for the last connections of the one before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let listener = socket.listen(backlog)?;
+    let address = ListenAddress::Ip(listener.local_addr()?);
+    Ok((address, vec![Listening::Tcp(listener)]))
+}
+
 /// What helps against the errors that newcomers meet.
-fn mend(error: &io::Error) -> &'static str {
+fn mend(address: &ListenAddress, error: &io::Error) -> &'static str {
+    let is_ip = address.ip().is_some();
     match error.kind() {
-        io::ErrorKind::PermissionDenied => {
+        io::ErrorKind::PermissionDenied if is_ip => {
             " (ports below 1024 are not for everybody: have systemd give the right with \
              AmbientCapabilities=CAP_NET_BIND_SERVICE, or give it to the program once with \
              `setcap cap_net_bind_service=+ep copal`)"
         }
-        io::ErrorKind::AddrInUse => " (another program listens there; `ss -ltnp` tells which)",
+        io::ErrorKind::AddrInUse if is_ip => {
+            " (another program listens there; `ss -ltnp` tells which)"
+        }
+        io::ErrorKind::AddrInUse => " (another program listens there; `ss -lxp` tells which)",
+        io::ErrorKind::NotFound if matches!(address, ListenAddress::Passed(_)) => {
+            " (give its socket unit FileDescriptorName= with that name, and start that unit)"
+        }
+        io::ErrorKind::NotFound => {
+            " (its folder must be there; RuntimeDirectory= of systemd makes one)"
+        }
         _ => "",
     }
 }
@@ -101,19 +126,10 @@ impl Failures {
 
 /// The next connection. Errors of single connections are not the listener's; when the process
 /// itself is short of something, waiting is all that helps.
-pub(super) async fn accept(listener: &TcpListener, failures: &Failures) -> (Socket, Endpoints) {
+pub(super) async fn accept(listener: &Listening, failures: &Failures) -> (Socket, Endpoints) {
     loop {
         match listener.accept().await {
-            Ok((stream, source)) => {
-                let socket = Socket::tcp(stream);
-                if let Ok(destination) = socket.local() {
-                    let endpoints = Endpoints {
-                        source,
-                        destination,
-                    };
-                    return (socket, endpoints);
-                }
-            }
+            Ok((stream, endpoints)) => return (Socket::tcp(stream), endpoints),
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
                 failures.note(&error);

@@ -3,26 +3,28 @@
 //! All that can fail is in the plan, which binds what is new; carrying it out cannot fail. A kept
 //! listener keeps its sockets, its queue and its connections, whatever else of it has changed.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use socket2::SockRef;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::accept::Accept;
 use super::drain::Drain;
 use super::listener::{BindError, bind};
+use super::listening::Listening;
+use super::passed::Passed;
+use super::unix::permit;
 use super::{Server, Service};
-use crate::config::Listen;
+use crate::config::{Listen, ListenAddress};
 
 /// All listeners of the process.
 pub struct Listeners {
     server: Server,
     /// The process's.
     drain: Drain,
+    passed: Arc<Passed>,
     open: Vec<Listener>,
     /// A task for each socket, of those that are being closed as well.
     accepting: JoinSet<()>,
@@ -32,32 +34,33 @@ pub struct Listeners {
 pub struct Plan(Vec<(Listen, Source)>);
 
 /// A listener's protocol by name, and its address.
-pub type Bound = (&'static str, SocketAddr);
+pub type Bound = (&'static str, ListenAddress);
 
 struct Listener {
     listen: Listen,
-    address: SocketAddr,
+    address: ListenAddress,
     service: Arc<Mutex<Arc<Service>>>,
     drain: Drain,
     /// Each is its loop's, which closes it.
-    sockets: Vec<Weak<TcpListener>>,
+    sockets: Vec<Weak<Listening>>,
 }
 
 enum Source {
     /// The one at this index of those open.
     Kept(usize),
     /// Sockets of one address, on which nothing has been accepted yet.
-    New(SocketAddr, Vec<TcpListener>),
+    New(ListenAddress, Vec<Listening>),
 }
 
 // === impl Listeners ===
 
 impl Listeners {
     /// None as yet. They serve as `server` says and close with `drain`.
-    pub fn new(server: &Server, drain: &Drain) -> Self {
+    pub fn new(server: &Server, drain: &Drain, passed: &Arc<Passed>) -> Self {
         Self {
             server: server.clone(),
             drain: drain.clone(),
+            passed: Arc::clone(passed),
             open: Vec::new(),
             accepting: JoinSet::new(),
         }
@@ -77,8 +80,9 @@ impl Listeners {
             let source = match kept {
                 Some(index) => Source::Kept(index),
                 None => {
-                    let (address, socket) = bind(listen.address, listen.socket.backlog)?;
-                    Source::New(address, vec![socket])
+                    let backlog = listen.socket.backlog;
+                    let (address, sockets) = bind(&listen.address, backlog, &self.passed)?;
+                    Source::New(address, sockets)
                 }
             };
             Ok((listen.clone(), source))
@@ -133,8 +137,8 @@ impl Listeners {
     fn open(
         &mut self,
         listen: &Listen,
-        address: SocketAddr,
-        sockets: Vec<TcpListener>,
+        address: ListenAddress,
+        sockets: Vec<Listening>,
     ) -> Listener {
         let drain = self.drain.part();
         let service = Service::new(listen, &self.server, &drain);
@@ -159,7 +163,7 @@ impl Listeners {
 
 impl Listener {
     fn bound(&self) -> Bound {
-        (self.listen.as_str(), self.address)
+        (self.listen.as_str(), self.address.clone())
     }
 
     fn is_same(&self, wanted: &Listen) -> bool {
@@ -168,7 +172,7 @@ impl Listener {
 
     /// As written, or as bound where port 0 is written.
     fn is_at_its_address(&self, wanted: &Listen) -> bool {
-        wanted.address == self.listen.address || wanted.address == self.address
+        wanted.address.is_at(&self.listen.address) || wanted.address.is_at(&self.address)
     }
 
     /// Those who wait already go on waiting.
@@ -188,6 +192,7 @@ impl Listener {
     fn changed(mut self, listen: Listen, server: &Server) -> Self {
         if self.listen != listen {
             self.set_backlog(listen.socket.backlog);
+            permit(&mut self.address, &listen.address);
             *self.service.lock() = Service::new(&listen, server, &self.drain);
             self.listen = listen;
         }

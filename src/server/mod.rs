@@ -10,21 +10,33 @@ mod tls;
 
 mod socket;
 
+mod unix;
+
+mod listening;
+
+mod passed;
+
 mod connections;
 mod listener;
 mod proxy_protocol;
 
+mod answers;
+mod carry;
 mod framing;
 mod http;
+mod http2;
 mod interim;
 mod io;
 mod linger;
 mod outgoing;
 mod park;
+mod settings;
 mod tcp;
+mod tunnel;
 mod unread;
 mod upload;
 mod watch;
+mod wear;
 
 mod accept;
 mod listeners;
@@ -35,9 +47,13 @@ use std::time::Duration;
 pub use drain::Drain;
 pub use listener::{BindError, bind};
 pub use listeners::{Bound, Listeners, Plan};
+pub use listening::Listening;
+pub use passed::Passed;
 pub use tls::{Acceptor, BadTerms, Secured, Speaks, Tls, TlsPlan};
+pub use unix::permit;
 
 use crate::acme::Hatch;
+use crate::clock::Instant;
 use crate::config;
 use crate::pipeline::{Client, Current, Scheme, Session};
 use crate::semantics::client_cert;
@@ -48,6 +64,7 @@ use proxy_protocol::Introduced;
 use socket::Socket;
 use tcp::Tunnel;
 use watch::ConnectionTimeouts;
+use wear::Wear;
 
 /// The traffic side of the proxy.
 #[derive(Clone)]
@@ -245,5 +262,10 @@ impl Service {
     /// How long a connection may do what, by the site in force.
     fn timeouts(&self) -> ConnectionTimeouts {
         ConnectionTimeouts::new(self.shared.current.load().server())
+    }
+
+    /// What a connection that has begun then may carry, by the same.
+    fn wear(&self, began: Instant) -> Wear {
+        Wear::new(self.shared.current.load().server(), began)
     }
 }

@@ -3,7 +3,6 @@
 //! The only file that knows what that is; everything else in this floor reads, writes and asks here.
 
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -36,14 +35,6 @@ impl Socket {
         // Without it small responses wait for the client's delayed acknowledgement.
         let _ = stream.set_nodelay(true);
         Self::Tcp(stream)
-    }
-
-    /// Where it was accepted.
-    ///
-    /// # Errors
-    /// When the client has left already.
-    pub(super) fn local(&self) -> io::Result<SocketAddr> {
-        self.beneath().local_addr()
     }
 
     /// Tells the kernel what is wanted of it. A connection that is gone already cannot be told.

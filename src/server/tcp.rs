@@ -3,28 +3,20 @@
 //! What the bytes mean is nobody's business here. Which server it is, and whether it is well, is
 //! the origin's; who the client is, where a proxy before us tells it, is in `proxy_protocol.rs`.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional_with_sizes};
-use tokio::time::sleep;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tracing::debug;
 
 use super::Service;
+use super::carry::carry;
 use super::socket::Socket;
-use crate::clock;
 use crate::config;
 use crate::origin::RawConnection;
 use crate::pipeline::Current;
 use crate::semantics::proxy_protocol::Endpoints;
-use crate::telemetry::{Direction, Metrics, TunnelEnd};
-
-/// Held for each direction of each connection: as much as HAProxy's and nginx's.
-const BUFFER_BYTES: usize = 16 * 1024;
+use crate::telemetry::{Metrics, TunnelEnd};
 
 /// What all connections of one TCP listener have in common.
 pub(super) struct Tunnel {
@@ -32,19 +24,6 @@ pub(super) struct Tunnel {
     idle_timeout: Duration,
     /// How servers are told who the client is, if they are.
     header: Option<fn(Endpoints) -> Vec<u8>>,
-}
-
-/// The client's socket; what goes through is counted as it goes.
-struct Metered<'a> {
-    socket: &'a mut Socket,
-    metrics: &'a Metrics,
-    pulse: &'a Pulse,
-}
-
-/// When a byte went through last, either way.
-struct Pulse {
-    /// Milliseconds after the process's start.
-    at_ms: AtomicU64,
 }
 
 // === impl Tunnel ===
@@ -113,8 +92,7 @@ impl Tunnel {
         }
     }
 
-    /// Copies both ways until both sides have said their last. The end of one direction is passed
-    /// on, and the other goes on.
+    /// Introduces the client where it is to be, and copies both ways.
     async fn carry(
         &self,
         client: &mut Socket,
@@ -127,112 +105,7 @@ impl Tunnel {
         {
             return TunnelEnd::Broken;
         }
-        let pulse = Pulse::new();
-        let mut client = Metered {
-            socket: client,
-            metrics,
-            pulse: &pulse,
-        };
-        let copy = copy_bidirectional_with_sizes(&mut client, server, BUFFER_BYTES, BUFFER_BYTES);
-        tokio::select! {
-            copied = copy => match copied {
-                Ok(_) => TunnelEnd::Clean,
-                Err(_) => TunnelEnd::Broken,
-            },
-            () = pulse.stops(self.idle_timeout) => TunnelEnd::Idle,
-        }
-    }
-}
-
-// === impl Metered ===
-
-impl Metered<'_> {
-    fn note(&self, direction: Direction, bytes: usize) {
-        if bytes > 0 {
-            self.metrics.tunnel_carried(direction, bytes);
-            self.pulse.beat();
-        }
-    }
-}
-
-impl AsyncRead for Metered<'_> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut *self.socket).poll_read(cx, buf))?;
-        self.note(Direction::In, buf.filled().len() - before);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Metered<'_> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut *self.socket).poll_write(cx, bytes))?;
-        self.note(Direction::Out, written);
-        Poll::Ready(Ok(written))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.socket).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.socket).poll_shutdown(cx)
-    }
-}
-
-// === impl Pulse ===
-
-impl Pulse {
-    fn new() -> Self {
-        Self {
-            at_ms: AtomicU64::new(now_ms()),
-        }
-    }
-
-    fn beat(&self) {
-        self.at_ms.store(now_ms(), Ordering::Relaxed);
-    }
-
-    /// Waits until there has been none for so long. One timer a connection, and it is set anew only
-    /// when it has run out.
-    async fn stops(&self, silence_max: Duration) {
-        loop {
-            let silent_ms = now_ms().saturating_sub(self.at_ms.load(Ordering::Relaxed));
-            match silence_max.checked_sub(Duration::from_millis(silent_ms)) {
-                None | Some(Duration::ZERO) => return,
-                Some(left) => sleep(left).await,
-            }
-        }
-    }
-}
-
-fn now_ms() -> u64 {
-    u64::try_from(clock::uptime().as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_pulse_stops_so_long_after_its_last_beat() {
-        let (pulse, silence_max) = (Pulse::new(), Duration::from_secs(10));
-        let began = clock::instant();
-        let beating = async {
-            for _ in 0..3 {
-                sleep(Duration::from_secs(9)).await;
-                pulse.beat();
-            }
-        };
-        tokio::join!(beating, pulse.stops(silence_max));
-        assert_eq!(began.elapsed().as_secs(), 37);
+        let count = |direction, bytes| metrics.tunnel_carried(direction, bytes);
+        carry(client, server, self.idle_timeout, count).await
     }
 }

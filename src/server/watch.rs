@@ -4,8 +4,8 @@
 //! its alarm rings. So all timeouts of a connection together cost one timer that is seldom set,
 //! and a request on the hot path costs none.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::framing::Ambiguity;
 use crate::clock;
 use crate::config;
+use crate::telemetry::Ending;
 
 /// An idle connection gives its buffers back after this time.
 const PARK_AFTER: Duration = Duration::from_secs(1);
@@ -26,6 +27,10 @@ pub(super) struct ConnectionTimeouts {
     pub(super) header: Duration,
     pub(super) idle: Duration,
     pub(super) send: Duration,
+    /// How many bytes a second a client must take of what waits for it; zero for any number.
+    pub(super) send_rate_min: u64,
+    /// Over how long that is measured.
+    pub(super) rate_window: Duration,
 }
 
 /// Facts about one connection. That it is idle is noted when it is first seen to be, so that the
@@ -37,6 +42,14 @@ pub(super) struct Watch {
     head_since: AtomicU64,
     stalled_since: AtomicU64,
     unflushed: AtomicBool,
+    /// Bytes that clients have taken.
+    sent_bytes: AtomicU64,
+    /// Since when the client has had to be waited for whenever it was looked, and what it had taken
+    /// before; for the driver alone.
+    slow_since: AtomicU64,
+    slow_from_bytes: AtomicU64,
+    /// Why it must end, once it must.
+    ending: Mutex<Option<Ending>>,
     /// hyper has said all and closed its half.
     half_closed: AtomicBool,
     /// Only the end of the connection tells the end of the response under way.
@@ -46,28 +59,11 @@ pub(super) struct Watch {
     refused_from: AtomicU32,
     /// Written once, by the wrapper, before `refused_from`.
     refused_why: Mutex<Option<Ambiguity>>,
-    /// HTTP/2: since when each response has been waiting for its client.
-    streams: Mutex<Vec<Weak<Stream>>>,
 }
 
 /// One request in progress, from its head to its response's last byte.
 #[derive(Debug)]
 pub(super) struct InProgress(Arc<Watch>);
-
-/// One HTTP/2 response on its way to the client.
-pub(super) struct Stream {
-    waits_since: AtomicU64,
-    _in_progress: InProgress,
-}
-
-/// What becomes of a connection on which nothing happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Idle {
-    /// It gives its buffers back.
-    Parks,
-    /// It keeps its state, as HTTP/2 must.
-    Stays,
-}
 
 /// What the driver should do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,13 +88,16 @@ impl Watch {
             head_since: AtomicU64::new(0),
             stalled_since: AtomicU64::new(0),
             unflushed: AtomicBool::new(false),
+            sent_bytes: AtomicU64::new(0),
+            slow_since: AtomicU64::new(0),
+            slow_from_bytes: AtomicU64::new(0),
+            ending: Mutex::default(),
             half_closed: AtomicBool::new(false),
             endless: AtomicBool::new(false),
             probe: AtomicBool::new(false),
             begun: AtomicU32::new(0),
             refused_from: AtomicU32::new(u32::MAX),
             refused_why: Mutex::new(None),
-            streams: Mutex::default(),
         })
     }
 
@@ -116,16 +115,6 @@ impl Watch {
     pub(super) fn hold(self: &Arc<Self>) -> InProgress {
         self.in_progress.fetch_add(1, Ordering::Relaxed);
         InProgress(Arc::clone(self))
-    }
-
-    /// An HTTP/2 response, of which the client decides how fast it takes it.
-    pub(super) fn stream(&self, in_progress: InProgress) -> Arc<Stream> {
-        let stream = Arc::new(Stream {
-            waits_since: AtomicU64::new(0),
-            _in_progress: in_progress,
-        });
-        self.streams.lock().push(Arc::downgrade(&stream));
-        stream
     }
 
     /// A request's head is whole. Tells whether the request must be refused instead of served.
@@ -159,6 +148,18 @@ impl Watch {
         }
     }
 
+    /// So many bytes went out. Only one thread at a time writes.
+    pub(super) fn note_sent(&self, bytes: u64) {
+        let before = self.sent_bytes.load(Ordering::Relaxed);
+        let sent = before.wrapping_add(bytes);
+        self.sent_bytes.store(sent, Ordering::Relaxed);
+    }
+
+    /// Why the last verdict was that it must end, if it was for something that its client does.
+    pub(super) fn take_ending(&self) -> Option<Ending> {
+        self.ending.lock().take()
+    }
+
     pub(super) fn note_flush(&self) {
         self.unflushed.store(false, Ordering::Relaxed);
         self.stalled_since.store(0, Ordering::Relaxed);
@@ -185,6 +186,11 @@ impl Watch {
         self.endless.load(Ordering::Relaxed) && !self.half_closed.load(Ordering::Relaxed)
     }
 
+    /// Whether all that was written has gone out.
+    pub(super) fn is_flushed(&self) -> bool {
+        !self.unflushed.load(Ordering::Relaxed)
+    }
+
     /// Whether the answer is out, and nothing keeps the connection busy but what is left of the
     /// request.
     pub(super) fn is_answered(&self) -> bool {
@@ -204,69 +210,75 @@ impl Watch {
     }
 
     /// Judges the connection at this moment.
-    pub(super) fn verdict(
-        &self,
-        timeouts: &ConnectionTimeouts,
-        draining: bool,
-        idle: Idle,
-    ) -> Verdict {
+    pub(super) fn verdict(&self, timeouts: &ConnectionTimeouts, draining: bool) -> Verdict {
         let now = millis();
         let since = |time: &AtomicU64| match time.load(Ordering::Relaxed) {
             0 => None,
             at => Some(Duration::from_millis(now.saturating_sub(at))),
         };
         let look = timeouts.shortest();
-        if let Some(stalled) = since(&self.stalled_since).max(self.longest_stall(now)) {
-            return go_on_until(timeouts.send, stalled).at_most(look);
+        if let Some(stalled) = since(&self.stalled_since) {
+            if self.is_too_slow(timeouts, now) {
+                return self.end(Ending::SendRate);
+            }
+            let verdict = go_on_until(timeouts.send, stalled).at_most(look);
+            return self.or_end(verdict, Ending::Send);
         }
+        self.slow_since.store(0, Ordering::Relaxed);
         if self.in_progress.load(Ordering::Relaxed) > 0 || self.unflushed.load(Ordering::Relaxed) {
             return Verdict::GoOn(look);
         }
         // hyper reads no head while it answers another, so this time counts only now.
         if let Some(reading) = since(&self.head_since) {
-            return go_on_until(timeouts.header, reading).at_most(look);
+            let verdict = go_on_until(timeouts.header, reading).at_most(look);
+            return self.or_end(verdict, Ending::Header);
         }
         if self.is_refused() {
             return Verdict::Close;
         }
-        self.verdict_idle(timeouts, draining, idle, now)
+        self.verdict_idle(timeouts, draining, now)
     }
 
-    fn verdict_idle(
-        &self,
-        timeouts: &ConnectionTimeouts,
-        draining: bool,
-        idle: Idle,
-        now: u64,
-    ) -> Verdict {
+    /// Whether a client that has been waited for at each look has taken too little of its response in
+    /// all that time. Kernels make room in large steps, so nothing is said of a time in which there was
+    /// none: that is for the stall.
+    fn is_too_slow(&self, timeouts: &ConnectionTimeouts, now: u64) -> bool {
+        let sent = self.sent_bytes.load(Ordering::Relaxed);
+        let since = self.slow_since.load(Ordering::Relaxed);
+        let taken = sent.wrapping_sub(self.slow_from_bytes.load(Ordering::Relaxed));
+        let waited = Duration::from_millis(now.saturating_sub(since));
+        if since != 0 && (waited < timeouts.rate_window || taken == 0) {
+            return false;
+        }
+        self.slow_since.store(now, Ordering::Relaxed);
+        self.slow_from_bytes.store(sent, Ordering::Relaxed);
+        let wanted = u128::from(timeouts.send_rate_min) * waited.as_millis() / 1000;
+        since != 0 && u128::from(taken) < wanted
+    }
+
+    fn or_end(&self, verdict: Verdict, ending: Ending) -> Verdict {
+        match verdict {
+            Verdict::Close => self.end(ending),
+            verdict => verdict,
+        }
+    }
+
+    fn end(&self, ending: Ending) -> Verdict {
+        *self.ending.lock() = Some(ending);
+        Verdict::Close
+    }
+
+    fn verdict_idle(&self, timeouts: &ConnectionTimeouts, draining: bool, now: u64) -> Verdict {
         let since = &self.idle_since;
         let first_seen = since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
         let passed = Duration::from_millis(now.saturating_sub(first_seen.err().unwrap_or(now)));
         if draining {
-            // HTTP/2 ends by itself after its GOAWAY.
-            let linger = if idle == Idle::Parks {
-                DRAIN_LINGER
-            } else {
-                timeouts.send
-            };
-            return go_on_until(linger, passed);
+            return go_on_until(DRAIN_LINGER, passed);
         }
         match go_on_until(timeouts.idle, passed) {
-            Verdict::GoOn(_) if idle == Idle::Parks && passed >= PARK_AFTER => Verdict::Park,
+            Verdict::GoOn(_) if passed >= PARK_AFTER => Verdict::Park,
             verdict => verdict.at_most(PARK_AFTER),
         }
-    }
-
-    /// How long the stream that waits longest has been waiting for its client.
-    fn longest_stall(&self, now: u64) -> Option<Duration> {
-        let mut streams = self.streams.lock();
-        streams.retain(|stream| stream.strong_count() > 0);
-        let since = streams.iter().filter_map(Weak::upgrade);
-        let earliest = since
-            .map(|stream| stream.waits_since.load(Ordering::Relaxed))
-            .filter(|at| *at > 0)
-            .min()?;
-        Some(Duration::from_millis(now.saturating_sub(earliest)))
     }
 }
 
@@ -292,6 +304,8 @@ impl ConnectionTimeouts {
             header: config.header_timeout,
             idle: config.idle_timeout,
             send: config.send_timeout,
+            send_rate_min: config.send_rate_min,
+            rate_window: config.rate_window,
         }
     }
 
@@ -323,16 +337,6 @@ impl Verdict {
     }
 }
 
-// === impl Stream ===
-
-impl Stream {
-    /// Notes that a piece of it waits for the client from now on, or that none does.
-    pub(super) fn note(&self, waits: bool) {
-        let since = if waits { millis() } else { 0 };
-        self.waits_since.store(since, Ordering::Relaxed);
-    }
-}
-
 // === impl InProgress ===
 
 impl Drop for InProgress {
@@ -354,6 +358,8 @@ mod tests {
         header: Duration::from_secs(2),
         idle: Duration::from_secs(60),
         send: Duration::from_secs(3),
+        send_rate_min: 100,
+        rate_window: Duration::from_secs(10),
     };
 
     /// Begins a second late: the process may have started a moment after the clock of this test was
@@ -365,7 +371,7 @@ mod tests {
 
     async fn after(watch: &Watch, secs: u64) -> Verdict {
         tokio::time::advance(Duration::from_secs(secs)).await;
-        watch.verdict(&TIMEOUTS, false, Idle::Parks)
+        watch.verdict(&TIMEOUTS, false)
     }
 
     #[tokio::test(start_paused = true)]
@@ -392,6 +398,28 @@ mod tests {
         assert_eq!(after(&watch, 3).await, Verdict::Close);
         watch.note_write(false);
         assert!(matches!(after(&watch, 3).await, Verdict::GoOn(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_too_little_is_cut_and_one_that_takes_enough_is_not() {
+        for (bytes, is_enough) in [(200, true), (199, false)] {
+            let watch = a_watch().await;
+            let (_request, _) = watch.begin();
+            let mut verdict = Verdict::GoOn(Duration::ZERO);
+            for _ in 0..20 {
+                // It takes some each two seconds, and is waited for again at once.
+                watch.note_write(false);
+                watch.note_write(true);
+                watch.note_sent(bytes);
+                verdict = after(&watch, 2).await;
+                if verdict == Verdict::Close {
+                    break;
+                }
+            }
+            assert_eq!(verdict != Verdict::Close, is_enough, "{bytes}");
+            let ending = (!is_enough).then_some(Ending::SendRate);
+            assert_eq!(watch.take_ending(), ending);
+        }
     }
 
     #[tokio::test(start_paused = true)]

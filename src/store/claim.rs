@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::Store;
 use super::born::Born;
 use super::flight::{Failure, Flight, Met, Outcome, Shard, meet, remove};
+use super::head::Head;
 use super::object::Object;
 use crate::semantics::key::Key;
 use crate::semantics::vary::{Selecting, Variant};
@@ -41,6 +42,9 @@ pub struct Leader {
 pub struct Follower {
     outcome: watch::Receiver<Outcome>,
     timeout: Duration,
+    /// Where to ask whether the answer is over, if an invalidation had come between the question and this
+    /// follower: of one by tag it shows only now whether it was about it.
+    late: Option<(Arc<Store>, Key)>,
 }
 
 // === impl Store: claims ===
@@ -97,19 +101,30 @@ impl Store {
         key: &'a Key,
     ) -> impl Iterator<Item = &'a Arc<Flight>> {
         let flights = shard.get(key).into_iter().flatten();
-        flights.filter(move |flight| {
-            !flight.is_doomed() && self.stamps.fate(flight.born(), key.as_ref()).is_none()
-        })
+        flights.filter(move |flight| !flight.is_doomed() && !self.is_over(flight, key))
+    }
+
+    /// Whether an invalidation has come since, as far as is known: what the answer is like is not, before
+    /// its head is here.
+    fn is_over(&self, flight: &Flight, key: &Key) -> bool {
+        let fate = || match flight.object() {
+            Some(object) => self
+                .stamps
+                .fate(flight.born(), key.as_ref(), Some(object.head())),
+            None => self.stamps.fate(flight.born(), key.as_ref(), None),
+        };
+        flight.born() < self.birth() && fate().is_some()
     }
 
     fn follow(self: &Arc<Self>, shard: &mut Shard, key: &Key, flight: &Flight) -> Claim {
         if flight.followers() >= self.limits.followers_max {
             return Claim::Crowded(self.lead(shard, key, Flight::alone(self.birth())));
         }
-        let outcome = flight.outcome();
+        let is_late = flight.born() < self.birth();
         Claim::Follower(Follower {
-            outcome,
+            outcome: flight.outcome(),
             timeout: self.limits.follower_timeout,
+            late: is_late.then(|| (Arc::clone(self), key.clone())),
         })
     }
 
@@ -171,10 +186,14 @@ impl Leader {
         self.flight.born()
     }
 
-    /// Whether an invalidation has come since the origin was asked.
+    /// Whether an invalidation has come since the origin was asked, as far as is known without the answer.
     fn is_doomed(&self) -> bool {
+        self.is_doomed_with(None)
+    }
+
+    fn is_doomed_with(&self, head: Option<&Head>) -> bool {
         let stamps = &self.store.stamps;
-        let fate = || stamps.fate(self.flight.born(), self.key.as_ref());
+        let fate = || stamps.fate(self.flight.born(), self.key.as_ref(), head);
         self.flight.is_doomed() || fate().is_some()
     }
 
@@ -245,7 +264,7 @@ impl Leader {
     /// object that it is to replace is no longer there.
     pub(super) fn file(&self, object: Arc<Object>, replaced: Option<&Arc<Object>>) {
         let mut shard = self.store.flights.shard(self.key.as_ref()).lock();
-        if !self.is_doomed() {
+        if !self.is_doomed_with(Some(object.head())) {
             self.store.put(&shard, &self.key, object, replaced);
         }
         remove(&mut shard, &self.key, &self.flight);
@@ -256,7 +275,7 @@ impl Leader {
     pub(super) fn forget_replaced_by(&self, object: &Object) {
         let shard = self.store.flights.shard(self.key.as_ref()).lock();
         // What lies there after a purge was asked for later than this.
-        if self.is_doomed() {
+        if self.is_doomed_with(Some(object.head())) {
             return;
         }
         if let Some(shelf) = self.store.shelf_in(&shard, self.key.as_ref()) {
@@ -309,7 +328,17 @@ impl Follower {
             .outcome
             .wait_for(|outcome| !matches!(outcome, Outcome::Pending));
         match tokio::time::timeout(self.timeout, landed).await {
-            Ok(Ok(outcome)) => Some(outcome.clone()),
+            Ok(Ok(outcome)) => {
+                let outcome = outcome.clone();
+                Some(match (&outcome, self.late) {
+                    (Outcome::Object(object), Some((store, key)))
+                        if store.fate(key.as_ref(), object).is_some() =>
+                    {
+                        Outcome::Abandoned
+                    }
+                    _ => outcome,
+                })
+            }
             // The sender lives as long as the leader, which always tells before it goes.
             Ok(Err(_)) => Some(Outcome::Abandoned),
             Err(_) => None,

@@ -10,6 +10,7 @@ use super::Store;
 use super::flight::Shard;
 use super::object::Object;
 use super::shelf::{Shelf, Weeded};
+use super::stamps::Fate;
 use crate::semantics::key::Key;
 use crate::semantics::vary::Selecting;
 
@@ -70,13 +71,18 @@ impl Store {
         if shelf.is_younger_than(newest) {
             return Some(shelf);
         }
-        match shelf.weeded(newest, |born| self.stamps.fate(born, key)) {
+        match shelf.weeded(newest, |object| self.fate(key, object)) {
             Weeded::Unchanged => Some(shelf),
             Weeded::Changed(left) => {
                 self.memory.put_left(&Key::from(key), left.clone());
                 left
             }
         }
+    }
+
+    /// What has become of an object, if anything.
+    pub(super) fn fate(&self, key: &[u8], object: &Object) -> Option<Fate> {
+        self.stamps.fate(object.born(), key, Some(object.head()))
     }
 
     /// Puts `object` on the key's shelf, in place of `replaced` if there is such a one. The caller
@@ -88,7 +94,7 @@ impl Store {
         object: Arc<Object>,
         replaced: Option<&Arc<Object>>,
     ) {
-        let mut shelf = self.shelf_in(shard, key.as_ref());
+        let (mut shelf, born) = (self.shelf_in(shard, key.as_ref()), object.born());
         if let Some(replaced) = replaced {
             let Some(old) = shelf.filter(|shelf| shelf.holds(replaced)) else {
                 return;
@@ -102,6 +108,11 @@ impl Store {
             None => Shelf::new(object),
         };
         self.memory.put(key.clone(), shelf);
+        // A purge by tag that came in this moment has not found it in the index. By now it is there, so
+        // one that comes later does.
+        if born < self.stamps.newest() {
+            self.shelf_in(shard, key.as_ref());
+        }
     }
 
     /// Takes one object off the key's shelf: it is of no more use.

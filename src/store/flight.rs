@@ -115,6 +115,15 @@ impl Flights {
         }
     }
 
+    /// The birth of the oldest that is in the air.
+    pub(super) fn oldest(&self) -> Option<Born> {
+        let oldest = |shard: &Mutex<Shard>| {
+            let shard = shard.lock();
+            shard.values().flatten().map(|flight| flight.born).min()
+        };
+        self.shards.iter().filter_map(oldest).min()
+    }
+
     pub(super) fn doom(shard: &mut Shard, key: &Key) {
         for flight in shard.remove(key).into_iter().flatten() {
             flight.doom();

@@ -65,7 +65,7 @@ impl HitForMiss {
 
     fn in_force(&self, key: &[u8], now: SystemTime) -> Option<Mark> {
         let mark = self.marks.get(key)?;
-        (now < mark.until && self.stamps.fate(mark.born, key).is_none()).then_some(mark)
+        (now < mark.until && self.stamps.fate(mark.born, key, None).is_none()).then_some(mark)
     }
 
     /// Marks the key by an answer to what was asked for then: for requests of its variant, or for

@@ -9,8 +9,11 @@ use std::time::SystemTime;
 
 use super::Store;
 use super::flight::Flights;
-use super::stamps::{Fate, SLASHES_MAX};
+use super::pattern::Pattern;
+use super::stamps::{Area, Fate, SLASHES_MAX};
+use super::sweep::Work;
 use crate::semantics::key::{Key, KeyBuf, Scheme, normal_authority};
+use crate::semantics::path_form;
 use crate::semantics::reference::{BadUrl, Target};
 
 /// What is to be forgotten, and how.
@@ -34,8 +37,26 @@ pub enum What {
     Host(Target),
     /// All URLs that begin like this one, by either scheme. Its path ends with a slash.
     Prefix(Target),
+    /// A page with whatever query, by either scheme.
+    Path(Target),
+    /// All that has one of these tags, wherever it is from.
+    Tags(Vec<String>),
+    /// All of one origin that has one of these tags: what an answer says of others is about its own
+    /// origin alone (RFC 9875 §2.1).
+    TagsOf(Origin, Vec<String>),
+    /// All that meets a pattern.
+    Pattern(Pattern),
     /// Everything.
     All,
+}
+
+/// Scheme, host and port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The scheme.
+    pub scheme: Scheme,
+    /// Host and port, as keys have them.
+    pub authority: String,
 }
 
 /// What cannot be the beginning of URLs.
@@ -81,6 +102,18 @@ impl Store {
                 self.purge_area(area, how, now);
                 None
             }
+            What::Path(target) => {
+                let keys = by_either_scheme(target);
+                let areas: Vec<_> = keys.iter().map(key_of).map(Area::Path).collect();
+                self.stamps.add_areas(&areas, how.fate(now));
+                None
+            }
+            What::Tags(tags) => self.purge_tags(tags, None, how, now),
+            What::TagsOf(origin, tags) => self.purge_tags(tags, Some(origin), how, now),
+            What::Pattern(pattern) => {
+                self.stamps.add_pattern(pattern, how.fate(now));
+                None
+            }
             What::All => Some(self.purge_all(how, now)),
         }
     }
@@ -121,12 +154,50 @@ impl Store {
 
     /// The same for the keys of an area. How many objects that is nobody knows.
     fn purge_area(&self, area: &Target, how: How, now: SystemTime) {
-        let targets = by_either_scheme(area);
+        // Keys hold paths in normal form, but on routes that tell spellings apart.
+        let normal = path_form::normal(&area.path_and_query).map(|it| Target {
+            path_and_query: it.target,
+            ..area.clone()
+        });
+        let targets = [area].into_iter().chain(&normal).flat_map(by_either_scheme);
         let areas: Vec<_> = targets
-            .iter()
             .map(|it| KeyBuf::new(it.scheme, &it.authority, &it.path_and_query))
+            .map(Area::Below)
             .collect();
         self.stamps.add_areas(&areas, how.fate(now));
+    }
+
+    /// The same for what has a tag. The index counts what it is about, unless only one origin's is meant,
+    /// or there are too many that may have several of the tags.
+    fn purge_tags(
+        &self,
+        tags: &[String],
+        origin: Option<&Origin>,
+        how: How,
+        now: SystemTime,
+    ) -> Option<u64> {
+        let hasher = self.stamps.hasher();
+        let hash = |tag: &String| hasher.hash(tag.as_bytes());
+        let tags: Vec<_> = tags.iter().map(hash).collect();
+        let key = origin.map(|it| KeyBuf::new(it.scheme, &it.authority, ""));
+        let mut count = None;
+        let after = |born| {
+            let mut index = self.memory.tags();
+            if origin.is_none() {
+                count = index.count(&tags);
+            }
+            match (how, origin) {
+                (How::Soft, _) => {}
+                (How::Hard, None) => {
+                    let taken = tags.iter().filter_map(|tag| index.take(*tag));
+                    self.sweeping.note(born, Work::Taken(taken.collect()));
+                }
+                (How::Hard, Some(_)) => self.sweeping.note(born, Work::Tags(tags.clone())),
+            }
+        };
+        let origin = key.as_deref().map(Key::origin);
+        self.stamps.add_tags(&tags, origin, how.fate(now), after);
+        count
     }
 }
 
@@ -181,6 +252,17 @@ impl Display for What {
             Self::Uri(target) => write!(f, "{target}"),
             Self::Host(target) => write!(f, "the host {}", target.authority),
             Self::Prefix(target) => write!(f, "all that begins with {target} by either scheme"),
+            Self::Path(target) => write!(f, "{target} with any query, by either scheme"),
+            Self::Tags(tags) => write!(f, "all with a tag of {}", tags.join(", ")),
+            Self::TagsOf(origin, tags) => {
+                let (scheme, tags) = (origin.scheme.as_str(), tags.join(", "));
+                write!(
+                    f,
+                    "all of {scheme}://{} with a tag of {tags}",
+                    origin.authority
+                )
+            }
+            Self::Pattern(pattern) => write!(f, "all that meets {}", pattern.as_str()),
             Self::All => f.write_str("everything"),
         }
     }
@@ -216,14 +298,22 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    use http::{HeaderMap, StatusCode};
+    use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+    use http_body_util::BodyExt;
 
-    use super::super::{Claim, Filler, Found, Head, Laggards, Leader, Object, Writer};
+    use super::super::flight::Outcome;
+    use super::super::pattern::Subject;
+    use super::super::stamps::InForce;
+    use super::super::{
+        Claim, Filler, Found, Head, Laggards, Leader, Object, Sliced, Slot, Source, Writer,
+    };
     use super::*;
     use crate::clock;
     use crate::config;
+    use crate::semantics::combine::Version;
     use crate::semantics::facet::Facet;
     use crate::semantics::freshness::{Freshness, Term};
+    use crate::semantics::tags::TagRule;
     use crate::semantics::vary::{Selecting, Variant};
 
     const LIFETIME: Duration = Duration::from_secs(60);
@@ -234,10 +324,36 @@ mod tests {
         }
     }
 
+    const TAG: &str = "page";
+
     /// All that meets `/a` by a number.
     fn stamps() -> Vec<Invalidation> {
+        let mut stamps = stamps_of_keys();
+        let origin = Origin {
+            scheme: Scheme::Http,
+            authority: "a.test".to_owned(),
+        };
+        let tags = || vec!["none".to_owned(), TAG.to_owned()];
+        let by_tag = Pattern::new(&[(Subject::Tags, TAG)]).unwrap();
+        for what in [
+            What::Tags(tags()),
+            What::TagsOf(origin, tags()),
+            What::Pattern(by_tag),
+        ] {
+            let how = [How::Hard, How::Soft].into_iter();
+            stamps.extend(how.map(|how| Invalidation {
+                what: what.clone(),
+                how,
+            }));
+        }
+        stamps
+    }
+
+    /// The same, but for what only the answer tells.
+    fn stamps_of_keys() -> Vec<Invalidation> {
         let host = What::host("a.test").unwrap();
         let prefix = What::prefix("https://a.test/").unwrap();
+        let by_path = Pattern::new(&[(Subject::Url, "^a.test/[a-z]$")]).unwrap();
         let each = |what: What| {
             let how = [How::Hard, How::Soft].into_iter();
             how.map(move |how| Invalidation {
@@ -245,7 +361,7 @@ mod tests {
                 how,
             })
         };
-        [What::All, host, prefix]
+        [What::All, host, prefix, What::Pattern(by_path)]
             .into_iter()
             .flat_map(each)
             .collect()
@@ -277,6 +393,11 @@ mod tests {
         key_of(&target(path)).to_key()
     }
 
+    fn fields() -> HeaderMap {
+        let tags = HeaderValue::from_static("page one two three four");
+        HeaderMap::from_iter([(HeaderName::from_static("xkey"), tags)])
+    }
+
     fn any() -> (HeaderMap, Facet) {
         (HeaderMap::new(), Facet::default())
     }
@@ -303,7 +424,7 @@ mod tests {
     /// Answers the leader's question with this text.
     async fn begin(leader: Leader, text: &str) -> Filler {
         let admission = leader.admit(Some(text.len() as u64)).unwrap();
-        let head = Head::pack(StatusCode::OK, &HeaderMap::new()).unwrap();
+        let head = Head::tagged(StatusCode::OK, &fields(), &TagRule::default()).unwrap();
         let term = Term::new(clock::now(), LIFETIME);
         let laggards = Laggards::default();
         let variant = Variant::default();
@@ -359,6 +480,107 @@ mod tests {
         }
     }
 
+    fn tags(of: &[&str], how: How) -> Invalidation {
+        let what = What::Tags(of.iter().map(|tag| (*tag).to_owned()).collect());
+        Invalidation { what, how }
+    }
+
+    #[tokio::test]
+    async fn a_purge_by_tag_looks_at_nothing_and_counts() {
+        for (how, again) in [(How::Hard, 0), (How::Soft, 1000)] {
+            let store = store();
+            for number in 0..1000 {
+                fill(&store, &format!("/{number}"), "text").await;
+            }
+            let read = store.memory.reads();
+            assert_eq!(invalidate(&store, &tags(&["none"], how)), Some(0));
+            assert_eq!(invalidate(&store, &tags(&[TAG, "one"], how)), Some(1000));
+            assert_eq!(invalidate(&store, &tags(&[TAG], how)), Some(again));
+            assert_eq!(store.memory.reads(), read);
+            assert!(!is_hit(&store, "/0"));
+            store.tidy();
+            let left = if how == How::Hard { 0 } else { 1000 };
+            assert_eq!(store.stats().objects, left);
+            assert_eq!(store.stats().tags, if left > 0 { 5 } else { 0 });
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_needs_any_more_is_forgotten_by_tidying() {
+        let store = store();
+        fill(&store, "/a", "text").await;
+        let early = lead(&store, "/b");
+        let hard = |it: &Invalidation| it.how == How::Hard;
+        for wanted in stamps().into_iter().filter(hard) {
+            invalidate(&store, &wanted);
+        }
+        store.tidy();
+        let left = store.stats().stamps;
+        assert!(
+            left.tags > 0 && left.patterns > 0,
+            "one is in the air: {left:?}"
+        );
+        drop(early);
+        store.tidy();
+        assert_eq!(store.stats().stamps, InForce::default());
+        fill(&store, "/a", "text").await;
+        assert!(is_hit(&store, "/a") && store.sweep_progress().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_soft_pattern_goes_when_all_it_is_about_has_been_marked() {
+        let store = store();
+        fill(&store, "/a", "text").await;
+        let what = What::Pattern(Pattern::new(&[(Subject::Path, "^/a")]).unwrap());
+        let (wanted, how) = (what, How::Soft);
+        invalidate(&store, &Invalidation { what: wanted, how });
+        store.tidy();
+        assert_eq!(store.stats().stamps.patterns, 0);
+        assert!(find(&store, "/a").unwrap().term().is_expired());
+    }
+
+    /// A follower that came after a purge by tag, of whose answer nobody knew the tags yet.
+    #[tokio::test]
+    async fn who_asks_after_a_purge_by_tag_is_not_answered_by_who_asked_before() {
+        let (headers, facet) = any();
+        let selecting = Selecting {
+            headers: &headers,
+            facet: &facet,
+        };
+        for (tag, is_over) in [(TAG, true), ("none", false)] {
+            let store = store();
+            let leader = lead(&store, "/a");
+            invalidate(&store, &tags(&[tag], How::Hard));
+            let Claim::Follower(follower) = store.claim(&key("/a"), &selecting, is_fresh_now)
+            else {
+                panic!("it may well be about something else");
+            };
+            begin(leader, "old").await.complete();
+            let outcome = follower.outcome().await;
+            let is_abandoned = matches!(outcome, Some(Outcome::Abandoned));
+            assert_eq!((is_abandoned, is_hit(&store, "/a")), (is_over, !is_over));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_origin_says_is_about_itself() {
+        let store = store();
+        fill(&store, "/a", "text").await;
+        let origins = [
+            (Scheme::Https, "a.test", true),
+            (Scheme::Http, "a.test:8080", true),
+            (Scheme::Http, "b.test", true),
+            (Scheme::Http, "a.test", false),
+        ];
+        for (scheme, authority, is_left) in origins {
+            let authority = authority.to_owned();
+            let what = What::TagsOf(Origin { scheme, authority }, vec![TAG.to_owned()]);
+            let how = How::Hard;
+            assert_eq!(invalidate(&store, &Invalidation { what, how }), None);
+            assert_eq!(is_hit(&store, "/a"), is_left);
+        }
+    }
+
     #[tokio::test]
     async fn memory_of_what_was_purged_is_given_back_by_tidying() {
         let store = store();
@@ -401,7 +623,8 @@ mod tests {
             let store = store();
             let (before, early) = (lead(&store, "/a"), begin(lead(&store, "/b"), "old").await);
             invalidate(&store, &wanted);
-            let (next, other) = (lead(&store, "/a"), lead(&store, "/b"));
+            // Who asks together with others waits until it shows what a purge by tag was about.
+            let (next, other) = (store.alone(&key("/a")), store.alone(&key("/b")));
             begin(before, "old").await.complete();
             early.complete();
             assert!(!is_hit(&store, "/a") && !is_hit(&store, "/b"), "{wanted}");
@@ -426,7 +649,8 @@ mod tests {
                 let Some(stale) = stale else { continue };
                 let leader = early.unwrap_or_else(|| lead(&store, "/a"));
                 let term = Term::new(clock::now(), LIFETIME);
-                let fresh = stale.refreshed(&HeaderMap::new(), term, Variant::default());
+                let fresh =
+                    stale.refreshed(&fields(), &TagRule::default(), term, Variant::default());
                 leader.land(fresh.unwrap(), Some(&stale), true);
                 assert_eq!(is_hit(&store, "/a"), !asked_before, "{wanted}");
             }
@@ -466,7 +690,7 @@ mod tests {
             what: What::Url(target("/a")),
             how,
         };
-        for wanted in stamps()
+        for wanted in stamps_of_keys()
             .into_iter()
             .chain([page(How::Hard), page(How::Soft)])
         {
@@ -493,10 +717,11 @@ mod tests {
     }
 
     /// What a browser would see: an origin whose page changes and is purged thereupon, over and over,
-    /// while others ask for it. Its text is the number of the change.
+    /// while others ask for it, whole, in a slice or by a revalidation. Its text is the number of the
+    /// change.
     #[test]
     fn no_race_brings_back_what_was_purged() {
-        const ROUNDS: u64 = 2_000;
+        const ROUNDS: u64 = 4_000;
         let (store, page, purged) = (store(), AtomicU64::new(1), AtomicU64::new(0));
         let pages = [How::Hard, How::Soft].map(|how| Invalidation {
             what: What::Url(target("/a")),
@@ -537,8 +762,45 @@ mod tests {
     }
 
     fn number(object: &Object) -> u64 {
-        let text = object.body().whole().unwrap();
+        let text = match object.body().whole() {
+            Some(text) => text,
+            // In slices, of which the only one may still be arriving.
+            None => now(object.body().collect()).unwrap().to_bytes(),
+        };
         String::from_utf8_lossy(&text).parse().unwrap()
+    }
+
+    fn now<T>(what: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(what)
+    }
+
+    /// Of a text that is one slice.
+    struct NoOthers;
+
+    impl Source for NoOthers {
+        fn bring(&self, _: Slot) {}
+
+        fn weight_bytes(&self) -> usize {
+            0
+        }
+    }
+
+    async fn fill_slice(leader: Leader, text: &str) {
+        let len = text.len() as u64;
+        let sliced = Sliced {
+            complete: len,
+            slice_bytes: len,
+            version: Version::Tag(text.as_bytes().into()),
+            source: Box::new(NoOthers),
+        };
+        let head = Head::tagged(StatusCode::OK, &fields(), &TagRule::default()).unwrap();
+        let term = Term::new(clock::now(), LIFETIME);
+        let begun = leader.begin_sliced(head, term, Variant::default(), sliced, 0, true);
+        let mut slot = begun.0;
+        thread::yield_now();
+        slot.push(text.as_bytes()).await.unwrap();
+        slot.complete();
     }
 
     /// One client: a hit, or else a fetch, which may be a revalidation.
@@ -557,14 +819,12 @@ mod tests {
         match found.filter(|stale| number(stale) == text) {
             Some(stale) => {
                 let term = Term::new(clock::now(), LIFETIME);
-                let fresh = stale.refreshed(&HeaderMap::new(), term, Variant::default());
+                let fresh =
+                    stale.refreshed(&fields(), &TagRule::default(), term, Variant::default());
                 leader.land(fresh.unwrap(), Some(&stale), true);
             }
-            None => {
-                let runtime = tokio::runtime::Builder::new_current_thread().build();
-                let filler = runtime.unwrap().block_on(begin(leader, &text.to_string()));
-                filler.complete();
-            }
+            None if text.is_multiple_of(3) => now(fill_slice(leader, &text.to_string())),
+            None => now(begin(leader, &text.to_string())).complete(),
         }
     }
 }

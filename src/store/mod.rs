@@ -23,6 +23,7 @@ mod joined;
 mod laggards;
 mod moka;
 mod object;
+mod pattern;
 mod pour;
 mod reader;
 mod shelf;
@@ -30,6 +31,8 @@ mod slices;
 mod slot;
 mod stamps;
 mod sweep;
+mod tag_index;
+mod tags;
 mod whole;
 
 use std::sync::Arc;
@@ -43,12 +46,15 @@ pub use find::Found;
 pub use flight::{Failure, Outcome};
 pub use head::{Head, TooLong};
 pub use inspect::{Company, Fetches, Inspection};
-pub use invalidate::{BadPrefix, How, Invalidation, What};
+pub use invalidate::{BadPrefix, How, Invalidation, Origin, What};
 pub use laggards::{Laggards, Remainder, Resume};
 pub use object::Object;
+pub use pattern::{BadPattern, Pattern, Subject};
 pub use pour::{Unwanted, Writer};
 pub use slices::{Sliced, Source};
 pub use slot::Slot;
+pub use stamps::InForce;
+pub use sweep::Progress;
 
 use self::moka::Memory;
 use crate::config;
@@ -64,7 +70,7 @@ use hit_for_miss::HitForMiss;
 use laggards::LaggardCounts;
 use slices::SliceCounts;
 use stamps::Stamps;
-use sweep::Rest;
+use sweep::Sweeping;
 
 /// The store's figures at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +98,12 @@ pub struct Stats {
     pub slices_from_memory: u64,
     /// Slices that were asked of origins since the start.
     pub slices_from_origin: u64,
+    /// Tags that objects have.
+    pub tags: u64,
+    /// Bytes of the index of tags, which those of the objects include.
+    pub tag_index_bytes: u64,
+    /// Invalidations that objects are compared with.
+    pub stamps: InForce,
 }
 
 /// Objects by key, and the flights that bring them.
@@ -99,7 +111,7 @@ pub struct Store {
     memory: Memory,
     flights: Flights,
     stamps: Arc<Stamps>,
-    rest: Rest,
+    sweeping: Sweeping,
     misses: HitForMiss,
     hanging: Hanging,
     equivalents: Equivalents,
@@ -127,12 +139,12 @@ impl Store {
     pub fn new(config: &config::Store) -> Arc<Self> {
         let stamps = Arc::new(Stamps::new());
         Arc::new(Self {
-            memory: Memory::new(config.memory_bytes),
+            memory: Memory::new(config.memory_bytes, stamps.hasher()),
             flights: Flights::new(),
             misses: HitForMiss::new(config.hit_for_miss_max, config.hit_for_miss, &stamps),
             hanging: Hanging::new(),
             stamps,
-            rest: Rest::default(),
+            sweeping: Sweeping::default(),
             equivalents: Equivalents::new(),
             budget: Budget::new(config.fill_bytes_max),
             fills: Arc::default(),
@@ -189,7 +201,14 @@ impl Store {
 
     /// The figures for metrics and status.
     pub fn stats(&self) -> Stats {
+        let (tags, tag_index_bytes) = {
+            let index = self.memory.tags();
+            (index.tags() as u64, index.bytes() as u64)
+        };
         Stats {
+            tags,
+            tag_index_bytes,
+            stamps: self.stamps.in_force(),
             objects: self.memory.objects(),
             bytes: self.memory.bytes(),
             bytes_max: self.memory.bytes_max(),

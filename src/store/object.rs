@@ -18,11 +18,16 @@ use crate::body::Body;
 use crate::semantics::conditional::Validators;
 use crate::semantics::freshness::Term;
 use crate::semantics::range::{ByteRange, Length};
+use crate::semantics::tags::TagRule;
 use crate::semantics::vary::Variant;
 
 /// What the allocator and the index spend on an object beside the bytes counted one by one:
 /// this struct, its shelf, moka's entry and queue node, and the allocator's rounding.
 pub(super) const OVERHEAD_BYTES: usize = 520;
+
+/// What an object with tags costs in the index of tags, and each of its tags, on the whole.
+pub(super) const TAGGED_BYTES: usize = 24;
+pub(super) const TAG_BYTES: usize = 14;
 
 /// Where the count of hits stops. It is far enough below what fits that all threads that find it
 /// one short may add theirs.
@@ -39,6 +44,8 @@ pub struct Object {
     born: AtomicU64,
     /// Nothing is decided by it.
     hits: AtomicU32,
+    /// Its number in the index of tags and one more; 0 for none. Only the index looks at it.
+    listed: AtomicU32,
 }
 
 // === impl Object ===
@@ -58,6 +65,7 @@ impl Object {
             content,
             born: AtomicU64::new(born.bits()),
             hits: AtomicU32::new(0),
+            listed: AtomicU32::new(0),
         }
     }
 
@@ -145,8 +153,14 @@ impl Object {
     }
 
     /// The same response under the fields and the term that a 304 brought (RFC 9111 §4.3.4).
-    pub fn refreshed(&self, fields: &HeaderMap, term: Term, variant: Variant) -> Option<Self> {
-        let head = Head::pack(self.head.status(), fields).ok()?;
+    pub fn refreshed(
+        &self,
+        fields: &HeaderMap,
+        tags: &TagRule,
+        term: Term,
+        variant: Variant,
+    ) -> Option<Self> {
+        let head = Head::tagged(self.head.status(), fields, tags).ok()?;
         let content = self.content.clone();
         Some(Self::new(head, term, variant, content, self.born()).succeeding(self))
     }
@@ -180,9 +194,34 @@ impl Object {
         self.born.fetch_max(newest.bits(), Ordering::Relaxed);
     }
 
+    /// Its number in the index of tags.
+    pub(super) fn listed(&self) -> Option<u32> {
+        self.listed.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    pub(super) fn list(&self, id: Option<u32>) {
+        let listed = id.map_or(0, |id| id + 1);
+        self.listed.store(listed, Ordering::Relaxed);
+    }
+
+    /// Its tags, each once, in order.
+    pub fn tags(&self) -> Vec<String> {
+        let mut tags = Vec::new();
+        self.head
+            .each_tag(|tag| tags.push(String::from_utf8_lossy(tag).into_owned()));
+        tags.sort_unstable();
+        tags.dedup();
+        tags
+    }
+
     /// Real bytes this object keeps alive, index and allocator included.
     pub fn weight_bytes(&self) -> usize {
+        let index = match usize::from(self.head.tags()) {
+            0 => 0,
+            tags => TAGGED_BYTES + tags * TAG_BYTES,
+        };
         OVERHEAD_BYTES
+            + index
             + self.head.weight_bytes()
             + self.variant.weight_bytes()
             + self.content.weight_bytes()
@@ -221,7 +260,9 @@ mod tests {
         let first = object();
         first.count_hit();
         let (term, variant) = (*first.term(), first.variant().clone());
-        let second = first.refreshed(&HeaderMap::new(), term, variant).unwrap();
+        let second = first
+            .refreshed(&HeaderMap::new(), &TagRule::default(), term, variant)
+            .unwrap();
         second.count_hit();
         let third = second.expired(SystemTime::UNIX_EPOCH, Born::FIRST);
         assert_eq!([first.hits(), second.hits(), third.hits()], [1, 2, 2]);

@@ -53,14 +53,14 @@ impl Shelf {
     /// `bytes_max` bytes.
     ///
     /// An object without `Vary` answers every request of its facet, so it replaces all those.
-    /// Answers to questions with content are bounded by themselves: anybody can ask many, and no
-    /// page makes way for them.
+    /// Answers to questions with content, and to paths that are spelt otherwise, are bounded by
+    /// themselves: anybody can ask many, and no page makes way for them.
     pub(super) fn with(&self, object: Arc<Object>, max: usize, bytes_max: u64) -> Self {
         let new = object.variant().clone();
         let mut bytes = object.weight_bytes() as u64;
         let others = self.objects().iter().filter(|old| !replaces(&new, old));
         let (alike, unlike): (Vec<_>, Vec<_>) =
-            others.partition(|old| old.variant().has_content() == new.has_content());
+            others.partition(|old| old.variant().is_free() == new.is_free());
         let kept = alike.into_iter().take(max.saturating_sub(1));
         let kept = kept.take_while(|old| {
             bytes += old.weight_bytes() as u64;
@@ -114,11 +114,11 @@ impl Shelf {
 
     /// The shelf without what is gone by its `fate`, and with what is stale as such. What is left
     /// has outlived all invalidations up to `newest`.
-    pub(super) fn weeded(&self, newest: Born, fate: impl Fn(Born) -> Option<Fate>) -> Weeded {
+    pub(super) fn weeded(&self, newest: Born, fate: impl Fn(&Object) -> Option<Fate>) -> Weeded {
         let mut left = Vec::with_capacity(self.objects().len());
         let mut changed = false;
         for object in self.objects() {
-            match fate(object.born()) {
+            match fate(object) {
                 Some(Fate::Gone) => changed = true,
                 Some(Fate::Stale { since }) if !object.term().is_expired() => {
                     changed = true;

@@ -12,7 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::Registry;
 
-use super::metrics::{BOUNDS_NS, Durations, Metrics, STATUS_CLASSES, Snapshot};
+use super::metrics::{Durations, Metrics, STATUS_CLASSES, Snapshot};
 use super::record::{Outcome, Refreshed};
 use super::tunnel::{Direction, TunnelEnd};
 
@@ -331,29 +331,21 @@ fn tunnels(sums: &Snapshot, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result 
     let help = "Connections of TCP listeners that did not end as both sides wanted.";
     let mut family =
         encoder.encode_descriptor("copal_tcp_errors", help, None, MetricType::Counter)?;
-    let ends = TunnelEnd::ALL.into_iter().zip(&sums.tunnels_ended);
-    for (end, count) in ends.filter(|(end, _)| *end != TunnelEnd::Clean) {
+    for end in TunnelEnd::ERRORS_OF_TCP {
         family
             .encode_family(&[("reason", end.as_str())])?
-            .encode_counter(count, NO_EXEMPLAR)?;
+            .encode_counter(&sums.tunnels_ended[end as usize], NO_EXEMPLAR)?;
     }
     Ok(())
 }
 
 fn durations(durations: &Durations, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let bounds = BOUNDS_NS.into_iter().map(seconds).chain([f64::INFINITY]);
-    let buckets: Vec<(f64, u64)> = bounds.zip(durations.buckets).collect();
     let name = "copal_request_duration_seconds";
     let help = "Time from a request's head to the end of its response.";
-    let (sum, count) = (seconds(durations.sum_ns), durations.count());
+    let (sum, count) = (durations.sum().as_secs_f64(), durations.count());
     encoder
         .encode_descriptor(name, help, None, MetricType::Histogram)?
-        .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
-}
-
-/// Exact for the bounds: both numbers are, and division rounds to the nearest.
-fn seconds(ns: u64) -> f64 {
-    ns as f64 / 1e9
+        .encode_histogram::<NoLabelSet>(sum, count, &durations.by_bound(), None)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use http::{HeaderValue, Uri};
 use time::UtcDateTime;
 
 use super::record::{Asked, Record, TlsFacts};
+use super::tunnel::Carried;
 use crate::config::Format;
 use crate::semantics::proxy_facts::ProxyFacts;
 use crate::semantics::trace_context::trace_id;
@@ -74,10 +75,13 @@ pub(super) fn write(out: &mut Vec<u8>, format: Format, record: &Record) -> io::R
     out.write_all(b"\n")
 }
 
-/// `%h %l %u %t "%r" %>s %b`: neither identd nor a user is ever known here.
+/// `%h %l %u %t "%r" %>s %b`: identd is never asked.
 fn common(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     let client = record.client.to_canonical();
-    write!(out, "{client} - - [{}] ", ApacheTime(record.received))?;
+    write!(out, "{client} - ")?;
+    let user = record.asked.as_ref().and_then(|it| it.user.as_deref());
+    apache_escaped(out, user.unwrap_or("-").as_bytes())?;
+    write!(out, " [{}] ", ApacheTime(record.received))?;
     request_line(out, record)?;
     for number in [u64::from(record.status), record.body_bytes] {
         match number {
@@ -140,7 +144,20 @@ fn json(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     json_text(out, "origin", fetched.map(|it| it.origin.as_bytes()))?;
     json_text(out, "server", server.map(|it| it.as_bytes()))?;
     json_millis(out, "origin_ms", fetched.map(|it| it.duration))?;
+    json_tunnel(out, record.tunnel.as_deref())?;
     write!(out, r#","complete":{}}}"#, record.complete)
+}
+
+fn json_tunnel(out: &mut Vec<u8>, tunnel: Option<&Carried>) -> io::Result<()> {
+    match tunnel {
+        Some(carried) => write!(out, r#","received":{}"#, carried.received)?,
+        None => out.write_all(br#","received":null"#)?,
+    }
+    json_text(
+        out,
+        "tunnel_end",
+        tunnel.map(|it| it.end.as_str().as_bytes()),
+    )
 }
 
 fn json_request(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
@@ -154,10 +171,14 @@ fn json_request(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     json_text(out, "method", asked.map(|it| it.method.as_str().as_bytes()))?;
     let target = asked.map(|it| target(&it.target));
     json_text(out, "target", target.or(record.unread.as_deref()))?;
+    let normal = asked.and_then(|it| it.normal_target.as_deref());
+    json_text(out, "normal_target", normal.map(str::as_bytes))?;
     json_text(out, "protocol", version.as_deref().map(str::as_bytes))?;
     json_text(out, "host", field(|it| &it.host))?;
     json_text(out, "referer", field(|it| &it.referer))?;
     json_text(out, "user_agent", field(|it| &it.user_agent))?;
+    let user = asked.and_then(|it| it.user.as_deref());
+    json_text(out, "user", user.map(str::as_bytes))?;
     json_text(out, "request_id", field(|it| &it.request_id))?;
     let trace = field(|it| &it.traceparent).and_then(trace_id);
     json_text(out, "trace_id", trace.map(str::as_bytes))?;
@@ -271,6 +292,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::record::{Fetched, Outcome};
+    use super::super::tunnel::TunnelEnd;
     use super::*;
 
     fn line(format: Format, record: &Record) -> String {
@@ -306,10 +328,16 @@ mod tests {
             }),
             body_bytes: 512,
             complete: true,
+            tunnel: Some(Box::new(Carried {
+                received: 3,
+                sent: 512,
+                end: TunnelEnd::Idle,
+            })),
             detail: Some("no-store"),
             asked: Some(Box::new(Asked {
                 method: Method::GET,
                 target: Uri::from_static("/a?b=1"),
+                normal_target: Some("/\"".into()),
                 version: Version::HTTP_11,
                 host: Some(HeaderValue::from_static("shop.example")),
                 referer: None,
@@ -319,6 +347,7 @@ mod tests {
                 traceparent: Some(HeaderValue::from_static(
                     "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
                 )),
+                user: Some("anna".into()),
                 tls: Some(Arc::new(TlsFacts {
                     version: "TLSv1.3",
                     suite: "TLS_AES_128_GCM_SHA256",
@@ -352,14 +381,14 @@ mod tests {
                 "common",
                 Format::Common,
                 full(),
-                r#"192.0.2.1 - - [22/Nov/2026:06:05:15 +0000] "GET /a?b=1 HTTP/1.1" 200 512"#,
+                r#"192.0.2.1 - anna [22/Nov/2026:06:05:15 +0000] "GET /a?b=1 HTTP/1.1" 200 512"#,
             ),
             (
                 "combined",
                 Format::Combined,
                 full(),
                 concat!(
-                    r#"192.0.2.1 - - [22/Nov/2026:06:05:15 +0000] "GET /a?b=1 HTTP/1.1" 200 512"#,
+                    r#"192.0.2.1 - anna [22/Nov/2026:06:05:15 +0000] "GET /a?b=1 HTTP/1.1" 200 512"#,
                     r#" "-" "say \"hi\"\\""#,
                 ),
             ),
@@ -367,7 +396,7 @@ mod tests {
                 "absolute form and a mapped address",
                 Format::Common,
                 absolute,
-                r#"192.0.2.9 - - [22/Nov/2026:06:05:15 +0000] "GET /x HTTP/2.0" 200 512"#,
+                r#"192.0.2.9 - anna [22/Nov/2026:06:05:15 +0000] "GET /x HTTP/2.0" 200 512"#,
             ),
             (
                 "nothing known",
@@ -381,8 +410,8 @@ mod tests {
                 full(),
                 concat!(
                     r#"{"time":"2026-11-22T06:05:15.042Z","client":"192.0.2.1","method":"GET","#,
-                    r#""target":"/a?b=1","protocol":"HTTP/1.1","host":"shop.example","#,
-                    r#""referer":null,"user_agent":"say \"hi\"\\","request_id":"a1","#,
+                    r#""target":"/a?b=1","normal_target":"/\"","protocol":"HTTP/1.1","host":"shop.example","#,
+                    r#""referer":null,"user_agent":"say \"hi\"\\","user":"anna","request_id":"a1","#,
                     r#""trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","tls_version":"TLSv1.3","#,
                     r#""tls_suite":"TLS_AES_128_GCM_SHA256","tls_group":"X25519MLKEM768","#,
                     r#""sni":"shop.example","proxy_authority":"shop.example","proxy_alpn":null,"#,
@@ -390,7 +419,7 @@ mod tests {
                     r#""duration_ms":12.345,"ttfb_ms":9.007,"outcome":"miss","#,
                     r#""detail":"no-store","rules":["logged-in","css"],"#,
                     r#""origin":"shop","server":"10.0.0.1:80","#,
-                    r#""origin_ms":9.000,"complete":true}"#,
+                    r#""origin_ms":9.000,"received":3,"tunnel_end":"idle","complete":true}"#,
                 ),
             ),
             (
@@ -399,13 +428,14 @@ mod tests {
                 bare(),
                 concat!(
                     r#"{"time":"2026-11-22T06:05:15.042Z","client":"192.0.2.1","method":null,"#,
-                    r#""target":null,"protocol":null,"host":null,"referer":null,"#,
-                    r#""user_agent":null,"request_id":null,"trace_id":null,"#,
+                    r#""target":null,"normal_target":null,"protocol":null,"host":null,"referer":null,"#,
+                    r#""user_agent":null,"user":null,"request_id":null,"trace_id":null,"#,
                     r#""tls_version":null,"tls_suite":null,"tls_group":null,"#,
                     r#""sni":null,"proxy_authority":null,"proxy_alpn":null,"#,
                     r#""proxy_tls_version":null,"proxy_unique_id":null,"status":0,"bytes":0,"duration_ms":0.000,"#,
                     r#""ttfb_ms":null,"outcome":"error","detail":null,"rules":[],"origin":null,"#,
-                    r#""server":null,"origin_ms":null,"complete":false}"#,
+                    r#""server":null,"origin_ms":null,"received":null,"tunnel_end":null,"#,
+                    r#""complete":false}"#,
                 ),
             ),
         ] {

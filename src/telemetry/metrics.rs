@@ -150,7 +150,12 @@ impl Metrics {
     /// Counts a finished request. Takes no lock and allocates nothing.
     pub fn observe(&self, record: &Record) {
         let shard = self.shard();
-        let duration_ns = u64::try_from(record.duration.as_nanos()).unwrap_or(u64::MAX);
+        // What became a tunnel has no response that ends: its head is all that there is of one.
+        let duration = match record.tunnel {
+            None => record.duration,
+            Some(_) => record.first_byte.unwrap_or_default(),
+        };
+        let duration_ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let (outcome, class) = (record.outcome as usize, status_class(record.status));
         add(&shard.requests[outcome][class], 1);
         if let Some(site) = shard.sites.0.get(record.site.index()) {
@@ -159,8 +164,10 @@ impl Metrics {
         }
         add(&shard.buckets[bucket(duration_ns)], 1);
         add(&shard.duration_ns, duration_ns);
-        add(&shard.response_bytes, record.body_bytes);
-        if !record.complete {
+        if record.tunnel.is_none() {
+            add(&shard.response_bytes, record.body_bytes);
+        }
+        if !record.complete && record.tunnel.is_none() {
             add(&shard.aborted, 1);
         }
     }
@@ -250,6 +257,12 @@ impl Snapshot {
         self.requests[outcome as usize].iter().sum()
     }
 
+    /// Finished requests by place in [`STATUS_CLASSES`], however they were served.
+    #[must_use]
+    pub fn by_class(&self) -> [u64; CLASSES] {
+        std::array::from_fn(|class| self.requests.iter().map(|it| it[class]).sum())
+    }
+
     /// Connections of TCP listeners that are open.
     #[must_use]
     pub fn tunnels_open(&self) -> u64 {
@@ -266,6 +279,14 @@ impl Durations {
     #[must_use]
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
+    }
+
+    /// Each bucket's upper bound in seconds, the last one's infinite, and how many fell into it.
+    #[must_use]
+    pub fn by_bound(&self) -> Vec<(f64, u64)> {
+        // Exact for the bounds: both numbers are, and division rounds to the nearest.
+        let bounds = BOUNDS_NS.into_iter().map(|ns| ns as f64 / 1e9);
+        bounds.chain([f64::INFINITY]).zip(self.buckets).collect()
     }
 
     /// The sum of all durations.

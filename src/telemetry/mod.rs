@@ -4,11 +4,14 @@
 
 mod access_log;
 mod acme;
+mod clients;
 mod exposed;
 mod exposition;
+mod http2;
 mod line;
 mod losses;
 mod metrics;
+mod recent;
 mod record;
 mod rules;
 mod sites;
@@ -28,16 +31,20 @@ use crate::config::Log;
 
 pub use access_log::AccessLog;
 pub use acme::{Acme, AcmeStatus};
+pub use clients::{Ending, Endings};
 pub use exposed::Exposed;
 pub use exposition::{Family, Kind, Sample, Spread};
+pub use http2::{Http2, Http2Cut};
 use losses::Losses;
 pub use metrics::{Durations, Metrics, STATUS_CLASSES, Snapshot};
+use recent::Recent;
+pub use recent::Seen;
 pub use record::{Asked, Fetched, Outcome, Record, Refreshed, TlsFacts};
 pub use rules::{RuleTally, Rules};
 pub use sites::SiteId;
 pub use tls::{BadFile, Certificates, HandshakeFailure, ServedCertificate, Tls};
 pub use trace::{end, follow, init};
-pub use tunnel::{Direction, TunnelEnd};
+pub use tunnel::{Carried, Direction, TunnelEnd};
 
 /// Counters and access log of one process. It outlives every reload, so that counters only grow.
 #[derive(Debug)]
@@ -50,9 +57,14 @@ pub struct Telemetry {
     pub acme: Acme,
     /// Counters of rules.
     pub rules: Rules,
+    /// Figures of HTTP/2 towards clients.
+    pub http2: Http2,
+    /// Client connections that were ended, and for what.
+    pub endings: Endings,
     access_log: ArcSwapOption<AccessLog>,
     /// Whether there is one: all that requests ask while there is none.
     wants_lines: AtomicBool,
+    recent: Recent,
     /// Lines lost by the access logs before this one. Held while one follows the other.
     lost_before: Mutex<u64>,
     lost_lines: Losses,
@@ -73,7 +85,10 @@ impl Telemetry {
             tls: Tls::default(),
             acme: Acme::default(),
             rules: Rules::default(),
+            http2: Http2::default(),
+            endings: Endings::default(),
             wants_lines: AtomicBool::new(access_log.is_some()),
+            recent: Recent::default(),
             access_log: ArcSwapOption::new(access_log.map(Arc::new)),
             lost_before: Mutex::new(0),
             lost_lines: Losses::default(),
@@ -101,10 +116,9 @@ impl Telemetry {
     /// broken off.
     pub fn finish(&self, record: &Record) {
         self.metrics.observe(record);
-        if self.wants_lines()
-            && let Some(log) = &*self.access_log.load()
-        {
-            log.log(record);
+        self.log(record);
+        if self.recent.is_wanted() {
+            self.recent.take(record);
         }
     }
 
@@ -112,6 +126,10 @@ impl Telemetry {
     /// outcome, for it never was a request.
     pub fn refused(&self, record: &Record) {
         self.metrics.bad_request();
+        self.log(record);
+    }
+
+    fn log(&self, record: &Record) {
         if self.wants_lines()
             && let Some(log) = &*self.access_log.load()
         {
@@ -119,10 +137,20 @@ impl Telemetry {
         }
     }
 
-    /// Whether there is an access log: whether [`Record::asked`] is worth filling.
-    #[must_use]
-    pub fn wants_lines(&self) -> bool {
+    fn wants_lines(&self) -> bool {
         self.wants_lines.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is an access log or a watcher: whether [`Record::asked`] is worth filling.
+    #[must_use]
+    pub fn wants_asked(&self) -> bool {
+        self.wants_lines() || self.recent.is_wanted()
+    }
+
+    /// A sample of the requests that have finished since the last look, those after the one of this
+    /// number, oldest first. Each look has the next few hundred taken.
+    pub fn recent(&self, after: u64) -> Vec<Arc<Seen>> {
+        self.recent.look(after)
     }
 
     /// Has the access log's file opened again before the next line, after a rotation.
@@ -171,6 +199,7 @@ impl Telemetry {
             "Events lost on the way to standard error.",
         );
         handed_in.push(lost.value(trace::lost() as f64));
+        handed_in.push(self.endings.family());
         let mut encoded = String::with_capacity(16 * 1024);
         self.metrics.encode(handed_in, &mut encoded)?;
         Ok(format.written(encoded))

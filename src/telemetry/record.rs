@@ -9,6 +9,7 @@ use http::header::{HOST, HeaderMap, HeaderName, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Uri, Version, request};
 
 use super::sites::SiteId;
+use super::tunnel::Carried;
 use crate::semantics::proxy_facts::ProxyFacts;
 use crate::semantics::trace_context::TRACEPARENT;
 
@@ -37,8 +38,10 @@ pub struct Record {
     pub complete: bool,
     /// Why it went this way, in the words of the verdict; the `detail` of RFC 9211 §2.8.
     pub detail: Option<&'static str>,
-    /// The request as the client put it; wanted only while an access log is on.
+    /// The request as the client put it; wanted only while an access log is on or somebody watches.
     pub asked: Option<Box<Asked>>,
+    /// What went through the tunnel that it became; `None` for nearly all.
+    pub tunnel: Option<Box<Carried>>,
     /// The first line of a head that could not be read, so that nothing is known to have been asked.
     pub unread: Option<Box<[u8]>>,
 }
@@ -95,6 +98,8 @@ pub struct Asked {
     pub method: Method,
     /// Request target as received, before routing changed it.
     pub target: Uri,
+    /// The same as routes and the cache key see it; `None` where that is the same.
+    pub normal_target: Option<Box<str>>,
     /// Protocol version.
     pub version: Version,
     /// `Host` field, or the target's authority where there is none (RFC 9113 §8.3.1).
@@ -109,6 +114,8 @@ pub struct Asked {
     pub rules: Vec<&'static str>,
     /// `traceparent` field (W3C Trace Context §3.2).
     pub traceparent: Option<HeaderValue>,
+    /// Who has logged in; `None` where nobody has to.
+    pub user: Option<Box<str>>,
     /// What its connection's handshake agreed on; `None` without TLS.
     pub tls: Option<Arc<TlsFacts>>,
     /// What the proxy before us has told of it; `None` without a PROXY header that does.
@@ -149,6 +156,7 @@ impl Record {
             complete: false,
             detail: None,
             asked: None,
+            tunnel: None,
             unread: None,
         }
     }
@@ -217,6 +225,7 @@ impl Asked {
         Self {
             method: head.method.clone(),
             target: head.uri.clone(),
+            normal_target: None,
             version: head.version,
             host: field(&head.headers, HOST).or_else(|| authority(&head.uri)),
             referer: field(&head.headers, REFERER),
@@ -224,6 +233,7 @@ impl Asked {
             request_id: None,
             rules: Vec::new(),
             traceparent: field(&head.headers, TRACEPARENT),
+            user: None,
             tls: None,
             proxy: None,
         }

@@ -176,6 +176,7 @@ fn each_table_of_keys_is_in_the_example_and_in_the_docs() {
     for table in [
         "zz9 = 1",
         "[server]\nzz9 = 1",
+        "[server.http2]\nzz9 = 1",
         "[admin]\nzz9 = 1",
         "[log]\nzz9 = 1",
         "[store]\nzz9 = 1",
@@ -201,6 +202,7 @@ fn each_table_of_keys_is_in_the_example_and_in_the_docs() {
         "[[limit]]\nkey.zz9 = 1",
         "[cache.key]\nzz9 = 1",
         "[cache.fold]\nzz9 = 1",
+        "[cache.tags]\nzz9 = 1",
         &format!("[[site]]\n{route}redirect.zz9 = 1"),
         &format!("[[site]]\n{route}answer.zz9 = 1"),
     ] {

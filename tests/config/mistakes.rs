@@ -168,6 +168,14 @@ ttl_min = "1h""#,
     ),
     (
         r#"[server]
+allow_fields = ["x_real_ip", "x_tenant", "x-tenant", "a b"]"#,
+        &[
+            "2: server.allow_fields[2]: is not dropped anyway; leave it out",
+            "2: server.allow_fields[3]: is not the name of a field; use letters, digits and hyphens (RFC 9110 §5.1)",
+        ],
+    ),
+    (
+        r#"[server]
 limit = ["api"]"#,
         &[r#"2: server.limit[0]: unknown limit `api`; add [[limit]] with `name = "api"`"#],
     ),
@@ -275,6 +283,23 @@ target_bytes_max = "48KiB""#,
         ],
     ),
     (
+        r#"[server.http2]
+streams_max = 0
+stream_window = "8KiB""#,
+        &[
+            "2: server.http2.streams_max: is out of limits; write 1 to 1000",
+            r#"3: server.http2.stream_window: is out of limits; write "16KiB" to "16MiB""#,
+        ],
+    ),
+    (
+        r#"[server.http2]
+stream_window = "2MiB""#,
+        &[
+            "2: server.http2.stream_window: leaves `stream_window` larger than `connection_window`, which \
+             is never filled; change one of the two",
+        ],
+    ),
+    (
         "[server]
 body_bytes_max = -1",
         &[
@@ -359,6 +384,39 @@ token = 5"#,
         &["3: admin.token: integer `5` stands where text in double quotes is wanted"],
     ),
     (
+        r#"[admin]
+rate = "1"
+[[admin.tokens]]
+name = "a b"
+[[admin.tokens]]
+name = "a"
+token = "x y"
+scopes = []
+[[admin.tokens]]
+name = "c"
+token = "y"
+scopes = ["read"]
+[[admin.tokens]]
+name = "c"
+token = "z"
+scopes = ["read"]"#,
+        &[
+            "2: admin.rate: is not a rate; write \"100/s\", \"600/m\" or \"10/h\"",
+            "3: admin.tokens[0].token: is missing; write `token = \"…\"`, or `\"${env.NAME}\"`",
+            "3: admin.tokens[0].scopes: is missing; write `scopes = [\"purge\"]`, of \"read\", \"purge\" and \"operate\"",
+            "7: admin.tokens[1].token: cannot be sent as a bearer token; use letters, digits and -._~+/ only",
+            "8: admin.tokens[1].scopes: opens nothing; write \"read\", \"purge\" or \"operate\"",
+            "13: admin.tokens[3]: has the name or the token of one before it; give each its own",
+        ],
+    ),
+    (
+        r#"[admin]
+tokens = [{ name = "a", token = "b", scopes = ["reads"] }]"#,
+        &[
+            "2: admin.tokens[0].scopes: `reads` is not known; write \"read\", \"purge\" or \"operate\"",
+        ],
+    ),
+    (
         r#"[log]
 level = "loud""#,
         &[
@@ -425,7 +483,7 @@ memory = "9999999999GiB""#,
         r#"[cache]
 cookies = "strip""#,
         &[
-            r#"2: cache.cookies: `strip` is not known; write "pass", "ignore" or a table, as `{ ignore = ["_ga*"] }`"#,
+            r#"2: cache.cookies: `strip` is not known; write "pass", "ignore", "forward" or a table, as `{ ignore = ["_ga*"] }`"#,
         ],
     ),
     (
@@ -554,6 +612,51 @@ address = "localhost:80""#,
 address = ":80""#,
         &[
             r#"2: listen[0].address: has no IP address; write "127.0.0.1:80" for this machine alone, or "0.0.0.0:80" for all"#,
+        ],
+    ),
+    (
+        r#"[[listen]]
+address = "unix:http.sock""#,
+        &[
+            r#"2: listen[0].address: must be the whole path of a socket; write "unix:/run/copal/http.sock""#,
+        ],
+    ),
+    (
+        r#"[[listen]]
+address = "/run/http.sock""#,
+        &[r#"2: listen[0].address: is a path; write "unix:/run/http.sock" for a socket there"#],
+    ),
+    (
+        r#"[[listen]]
+address = "systemd:""#,
+        &[
+            r#"2: listen[0].address: needs the FileDescriptorName= of a socket unit; write "systemd:http" for one that has FileDescriptorName=http"#,
+        ],
+    ),
+    (
+        r#"[[listen]]
+address = "127.0.0.1:1"
+mode = "0660"
+owner = "root""#,
+        &[
+            r#"3: listen[0].mode: is only for an address such as "unix:/run/copal/http.sock"; leave this out"#,
+            r#"4: listen[0].owner: is only for an address such as "unix:/run/copal/http.sock"; leave this out"#,
+        ],
+    ),
+    (
+        r#"[[listen]]
+address = "unix:/run/a.sock"
+mode = "rw-rw----""#,
+        &[
+            r#"3: listen[0].mode: is no mode of a file; write "0660" for owner and group, or "0666" for all"#,
+        ],
+    ),
+    (
+        r#"[[listen]]
+address = "unix:/run/a.sock"
+owner = "nobody-has-this-name:0""#,
+        &[
+            "3: listen[0].owner: names no user of /etc/passwd: `nobody-has-this-name`; write one that is there, or its number",
         ],
     ),
     (

@@ -7,6 +7,7 @@ mod ca;
 mod ca_wire;
 mod client;
 mod dns;
+pub mod frames;
 mod http2;
 mod http2_origin;
 mod load;
@@ -35,6 +36,7 @@ pub use answers::{
 pub use ca::Ca;
 pub use client::{Client, HOST, Response, all_wait, responses};
 pub use dns::{Dns, Mood};
+pub use frames::Frames;
 pub use http2::Http2;
 pub use http2_origin::{Exchange, Http2Origin};
 pub use load::Load;
@@ -55,6 +57,21 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// How often a fact that cannot wake us is looked at.
 const POLL: Duration = Duration::from_millis(10);
+
+/// Bytes of which no two stretches are alike; eight in each step, as tests are not optimised.
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let high = state ^ (state >> 33);
+        bytes.extend_from_slice(&high.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
 
 /// A place where a script waits until the test lets it go on, and the test until scripts got there.
 #[derive(Clone)]

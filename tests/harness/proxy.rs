@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -121,12 +122,12 @@ impl Proxy {
     }
 
     async fn spawn(command: &mut Command, folder: TempDir) -> Self {
-        Self::spawn_read(command, folder, true).await
+        Self::spawn_read(command.stdin(Stdio::null()), folder, true).await
     }
 
     /// The same; its standard error may be a pipe that nobody reads.
     async fn spawn_read(command: &mut Command, folder: TempDir, is_read: bool) -> Self {
-        let command = command.current_dir(folder.path()).stdin(Stdio::null());
+        let command = command.current_dir(folder.path());
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the copal binary");
         let stdout = collect_lines(child.stdout.take().expect("a piped stdout"));
@@ -436,7 +437,7 @@ impl Setup {
         self
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let mut text = format!("profile = \"{}\"\n{}", self.profile, self.top);
         for (name, lines) in &self.tables {
             write!(text, "\n[{name}]\n{lines}").expect("text grows");
@@ -458,6 +459,20 @@ impl Setup {
         proxy
     }
 
+    /// As [`Self::start`], passing it a socket as a service manager does.
+    pub async fn start_passed(self, socket: impl Into<OwnedFd>, name: &str) -> Proxy {
+        let folder = TempDir::new();
+        let file = folder.write(CONFIG, &self.text());
+        let script = format!(
+            "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES={name} exec \"$0\" run -c \"$1\" 3<&0 </dev/null"
+        );
+        let mut command = Command::new("sh");
+        let command = command.arg("-c").arg(script).arg(BINARY).arg(file);
+        let mut proxy = Proxy::spawn_read(command.stdin(socket.into()), folder, true).await;
+        proxy.admin = proxy.listener(&["admin"]).await;
+        proxy
+    }
+
     /// Runs the binary under such limits to its end.
     pub async fn fails_under(self, ulimit: &str) -> Output {
         let folder = TempDir::new();
@@ -472,7 +487,7 @@ impl Setup {
         let file = folder.write(CONFIG, &self.text());
         let mut command = Command::new(BINARY);
         command.envs(self.environment);
-        let command = command.arg("run").arg("-c").arg(file);
+        let command = command.arg("run").arg("-c").arg(file).stdin(Stdio::null());
         let mut proxy = Proxy::spawn_read(command, folder, !self.deaf).await;
         proxy.admin = proxy.listener(&["admin"]).await;
         proxy

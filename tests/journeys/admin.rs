@@ -153,6 +153,69 @@ async fn a_token_is_wanted_where_one_is_configured() {
     assert!(proxy.get("/a").await.is_hit());
 }
 
+/// Each opens what it is for; who has changed what is told.
+#[tokio::test]
+async fn a_token_opens_what_its_scopes_say() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let lines = "token = \"all\"\n\
+                 tokens = [{ name = \"deploy\", token = \"one\", scopes = [\"purge\"] },\n\
+                 { name = \"graphs\", token = \"two\", scopes = [\"read\"] },\n\
+                 { name = \"oncall\", token = \"three\", scopes = [\"read\", \"operate\"] }]";
+    let proxy = Proxy::before(&origin).table("admin", lines).start().await;
+    let calls = [
+        ("GET", "/api/v1/status", ""),
+        ("POST", "/api/v1/purge", "{\"all\":true}"),
+        ("PUT", "/api/v1/origins/main/servers/none", "{}"),
+    ];
+    for (token, statuses) in [
+        ("all", [200, 200, 404]),
+        ("one", [403, 200, 403]),
+        ("two", [200, 403, 403]),
+        ("three", [200, 403, 404]),
+        ("four", [401, 401, 401]),
+    ] {
+        for ((method, path, body), status) in calls.into_iter().zip(statuses) {
+            let mut admin = proxy.admin().await;
+            let (token, length) = (format!("Bearer {token}"), body.len().to_string());
+            let fields = [("authorization", &*token), ("content-length", &*length)];
+            admin.request(method, path, &fields).await;
+            admin.send(body).await;
+            let answer = admin.response().await;
+            assert_eq!(answer.status, status, "{token} {path}: {answer:?}");
+            let challenge = answer.field("www-authenticate").unwrap_or_default();
+            assert_eq!(challenge.contains("insufficient_scope"), status == 403);
+        }
+    }
+    proxy.says("POST /api/v1/purge").await;
+    proxy.says("deploy").await;
+    assert!(!proxy.stderr().contains("graphs"), "it has changed nothing");
+}
+
+#[tokio::test]
+async fn who_asks_too_often_is_told_to_wait() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let proxy = Proxy::before(&origin).table("admin", "rate = \"3/h\"");
+    let proxy = proxy.start().await;
+    let mut admin = proxy.admin().await;
+    for status in [200, 200, 200, 429, 429] {
+        let answer = admin.get("/api/v1/status").await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        let wait = (status == 429).then_some("1");
+        assert_eq!(answer.field("retry-after"), wait);
+    }
+    assert_eq!(admin.get("/healthz").await.status, 200, "a probe");
+}
+
+#[tokio::test]
+async fn it_describes_itself_for_programs() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let proxy = Proxy::start(&origin).await;
+    let document = proxy.admin().await.get("/api/v1/openapi.json").await;
+    let json: serde_json::Value = serde_json::from_slice(&document.body).expect("JSON");
+    assert_eq!(json["openapi"], "3.1.0");
+    assert!(json["paths"]["/api/v1/purge"]["post"].is_object());
+}
+
 /// The name of a web page that its DNS server lets lead to this machine is the page's own site to a
 /// browser, which reads there what it likes (DNS rebinding).
 #[tokio::test]
@@ -199,6 +262,28 @@ async fn a_page_of_another_site_is_told_nothing() {
         ("null", 403),
     ] {
         let fields = [("origin", from)];
+        let answer = proxy.admin().await.get_with("/metrics", &fields).await;
+        assert_eq!(answer.status, status, "{from}: {answer:?}");
+    }
+}
+
+/// As the dashboard's purges come, where the listener has a name.
+#[tokio::test]
+async fn with_a_token_a_page_of_its_own_name_is_heard() {
+    let origin = Origin::answering(200, FRESH, "hello");
+    let proxy = Proxy::before(&origin).table("admin", "token = \"secret\"");
+    let proxy = proxy.start().await;
+    for (from, token, status) in [
+        ("http://copal.example:9180", "secret", 200),
+        ("http://copal.example:9180", "guessed", 401),
+        ("http://evil.test", "secret", 403),
+    ] {
+        let token = format!("Bearer {token}");
+        let fields = [
+            ("host", "copal.example:9180"),
+            ("origin", from),
+            ("authorization", &*token),
+        ];
         let answer = proxy.admin().await.get_with("/metrics", &fields).await;
         assert_eq!(answer.status, status, "{from}: {answer:?}");
     }

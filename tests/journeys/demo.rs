@@ -58,9 +58,11 @@ fn after_its_acts_the_demo_counts_what_it_is_asked() {
     let mut demo = Demo(command.spawn().expect("the binary"));
     let stdout = BufReader::new(demo.0.stdout.take().expect("piped"));
     let lines = stdout.lines().map_while(Result::ok);
-    let counts: Vec<_> = lines
-        .filter(|it| it.contains("requests/s"))
-        .take(1)
+    let told = ["/dashboard", "requests/s"];
+    let told: Vec<_> = lines
+        .filter(|line| told.iter().any(|it| line.contains(it)))
+        .take(2)
         .collect();
-    assert!(counts[0].contains("% without the origin"), "{counts:?}");
+    assert!(told[0].trim().starts_with("http://127.0.0.1:"), "{told:?}");
+    assert!(told[1].contains("% without the origin"), "{told:?}");
 }

@@ -33,10 +33,11 @@ fn refusing(origin: &Origin) -> Setup {
     Proxy::before(origin).table("server", table).sites(SITES)
 }
 
-/// An origin that answers at once and never reads a body.
+/// An origin that answers at once and has no use for the body, nor for another request behind it.
 fn hasty() -> Origin {
     Origin::start(async |_, connection| {
-        connection.respond(413, &[], "too much").await;
+        let last = &[("connection", "close")];
+        connection.respond(413, last, "too much").await;
         connection.peer_gone().await;
     })
 }

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use crate::harness::{
     Client, Connection, End, Fields, Gate, HOST, Origin, Proxy, Request, Response, Setup,
-    eventually, settled,
+    eventually, noise, settled,
 };
 
 const SLICE: usize = 64 << 10;
@@ -17,16 +17,6 @@ const BYTES: usize = 10 * SLICE + SLICE / 2;
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 const STALE: (&str, &str) = ("cache-control", "max-age=0");
 const ONE: (&str, &str) = ("etag", "\"1\"");
-
-/// Bytes of which no two stretches are alike.
-fn noise(seed: u32, len: usize) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
-    (0..len).map(|_| next()).collect()
-}
 
 static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| noise(1, BYTES));
 static OTHER: LazyLock<Vec<u8>> = LazyLock::new(|| noise(2, BYTES));

@@ -1,7 +1,7 @@
 //! What routes want of the scheme: clients are sent on to https, and browsers told to stay there.
 
 use super::tls::Scene;
-use crate::harness::Setup;
+use crate::harness::{Client, Origin, Setup};
 
 const SITES: &str = "[[site]]
 hosts = [\"a.example\", \"example.test\"]
@@ -34,7 +34,7 @@ async fn clients_in_clear_are_sent_on_to_https_and_told_nothing_else() {
     let scene = Scene::new();
     let proxy = both(&scene, SITES).start().await;
     let clear = proxy.announces("http", 1).await;
-    let mut client = crate::harness::Client::connect(clear).await;
+    let mut client = Client::connect(clear).await;
     for (method, path, status, location) in [
         ("GET", "/p?q=1", 308, Some("https://a.example/p?q=1")),
         ("POST", "/p", 308, Some("https://a.example/p")),
@@ -55,6 +55,38 @@ async fn clients_in_clear_are_sent_on_to_https_and_told_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_question_to_the_server_as_a_whole_has_no_other_url() {
+    let scene = Scene::new();
+    let proxy = both(&scene, SITES).start().await;
+    let clear = proxy.announces("http", 1).await;
+    let mut client = Client::connect(clear).await.asking_for("a.example");
+    client.request("OPTIONS", "*", &[]).await;
+    assert_eq!(client.response().await.status, 200);
+    assert_eq!(scene.origin.last().path, "*");
+}
+
+#[tokio::test]
+async fn where_we_say_it_the_origin_says_nothing() {
+    let mut scene = Scene::new();
+    let fields = &[(HSTS, "max-age=5"), ("cache-control", "max-age=60")];
+    scene.origin = Origin::answering(200, fields, "page");
+    let site = |hsts| format!("[[site]]\nhosts = [\"*\"]\norigin = \"main\"\n{hsts}");
+    for (key, in_clear, over_tls) in [
+        ("hsts = \"1h\"\n", None, Some("max-age=3600")),
+        ("", Some("max-age=5"), Some("max-age=5")),
+    ] {
+        let proxy = both(&scene, &site(key)).start().await;
+        let clear = proxy.announces("http", 1).await;
+        let mut clear = Client::connect(clear).await.asking_for("a.example");
+        let mut secure = scene.to("a.example").client(proxy.address()).await;
+        for _ in 0..2 {
+            assert_eq!(clear.get("/").await.field(HSTS), in_clear, "{key}");
+            assert_eq!(secure.get("/").await.field(HSTS), over_tls, "{key}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_port_of_https_is_the_one_that_was_said() {
     let scene = Scene::new();
     let proxy = both(&scene, SITES)
@@ -62,9 +94,7 @@ async fn the_port_of_https_is_the_one_that_was_said() {
         .start()
         .await;
     let clear = proxy.announces("http", 1).await;
-    let mut client = crate::harness::Client::connect(clear)
-        .await
-        .asking_for("a.example");
+    let mut client = Client::connect(clear).await.asking_for("a.example");
     let response = client.get("/").await;
     assert_eq!(response.field("location"), Some("https://a.example:8443/"));
 }
@@ -106,9 +136,7 @@ async fn origins_are_told_the_scheme_in_either_dialect() {
         .await;
     let clear = proxy.announces("http", 1).await;
     let mut secure = scene.to("a.example").client(proxy.address()).await;
-    let mut plain = crate::harness::Client::connect(clear)
-        .await
-        .asking_for("a.example");
+    let mut plain = Client::connect(clear).await.asking_for("a.example");
     // The two are filed apart: what came in clear is not what https gives.
     for (client, scheme) in [(&mut secure, "https"), (&mut plain, "http")] {
         assert!(!client.get("/").await.is_hit(), "{scheme}");

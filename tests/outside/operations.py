@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """What operators are given, as the programs that read it see it: promtool has no complaint about
-/metrics and the stanzas of docs/operations.md, and systemd none about the unit in packaging/."""
+/metrics, the stanza of docs/operations.md, packaging/alerts.yml and the expressions of
+packaging/grafana.json, and systemd none about the unit in packaging/."""
 
 import http.client
+import json
 import pathlib
 import subprocess
 import tempfile
@@ -90,19 +92,40 @@ def metrics():
             copal.wait(timeout=60)
 
 
-def stanzas():
-    """As the page has them: what is changed there is what is tested."""
+def promtool_takes(what, text, *arguments):
+    with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+        file.write(text)
+        file.flush()
+        ran = subprocess.run(["promtool", "check", *arguments, file.name], capture_output=True, text=True)
+        check(ran.returncode == 0, f"promtool takes {what}: {(ran.stdout + ran.stderr).strip()}")
+
+
+def stanza():
+    """As the page has it: what is changed there is what is tested."""
     page = (ROOT / "docs" / "operations.md").read_text()
     blocks = [block.split("```")[0] for block in page.split("```yaml\n")[1:]]
-    kinds = {"scrape_configs:": ["config", "--syntax-only"], "groups:": ["rules"]}
-    for begin, arguments in kinds.items():
-        found = [block for block in blocks if block.startswith(begin)]
-        check(len(found) == 1, f"the page has one stanza of {begin}")
-        with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
-            file.write(found[0])
-            file.flush()
-            ran = subprocess.run(["promtool", "check", *arguments, file.name], capture_output=True, text=True)
-            check(ran.returncode == 0, f"promtool takes it: {(ran.stdout + ran.stderr).strip()}")
+    found = [block for block in blocks if block.startswith("scrape_configs:")]
+    check(len(found) == 1, "the page has one stanza for Prometheus")
+    promtool_takes("it", found[0], "config", "--syntax-only")
+
+
+def expressions(panels):
+    for panel in panels:
+        yield from (target["expr"] for target in panel.get("targets", []))
+        yield from expressions(panel.get("panels", []))
+
+
+def rules():
+    """Those of the dashboard as rules too, since these are what promtool reads."""
+    promtool_takes("the alerts", (ROOT / "packaging" / "alerts.yml").read_text(), "rules")
+    dashboard = json.loads((ROOT / "packaging" / "grafana.json").read_text())
+    found = list(expressions(dashboard["panels"]))
+    check(len(found) > 30, f"the dashboard asks for {len(found)} figures")
+    filled = [it.replace("$__rate_interval", "5m").replace("$instance", ".*") for it in found]
+    check(not any("$" in it for it in filled), "all its variables are known")
+    recorded = [{"record": f"copal:panel:{at}", "expr": it} for at, it in enumerate(filled)]
+    # JSON is YAML.
+    promtool_takes("them", json.dumps({"groups": [{"name": "copal", "rules": recorded}]}), "rules")
 
 
 def unit():
@@ -123,5 +146,6 @@ def unit():
 
 if __name__ == "__main__":
     metrics()
-    stanzas()
+    stanza()
+    rules()
     unit()

@@ -22,22 +22,22 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "store",
-        "born stamps budget head graves whole held growing reader pour laggards slot slices joined \
-         content object shelf moka hit_for_miss hanging equivalents flight claim fill find sweep invalidate inspect",
+        "born budget head graves whole held growing reader pour laggards slot slices joined \
+         content object tags tag_index pattern stamps shelf moka hit_for_miss hanging equivalents flight claim fill find sweep invalidate inspect",
     ),
     (
         "pipeline",
-        "reasons client request_id route site asking exchange values ruled locator next wanted dispatch purging answer fetch flow \
-         step explain",
+        "reasons client request_id gate route tunnel login site asking exchange locate values ruled error_page locator next wanted \
+         dispatch purge_forms purging answer fetch flow step explain",
     ),
     (
         "server",
-        "drain per_client connections tls socket proxy_protocol listener interim framing watch io linger upload \
-         outgoing park unread http tcp accept listeners",
+        "drain per_client connections tls socket proxy_protocol unix listening passed listener interim framing watch wear io linger upload \
+         outgoing park unread settings carry tunnel answers http2 http tcp accept listeners",
     ),
     (
         "admin",
-        "answer call figures explain_text explain origins process metrics api routes",
+        "answer call access dashboard figures explain_text explain origins process metrics purge api requests routes",
     ),
 ];
 

@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::client::{Ask, Client};
 use super::colours;
-use crate::app::{App, Descriptors, Ended};
+use crate::app::{App, Descriptors, Ended, Passed};
 use crate::config::{Config, Flags, Level};
 use crate::telemetry;
 use origin::{Origin, PAGE_TAKES};
@@ -83,8 +83,14 @@ async fn open() -> anyhow::Result<(Stage, JoinHandle<Ended>)> {
     // That its origin goes away is part of the play.
     config.log.level = Level::Error;
     telemetry::init(&config.log, colours::are_wanted(&stderr()));
-    let app = App::start(&config, None, Descriptors::claim(&config)?)?;
-    let [(_, proxy), (_, admin)] = app.addresses()[..] else {
+    let app = App::start(
+        &config,
+        None,
+        Descriptors::claim(&config)?,
+        Passed::default(),
+    )?;
+    let addresses: Vec<_> = app.addresses().iter().filter_map(|it| it.1.ip()).collect();
+    let [proxy, admin] = addresses[..] else {
         anyhow::bail!("the proxy and its admin listener were not opened");
     };
     let stage = Stage {
@@ -116,7 +122,8 @@ impl Stage {
             "\nNow you, from another terminal; the line below counts, ctrl-c ends it:\n\
              \x20 curl -i http://{proxy}/any/page       twice: look at Cache-Status and Age\n\
              \x20 wrk -c 64 http://{proxy}/any/page     or oha, or ab\n\
-             \x20 copal purge --all --admin {admin}\n",
+             \x20 copal purge --all --admin {admin}\n\
+             \x20 http://{admin}/dashboard   the same for a browser\n",
         ));
     }
 

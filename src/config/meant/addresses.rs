@@ -20,9 +20,8 @@ pub(in crate::config) fn listener(text: &str) -> String {
         let rest = rest.trim_end_matches('/');
         return format!("is a URL; write the address and the port alone, as \"{rest}\"");
     }
-    if text.starts_with('/') || text.starts_with("unix:") {
-        return "is a path; listeners have an IP address and a port, as \"127.0.0.1:8080\""
-            .to_owned();
+    if text.starts_with('/') {
+        return format!("is a path; write \"unix:{text}\" for a socket there");
     }
     if let Some((host, port)) = text.rsplit_once(':')
         && host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()

@@ -121,6 +121,26 @@ const ROWS: &[Row] = &[
         "it is `drain_timeout`",
     ),
     (
+        "site",
+        &[
+            "read_timeout",
+            "timeout",
+            "response_timeout",
+            "request_timeout",
+        ],
+        "it is `first_byte_timeout` until the head of an answer and `between_bytes_timeout` within its body",
+    ),
+    (
+        "site.route",
+        &[
+            "read_timeout",
+            "timeout",
+            "response_timeout",
+            "request_timeout",
+        ],
+        "it is `first_byte_timeout` until the head of an answer and `between_bytes_timeout` within its body",
+    ),
+    (
         "origins.NAME",
         &[
             "read_timeout",
@@ -205,6 +225,16 @@ const ROWS: &[Row] = &[
         "cache",
         &["ignore_cookies", "strip_cookies"],
         "it is `cookies = \"ignore\"`",
+    ),
+    (
+        "cache.cookies",
+        &["allow", "deny"],
+        "known here are `pass` and `ignore`",
+    ),
+    (
+        "site.route.cache.cookies",
+        &["allow", "deny"],
+        "known here are `pass` and `ignore`",
     ),
     (
         "store",
@@ -324,6 +354,8 @@ mod tests {
         for (scope, key, wanted) in [
             ("server", "read_timeout", Some("header_timeout")),
             ("origins.NAME", "Read-Timeout", Some("first_byte_timeout")),
+            ("site", "read_timeout", Some("first_byte_timeout")),
+            ("site.route", "timeout", Some("between_bytes_timeout")),
             ("site.route", "headers", Some("request_fields")),
             ("cache", "headers", Some("key = { fields")),
             ("resolver", "read_timeout", None),

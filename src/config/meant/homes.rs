@@ -11,6 +11,7 @@ use super::super::cache::RawCacheRules;
 use super::super::certificate::RawCertificate;
 use super::super::ejection::RawEjection;
 use super::super::fold::RawFold;
+use super::super::gate::{RawBasicAuth, RawRedirects};
 use super::super::health::RawHealth;
 use super::super::hedge::RawHedge;
 use super::super::https::RawHsts;
@@ -81,7 +82,7 @@ const TOP: &str = "the top of the file";
 const CACHE: &str = "[cache] and of a route's `cache`";
 
 /// All tables. Read from the types, so that no key is forgotten here.
-fn all() -> [Home; 32] {
+fn all() -> [Home; 34] {
     [
         home::<RawConfig>("", TOP),
         home::<RawListen>("listen", "[[listen]]"),
@@ -110,6 +111,8 @@ fn all() -> [Home; 32] {
         home::<RawTlsRules>("tls", "[tls]"),
         home::<RawTlsTable>("listen.tls", "`tls` of [[listen]]"),
         home::<RawHsts>("site.hsts", "`hsts` of [[site]]"),
+        home::<RawBasicAuth>("site.basic_auth", "`basic_auth` of [[site]]"),
+        home::<RawRedirects>("site.redirects", "`redirects` of [[site]]"),
         home::<RawRule>("rule", "[[rule]]"),
         home::<RawSite>("site", "[[site]]"),
         home::<RawRoute>("site.route", "[[site.route]]"),

@@ -46,7 +46,7 @@ pub(super) const NGINX: &[(&[&str], &str)] = &[
     ),
     (
         &["client_max_body_size"],
-        "here it is `body_bytes_max` of [server]",
+        "here it is `body_bytes_max` of [server], [[site]] or [[site.route]]",
     ),
     (
         &["worker_shutdown_timeout"],
@@ -114,7 +114,7 @@ pub(super) const NGINX: &[(&[&str], &str)] = &[
     ),
     (
         &["proxy_ignore_headers"],
-        "here it is `ttl` of [cache] for Cache-Control and Expires, and `set_cookie = \"store\"` for Set-Cookie",
+        "here it is `ttl` of [cache] for Cache-Control and Expires, and `set_cookie = \"drop\"` for Set-Cookie",
     ),
     (
         &["proxy_cache_use_stale"],
@@ -169,7 +169,7 @@ pub(super) const NGINX: &[(&[&str], &str)] = &[
     ),
     (
         &["proxy_read_timeout", "grpc_read_timeout"],
-        "here it is `first_byte_timeout` until the head of an answer and `between_bytes_timeout` within its body, of [origins.NAME]",
+        "here it is `first_byte_timeout` until the head of an answer and `between_bytes_timeout` within its body, of [origins.NAME], [[site]] or [[site.route]]",
     ),
     (
         &["proxy_send_timeout", "grpc_send_timeout"],
@@ -290,8 +290,20 @@ pub(super) const NGINX: &[(&[&str], &str)] = &[
         "here responses keep the coding of their origin; see `fold` of [cache]",
     ),
     (
-        &["map", "geo", "if"],
+        &["map"],
+        "here redirects of many paths are [map.NAME] and `redirects` of [[site]]",
+    ),
+    (
+        &["geo"],
+        "here it is [list.NAME], which `allow` and `deny` of [[site]] name",
+    ),
+    (
+        &["if"],
         "here routes are chosen by host and path alone, [[site.route]]",
+    ),
+    (
+        &["auth_basic", "auth_basic_user_file"],
+        "here it is `basic_auth = { users = \"FILE\" }` of [[site]]",
     ),
     (
         &["stub_status"],
@@ -299,7 +311,7 @@ pub(super) const NGINX: &[(&[&str], &str)] = &[
     ),
     (
         &["error_page", "proxy_intercept_errors"],
-        "here a stale page stands in for an error, by `stale_if_error` of [cache]",
+        "here it is `error_pages` and `intercept` of [[site]]",
     ),
     (
         &["events", "http", "stream"],

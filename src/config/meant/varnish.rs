@@ -48,7 +48,7 @@ pub(super) const VARNISH: &[(&[&str], &str)] = &[
     ),
     (
         &["acl"],
-        "here lists of networks stand where they are used: `purge_from` of [server]",
+        "here it is [list.NAME], or networks where they are used: `purge_from`, `allow`, `deny` of [server]",
     ),
     (
         &["thread_pool_max", "thread_pools", "thread_pool_min"],

@@ -11,6 +11,7 @@ use crate::config::{Action, CacheRules, Config, RangeMiss};
 
 pub(super) fn look(config: &Config, book: &mut Notebook) {
     slices_nowhere(config, book);
+    cookies_dropped_everywhere(config, book);
     let mut of_all = Vec::new();
     for (site_at, site) in config.sites.iter().enumerate() {
         for (route_at, route) in site.routes.iter().enumerate() {
@@ -56,6 +57,11 @@ fn said_of(rules: &CacheRules) -> Vec<(&'static str, &'static str)> {
                     false`, for a default of responses that say nothing `default_ttl`";
         said.push(("ttl", text));
     }
+    if rules.rules.share_authorized {
+        let text = "gives what is stored to whoever asks, with a token and without; leave it out unless \
+                    that is what the origin does";
+        said.push(("authorization", text));
+    }
     let has = |name: &HeaderName| rules.key.fields.contains(name);
     if has(&USER_AGENT) && !rules.fold.user_agent {
         let text = "has `user-agent`, which makes a page for each version of each browser; add \
@@ -68,6 +74,16 @@ fn said_of(rules: &CacheRules) -> Vec<(&'static str, &'static str)> {
         said.push(("key.fields", text));
     }
     said
+}
+
+/// Cookies that are dropped on all routes, one of which is likely to begin sessions.
+fn cookies_dropped_everywhere(config: &Config, book: &mut Notebook) {
+    let mut routes = config.sites.iter().flat_map(|it| &it.routes);
+    if routes.any(|it| it.cache.rules.drop_set_cookie) && book.is_written("cache.set_cookie") {
+        let text = "drops cookies on all routes, also those that begin a session with a page that could \
+                    be stored; write it into the `cache` of the routes that are meant";
+        book.at("cache.set_cookie", text);
+    }
 }
 
 /// The length of slices where nothing is sliced.

@@ -21,9 +21,10 @@ pub(super) fn look(config: &Config, book: &mut Notebook) {
             }
             if let Some(number) = position(&route.response_fields.remove, &SET_COOKIE)
                 && !route.cache.rules.store_set_cookie
+                && !route.cache.rules.drop_set_cookie
             {
                 let text = "takes cookies off, and yet responses with Set-Cookie are not stored; \
-                            add `cache = { set_cookie = \"store\" }`";
+                            write `cache = { set_cookie = \"drop\" }` in place of this";
                 book.at(&at(&format!("response_fields.remove[{number}]")), text);
             }
         }

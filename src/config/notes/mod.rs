@@ -15,6 +15,7 @@ mod rules;
 mod servers;
 mod sizes;
 mod timeouts;
+mod tls;
 mod unused;
 mod user;
 mod variables;
@@ -60,6 +61,7 @@ pub(super) fn of(config: &Config, report: &Report, machine: Option<&Machine>) ->
         globs::look,
         networks::look,
         timeouts::look,
+        tls::look,
     ] {
         look(config, &mut book);
     }

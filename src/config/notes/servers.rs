@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::Notebook;
-use crate::config::{Action, Config, HostPattern, Origin, Protocol, ServerUrl};
+use crate::config::{Action, Config, HostPattern, ListenAddress, Origin, Protocol, ServerUrl};
 
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
@@ -25,7 +25,7 @@ pub(super) fn look(config: &Config, book: &mut Notebook) {
 
 /// A server that is a listener of this configuration, or will be once DNS leads here.
 fn ourselves(config: &Config, origin: &Origin, host: &str, port: u16) -> Option<String> {
-    let is_here = |address: &SocketAddr| is_at(host, port, *address);
+    let is_here = |it: &ListenAddress| it.ip().is_some_and(|it| is_at(host, port, it));
     if config.admin.as_ref().is_some_and(|it| is_here(&it.address)) {
         return Some("is our own admin listener; write where the origin listens".to_owned());
     }
@@ -39,7 +39,8 @@ fn ourselves(config: &Config, origin: &Origin, host: &str, port: u16) -> Option<
                  origin listens"
             ));
         }
-        if listen.address.port() == port && is_host_of_a_site(config, host) {
+        let has_port = listen.address.ip().is_some_and(|it| it.port() == port);
+        if has_port && is_host_of_a_site(config, host) {
             return Some(format!(
                 "has the host of a site and the port of `listen[{number}]`: once that name leads \
                  here, requests go in circles; write the address of the origin itself"

@@ -47,6 +47,8 @@ pub(super) enum Purpose {
     Lifetime,
     /// The target of a redirect or of a request.
     Redirect,
+    /// A page that says that something failed.
+    Page,
 }
 
 // === impl Template ===

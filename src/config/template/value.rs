@@ -40,6 +40,8 @@ pub enum Value {
     Path,
     /// `query`: what follows the first `?` of the target.
     Query,
+    /// `reason`: what the status says, as `Not Found`.
+    Reason,
     /// `request_id`.
     RequestId,
     /// `response.header["…"]`: the value of a response field, of several lines the first.
@@ -61,12 +63,14 @@ enum Known {
     Request,
     /// With the response.
     Response,
+    /// With the fields of the response, which a page does not know.
+    Fields,
     /// When it is known how the client is served.
     Delivery,
 }
 
 /// The values without an argument: name, value, when it is known.
-const VALUES: [(&str, Value, Known); 16] = [
+const VALUES: [(&str, Value, Known); 17] = [
     ("authority", Value::Authority, Known::Url),
     ("cache", Value::Cache, Known::Delivery),
     ("client", Value::Client, Known::Request),
@@ -79,6 +83,7 @@ const VALUES: [(&str, Value, Known); 16] = [
     ("outcome", Value::Cache, Known::Delivery),
     ("path", Value::Path, Known::Url),
     ("query", Value::Query, Known::Url),
+    ("reason", Value::Reason, Known::Response),
     ("request_id", Value::RequestId, Known::Request),
     ("scheme", Value::Scheme, Known::Url),
     ("status", Value::Status, Known::Response),
@@ -108,7 +113,7 @@ const TABLES: [(&str, Known); 4] = [
     ("header", Known::Request),
     ("cookie", Known::Request),
     ("param", Known::Request),
-    ("response.header", Known::Response),
+    ("response.header", Known::Fields),
 ];
 
 // === impl Purpose ===
@@ -117,7 +122,10 @@ impl Purpose {
     fn knows(self, known: Known) -> bool {
         match (self, known) {
             (Self::ResponseField, _) | (_, Known::Url) => true,
-            (Self::StoredField | Self::Lifetime, known) => known == Known::Response,
+            (Self::Page, known) => known != Known::Fields,
+            (Self::StoredField | Self::Lifetime, known) => {
+                matches!(known, Known::Response | Known::Fields)
+            }
             (Self::RequestField | Self::Redirect, known) => known == Known::Request,
         }
     }
@@ -127,6 +135,9 @@ impl Purpose {
         match self {
             Self::StoredField | Self::Lifetime => format!(
                 "`${{{name}}}` is not the same for all who get the stored response; leave it to `deliver`"
+            ),
+            Self::Page => format!(
+                "`${{{name}}}` is known in fields of responses alone; a page has none of the origin's"
             ),
             _ => format!(
                 "`${{{name}}}` is known in fields of responses alone; there is none yet here"
@@ -195,7 +206,7 @@ impl Value {
             Self::Header(name) => Read::header(name),
             Self::Device => Read::Device,
             Self::Method => Read::Method,
-            Self::Status | Self::ResponseHeader(_) => Read::Response,
+            Self::Reason | Self::Status | Self::ResponseHeader(_) => Read::Response,
             // What is cut is whole by now.
             Self::Cache | Self::Hits | Self::Cut(..) => Read::Delivery,
         }

@@ -9,7 +9,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Request, Response};
+use http::header::UPGRADE;
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -45,6 +46,16 @@ pub(in crate::origin) struct Connection {
     over_at: Option<Instant>,
     /// Whose it was said to be, where servers are told.
     client: Option<Endpoints>,
+    /// Whether the exchange under way may end in another protocol, so that the wire is kept then.
+    may_switch: bool,
+}
+
+/// A connection that has gone on with another protocol.
+pub(in crate::origin) struct Bare {
+    pub(in crate::origin) stream: Stream,
+    /// What has come behind the head of the answer.
+    pub(in crate::origin) unread: Bytes,
+    pub(in crate::origin) permit: Permit,
 }
 
 /// What moves the bytes.
@@ -54,6 +65,8 @@ enum Driver {
     Holder(Pin<Box<Wire>>, Permit),
     /// A task, since the answer came before the end of the upload: both go on at their own pace.
     Task(AbortHandle),
+    /// Nobody, since the server has switched protocols: what hyper has left of it.
+    Switched(Pin<Box<Wire>>, Permit),
     /// Nobody: it is closed.
     None,
 }
@@ -83,6 +96,7 @@ impl Connection {
             driver,
             over_at,
             client,
+            may_switch: false,
         })
     }
 
@@ -117,14 +131,59 @@ impl Connection {
         &mut self,
         request: Request<Body>,
     ) -> Result<Response<Incoming>, Unsent> {
+        self.may_switch = request.headers().contains_key(UPGRADE);
         let sending = self.sender.try_send_request(request);
-        self.driving(sending).await.map_err(|mut failed| {
+        let sent = self.driving(sending).await.map_err(|mut failed| {
             let request = failed.take_message().map(Box::new);
             let error = sort(failed.into_error(), request.is_some());
             Unsent {
                 request,
                 ..error.into()
             }
+        });
+        let is_101 = |it: &Response<_>| it.status() == StatusCode::SWITCHING_PROTOCOLS;
+        match self.may_switch && sent.as_ref().is_ok_and(is_101) {
+            true => self.until_idle().await,
+            false => self.stay(),
+        }
+        sent
+    }
+
+    /// The server goes on with HTTP.
+    fn stay(&mut self) {
+        self.may_switch = false;
+        self.bury();
+    }
+
+    /// Drops what hyper has left of the connection, for only by that its other half hears of its end.
+    fn bury(&mut self) {
+        if let Driver::Switched(..) = self.driver {
+            self.driver = Driver::None;
+        }
+    }
+
+    /// hyper gives the wire back in its own time, once the head of the answer is out.
+    async fn until_idle(&mut self) {
+        poll_fn(|cx| {
+            self.drive(cx);
+            match self.driver {
+                Driver::Holder(..) => Poll::Pending,
+                _ => Poll::Ready(()),
+            }
+        })
+        .await;
+    }
+
+    /// The bare connection, if its server has switched protocols.
+    pub(in crate::origin) fn into_bare(mut self) -> Option<Bare> {
+        let Driver::Switched(wire, permit) = mem::replace(&mut self.driver, Driver::None) else {
+            return None;
+        };
+        let parts = Pin::into_inner(wire).into_parts();
+        Some(Bare {
+            stream: parts.io.into_inner(),
+            unread: parts.read_buf,
+            permit,
         })
     }
 
@@ -134,7 +193,13 @@ impl Connection {
         let mut sent = pin!(unconstrained(sent));
         poll_fn(|cx| {
             self.drive(cx);
-            sent.as_mut().poll(&mut self.listening(cx))
+            let polled = sent.as_mut().poll(&mut self.listening(cx));
+            if polled.is_pending() && matches!(self.driver, Driver::Switched(..)) {
+                // It has ended, and not with an answer.
+                self.bury();
+                return sent.as_mut().poll(cx);
+            }
+            polled
         })
         .await
     }
@@ -142,10 +207,16 @@ impl Connection {
     /// Moves what can be moved, and has `cx` woken when there is more.
     fn drive(&mut self, cx: &mut Context<'_>) {
         // An error here is also the error of the exchange that is under way.
-        if let Driver::Holder(wire, _) = &mut self.driver
-            && wire.as_mut().poll(cx).is_ready()
-        {
-            self.driver = Driver::None;
+        let Driver::Holder(wire, _) = &mut self.driver else {
+            return;
+        };
+        if wire.as_mut().poll(cx).is_ready() {
+            let ended = mem::replace(&mut self.driver, Driver::None);
+            if let Driver::Holder(wire, permit) = ended
+                && self.may_switch
+            {
+                self.driver = Driver::Switched(wire, permit);
+            }
         }
     }
 
@@ -154,7 +225,7 @@ impl Connection {
     fn listening<'a>(&self, cx: &'a Context<'_>) -> Context<'a> {
         Context::from_waker(match self.driver {
             Driver::Task(_) => cx.waker(),
-            Driver::Holder(..) | Driver::None => Waker::noop(),
+            Driver::Holder(..) | Driver::Switched(..) | Driver::None => Waker::noop(),
         })
     }
 

@@ -50,7 +50,7 @@ pub(super) fn report_interim(request: &mut Request<Body>, interim: Option<&Inter
 /// Whose fault it is that a request's body failed.
 fn kind_of_upload(error: &body::Error) -> Kind {
     match error {
-        body::Error::Stalled => Kind::UploadStalled,
+        body::Error::Stalled | body::Error::TooSlow => Kind::UploadStalled,
         body::Error::TooLarge => Kind::UploadTooLarge,
         _ => Kind::UploadBroken,
     }

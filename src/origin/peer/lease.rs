@@ -10,11 +10,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep, sleep_until, timeout_at};
 
-use super::Peer;
+use super::{Peer, Switched};
 use crate::body::{self, Body, Progress, trailers};
 use crate::clock;
 use crate::origin::connect::{Incoming, Unsent, http1, http2};
@@ -165,6 +165,9 @@ impl Lease {
             unsent,
             flight: self.flight.take(),
         })?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(self.switched(response));
+        }
         let is_uploading = self.is_uploading();
         if let Way::Whole(connection) = &mut self.way
             && is_uploading
@@ -173,6 +176,18 @@ impl Lease {
         }
         self.keeps = http1::kept_alive(response.headers());
         Ok(response.map(|body| self.body(body, silence_max)))
+    }
+
+    /// The head of an answer with which the exchange ends and something else begins, if that was asked
+    /// for.
+    fn switched(self, response: Response<Incoming>) -> Response<Body> {
+        let mut response = response.map(|_| Body::empty());
+        if let Way::Whole(connection) = self.way
+            && let Some(bare) = connection.into_bare()
+        {
+            Switched::new(bare, self.flight).put_into(&mut response);
+        }
+        response
     }
 
     fn body(self, body: Incoming, silence_max: Duration) -> Body {

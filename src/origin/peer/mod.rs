@@ -7,6 +7,7 @@
 
 mod lease;
 mod streams;
+mod switched;
 mod warm;
 
 use std::collections::VecDeque;
@@ -20,6 +21,7 @@ use tokio::time::timeout;
 
 pub use lease::Timeouts;
 pub(super) use lease::{Blame, Lease, Unanswered};
+pub use switched::Switched;
 
 use super::age::Age;
 use super::connect::http1::Connection;
@@ -152,13 +154,14 @@ impl Peer {
     }
 
     /// A connection to send one request on: a pooled one where allowed, else a new one. Or a stream
-    /// of one that is shared.
+    /// of one that is shared, unless the request `may_switch` protocols.
     pub(super) async fn lease(
         self: &Arc<Self>,
         from_pool: bool,
         client: Option<Endpoints>,
+        may_switch: bool,
     ) -> Result<Lease, Error> {
-        if let Some(streams) = &self.streams {
+        if let Some(streams) = self.streams.as_ref().filter(|_| !may_switch) {
             return streams.lease(self, from_pool).await;
         }
         let permit = match self.find(from_pool, client).await? {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::header::UPGRADE;
 use http::{Method, Request};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use parking_lot::Mutex;
@@ -133,7 +134,9 @@ impl Spare {
 
     /// Whether the request may be made twice at the same time.
     pub(in crate::origin) fn may_be_doubled(&self) -> bool {
-        self.is_idempotent && !self.has_content
+        let head = self.head.as_ref();
+        let may_switch = head.is_some_and(|it| it.headers().contains_key(UPGRADE));
+        self.is_idempotent && !self.has_content && !may_switch
     }
 
     /// The request once more, if it may be made twice at the same time; the spare stays.

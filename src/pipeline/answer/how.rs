@@ -144,7 +144,11 @@ impl How {
         match self {
             Self::Stale(excuse) => Some(excuse.detail()),
             Self::Miss { .. } | Self::Revalidated { .. } if rule.is_some() => rule,
-            _ => object.term().is_overridden().then_some("ttl-by-route"),
+            _ => {
+                let term = object.term();
+                let by_route = || term.is_overridden().then_some("ttl-by-route");
+                term.bent().as_str().or_else(by_route)
+            }
         }
     }
 

@@ -15,8 +15,12 @@ use crate::telemetry::Outcome;
 pub(super) enum Ahead {
     /// No site wants it.
     NoRoute,
+    /// The route does not take its path, by this token.
+    Refused(&'static str),
     /// The route's own answer.
     Own,
+    /// To where a map says.
+    Moved(String),
     /// Past the cache.
     Pass(Bypass),
     /// The same because of a cookie, of this name.
@@ -53,7 +57,9 @@ impl Ahead {
 
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::NoRoute | Self::Own | Self::Ended(_) => Outcome::Synth,
+            Self::NoRoute | Self::Refused(_) | Self::Own | Self::Moved(_) | Self::Ended(_) => {
+                Outcome::Synth
+            }
             Self::Pass(why) => outcome_of(why.fwd()),
             Self::Personal(_) => outcome_of(Bypass::Cookie.fwd()),
             Self::Join(_, object) if object.is_whole() => Outcome::Hit,
@@ -85,8 +91,10 @@ impl Ahead {
         };
         let status = match self {
             Self::NoRoute => return own(hop, "no-route"),
+            Self::Refused(why) => return own(hop, why),
             Self::Own => return own(hop, "synth"),
             Self::Ended(detail) => return own(hop, detail),
+            Self::Moved(_) => return own(hop, "moved"),
             Self::Next(Next::OnlyIfCached) => return own(hop, "only-if-cached"),
             Self::Pass(why) | Self::Next(Next::Pass { why, .. }) => why.cache_status(),
             Self::Personal(_) => Bypass::Cookie.cache_status(),

@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use super::asking::Asking;
 use super::dispatch::Dispatch;
+use super::locate::Located;
 use super::locator::Locator;
 use super::next::{Asker, Next};
 use super::reasons::Bypass;
@@ -26,11 +27,13 @@ use super::site::Site;
 use super::values::Values;
 use crate::clock;
 use crate::semantics::facet::Facet;
+use crate::semantics::path_form::{Normal, divide};
 use crate::semantics::reference::{BadUrl, Target};
 use crate::semantics::vary::Selecting;
-use crate::store::Inspection;
+use crate::store::{Found, Inspection};
 use ahead::Ahead;
 pub use forecast::{Forecast, RuleSeen};
+use rules::Seen;
 
 /// An address that no client has: of an imagined request nobody knows who makes it.
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -58,35 +61,62 @@ impl Site {
             authority,
             path_and_query,
         } = &target;
-        let (_, destination) = self.locate(*scheme, authority, path_and_query);
+        let (located, refusal) = match self.locate(*scheme, authority, path_and_query) {
+            Ok(located) => (located, None),
+            Err(why) => {
+                let key = self.key_of(*scheme, authority, path_and_query);
+                (Located::nowhere(key), Some(why))
+            }
+        };
+        let Located {
+            key,
+            destination,
+            spelling,
+        } = located;
+        let seen_as = spelling.as_ref().map(|it| it.normal.target.as_str());
         let asking = Asking {
             method: method.as_str(),
             scheme: *scheme,
             authority,
-            target: path_and_query,
+            target: seen_as.unwrap_or(path_and_query),
             fields: &fields,
             client: NOBODY,
         };
-        let seen = rules::foresee(self, destination, &asking);
+        let redirects = self.redirects(destination);
+        let moved = redirects.and_then(|it| it.find(asking.target));
+        let is_led_on = refusal.is_none() && moved.is_none();
+        let seen = match is_led_on {
+            true => rules::foresee(self, destination, &asking),
+            false => Seen::default(),
+        };
         let parts = seen
             .ruled(self, destination)
             .key_parts(&Values::asked(&asking));
-        let (destination, target) = (seen.destination(self, destination), seen.target(&asking));
-        let target = target.into_owned();
-        let key = self.key_of(destination.as_ref(), (*scheme, authority, &target));
+        let destination = seen.destination(self, destination);
+        let (key, spelling) = match &seen.target {
+            Some(target) => (
+                self.key(destination.as_ref(), *scheme, authority, target),
+                None,
+            ),
+            None => (key, spelling.filter(|it| it.is_sent)),
+        };
         let mut locator = Locator::new(key);
         let mut facet = Facet::NONE;
-        let (ahead, stored) = match &destination {
-            _ if seen.end.is_some() => {
-                let ahead = Ahead::Ended(seen.end.unwrap_or_default());
-                (ahead, self.inspect(&locator, &fields))
-            }
-            None => (Ahead::NoRoute, self.inspect(&locator, &fields)),
-            Some(Destination::Own(_)) => (Ahead::Own, self.inspect(&locator, &fields)),
-            Some(Destination::Origin(id)) => {
+        let early = match (moved, seen.end) {
+            (Some((_, to)), _) => Some(Ahead::Moved(to)),
+            (None, Some(rule)) => Some(Ahead::Ended(rule)),
+            (None, None) => refusal.map(Ahead::Refused),
+        };
+        let (ahead, stored) = match (early, &destination) {
+            (Some(ahead), _) => (ahead, self.inspect(&locator, &fields)),
+            (None, None) => (Ahead::NoRoute, self.inspect(&locator, &fields)),
+            (None, Some(Destination::Own(_))) => (Ahead::Own, self.inspect(&locator, &fields)),
+            (None, Some(Destination::Origin(id))) => {
                 let route = &self.routes[*id];
                 let asked = (&**route, &seen.matched[..], &parts[..]);
-                let foreseen = self.foresee(asked, method, &mut locator, &mut fields);
+                let spelt = spelling.as_ref();
+                let spelt = spelt.map(|it| (&it.normal, divide(path_and_query).0));
+                let foreseen = self.foresee(asked, method, &mut locator, &mut fields, spelt);
                 facet = foreseen.0;
                 (foreseen.1, foreseen.2)
             }
@@ -120,6 +150,7 @@ impl Site {
         method: &Method,
         locator: &mut Locator,
         fields: &mut HeaderMap,
+        spelt: Option<(&Normal, &str)>,
     ) -> (Facet, Ahead, Inspection) {
         let now = clock::now();
         let ruled = Ruled::new(route.scope.rules.as_deref(), matched);
@@ -127,7 +158,17 @@ impl Site {
         let dispatch = Dispatch::of(&route.caching, method, fields, false, ruled);
         let named = |name| String::from_utf8_lossy(name).into_owned();
         let cookie = route.caching.personal(fields).map(named);
-        let facet = with_parts(route.caching.reduce(fields), parts);
+        let mut facet = with_parts(route.caching.reduce(fields), parts);
+        if let Some((normal, path)) = spelt {
+            let selecting = Selecting {
+                headers: fields,
+                facet: &facet,
+            };
+            let found = locator.find(&self.store, &selecting, now);
+            if !(normal.is_equivalent && matches!(found, Found::Object(_))) {
+                facet = facet.with_spelling(path);
+            }
+        }
         let selecting = Selecting {
             headers: fields,
             facet: &facet,

@@ -1,7 +1,5 @@
 //! Forecast of rules: which would be true of a request, why others would not, and what follows.
 
-use std::borrow::Cow;
-
 use super::forecast::RuleSeen;
 use crate::pipeline::asking::Asking;
 use crate::pipeline::route::Destination;
@@ -11,24 +9,20 @@ use crate::pipeline::site::Site;
 use crate::rules::{Condition, Facts, Phase};
 
 /// What rules would make of a request.
+#[derive(Default)]
 pub(super) struct Seen {
     pub(super) matched: Matched,
     pub(super) rules: Vec<RuleSeen>,
     /// The rule that would answer it, as Cache-Status has it.
     pub(super) end: Option<&'static str>,
-    /// What it would ask for.
-    target: Option<String>,
+    /// What it would ask for in place of its own target.
+    pub(super) target: Option<String>,
 }
 
 /// Looks at the rules of a request that leads there.
 pub(super) fn foresee(site: &Site, destination: Option<&Destination>, asking: &Asking<'_>) -> Seen {
     let Some(chain) = site.routes.rules(destination) else {
-        return Seen {
-            matched: Matched::new(),
-            rules: Vec::new(),
-            end: None,
-            target: None,
-        };
+        return Seen::default();
     };
     asking.with_facts(site, destination, |facts| {
         let matched = chain.of_request(facts);
@@ -38,7 +32,9 @@ pub(super) fn foresee(site: &Site, destination: Option<&Destination>, asking: &A
         Seen {
             rules: all.map(|it| seen(it, (&matched, last), facts)).collect(),
             end: ruled.end().map(|it| it.0.tally.detail()),
-            target: ruled.rewrite().map(|it| ruled::rewritten_of(asking, it)),
+            target: ruled
+                .rewrite()
+                .map(|it| ruled::rewritten_of(asking, (site, destination), it)),
             matched,
         }
     })
@@ -98,10 +94,5 @@ impl Seen {
             }
             (destination, _) => destination.cloned(),
         }
-    }
-
-    /// What it asks for in the end.
-    pub(super) fn target<'a>(&'a self, asking: &Asking<'a>) -> Cow<'a, str> {
-        self.target.as_deref().unwrap_or(asking.target).into()
     }
 }

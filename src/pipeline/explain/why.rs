@@ -13,9 +13,15 @@ pub(super) fn told(ahead: &Ahead, stored: &Inspection) -> String {
     let shared = |fwd, how| format!("{} {how}", why_asked(fwd));
     match ahead {
         Ahead::NoRoute => "No site is for this host and path.".to_owned(),
+        Ahead::Refused(why) => {
+            format!(
+                "The route's `path_form` does not take this path: {why}. It is answered with 400."
+            )
+        }
         Ahead::Own => "The route answers by itself: no origin, no cache.".to_owned(),
         Ahead::Ended(rule) => format!("By {rule} it is answered at once: no origin, no cache."),
         Ahead::Pass(Bypass::Rule(rule)) => format!("By {rule} it goes past the cache."),
+        Ahead::Moved(to) => format!("A map of `redirects` sends it to {to}."),
         Ahead::Pass(why) => why_passed(*why).to_owned(),
         Ahead::Personal(cookie) => why_personal(cookie),
         Ahead::Join(fwd, _) => shared(*fwd, "Another request is bringing it, and shares it."),
@@ -113,6 +119,7 @@ fn why_passed(why: Bypass) -> &'static str {
         Bypass::Cookie => "The request has a cookie by which its answer may be somebody's own.",
         Bypass::Method => "The method is neither GET nor HEAD.",
         Bypass::RequestBody => "The request has content.",
+        Bypass::Upgrade => "The client is to go on with another protocol.",
         Bypass::Range => "The route passes ranges on as long as nothing is stored.",
         Bypass::NotStored(_) => "The answer is not stored.",
         Bypass::Head { .. } => "Nothing is stored that answers a HEAD.",

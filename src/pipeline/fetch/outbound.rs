@@ -1,7 +1,8 @@
 //! Request to the origin: rebuilt from the client's, never passed on as it came.
 //!
-//! Framing, hop-by-hop fields and claims about who the client is do not go through; the target
-//! does, byte for byte, but for parameters that its key does not hold. Whether the origin is asked at all is decided elsewhere.
+//! Framing, hop-by-hop fields, claims about who the client is and what could be taken for any of them do
+//! not go through. The target does, byte for byte unless its route says otherwise, but for parameters
+//! that its key does not hold. Whether the origin is asked at all is decided elsewhere.
 
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, VIA};
 use http::uri::PathAndQuery;
@@ -16,7 +17,9 @@ use crate::pipeline::values::Values;
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::forwarded::{FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::semantics::headers;
+use crate::semantics::mimicry;
 use crate::semantics::proxy_protocol::Endpoints;
+use crate::semantics::upgrade;
 
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
@@ -44,6 +47,7 @@ pub(in crate::pipeline) fn request(wanted: &Wanted) -> Request<Body> {
         headers::count_hop(&mut fields);
     }
     join_cookies(&mut fields);
+    strip_mimics(&mut fields, exchange, route);
     name_client(&mut fields, exchange, authority);
     if let Some(name) = exchange.site().request_ids.field() {
         fields.insert(name.clone(), exchange.request_id().clone());
@@ -90,6 +94,10 @@ pub(in crate::pipeline) fn edit(wanted: &Wanted, fields: &mut HeaderMap) {
     for rule in wanted.ruled().rules() {
         rule.request.fields.apply(fields, value);
     }
+    // Whatever is edited, it is the connection's own.
+    if let Some(wish) = &wanted.exchange.wish {
+        upgrade::write(fields, wish.protocols.clone());
+    }
 }
 
 /// The target in origin-form, without the prefix that the route strips.
@@ -125,6 +133,17 @@ fn name_client(fields: &mut HeaderMap, exchange: &Exchange, authority: &str) {
     let forwarded_by = exchange.forwarded_by.as_ref();
     let proxies = &exchange.site().trusted_proxies;
     proxies.tell(fields, client, forwarded_by, asked, authority);
+}
+
+/// Takes off what an origin might take for a field that we set or take off.
+fn strip_mimics(fields: &mut HeaderMap, exchange: &Exchange, route: &Route) {
+    let site = exchange.site();
+    mimicry::strip(fields, &site.server.allow_fields, |name| {
+        let rules = route.scope.rules.as_ref();
+        route.request_fields.touch(name)
+            || rules.is_some_and(|it| it.touch(name))
+            || site.request_ids.field() == Some(name)
+    });
 }
 
 /// What a client says of itself, in the words of proxies before us that we do not know.

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{AGE, CONTENT_LENGTH, DATE, VIA};
+use http::header::{AGE, CONTENT_LENGTH, DATE, SET_COOKIE, VIA};
 use http::{HeaderMap, HeaderName, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 
@@ -28,6 +28,7 @@ use crate::semantics::key::KeyBuf;
 use crate::semantics::no_vary_search::NoVarySearch;
 use crate::semantics::policy::{self, Answered, Rules, judge};
 use crate::semantics::storable::{Storable, WhyNot, speaks_of_resource};
+use crate::semantics::tags::TagRule;
 use crate::semantics::vary::{Selecting, Variant, Vary};
 use crate::semantics::{conditional, date, headers};
 use crate::store::{Admission, Failure, Head, Laggards, Leader, Object, Resume, TooLong, Writer};
@@ -45,6 +46,7 @@ pub(in crate::pipeline) struct Settlement {
     ruled: Option<Arc<ResponseRules>>,
     /// What they have said of it.
     pub(super) ruling: Ruling,
+    tags: Arc<TagRule>,
     /// The URI's own key, where a response may say which URIs are one with it.
     own: Option<Box<KeyBuf>>,
     pub(in crate::pipeline) stale: Option<Arc<Object>>,
@@ -100,9 +102,10 @@ impl Settlement {
             route: Arc::clone(wanted.route()),
             asked: wanted.exchange.request.headers.clone(),
             facet: wanted.facet.clone(),
-            rules: Arc::clone(&caching.rules),
+            rules: Arc::clone(caching.rules_of(wanted.is_classed)),
             ruled: wanted.response_rules(),
             ruling: Ruling::default(),
+            tags: Arc::clone(&caching.tags),
             own: caching
                 .no_vary_search
                 .then(|| Box::new(wanted.locator.own_key().clone())),
@@ -121,6 +124,7 @@ impl Settlement {
         let rules = Rules {
             targets: caching.rules.targets.clone(),
             keep: Duration::ZERO,
+            shared_only: caching.rules_of(caching.is_classed(&asked)).shared_only,
             ..Rules::default()
         };
         Self {
@@ -133,6 +137,7 @@ impl Settlement {
             // They have been heeded already.
             ruled: None,
             ruling: Ruling::default(),
+            tags: Arc::clone(&caching.tags),
             own: caching
                 .no_vary_search
                 .then(|| Box::new(wanted.key().clone())),
@@ -157,12 +162,12 @@ impl Settlement {
         let Some(ruled) = self.ruled.take() else {
             return;
         };
-        let base = Arc::clone(&self.route.caching.rules);
+        let base = Arc::clone(&self.rules);
         let lifetime = |fields: &HeaderMap| match self.judge_by(&base, status, fields, arrival) {
             Storable::Yes(term) => Some(term.lifetime().0.as_secs()),
             Storable::No(_) => None,
         };
-        self.ruling = ruled.apply(status, fields, &lifetime);
+        self.ruling = ruled.apply(status, fields, &base, &lifetime);
         self.rules = self.ruling.rules.take().unwrap_or(base);
         self.ruled = Some(ruled);
     }
@@ -184,6 +189,9 @@ impl Settlement {
     /// stale object. Of what was `asked` the rest can be had, should readers come to need it.
     pub(in crate::pipeline) fn settle(self, arrival: Arrival, asked: Option<Asked>) -> Arrived {
         let (status, now) = (arrival.response.status(), arrival.received_at);
+        let fields = arrival.response.headers();
+        let key = self.leader.key().as_ref();
+        self.site.heed(&self.tags, key, status, fields, false);
         if let (StatusCode::NOT_MODIFIED, Some(stale)) = (status, self.stale.clone()) {
             return self.confirm(&stale, &arrival);
         }
@@ -280,11 +288,22 @@ impl Settlement {
         now: SystemTime,
     ) -> Result<(Head, Variant), WhyNot> {
         let variant = self.variant(response.headers())?;
-        let mut fields = to_store(response.headers().clone(), now);
+        if !self.tags.fit(response.headers()) {
+            return Err(WhyNot::TooManyTags);
+        }
+        let mut fields = self.to_store(response.headers().clone(), now);
         self.site.hop.append_via(&mut fields, response.version());
-        let head =
-            Head::pack(response.status(), &fields).map_err(|TooLong| WhyNot::HeadTooLarge)?;
+        let head = Head::tagged(response.status(), &fields, &self.tags);
+        let head = head.map_err(|TooLong| WhyNot::HeadTooLarge)?;
         Ok((head, variant))
+    }
+
+    /// The fields as they are stored; without cookies, where those are not kept.
+    fn to_store(&self, mut fields: HeaderMap, now: SystemTime) -> HeaderMap {
+        if self.rules.drop_set_cookie {
+            fields.remove(SET_COOKIE);
+        }
+        to_store(fields, now)
     }
 
     /// Readers and store get the body as it arrives, from a task of its own.
@@ -357,14 +376,14 @@ impl Settlement {
     /// A 304: the stored response lives on under the fields it brought (RFC 9111 §4.3.4).
     fn confirm(mut self, stale: &Arc<Object>, arrival: &Arrival) -> Arrived {
         let (answer, now) = (arrival.response.headers(), arrival.received_at);
-        let mut merged = conditional::merge(stale.head().to_fields(answer.len()), answer);
+        let mut merged = conditional::merge(stale.head().to_all_fields(answer.len()), answer);
         self.rule(stale.head().status(), &mut merged, arrival);
         let verdict = self.judge(stale.head().status(), &merged, arrival);
         let term = match &verdict {
             Storable::Yes(term) => *term,
             Storable::No(_) => *stale.term(),
         };
-        let mut fields = to_store(merged, now);
+        let mut fields = self.to_store(merged, now);
         // The stored fields name us already, unless the 304 came with a Via instead of theirs.
         if answer.contains_key(VIA) {
             self.site.hop.append_via(&mut fields, Version::HTTP_11);
@@ -372,12 +391,14 @@ impl Settlement {
         // The origin has just confirmed it for this request, whatever it varies by from now on.
         let variant = self.variant(&fields);
         let why_not = match (&verdict, &variant) {
-            (Storable::No(why), _) | (_, Err(why)) => self.veto().or(Some(*why)),
-            _ => self.veto(),
+            _ if self.veto().is_some() => self.veto(),
+            (Storable::No(why), _) | (_, Err(why)) => Some(*why),
+            _ if !self.tags.fit(&fields) => Some(WhyNot::TooManyTags),
+            _ => None,
         };
         let declined = variant.as_ref().ok().cloned();
         let variant = variant.unwrap_or_else(|_| stale.variant().clone());
-        let refreshed = stale.refreshed(&fields, term, variant);
+        let refreshed = stale.refreshed(&fields, &self.tags, term, variant);
         match (refreshed, why_not) {
             (Some(object), None) => Arrived::Confirmed {
                 object: self

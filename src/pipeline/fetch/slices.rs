@@ -284,7 +284,7 @@ impl SliceFetch {
         }
         let mut fields = fields.clone();
         if let Some(ruled) = &self.ruled {
-            ruled.apply(StatusCode::OK, &mut fields, &|_| None);
+            ruled.apply(StatusCode::OK, &mut fields, &self.rules, &|_| None);
         }
         let asked = Asked {
             method: &Method::GET,

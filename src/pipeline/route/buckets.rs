@@ -67,6 +67,18 @@ impl Buckets {
         self.sets.iter().map(lacking).sum()
     }
 
+    /// Sets when a key's bucket is full again, by when it was to be; 0 for one that is not known.
+    pub(in crate::pipeline) fn update<E>(
+        &self,
+        key: &Key,
+        next: impl Fn(u64) -> Result<u64, E>,
+    ) -> Result<(), E> {
+        self.measure_and_replace(key, |full_at| {
+            let full_at = next(full_at.map_or(0, |it| it.as_u64()))?;
+            Ok(((), Nanos::new(full_at)))
+        })
+    }
+
     fn set(&self, key: &Key) -> &Mutex<[Bucket; WAYS]> {
         let hash = self.hasher.hash_one(key);
         // The rest of a division by their number is the number of a set.

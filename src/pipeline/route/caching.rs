@@ -11,11 +11,12 @@ use http::header::COOKIE;
 
 use crate::config;
 use crate::semantics::cookies::{self, CookieRule};
-use crate::semantics::facet::{Facet, FacetRule};
+use crate::semantics::facet::{CookieClass, Facet, FacetRule};
 use crate::semantics::fold::Fold;
 use crate::semantics::globs::Globs;
 use crate::semantics::policy::Rules;
 use crate::semantics::query::QueryRule;
+use crate::semantics::tags::TagRule;
 
 /// How responses are cached.
 #[derive(Debug)]
@@ -23,6 +24,12 @@ pub(in crate::pipeline) struct Caching {
     /// Whether it is done at all.
     pub(in crate::pipeline) enabled: bool,
     pub(in crate::pipeline) rules: Arc<Rules>,
+    /// Which fields of responses have tags.
+    pub(in crate::pipeline) tags: Arc<TagRule>,
+    /// The same for requests in a class of cookies; `None` where there is no class.
+    rules_of_class: Option<Arc<Rules>>,
+    /// Whether the origin sees cookies that are not in the key.
+    pub(super) forwards_cookies: bool,
     /// How long a request waits for the origin before a stale response stands in for its answer.
     pub(in crate::pipeline) stale_after: Duration,
     /// Whether Cache-Control of requests is obeyed.
@@ -67,6 +74,14 @@ impl Caching {
         Self {
             enabled: config.enabled,
             rules: Arc::new(config.rules.clone()),
+            tags: Arc::new(config.tags.clone()),
+            rules_of_class: (!key.cookie_classes.is_empty()).then(|| {
+                Arc::new(Rules {
+                    shared_only: true,
+                    ..config.rules.clone()
+                })
+            }),
+            forwards_cookies: config.cookies.forward,
             stale_after: config.stale_after,
             obeys_requests: config.obey_requests,
             on_range: match config.range {
@@ -78,7 +93,8 @@ impl Caching {
             query_content_bytes_max: content_max.unwrap_or(usize::MAX),
             query: QueryRule::new(key.sort_query, key.query_allow.as_deref(), &key.query_deny),
             forwards_query: key.forward_query,
-            facet: FacetRule::new(&key.fields, Globs::new(&key.cookies)),
+            facet: FacetRule::new(&key.fields, Globs::new(&key.cookies))
+                .with_classes(key.cookie_classes.iter().map(class).collect()),
             // The configuration's check has made sure that it can be done.
             fold: fold.unwrap_or_default(),
             cookies: cookie_rule(&config.cookies),
@@ -90,15 +106,26 @@ impl Caching {
         let rule = self.cookies.as_ref()?;
         fields
             .contains_key(COOKIE)
-            .then(|| rule.personal(fields, self.facet.cookies()))?
+            .then(|| rule.personal(fields, self.facet.kept()))?
+    }
+
+    /// By which rules the answer to a request is judged that is in a class of cookies, or in none.
+    pub(in crate::pipeline) fn rules_of(&self, is_classed: bool) -> &Arc<Rules> {
+        let of_class = self.rules_of_class.as_ref().filter(|_| is_classed);
+        of_class.unwrap_or(&self.rules)
+    }
+
+    /// Whether a request is in a class of cookies.
+    pub(in crate::pipeline) fn is_classed(&self, fields: &HeaderMap) -> bool {
+        self.rules_of_class.is_some() && self.facet.is_classed(fields)
     }
 
     /// Takes off a request what must not shape a stored answer, folds what says one thing in many
     /// ways, and tells what beside the URI is part of the key.
     pub(in crate::pipeline) fn reduce(&self, fields: &mut HeaderMap) -> Facet {
-        if fields.contains_key(COOKIE) {
+        if fields.contains_key(COOKIE) && !self.forwards_cookies {
             // Ignored is ignored: an answer made for one client's cookies must not be stored.
-            cookies::keep_only(fields, self.facet.cookies());
+            cookies::keep_only(fields, self.facet.kept());
         }
         if !self.fold.is_noop() {
             self.fold.apply(fields);
@@ -107,7 +134,14 @@ impl Caching {
     }
 }
 
+fn class((name, cookies): &(Box<str>, Vec<String>)) -> CookieClass {
+    CookieClass {
+        name: name.clone(),
+        cookies: Globs::new(cookies),
+    }
+}
+
 fn cookie_rule(config: &config::CookieLists) -> Option<CookieRule> {
     let rule = || CookieRule::new(Globs::new(&config.pass), Globs::new(&config.ignore));
-    (!config.ignore_all()).then(rule)
+    (!config.ignore_all() && !config.forward).then(rule)
 }

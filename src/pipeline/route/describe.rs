@@ -8,6 +8,7 @@ use super::caching::{Caching, OnRange};
 use super::{Destination, OwnAnswer, Route, Routes};
 use crate::semantics::cookies::CookieRule;
 use crate::semantics::policy::{Rules, Statuses};
+use crate::semantics::tags::TagRule;
 
 /// The route that a request takes, as the configuration has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Handler {
     pub action: &'static str,
     /// The origin's name, or the status, with the target of a redirect.
     pub target: String,
+    /// Names and values of what stands before that.
+    pub gate: Vec<(&'static str, String)>,
     /// Names and values of the caching rules; `None` where nothing is cached.
     pub rules: Option<Vec<(&'static str, String)>>,
 }
@@ -36,6 +39,7 @@ pub(in crate::pipeline) fn describe(routes: &Routes, destination: &Destination) 
         path: scope.path.to_string(),
         action,
         target,
+        gate: scope.gate.as_ref().map_or(Vec::new(), |it| it.in_words()),
         rules,
     }
 }
@@ -76,12 +80,11 @@ fn rules_of(caching: &Caching) -> Vec<(&'static str, String)> {
         stale_if_error,
         sick_grace,
         keep,
-        store_set_cookie,
+        ..
     } = &*caching.rules;
-    let choice = |is: bool, yes: &str, no: &str| if is { yes } else { no }.to_owned();
     let targets: Vec<_> = targets.iter().map(|name| name.as_str()).collect();
     let status_ttl: Vec<_> = status_ttl.iter().map(of_status).collect();
-    let some = [
+    let of_lifetimes = [
         ("ttl", ttl.as_ref().map(time)),
         ("default_ttl", Some(time(default_ttl))),
         (
@@ -101,32 +104,43 @@ fn rules_of(caching: &Caching) -> Vec<(&'static str, String)> {
         ("sick_grace", sick_grace.as_ref().map(time)),
         ("stale_after", Some(time(&caching.stale_after))),
         ("keep", Some(time(keep))),
-        (
-            "set_cookie",
-            Some(choice(*store_set_cookie, "store", "pass")),
-        ),
+    ];
+    let all = of_lifetimes.into_iter().chain(of_messages(caching));
+    all.filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+}
+
+/// What is made of what requests and responses say, and of which requests.
+fn of_messages(caching: &Caching) -> [(&'static str, Option<String>); 10] {
+    let rules = &caching.rules;
+    let choice = |is: bool, yes: &str, no: &str| if is { yes } else { no }.to_owned();
+    let set_cookie = match rules.drop_set_cookie {
+        true => "drop".to_owned(),
+        false => choice(rules.store_set_cookie, "store", "pass"),
+    };
+    let forwards = || choice(caching.forwards_query, "all", "key");
+    let is_shared = rules.share_authorized;
+    let is_lifted = rules.lift_must_revalidate;
+    let requests = choice(caching.obeys_requests, "obey", "ignore");
+    let content_max = caching.query_content_bytes_max.to_string();
+    [
+        ("set_cookie", Some(set_cookie)),
         ("cookies", Some(of_cookies(caching))),
-        (
-            "request_directives",
-            Some(choice(caching.obeys_requests, "obey", "ignore")),
-        ),
-        (
-            "query_forward",
-            caching
-                .query
-                .filters()
-                .then(|| choice(caching.forwards_query, "all", "key")),
-        ),
+        ("authorization", is_shared.then(|| "share".to_owned())),
+        ("must_revalidate", is_lifted.then(|| "ignore".to_owned())),
+        ("request_directives", Some(requests)),
+        ("query_forward", caching.query.filters().then(forwards)),
         ("range", Some(of_range(caching.on_range))),
         ("no_vary_search", Some(caching.no_vary_search.to_string())),
-        (
-            "query_body_max",
-            Some(caching.query_content_bytes_max.to_string()),
-        ),
-    ];
-    some.into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-        .collect()
+        ("tags", Some(of_tags(&caching.tags))),
+        ("query_body_max", Some(content_max)),
+    ]
+}
+
+fn of_tags(rule: &TagRule) -> String {
+    let names: Vec<_> = rule.fields.iter().map(|name| name.as_str()).collect();
+    let shown = if rule.shown { ", shown" } else { "" };
+    format!("{} at the most of {}{shown}", rule.max, names.join(", "))
 }
 
 fn of_status((statuses, ttl): &(Statuses, Duration)) -> String {
@@ -137,8 +151,12 @@ fn of_status((statuses, ttl): &(Statuses, Duration)) -> String {
 }
 
 fn of_cookies(caching: &Caching) -> String {
+    let all = match caching.forwards_cookies {
+        true => "forward",
+        false => "ignore",
+    };
     let rule = caching.cookies.as_ref();
-    rule.map_or_else(|| "ignore".to_owned(), CookieRule::in_words)
+    rule.map_or_else(|| all.to_owned(), CookieRule::in_words)
 }
 
 /// `0s`, `90s` or `250ms`.

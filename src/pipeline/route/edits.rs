@@ -66,6 +66,11 @@ impl Edits {
         }
     }
 
+    /// Whether this field is set, added or removed.
+    pub(in crate::pipeline) fn touch(&self, name: &HeaderName) -> bool {
+        self.fill(name) || self.set.iter().any(|(set, _)| set == name) || self.remove.contains(name)
+    }
+
     /// Whether this field is filled in, so that its value is not the client's and not in the key.
     pub(in crate::pipeline) fn fill(&self, name: &HeaderName) -> bool {
         self.templates().any(|it| it.0 == *name)

@@ -23,6 +23,7 @@ pub(super) use table::{Destination, Parts, RouteId, Routes, without_port};
 
 use crate::config::{self, ExchangeLimits};
 use crate::origin::{Pool, Timeouts};
+use crate::semantics::path_form::PathRule;
 use crate::telemetry::SiteId;
 use caching::Caching;
 use limit::RouteBounds;
@@ -33,6 +34,8 @@ pub(super) struct Route {
     pub(super) scope: Scope,
     pub(super) pool: Arc<Pool>,
     pub(super) strip_prefix: Option<Box<str>>,
+    /// The protocols that clients may go on with.
+    pub(super) upgrade: Box<[Box<str>]>,
     pub(super) request_fields: Edits,
     /// How long servers may be silent, where the route says it.
     pub(super) timeouts: Option<Timeouts>,
@@ -60,9 +63,13 @@ pub(super) struct Scope {
     /// By which its requests are counted.
     pub(super) site: SiteId,
     pub(super) path: Box<str>,
+    /// How the spelling of its paths is taken.
+    pub(super) path_rule: PathRule,
     pub(super) bounds: RouteBounds,
     pub(super) exchange_limits: ExchangeLimits,
     pub(super) https: config::Https,
+    /// What stands before its action; `None` where nothing does.
+    pub(super) gate: Option<Box<config::Gate>>,
     pub(super) response_fields: Edits,
     /// What is done where conditions hold; `None` without rules.
     pub(super) rules: Option<Arc<Chain>>,
@@ -89,6 +96,7 @@ impl Route {
             timeouts: timeouts(&config.exchange_limits, pool.timeouts()),
             pool,
             strip_prefix: config.strip_prefix.as_deref().map(Into::into),
+            upgrade: config.upgrade.iter().map(|it| it.as_str().into()).collect(),
             request_fields: Edits::new(&config.request_fields),
             caching: Caching::new(&config.cache),
             others: Box::default(),
@@ -129,9 +137,11 @@ impl Scope {
             hosts: Arc::clone(hosts),
             site,
             path: config.path.to_string().into(),
+            path_rule: config.path_rule,
             bounds,
             exchange_limits: config.exchange_limits.clone(),
             https: config.https.clone(),
+            gate: (!config.gate.is_open()).then(|| Box::new(config.gate.clone())),
             response_fields: Edits::new(&config.response_fields),
             rules,
         }

@@ -124,6 +124,16 @@ impl Routes {
         }
     }
 
+    /// Where requests for a target, a path with perhaps a query, lead.
+    pub(in crate::pipeline) fn lead(&self, authority: &str, target: &str) -> Option<&Destination> {
+        let path = match target.split('?').next() {
+            // `OPTIONS *` is about the host as a whole.
+            None | Some("*") => "/",
+            Some(path) => path,
+        };
+        self.find(authority, path)
+    }
+
     /// Where requests lead for a normal authority (see [`crate::semantics::key::normal_authority`]) and a
     /// path without query.
     pub(in crate::pipeline) fn find(&self, authority: &str, path: &str) -> Option<&Destination> {
@@ -167,6 +177,16 @@ impl Routes {
             Some(destination) => self.scope(destination).rules.as_ref(),
             None => self.elsewhere.as_ref(),
         }
+    }
+
+    /// Whether two lookups have come to one route.
+    pub(in crate::pipeline) fn are_same(
+        &self,
+        one: Option<&Destination>,
+        other: Option<&Destination>,
+    ) -> bool {
+        let scope = |it: &Destination| std::ptr::from_ref(self.scope(it));
+        one.map(scope) == other.map(scope)
     }
 
     fn paths(&self, host: &str) -> Option<&Paths> {

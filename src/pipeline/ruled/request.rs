@@ -12,6 +12,7 @@ use crate::pipeline::asking::Asking;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::route::Destination;
 use crate::pipeline::route::rules::{Chain, Matched, Number, Rule, RuledEnd};
+use crate::pipeline::site::Site;
 use crate::pipeline::values::Values;
 use crate::semantics::facet::Facet;
 use crate::semantics::key::KeyBuf;
@@ -71,9 +72,15 @@ pub(in crate::pipeline) fn note<'a>(
 
 /// What a request asks for with another path, for key and origin alike. `None` where that would be
 /// nothing that can be asked for.
-pub(in crate::pipeline) fn rewritten(exchange: &Exchange, template: &Template) -> Option<Uri> {
+pub(in crate::pipeline) fn rewritten(
+    exchange: &Exchange,
+    destination: Option<&Destination>,
+    template: &Template,
+) -> Option<Uri> {
+    let site = exchange.site();
     let target = target(&Values::of(exchange), &exchange.target(), template);
-    if target.len() > exchange.site().server.target_bytes_max {
+    let target = site.as_seen_at(destination, target);
+    if target.len() > site.server.target_bytes_max {
         return None;
     }
     let mut parts = exchange.request.uri.clone().into_parts();
@@ -82,8 +89,13 @@ pub(in crate::pipeline) fn rewritten(exchange: &Exchange, template: &Template) -
 }
 
 /// The same of a request that is only imagined.
-pub(in crate::pipeline) fn rewritten_of(asking: &Asking<'_>, template: &Template) -> String {
-    target(&Values::asked(asking), asking.target, template)
+pub(in crate::pipeline) fn rewritten_of(
+    asking: &Asking<'_>,
+    (site, destination): (&Site, Option<&Destination>),
+    template: &Template,
+) -> String {
+    let target = target(&Values::asked(asking), asking.target, template);
+    site.as_seen_at(destination, target)
 }
 
 /// The query stays where the template has none.
@@ -169,7 +181,7 @@ impl<'a> Ruled<'a> {
         let mut parts = Vec::new();
         for rule in self.rules() {
             for template in &rule.request.key {
-                let value = values.text(template);
+                let value = values.bytes(template);
                 parts.push((Arc::clone(&rule.name), value));
             }
         }

@@ -89,11 +89,12 @@ impl ResponseRules {
     }
 
     /// Edits the fields of an answer, and tells how it is to be judged; `lifetime` is what its own fields
-    /// give it, in seconds.
+    /// give it, in seconds. What they leave open is judged by `base`.
     pub(in crate::pipeline) fn apply(
         &self,
         status: StatusCode,
         fields: &mut HeaderMap,
+        base: &Arc<Rules>,
         lifetime: &dyn Fn(&HeaderMap) -> Option<u64>,
     ) -> Ruling {
         let late = self.late(status, fields, lifetime);
@@ -107,7 +108,7 @@ impl ResponseRules {
             ..Ruling::default()
         };
         for rule in Ruled::new(Some(&self.chain), &numbers).rules() {
-            ruling.heed(rule, status, &self.route, |template| {
+            ruling.heed(rule, status, base, |template| {
                 self.text(template, status, fields)
             });
             let value = |template: &Template, fields: &HeaderMap| -> Option<HeaderValue> {
@@ -172,6 +173,7 @@ impl ResponseRules {
                     .bytes()
                     .map(|it| it.to_ascii_lowercase()),
             ),
+            Value::Reason => show(out, status.canonical_reason()),
             Value::Status => show(out, Some(status.as_u16())),
             Value::ResponseHeader(name) => out.extend_from_slice(first(fields, name)),
             Value::Cut(of, cut) => cut_out(of, cut, out, |value, out| {
@@ -197,7 +199,7 @@ impl Ruling {
         &mut self,
         rule: &Rule,
         status: StatusCode,
-        route: &Route,
+        base: &Arc<Rules>,
         text: impl Fn(&Template) -> Option<String>,
     ) {
         let response = &rule.response;
@@ -223,11 +225,7 @@ impl Ruling {
         if lives.iter().all(Option::is_none) {
             return;
         }
-        let mut rules = (*self
-            .rules
-            .take()
-            .unwrap_or_else(|| Arc::clone(&route.caching.rules)))
-        .clone();
+        let mut rules = Rules::clone(self.rules.as_ref().unwrap_or(base));
         let [ttl, grace, keep] = lives;
         if let Some(time) = ttl {
             self.timed = Some(rule.tally);

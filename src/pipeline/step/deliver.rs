@@ -5,11 +5,15 @@
 
 use std::sync::Arc;
 
-use http::header::{CACHE_CONTROL, HeaderValue, SET_COOKIE, TRAILER};
-use http::{HeaderMap, Response};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HeaderValue, SET_COOKIE, TRAILER, UPGRADE,
+};
+use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::body::Body;
+use crate::config::ErrorPages;
 use crate::pipeline::answer::{self, CACHE_STATUS, How};
+use crate::pipeline::error_page::ErrorPage;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
 use crate::pipeline::reasons::outcome_of;
@@ -19,7 +23,7 @@ use crate::pipeline::values::{Answered, Values};
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::key::Scheme;
-use crate::semantics::{headers, trailers};
+use crate::semantics::{headers, trailers, upgrade};
 use crate::store::Object;
 use crate::telemetry::Outcome;
 
@@ -68,7 +72,7 @@ impl Deliver {
             route,
             what,
         } = self;
-        let (mut response, outcome, hits, ttl_secs) = match what {
+        let (mut response, outcome, hits, told, ttl_secs) = match what {
             What::Stored { object, how } => {
                 let detail = how.detail(&object, exchange.decided_by);
                 exchange.entry.record.detail = detail;
@@ -76,20 +80,31 @@ impl Deliver {
                 let (response, outcome) =
                     answer::respond(&exchange.request, now, (hop, detail), &object, how);
                 let ttl_secs = u64::try_from(object.term().ttl_secs(now)).ok();
-                (response, outcome, object.hits(), ttl_secs)
+                let told = object.head().status();
+                (response, outcome, object.hits(), told, ttl_secs)
             }
             What::Passed { response, status } => {
                 let (mut response, outcome) = passed(&mut exchange, response, &status);
+                let tags = &exchange.site().routes[route].caching.tags;
+                tags.hide(response.headers_mut());
                 stick(&exchange, route, response.headers_mut());
-                (response, outcome, 0, None)
+                let told = response.status();
+                (response, outcome, 0, told, None)
             }
         };
+        let scope = &exchange.site().routes[route].scope;
         let answered = Answered {
             outcome,
             status: response.status(),
             hits,
             ttl_secs,
         };
+        // What is made of a stored page for one client, as a 416, is no error of the origin's.
+        if let Some(pages) = scope.gate.as_ref().and_then(|it| it.errors.as_deref())
+            && told == answered.status
+        {
+            response = intercepted(&exchange, pages, answered, response);
+        }
         // Filled in here and never stored: a hit says that it is one.
         let edits = &exchange.site().routes[route].scope.response_fields;
         edits.apply(response.headers_mut(), |template, fields| {
@@ -117,6 +132,34 @@ fn deliver_by_rules(
     }
 }
 
+/// The same response; or a page of the operator's in its place, where that is wanted of its status.
+fn intercepted(
+    exchange: &Exchange,
+    pages: &ErrorPages,
+    answered: Answered,
+    mut response: Response<Body>,
+) -> Response<Body> {
+    if !pages.intercepts(answered.status) {
+        return response;
+    }
+    let Some(page) = ErrorPage::of(exchange, pages, answered, None) else {
+        return response;
+    };
+    exchange.site().gatekeeper.intercepted();
+    let fields = response.headers_mut();
+    ErrorPage::strip(fields);
+    page.stamp(fields);
+    let body = match exchange.request.method == Method::HEAD {
+        true => {
+            fields.insert(CONTENT_LENGTH, HeaderValue::from(page.body.len()));
+            Body::empty()
+        }
+        false => Body::full(page.body),
+    };
+    std::mem::replace(response.body_mut(), body).discard();
+    response
+}
+
 /// The origin's response, without what was meant for us alone.
 fn passed(
     exchange: &mut Exchange,
@@ -125,9 +168,14 @@ fn passed(
 ) -> (Response<Body>, Outcome) {
     let version = response.version();
     *response.version_mut() = http::Version::default();
+    let has_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let fields = response.headers_mut();
     let announced = trailers::announced(fields);
+    let protocols = fields.get(UPGRADE).cloned();
     headers::strip_hop_by_hop(fields);
+    if exchange.wish.is_some() {
+        go_on(has_switched, protocols, fields);
+    }
     let request = &exchange.request;
     if trailers::are_taken(request.version, &request.headers) {
         for names in announced {
@@ -139,6 +187,15 @@ fn passed(
     fields.append(CACHE_STATUS, status.to_value(hop));
     exchange.entry.record.detail = status.detail;
     (response, status.fwd.map_or(Outcome::Pass, outcome_of))
+}
+
+/// What the client is told of its wish to go on with another protocol. If that was in vain its
+/// connection ends: whatever it sent too early must not be taken for a request.
+fn go_on(has_switched: bool, protocols: Option<HeaderValue>, fields: &mut HeaderMap) {
+    match protocols.filter(|_| has_switched) {
+        Some(protocols) => upgrade::write(fields, protocols),
+        None => drop(fields.insert(CONNECTION, HeaderValue::from_static("close"))),
+    }
 }
 
 /// Has the client come back to the server that answered it. Only here, where nothing is stored: a

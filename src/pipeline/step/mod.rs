@@ -5,6 +5,7 @@
 
 pub(super) mod deliver;
 pub(super) mod fetch;
+pub(super) mod login;
 pub(super) mod lookup;
 pub(super) mod pass;
 pub(super) mod purge;

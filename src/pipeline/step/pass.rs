@@ -28,6 +28,7 @@ use crate::semantics::conditional::head_disagrees;
 use crate::semantics::headers;
 use crate::semantics::reference::Target;
 use crate::semantics::trailers;
+use crate::semantics::upgrade;
 use crate::semantics::vary::Vary;
 use crate::store::{self, Born, Failure, Invalidation, Object, What};
 use crate::telemetry::Fetched;
@@ -39,6 +40,9 @@ pub(in crate::pipeline) struct Pass {
     /// What is stored, but not to be used as it is, of what a HEAD asks about.
     pub(in crate::pipeline) stored: Option<Arc<Object>>,
 }
+
+/// What becomes of a request whose answer makes no sense.
+const MALFORMED: Failure = Failure::new(StatusCode::BAD_GATEWAY, "origin-malformed");
 
 /// When the origin was asked.
 struct Began {
@@ -106,14 +110,18 @@ impl Pass {
     }
 
     fn answered(mut self, mut response: Response<Body>, began: &Began) -> Step {
+        if self.has_switched_unasked(&response) {
+            return self.failed(MALFORMED);
+        }
         self.heed_rules(&mut response);
         if self.can_be_stood_in_for(response.status()) {
             return self.stand_in(failed(Some(response.status())));
         }
-        let method = &self.wanted.exchange.request.method;
-        if headers::invalidates(method) && !is_error(response.status()) {
+        let is_unsafe = headers::invalidates(&self.wanted.exchange.request.method);
+        if is_unsafe && !is_error(response.status()) {
             self.invalidate(response.headers());
         }
+        self.heed(&response, is_unsafe);
         self.heed_head(&response);
         if self.is_the_page(&response) {
             return self.adopt(response, began);
@@ -128,8 +136,16 @@ impl Pass {
             return;
         };
         let status = response.status();
-        let ruling = rules.apply(status, response.headers_mut(), &|_| None);
+        let base = Arc::clone(&self.wanted.caching().rules);
+        let ruling = rules.apply(status, response.headers_mut(), &base, &|_| None);
         ruling.note(&mut self.wanted.exchange);
+    }
+
+    /// Whether the origin goes on with a protocol that nobody has asked for.
+    fn has_switched_unasked(&self, response: &Response<Body>) -> bool {
+        let wish = self.wanted.exchange.wish.as_ref();
+        response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && !wish.is_some_and(|it| upgrade::is_answered(response.headers(), &it.protocols))
     }
 
     /// There is no answer: none came, or too many other requests are under way on this route.
@@ -161,6 +177,15 @@ impl Pass {
             let what = What::Uri(it);
             site.invalidate(&Invalidation { what, how });
         }
+    }
+
+    fn heed(&self, response: &Response<Body>, is_unsafe: bool) {
+        let (wanted, status, fields) = (&self.wanted, response.status(), response.headers());
+        let tags = &wanted.caching().tags;
+        wanted
+            .exchange
+            .site()
+            .heed(tags, wanted.key(), status, fields, is_unsafe);
     }
 
     /// The URI that was asked for.
@@ -237,7 +262,8 @@ impl Pass {
             Vary::Star => false,
         };
         let whole = caching.query.without_others(&exchange.target()).is_none();
-        by_vary && whole && unchanged(&COOKIE) && !outbound::is_steered(asked)
+        let is_same = by_vary && whole && unchanged(&COOKIE) && !outbound::is_steered(asked);
+        is_same && self.wanted.is_spelt_as_filed()
     }
 
     /// Stores it as what a GET would have brought, if it may be.

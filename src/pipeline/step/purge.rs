@@ -1,38 +1,34 @@
-//! Step Purge: PURGE and SOFTPURGE from a client that may, for all variants of the URL it was sent to.
+//! Step Purge: PURGE, BAN and their like from a client that may.
 //!
-//! Comes from Receive, which has checked the network. Goes to Synth with the count,
+//! Comes from Receive, which has checked the network and read what is wanted. Goes to Synth with the count,
 //! or with why nothing was purged.
 
-use super::synth::{Refusal, Synth};
+use http::StatusCode;
+
+use super::synth::Synth;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
 use crate::pipeline::purging::Unpurgeable;
-use crate::semantics::key::KeyBuf;
-use crate::semantics::reference::Target;
-use crate::store::{How, Invalidation, What};
+use crate::store::Invalidation;
 
-/// The right to invalidate one key.
+/// The right to invalidate something.
 pub(in crate::pipeline) struct Purge {
     pub(in crate::pipeline) exchange: Box<Exchange>,
-    pub(in crate::pipeline) key: KeyBuf,
-    pub(in crate::pipeline) how: How,
+    pub(in crate::pipeline) wanted: Invalidation,
 }
 
 // === impl Purge ===
 
 impl Purge {
     pub(in crate::pipeline) fn run(self) -> Step {
-        let Self { exchange, key, how } = self;
-        let what = What::Url(Target {
-            scheme: exchange.client.scheme,
-            authority: key.authority().to_owned(),
-            path_and_query: exchange.target().into_owned(),
-        });
-        let purged = exchange.site().purge(&Invalidation { what, how });
+        let Self { exchange, wanted } = self;
+        let purged = exchange.site().purge(&wanted);
         Step::Synth(match purged {
-            Ok(count) => Synth::purged(exchange, count),
+            Ok(count) => Synth::purged(exchange, &wanted, count),
             Err(Unpurgeable::Host(_)) => Synth::no_route(exchange),
-            Err(Unpurgeable::Pattern) => Synth::refusal(exchange, Refusal::PurgeUnknown),
+            Err(why @ Unpurgeable::Pattern) => {
+                Synth::not_purged(exchange, StatusCode::BAD_REQUEST, &why.to_string())
+            }
         })
     }
 }

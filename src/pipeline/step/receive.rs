@@ -1,13 +1,15 @@
 //! Step Receive, the first: is this a request we may act upon, whose is it, and what is to be done?
 //!
-//! Comes from the server. Goes to Lookup, Query, Pass, Purge or Synth. Rules are looked at when all else
-//! is sound, and before a request is led on.
+//! Comes from the server. Goes to Login, Lookup, Query, Pass, Purge or Synth. Rules are looked at when all
+//! else is sound, and before a request is led on.
 
 use std::net::IpAddr;
 
-use http::{HeaderValue, Method};
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Method, StatusCode, Uri, Version};
 use http_body::Body as _;
 
+use super::login::Login;
 use super::lookup::Lookup;
 use super::pass::Pass;
 use super::purge::Purge;
@@ -16,13 +18,18 @@ use super::synth::{Refusal, Synth};
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::exchange::{Entry, Exchange};
 use crate::pipeline::flow::Step;
-use crate::pipeline::purging::Asked;
+use crate::pipeline::gate::{Denial, TurnedAway};
+use crate::pipeline::login::Look;
+use crate::pipeline::purge_forms::{self, Unclear};
+use crate::pipeline::reasons::Bypass;
 use crate::pipeline::route::limit::Limited;
 use crate::pipeline::route::{Destination, RouteId, without_port};
 use crate::pipeline::ruled::{self, Ruled, matched, note};
+use crate::pipeline::tunnel::Wish;
 use crate::pipeline::wanted::Wanted;
-use crate::semantics::headers;
 use crate::semantics::key::{KeyBuf, Scheme};
+use crate::semantics::reference::Target;
+use crate::semantics::{headers, upgrade};
 
 /// A request as it came in.
 pub(in crate::pipeline) struct Receive {
@@ -38,7 +45,7 @@ impl Receive {
 
     pub(in crate::pipeline) fn run(self) -> Step {
         let mut exchange = self.exchange;
-        let (mut key, destination) = match check(&exchange).and_then(|()| locate(&exchange)) {
+        let (mut key, destination) = match check(&exchange).and_then(|()| locate(&mut exchange)) {
             Ok(located) => located,
             Err(refusal) => return Step::Synth(Synth::refusal(exchange, refusal)),
         };
@@ -46,13 +53,16 @@ impl Receive {
             let site = exchange.site().routes.scope(destination).site;
             exchange.entry.record.site = site;
         }
+        if let Err(denial) = admit(&exchange, destination.as_ref()) {
+            return Step::Synth(Synth::turned_away(exchange, denial));
+        }
         if let Err(refusal) = hold_to_limits(&exchange, destination.as_ref()) {
             return Step::Synth(Synth::refusal(exchange, refusal));
         }
-        if let Some(asked) = asked_to_purge(&exchange) {
+        if wants_a_purge(&exchange) {
             exchange.matched = matched(&exchange, &key, destination.as_ref(), true);
             rewrite(&mut exchange, &mut key, destination.as_ref());
-            return purge(exchange, key, asked);
+            return purge(exchange, &key);
         }
         if let Err(limited) = limit(&exchange, destination.as_ref()) {
             return Step::Synth(Synth::limited(exchange, &limited));
@@ -71,15 +81,41 @@ impl Receive {
             return Step::Synth(Synth::refusal(exchange, Refusal::Misdirected));
         }
         exchange.hsts = destination.as_ref().and_then(|it| hsts(&exchange, it));
-        if exchange.request.method == Method::OPTIONS
-            && headers::goes_no_further(&exchange.request.headers)
-        {
-            return Step::Synth(Synth::final_recipient(exchange));
+        match log_in(&exchange, destination.as_ref()) {
+            Ok(None) => {}
+            Ok(Some(Look::Known(user))) => let_in(&mut exchange, destination.as_ref(), user),
+            Ok(Some(Look::Unknown(attempt))) => {
+                return Step::Login(Login {
+                    exchange,
+                    key,
+                    destination,
+                    attempt,
+                });
+            }
+            Err(denial) => return Step::Synth(Synth::turned_away(exchange, denial)),
         }
-        match exchange.site().routes.rules(destination.as_ref()) {
-            None => lead(exchange, key, destination),
-            Some(_) => ruled(exchange, key, destination),
-        }
+        go_on(exchange, key, destination)
+    }
+}
+
+/// The client is let in: by where its request leads.
+pub(super) fn go_on(
+    exchange: Box<Exchange>,
+    key: KeyBuf,
+    destination: Option<Destination>,
+) -> Step {
+    if exchange.request.method == Method::OPTIONS
+        && headers::goes_no_further(&exchange.request.headers)
+    {
+        return Step::Synth(Synth::final_recipient(exchange));
+    }
+    let redirects = exchange.site().redirects(destination.as_ref());
+    if let Some((status, to)) = redirects.and_then(|it| it.find(&exchange.target())) {
+        return Step::Synth(Synth::moved(exchange, status, to));
+    }
+    match exchange.site().routes.rules(destination.as_ref()) {
+        None => lead(exchange, key, destination),
+        Some(_) => ruled(exchange, key, destination),
     }
 }
 
@@ -131,12 +167,14 @@ fn rewrite(exchange: &mut Exchange, key: &mut KeyBuf, destination: Option<&Desti
     let Some(template) = Ruled::of(exchange, destination).rewrite() else {
         return;
     };
-    let Some(uri) = ruled::rewritten(exchange, template) else {
+    let Some(uri) = ruled::rewritten(exchange, destination, template) else {
         return;
     };
     exchange.request.uri = uri;
-    let place = (exchange.client.scheme, key.authority(), &*exchange.target());
-    *key = exchange.site().key_of(destination, place);
+    // What the client wrote has no part in it.
+    exchange.spelling = None;
+    let (site, scheme) = (exchange.site(), exchange.client.scheme);
+    *key = site.key(destination, scheme, key.authority(), &exchange.target());
 }
 
 fn limit_by_rules(exchange: &Exchange, destination: Option<&Destination>) -> Result<(), Limited> {
@@ -150,12 +188,63 @@ fn limit_by_rules(exchange: &Exchange, destination: Option<&Destination>) -> Res
     })
 }
 
-/// The request's key, and where it leads, if anywhere.
-fn locate(exchange: &Exchange) -> Result<(KeyBuf, Option<Destination>), Refusal> {
+/// The request's key, and where it leads, if anywhere. From here on its target is seen as the route sees
+/// it.
+fn locate(exchange: &mut Exchange) -> Result<(KeyBuf, Option<Destination>), Refusal> {
     let (site, scheme) = (exchange.site(), exchange.client.scheme);
     let authority = exchange.authority().map_err(Refusal::Malformed)?;
-    let (key, destination) = site.locate(scheme, &authority, &exchange.target());
-    Ok((key, destination.cloned()))
+    let target = exchange.target_as_sent();
+    let located = site.locate(scheme, &authority, &target);
+    let located = located.map_err(Refusal::Malformed)?;
+    let (key, destination) = (located.key, located.destination.cloned());
+    if let Some(spelling) = located.spelling {
+        exchange.note_spelling(spelling);
+    }
+    Ok((key, destination))
+}
+
+/// Whether the client is let in at all, be it for a hit.
+fn admit(exchange: &Exchange, destination: Option<&Destination>) -> Result<(), Denial> {
+    let gate = exchange.site().gate(destination);
+    let client = exchange.client.address.ip();
+    match gate.is_none_or(|it| it.access.admits(client)) {
+        true => Ok(()),
+        false => Err(Denial::by(TurnedAway::Address)),
+    }
+}
+
+/// Who the client is, where that is asked; `None` where it is not.
+fn log_in(exchange: &Exchange, destination: Option<&Destination>) -> Result<Option<Look>, Denial> {
+    let site = exchange.site();
+    let Some(gate) = site.gate(destination) else {
+        return Ok(None);
+    };
+    let client = exchange.client.address.ip();
+    if let Some(maintenance) = &gate.maintenance
+        && site.switches.are_on(maintenance)
+        && !maintenance.allow.hold(client)
+    {
+        return Err(Denial::by(TurnedAway::Maintenance).until(maintenance.retry_after));
+    }
+    let Some(auth) = &gate.basic_auth else {
+        return Ok(None);
+    };
+    let look = site.logins.look(auth, &exchange.request.headers, client)?;
+    Ok(Some(look))
+}
+
+/// The credentials were for us: what is answered does not hang on them, unless the origin is told.
+pub(super) fn let_in(exchange: &mut Exchange, destination: Option<&Destination>, user: String) {
+    let gate = exchange.site().gate(destination);
+    let is_told = gate
+        .and_then(|it| it.basic_auth.as_ref())
+        .is_some_and(|it| it.forward);
+    if !is_told {
+        exchange.request.headers.remove(AUTHORIZATION);
+    }
+    if let Some(asked) = &mut exchange.entry.record.asked {
+        asked.user = Some(user.into());
+    }
 }
 
 /// Has the upload, if there is one, keep to the limits of its route in place of the server's.
@@ -167,7 +256,12 @@ fn hold_to_limits(exchange: &Exchange, destination: Option<&Destination>) -> Res
     let bytes_max = match destination {
         Some(destination) => {
             let limits = &site.routes.scope(destination).exchange_limits;
-            upload.limit(limits.body_bytes_max, limits.body_timeout);
+            // Messages of gRPC come when there is something to say.
+            let rate_min = match headers::is_grpc(&exchange.request.headers) {
+                true => 0,
+                false => limits.receive_rate_min,
+            };
+            upload.limit(limits.body_bytes_max, limits.body_timeout, rate_min);
             limits.body_bytes_max
         }
         None => site.server.body_bytes_max,
@@ -189,10 +283,11 @@ fn limit(exchange: &Exchange, destination: Option<&Destination>) -> Result<(), L
 fn elsewhere(exchange: &Exchange, destination: &Destination, key: &KeyBuf) -> Option<String> {
     let site = exchange.site();
     let is_asked = site.routes.scope(destination).https.only;
-    if !is_asked || exchange.client.scheme == Scheme::Https {
+    let (host, target) = (without_port(key.authority()), exchange.target_as_sent());
+    // `OPTIONS *` is for the server as a whole (RFC 9110 §9.3.7), which has no other URL.
+    if !is_asked || exchange.client.scheme == Scheme::Https || target == "*" {
         return None;
     }
-    let (host, target) = (without_port(key.authority()), exchange.target());
     Some(match site.server.https_port {
         443 => format!("https://{host}{target}"),
         port => format!("https://{host}:{port}{target}"),
@@ -201,10 +296,16 @@ fn elsewhere(exchange: &Exchange, destination: &Destination, key: &KeyBuf) -> Op
 
 /// RFC 6797 §7.2: "An HSTS Host MUST NOT include the STS header field in HTTP responses conveyed over
 /// non-secure transport."
-fn hsts(exchange: &Exchange, destination: &Destination) -> Option<HeaderValue> {
-    let https = &exchange.site().routes.scope(destination).https;
+fn hsts(exchange: &Exchange, destination: &Destination) -> Option<Option<HeaderValue>> {
+    let hsts = exchange
+        .site()
+        .routes
+        .scope(destination)
+        .https
+        .hsts
+        .as_ref()?;
     let is_secure = exchange.client.scheme == Scheme::Https;
-    https.hsts.clone().filter(|_| is_secure)
+    Some(is_secure.then(|| hsts.clone()))
 }
 
 /// What no request may look like, whatever it asks for.
@@ -227,48 +328,104 @@ fn check(exchange: &Exchange) -> Result<(), Refusal> {
     if headers::connection_is_hostile(&request.headers) {
         return Err(Refusal::Malformed("connection-names-end-to-end-field"));
     }
-    let uri = &request.uri;
-    match (uri.scheme_str(), uri.authority()) {
-        // `GET foo` reads as an authority: serving it would answer with the root's page.
-        (None, Some(_)) => Err(Refusal::Malformed("request-target")),
-        (None, None) if uri.path() == "*" && request.method == Method::OPTIONS => Ok(()),
-        (None, None) if uri.path().starts_with('/') => Ok(()),
-        (Some("http" | "https"), Some(_)) => Ok(()),
-        _ => Err(Refusal::Malformed("request-target")),
+    // A parser of HTTP/1 takes the space around a value off, one of HTTP/2 leaves it.
+    if request.version > Version::HTTP_11 && headers::has_edge_space(&request.headers) {
+        return Err(Refusal::Malformed("edge-space"));
     }
+    match has_form(&request.uri, &request.method) {
+        true => Ok(()),
+        false => Err(Refusal::Malformed("request-target")),
+    }
+}
+
+/// Whether a target is in a form that its method may have (RFC 9112 §3.2, RFC 9113 §8.3.1).
+fn has_form(uri: &Uri, method: &Method) -> bool {
+    let has_path = match uri.path() {
+        // "The asterisk-form of request-target is only used for a server-wide OPTIONS request".
+        "*" => method == Method::OPTIONS,
+        path => path.is_empty() || path.starts_with('/'),
+    };
+    let is_whole = match (uri.scheme_str(), uri.authority()) {
+        // `GET foo` reads as an authority: serving it would answer with the root's page.
+        (None, Some(_)) => false,
+        (None, None) => !uri.path().is_empty(),
+        (Some(scheme), Some(_)) => matches!(scheme, "http" | "https"),
+        (Some(_), None) => false,
+    };
+    has_path && is_whole
 }
 
 /// `PURGE` and its like are ours only where networks are configured; else they are unknown methods
 /// like any other.
-fn asked_to_purge(exchange: &Exchange) -> Option<Asked> {
-    if exchange.site().server.purge_from.is_empty() {
-        return None;
-    }
-    Asked::of(&exchange.request.method, &exchange.request.headers)
+fn wants_a_purge(exchange: &Exchange) -> bool {
+    !exchange.site().server.purge_from.is_empty() && purge_forms::is_meant(&exchange.request.method)
 }
 
-fn purge(exchange: Box<Exchange>, key: KeyBuf, asked: Asked) -> Step {
+fn purge(exchange: Box<Exchange>, key: &KeyBuf) -> Step {
     let address = match exchange.client.address.ip() {
         IpAddr::V6(address) => address.to_canonical(),
         address => address,
     };
     let networks = &exchange.site().server.purge_from;
     let may = networks.iter().any(|network| network.contains(&address));
-    let refusal = match asked {
-        _ if !may => Refusal::PurgeForbidden,
-        Asked::Other => Refusal::PurgeUnknown,
-        Asked::Page(how) => return Step::Purge(Purge { exchange, key, how }),
+    if !may {
+        return Step::Synth(Synth::refusal(exchange, Refusal::PurgeForbidden));
+    }
+    let here = Target {
+        scheme: exchange.client.scheme,
+        authority: key.authority().to_owned(),
+        path_and_query: exchange.target().into_owned(),
     };
-    Step::Synth(Synth::refusal(exchange, refusal))
+    let request = &exchange.request;
+    match purge_forms::read(&request.method, &request.headers, here) {
+        Ok(wanted) => Step::Purge(Purge { exchange, wanted }),
+        Err(unclear) => {
+            let status = match unclear {
+                Unclear::Unknown | Unclear::UnknownField(_) => StatusCode::NOT_IMPLEMENTED,
+                Unclear::Nothing | Unclear::Field(..) | Unclear::Path(_) => StatusCode::BAD_REQUEST,
+            };
+            Step::Synth(Synth::not_purged(exchange, status, &unclear.to_string()))
+        }
+    }
+}
+
+/// What a request wants to become that asks for another protocol, if its route allows it. "A server MAY
+/// ignore a received Upgrade header field if it wishes to continue using the current protocol on that
+/// connection." (RFC 9110 §7.8) So it is where there is content: behind that nobody looks for another
+/// protocol.
+fn wish(wanted: &Wanted) -> Result<Option<Wish>, Refusal> {
+    let (exchange, route) = (&wanted.exchange, wanted.route());
+    let fields = &exchange.request.headers;
+    let protocols = upgrade::protocols_among(fields, &route.upgrade);
+    let Some(protocols) = protocols.filter(|_| exchange.body.is_empty()) else {
+        return match upgrade::is_websocket(fields) {
+            true => Err(Refusal::WebSocket),
+            false => Ok(None),
+        };
+    };
+    let site = exchange.site();
+    let (limits, max) = (&route.scope.exchange_limits, site.server.tunnels_max);
+    let wish = site.tunnels.wish(protocols, limits, max);
+    wish.map(Some).ok_or(Refusal::TunnelsFull)
 }
 
 /// Through the cache or past it.
 fn onward(mut wanted: Wanted) -> Step {
     let request = &wanted.exchange.request;
-    if headers::wants_websocket(request.version, &request.headers) {
-        return Step::Synth(Synth::refusal(wanted.exchange, Refusal::WebSocket));
+    if upgrade::is_asked_for(request.version, &request.headers) {
+        match wish(&wanted) {
+            Ok(wish) => wanted.exchange.wish = wish.map(Box::new),
+            Err(refusal) => return Step::Synth(Synth::refusal(wanted.exchange, refusal)),
+        }
     }
     wanted.take_sticky();
+    if wanted.exchange.wish.is_some() {
+        return Step::Pass(Pass {
+            wanted,
+            why: Bypass::Upgrade,
+            stored: None,
+        });
+    }
     let Exchange { request, body, .. } = &*wanted.exchange;
     let has_content = !body.is_empty();
     match Dispatch::of(

@@ -3,18 +3,22 @@
 //! Comes from any step. Goes to Done. The one place where an error becomes a status. Bodies are
 //! one short line of text that a person can read and a search engine will not mistake for a page.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
-    RETRY_AFTER, VIA,
+    RETRY_AFTER, VIA, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::body::{self, Body};
 use crate::config;
 use crate::origin::Kind;
+use crate::pipeline::error_page::ErrorPage;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
+use crate::pipeline::gate::{Denial, TurnedAway};
 use crate::pipeline::route::limit::Limited;
 use crate::pipeline::route::rules::RuledEnd;
 use crate::pipeline::route::{self, Destination, Edits, OwnAnswer, OwnRoute, Scope};
@@ -22,14 +26,10 @@ use crate::pipeline::ruled::{self, Ruled};
 use crate::pipeline::site::SiteHandle;
 use crate::pipeline::values::{Answered, Values};
 use crate::semantics::cache_status::{self, CacheStatus, Fwd};
-use crate::store::Failure;
+use crate::store::{Failure, Invalidation};
 use crate::telemetry::Outcome;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-
-const PURGE_UNKNOWN: &str = "PURGE and SOFTPURGE are for the one URL that they are sent to, without \
-                             patterns or tags; for more, POST {\"prefix\":\"http://host/path/\"}, \
-                             {\"host\":\"host\"} or {\"all\":true} to /api/v1/purge of the admin listener";
 
 /// An answer of our own, ready to go.
 pub(in crate::pipeline) struct Synth {
@@ -45,6 +45,8 @@ struct Answer {
     status: StatusCode,
     fields: HeaderMap,
     body: Bytes,
+    /// What the body says, where that is a line of ours.
+    told: Option<&'static str>,
 }
 
 /// A request that we do not act upon.
@@ -66,10 +68,10 @@ pub enum Refusal {
     Expectation,
     /// A PURGE from a network that may not.
     PurgeForbidden,
-    /// A purge of something other than the URL it is sent to.
-    PurgeUnknown,
-    /// It wants the connection for WebSocket.
+    /// It wants the connection for WebSocket, which its route does not carry.
     WebSocket,
+    /// There are as many tunnels as may be.
+    TunnelsFull,
     /// Its host wants another certificate of its client than the name that the handshake was for.
     Misdirected,
 }
@@ -110,6 +112,54 @@ impl Synth {
         Self::own(exchange, answer, Outcome::Synth, rule.tally.detail())
     }
 
+    /// What was asked for has moved, by a map.
+    pub(in crate::pipeline) fn moved(
+        exchange: Box<Exchange>,
+        status: StatusCode,
+        to: String,
+    ) -> Self {
+        let mut answer = Answer::text(status, "moved");
+        answer.fields.remove(CACHE_CONTROL);
+        // The configuration's check has made sure that it is a URL.
+        if let Ok(to) = HeaderValue::try_from(to) {
+            answer.fields.insert(LOCATION, to);
+        }
+        Self::own(exchange, answer, Outcome::Synth, "moved")
+    }
+
+    /// It was turned away at the gate.
+    pub(in crate::pipeline) fn turned_away(exchange: Box<Exchange>, denial: Denial) -> Self {
+        exchange.site().gatekeeper.turned_away(denial.why);
+        let (status, text) = match denial.why {
+            TurnedAway::Address => (StatusCode::FORBIDDEN, "this is not for you"),
+            TurnedAway::Maintenance => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "closed for maintenance, come again later",
+            ),
+            TurnedAway::NoCredentials => (StatusCode::UNAUTHORIZED, "a login is needed"),
+            TurnedAway::WrongCredentials => (
+                StatusCode::UNAUTHORIZED,
+                "the name or the password is wrong",
+            ),
+            TurnedAway::TooManyFailures => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many logins failed, come again later",
+            ),
+            TurnedAway::LoginsBusy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many logins, come again in a moment",
+            ),
+        };
+        let mut answer = Answer::text(status, text);
+        if let Some(challenge) = denial.challenge {
+            answer.fields.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(wait) = denial.retry_after {
+            answer.fields.insert(RETRY_AFTER, in_seconds(wait));
+        }
+        Self::own(exchange, answer, Outcome::Synth, denial.why.as_str())
+    }
+
     /// It came by http, where only https will do. A client that was to send something sends it again
     /// (RFC 9110 §15.4.9).
     pub(in crate::pipeline) fn to_https(exchange: Box<Exchange>, location: String) -> Self {
@@ -132,7 +182,13 @@ impl Synth {
     }
 
     /// How many objects were purged, where it is known.
-    pub(in crate::pipeline) fn purged(exchange: Box<Exchange>, count: Option<u64>) -> Self {
+    pub(in crate::pipeline) fn purged(
+        exchange: Box<Exchange>,
+        wanted: &Invalidation,
+        count: Option<u64>,
+    ) -> Self {
+        let by = exchange.client.address.ip();
+        tracing::info!(%by, count, "{wanted}");
         let mut answer = Answer::text(StatusCode::OK, "");
         let count = count.map_or_else(|| "null".to_owned(), |count| count.to_string());
         answer.body = Bytes::from(format!("{{\"purged\":{count}}}\n"));
@@ -142,13 +198,30 @@ impl Synth {
         Self::own(exchange, answer, Outcome::Synth, "purge")
     }
 
+    /// Nothing was purged, and why.
+    pub(in crate::pipeline) fn not_purged(
+        exchange: Box<Exchange>,
+        status: StatusCode,
+        why: &str,
+    ) -> Self {
+        let mut answer = Answer::text(status, "this purge is not understood");
+        answer.body = Bytes::from(format!("{status}: {why}\n"));
+        // Whoever sends it is a program, which an error page tells nothing.
+        answer.told = None;
+        Self::own(exchange, answer, Outcome::Synth, "purge-unknown")
+    }
+
     /// A request that we do not act upon.
     pub(in crate::pipeline) fn refusal(exchange: Box<Exchange>, refusal: Refusal) -> Self {
         let mut answer = Answer::text(refusal.status(), refusal.text());
-        let is_purge = matches!(refusal, Refusal::PurgeForbidden | Refusal::PurgeUnknown);
+        let is_purge = refusal == Refusal::PurgeForbidden;
         let is_sound = matches!(
             refusal,
-            Refusal::Method | Refusal::Expectation | Refusal::WebSocket | Refusal::Misdirected
+            Refusal::Method
+                | Refusal::Expectation
+                | Refusal::WebSocket
+                | Refusal::TunnelsFull
+                | Refusal::Misdirected
         );
         if !is_sound && !is_purge {
             exchange.site().telemetry.metrics.bad_request();
@@ -203,12 +276,10 @@ impl Synth {
                 .fields
                 .insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        // Who asks again in a moment may find that a place has become free. Rounded up, or who heeds
-        // it would come too soon (RFC 9110 §10.2.3: delay-seconds).
+        // Who asks again in a moment may find that a place has become free.
         if failure.status == StatusCode::SERVICE_UNAVAILABLE {
-            let wait = failure.retry_after.as_nanos().div_ceil(1_000_000_000);
-            let secs = u64::try_from(wait).unwrap_or(u64::MAX).max(1);
-            answer.fields.insert(RETRY_AFTER, HeaderValue::from(secs));
+            let wait = in_seconds(failure.retry_after);
+            answer.fields.insert(RETRY_AFTER, wait);
         }
         let (outcome, detail) = (Outcome::Error, failure.detail);
         Self {
@@ -232,6 +303,7 @@ impl Synth {
             status: StatusCode::NO_CONTENT,
             fields: HeaderMap::new(),
             body: Bytes::new(),
+            told: None,
         };
         Self::own(exchange, answer, Outcome::Synth, "max-forwards")
     }
@@ -240,7 +312,9 @@ impl Synth {
     pub(in crate::pipeline) fn upload_failed(exchange: Box<Exchange>, error: &body::Error) -> Self {
         let (status, detail) = match error {
             body::Error::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "upload-too-large"),
-            body::Error::Stalled => (StatusCode::REQUEST_TIMEOUT, "upload-stalled"),
+            body::Error::Stalled | body::Error::TooSlow => {
+                (StatusCode::REQUEST_TIMEOUT, "upload-stalled")
+            }
             _ => (StatusCode::BAD_REQUEST, "upload-broken"),
         };
         Self::failure(exchange, Failure::new(status, detail), Fwd::UriMiss)
@@ -274,11 +348,12 @@ impl Synth {
     fn response(self) -> Response<Body> {
         let Self {
             mut exchange,
-            answer,
+            mut answer,
             outcome,
             detail,
             fwd,
         } = self;
+        answer.dress(&exchange, outcome);
         // RFC 9110 §8.6: "A server MUST NOT send a Content-Length header field in any response with a
         // status code of 1xx (Informational) or 204 (No Content)." That of a 304 would be the length
         // of a 200, which nobody knows here.
@@ -331,6 +406,12 @@ pub(in crate::pipeline) fn gone_in_circles() -> Response<Body> {
     response
 }
 
+/// Rounded up, or who heeds it would come too soon (RFC 9110 §10.2.3: delay-seconds).
+fn in_seconds(wait: Duration) -> HeaderValue {
+    let secs = wait.as_nanos().div_ceil(1_000_000_000);
+    HeaderValue::from(u64::try_from(secs).unwrap_or(u64::MAX).max(1))
+}
+
 fn redirected(exchange: &Exchange, redirect: &config::Redirect) -> Answer {
     let mut answer = Answer::text(redirect.status, "moved");
     // How long a redirection holds is told by its status (RFC 9110 §15.4).
@@ -356,6 +437,7 @@ impl Answer {
             status: config.status,
             fields: config.fields.clone(),
             body: config.body.clone(),
+            told: None,
         }
     }
 
@@ -384,7 +466,7 @@ impl Answer {
     }
 
     /// A line of text that is not to be stored anywhere.
-    fn text(status: StatusCode, text: &str) -> Self {
+    fn text(status: StatusCode, text: &'static str) -> Self {
         let mut fields = HeaderMap::new();
         let plain = HeaderValue::from_static("text/plain; charset=utf-8");
         fields.insert(CONTENT_TYPE, plain);
@@ -394,6 +476,26 @@ impl Answer {
             status,
             fields,
             body,
+            told: Some(text),
+        }
+    }
+
+    /// Puts the operator's page in place of a line of ours that says that something failed.
+    fn dress(&mut self, exchange: &Exchange, outcome: Outcome) {
+        let is_error = self.status.is_client_error() || self.status.is_server_error();
+        let Some(told) = self.told.filter(|_| is_error) else {
+            return;
+        };
+        let answered = Answered {
+            outcome,
+            status: self.status,
+            hits: 0,
+            ttl_secs: None,
+        };
+        let pages = exchange.site().error_pages(exchange);
+        if let Some(page) = pages.and_then(|it| ErrorPage::of(exchange, it, answered, Some(told))) {
+            page.stamp(&mut self.fields);
+            self.body = page.body;
         }
     }
 }
@@ -411,7 +513,8 @@ impl Refusal {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::PurgeForbidden => StatusCode::FORBIDDEN,
-            Self::PurgeUnknown | Self::WebSocket => StatusCode::NOT_IMPLEMENTED,
+            Self::WebSocket => StatusCode::NOT_IMPLEMENTED,
+            Self::TunnelsFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         }
     }
@@ -426,8 +529,8 @@ impl Refusal {
             Self::Method => "method-refused",
             Self::Expectation => "expectation",
             Self::PurgeForbidden => "purge-forbidden",
-            Self::PurgeUnknown => "purge-unknown",
             Self::WebSocket => "websocket",
+            Self::TunnelsFull => "tunnels-full",
             Self::Misdirected => "misdirected",
         }
     }
@@ -442,8 +545,8 @@ impl Refusal {
             Self::Method => "this method is not served here",
             Self::Expectation => "only 100-continue can be expected here",
             Self::PurgeForbidden => "this client may not purge",
-            Self::PurgeUnknown => PURGE_UNKNOWN,
-            Self::WebSocket => "WebSocket connections are not carried",
+            Self::WebSocket => "WebSocket connections are not carried here",
+            Self::TunnelsFull => "no more connections of this kind are carried at the moment",
             Self::Misdirected => {
                 "this host wants a connection of its own, for it asks for other client certificates"
             }

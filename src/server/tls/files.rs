@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateRevocationListDer;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::Wanted;
 use super::kept::{Kept, Known};
+use crate::clock;
 use crate::config::{self, Certificate, ClientAuth, ClientAuthMode, Pair, PairPaths};
 use crate::telemetry::{BadFile, Certificates, ServedCertificate};
 
@@ -179,6 +180,27 @@ impl Files {
         files.chain(folders).collect()
     }
 
+    fn warn_of_empty_folders(&self, before: &Self) {
+        for folder in self
+            .empty_folders()
+            .filter(|it| !before.empty_folders().any(|known| known == *it))
+        {
+            warn!(
+                folder = &**folder,
+                "a folder has no certificates; NAME.pem with NAME.key is looked for"
+            );
+        }
+    }
+
+    fn empty_folders(&self) -> impl Iterator<Item = &Arc<str>> {
+        let has_pair = |folder: &Arc<str>| {
+            self.pairs
+                .iter()
+                .any(|it| it.folder.as_ref() == Some(folder))
+        };
+        self.good_folders.iter().filter(move |it| !has_pair(it))
+    }
+
     /// Says what is other than before.
     pub(super) fn log_changes(&self, before: &Self) {
         let known = before.bad();
@@ -196,6 +218,8 @@ impl Files {
             );
         }
         let (now, then) = (self.pairs(), before.pairs());
+        warn_of_times(&now, &then);
+        self.warn_of_empty_folders(before);
         if then.is_empty() && !now.is_empty() {
             return info!(certificates = now.len(), "certificates are served");
         }
@@ -212,6 +236,21 @@ impl Files {
         let files: HashSet<_> = now.iter().map(|it| &it.0).collect();
         for (file, _) in then.iter().filter(|it| !files.contains(&it.0)) {
             info!(file = &**file, "a certificate is served no more");
+        }
+    }
+}
+
+/// Says which of those that were not there before clients will not take.
+fn warn_of_times(now: &[(Arc<str>, Arc<Pair>)], then: &[(Arc<str>, Arc<Pair>)]) {
+    let known: HashSet<_> = then.iter().map(|it| Arc::as_ptr(&it.1)).collect();
+    for (file, pair) in now.iter().filter(|it| !known.contains(&Arc::as_ptr(&it.1))) {
+        if let Some(why) = pair.wrong_time(clock::now()) {
+            warn!(
+                file = &**file,
+                name = pair.name(),
+                why,
+                "clients will not take a certificate"
+            );
         }
     }
 }

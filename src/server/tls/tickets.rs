@@ -36,9 +36,17 @@ pub(super) type Context = [u8; 32];
 pub(super) struct Tickets {
     /// The first seals.
     secrets: RwLock<Arc<Vec<Secret>>>,
-    /// When that was made by us; `None` for those of a file.
-    made: Mutex<Option<Instant>>,
+    whose: Mutex<Whose>,
     sessions: Arc<ServerSessionMemoryCache>,
+}
+
+/// Who rotates the secrets.
+enum Whose {
+    /// The operator, in a file.
+    File,
+    /// We do; the last was made then. None is made before there are terms that want one: the first
+    /// random bytes take a process some 50 ms of its time, since the library gathers noise for them.
+    Ours(Option<Instant>),
 }
 
 /// Tickets of one set of terms.
@@ -68,7 +76,7 @@ impl Default for Tickets {
     fn default() -> Self {
         Self {
             secrets: RwLock::default(),
-            made: Mutex::new(None),
+            whose: Mutex::new(Whose::Ours(None)),
             sessions: ServerSessionMemoryCache::new(SESSIONS_MAX),
         }
     }
@@ -77,24 +85,25 @@ impl Default for Tickets {
 impl Tickets {
     /// Has these secrets of a file be used, or again some of our own.
     pub(super) fn set(&self, of_file: Option<Arc<Vec<Secret>>>) {
-        let mut made = self.made.lock();
-        match of_file {
-            Some(secrets) => {
+        let mut whose = self.whose.lock();
+        match (of_file, &*whose) {
+            (Some(secrets), _) => {
                 *self.secrets.write() = secrets;
-                *made = None;
+                *whose = Whose::File;
             }
-            None if made.is_none() => {
-                *self.secrets.write() = Arc::new(fresh().into_iter().collect());
-                *made = Some(clock::instant());
+            (None, Whose::File) => {
+                *self.secrets.write() = Arc::default();
+                *whose = Whose::Ours(None);
             }
-            None => {}
+            (None, Whose::Ours(_)) => {}
         }
     }
 
     /// The secrets of this moment, rotated if it is time.
     fn secrets(&self) -> Arc<Vec<Secret>> {
-        let mut made = self.made.lock();
-        if made.is_some_and(|it| it.elapsed() >= ROTATE_EVERY)
+        let mut whose = self.whose.lock();
+        if let Whose::Ours(made) = &mut *whose
+            && made.is_none_or(|it| it.elapsed() >= ROTATE_EVERY)
             && let Some(secret) = fresh()
         {
             let mut secrets = self.secrets.write();
@@ -107,6 +116,8 @@ impl Tickets {
 
     /// Tickets for terms of this hash.
     pub(super) fn ticketer(self: &Arc<Self>, context: Context) -> Arc<Ticketer> {
+        // Now rather than in the first handshake.
+        self.secrets();
         Arc::new(Ticketer {
             tickets: Arc::clone(self),
             context,

@@ -10,11 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::super::born::Born;
 use super::super::graves::{Graves, SliceKey};
+use super::super::object::Object;
 use super::super::shelf::Shelf;
+use super::super::tag_index::TagIndex;
+use super::super::tags::TagHasher;
 use super::super::whole::Whole;
 use super::{Hasher, OVERHEAD_BYTES, UNIT_BYTES, units};
 use crate::semantics::key::Key;
@@ -37,9 +40,10 @@ enum Entry {
 }
 
 /// What is held at this moment, counted as entries come and go.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Held {
     counted: Mutex<Counted>,
+    tags: Mutex<TagIndex>,
     bytes: AtomicU64,
     evicted: AtomicU64,
 }
@@ -54,8 +58,13 @@ struct Counted {
 // === impl Memory ===
 
 impl Memory {
-    pub(in crate::store) fn new(bytes_max: u64) -> Self {
-        let held = Arc::new(Held::default());
+    pub(in crate::store) fn new(bytes_max: u64, hasher: &TagHasher) -> Self {
+        let held = Arc::new(Held {
+            counted: Mutex::default(),
+            tags: Mutex::new(TagIndex::new(hasher)),
+            bytes: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
+        });
         let listener = Arc::clone(&held);
         let cache = Cache::builder()
             .max_capacity(bytes_max / UNIT_BYTES)
@@ -123,7 +132,7 @@ impl Memory {
     fn insert(&self, key: Key, entry: Entry) {
         let bytes = weight_bytes(&key, &entry);
         self.held.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.held.come(&entry);
+        self.held.come(&key, &entry);
         self.cache.insert(key, entry);
     }
 
@@ -175,6 +184,11 @@ impl Memory {
         before
     }
 
+    /// The index from tags to objects.
+    pub(in crate::store) fn tags(&self) -> MutexGuard<'_, TagIndex> {
+        self.held.tags.lock()
+    }
+
     /// Gives back the memory of what was dropped, and evicts what is too much.
     pub(in crate::store) fn tidy(&self) {
         self.bury();
@@ -209,6 +223,18 @@ impl Entry {
         }
     }
 
+    fn each(&self, take: impl FnMut(&Object)) {
+        if let Self::Shelf(shelf) = self {
+            shelf.objects().iter().map(Arc::as_ref).for_each(take);
+        }
+    }
+
+    fn has_tags(&self) -> bool {
+        let mut any = false;
+        self.each(|object| any |= object.head().tags() > 0);
+        any
+    }
+
     /// How many objects it is, without those that are older.
     fn objects(&self, since: Born) -> u64 {
         let Self::Shelf(shelf) = self else { return 0 };
@@ -220,9 +246,15 @@ impl Entry {
 // === impl Held ===
 
 impl Held {
-    fn come(&self, entry: &Entry) {
-        let mut counted = self.counted.lock();
-        counted.objects += entry.objects(counted.since);
+    fn come(&self, key: &Key, entry: &Entry) {
+        {
+            let mut counted = self.counted.lock();
+            counted.objects += entry.objects(counted.since);
+        }
+        if entry.has_tags() {
+            let mut tags = self.tags.lock();
+            entry.each(|object| tags.come(key, object));
+        }
     }
 
     /// Runs inside whichever call moka does its maintenance in, so it only counts.
@@ -230,6 +262,10 @@ impl Held {
         {
             let mut counted = self.counted.lock();
             counted.objects = counted.objects.saturating_sub(entry.objects(counted.since));
+        }
+        if entry.has_tags() {
+            let mut tags = self.tags.lock();
+            entry.each(|object| tags.go(object));
         }
         self.bytes
             .fetch_sub(weight_bytes(key, entry), Ordering::Relaxed);

@@ -5,6 +5,92 @@ use super::Row;
 /// These lines stand behind a configuration without mistakes, from its line 8 on, in its site.
 pub const ROWS: &[Row] = &[
     (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+cache = { cookies = { ignore = ["@analitics", "a**"] }, authorization = "yes", must_revalidate = false }
+[[site.route]]
+path = "/y"
+origin = "a"
+cache = { cookies = "drop", set_cookie = "forward", key = { cookie_classes = { "a b" = [], c = ["*", "@nobody"] } } }"#,
+        &[
+            r#"11: site[0].route[0].cache.cookies.ignore[0]: unknown set of cookies; did you mean `@analytics`?"#,
+            r#"11: site[0].route[0].cache.cookies.ignore[1]: `**` says no more than `*`; write one"#,
+            r#"11: site[0].route[0].cache.authorization: `yes` is not known; write "rfc" or "share""#,
+            r#"11: site[0].route[0].cache.must_revalidate: must be text in double quotes"#,
+            r#"15: site[0].route[1].cache.cookies: `drop` is not known; write "pass", "ignore", "forward" or a table, as `{ ignore = ["_ga*"] }`"#,
+            r#"15: site[0].route[1].cache.set_cookie: `forward` is not known; write "pass", "store" or "drop""#,
+            r#"15: site[0].route[1].cache.key.cookie_classes."a b": names of classes are 1 to 64 letters, digits, `_` and `-`; rename it"#,
+            r#"15: site[0].route[1].cache.key.cookie_classes.c[0]: makes pages of its own for each visitor; name the cookies that choose the page"#,
+            r#"15: site[0].route[1].cache.key.cookie_classes.c[1]: unknown set of cookies; known are `@analytics` and `@sessions`"#,
+        ],
+    ),
+    (
+        r#"basic_auth = "on"
+maintenance = { file = "", allow = ["ofice"] }
+error_pages = { 404 = "/nowhere/404.html", 200 = [], "5xx" = "error.php" }
+intercept = ["3xx"]
+[[site]]
+hosts = ["b"]
+origin = "a"
+basic_auth = { realm = "a" }
+intercept = ["5xx"]
+error_pages = []
+[[site]]
+hosts = ["c"]
+origin = "a"
+basic_auth = { users = "/nowhere/users", realm = "\"", failures = "often" }
+maintenance = "yes""#,
+        &[
+            r#"8: site[0].basic_auth: is a table, as { users = "staff.htpasswd" }, or "off""#,
+            r#"9: site[0].maintenance.file: is empty; write a path, or `maintenance = true`"#,
+            r#"9: site[0].maintenance.allow[0]: unknown list `ofice`; add [list.ofice]"#,
+            r#"10: site[0].error_pages.404: /nowhere/404.html cannot be read: No such file or directory (os error 2); is the path right? A relative one begins where copal was started"#,
+            r#"10: site[0].error_pages.200: is no status of an error; write 404, or "5xx" for all that begin with a 5"#,
+            r#"10: site[0].error_pages.5xx: error.php must end with .html, .json or .txt, which says what it is"#,
+            r#"11: site[0].intercept[0]: is no status of an error; write 404, or "5xx" for all that begin with a 5"#,
+            r#"15: site[1].basic_auth.users: is missing; write the path of a file that `htpasswd -B` has made"#,
+            r#"16: site[1].intercept: has nothing to show; add `error_pages`, or `error_json = true`"#,
+            r#"17: site[1].error_pages: a list stands where a table is wanted"#,
+            r#"21: site[2].basic_auth.users: /nowhere/users cannot be read: No such file or directory (os error 2); is the path right? A relative one begins where copal was started"#,
+            r#"21: site[2].basic_auth.realm: is shown to people; write visible ASCII without `"` and `\`"#,
+            r#"21: site[2].basic_auth.failures: is not a rate; write "100/s", "600/m" or "10/h""#,
+            r#"22: site[2].maintenance: string "yes" stands where true, false or a table is wanted"#,
+        ],
+    ),
+    (
+        r#"allow = []
+deny = ["10.0.0.1/8", "ofice", "words"]
+redirects = "move"
+[list.office]
+kind = "networks"
+entries = []
+[list.words]
+kind = "words"
+entries = ["a"]
+[map.moved]
+entries = { "/a" = "b" }
+[[site]]
+hosts = ["b"]
+origin = "a"
+redirects = { map = "moved", status = 200, by = "query" }
+[[site]]
+hosts = ["c"]
+origin = "a"
+redirects = { status = 301 }"#,
+        &[
+            "8: site[0].allow: lets nobody in; write networks or names of lists, or leave it out",
+            r#"9: site[0].deny[0]: has bits set beyond its prefix; write "10.0.0.0/8""#,
+            "9: site[0].deny[1]: unknown list `ofice`; did you mean `office`?",
+            r#"9: site[0].deny[2]: the list `words` has no addresses; write `kind = "networks"` there"#,
+            "10: site[0].redirects: unknown map `move`; did you mean `moved`?",
+            r#"18: map.moved.entries."/a": `b` is no target of a redirect; write a URL, or a path as "/new""#,
+            "22: site[1].redirects.status: does not redirect; write 301, 302, 303, 307 or 308",
+            r#"22: site[1].redirects.by: `query` is not known; write "path" or "target""#,
+            "26: site[2].redirects.map: is missing; write the name of a [map.NAME]",
+        ],
+    ),
+    (
         "hosts2 = 1",
         &["8: site[0].hosts2: unknown key; did you mean `hosts`?"],
     ),
@@ -31,6 +117,39 @@ path = "/x""#,
 path = "x"
 origin = "a""#,
         &["9: site[0].route[0].path: must begin with `/`, as in `/a/*`"],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+upgrade = ["websocket", "h2c", "web socket"]
+[[site.route]]
+path = "/y"
+answer = { body = "" }
+upgrade = ["websocket"]
+tunnel_lifetime = "1h""#,
+        &[
+            "11: site[0].route[0].upgrade[1]: would carry requests past all rules; leave it out",
+            "11: site[0].route[0].upgrade[2]: is not the name of a protocol; write \"websocket\"",
+            "15: site[0].route[1].upgrade: has no effect beside `answer`; leave it out",
+            "16: site[0].route[1].tunnel_lifetime: has no effect beside `answer`; leave it out",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x//y"
+origin = "a"
+path_form = "clean"
+[[site.route]]
+path = "/x"
+origin = "a"
+path_form = { form = "asis", encoded_slashes = "keep" }"#,
+        &[
+            "9: site[0].route[0].path: is compared with paths in normal form; write it without `//`, `.` and `..`, letters, digits and `-._~` as they are, and other encodings as %C3%A9",
+            "11: site[0].route[0].path_form: is no form of paths; write \"normalize\", \"as-is\" or \"strict\"",
+            "15: site[0].route[1].path_form.form: is no form of paths; write \"normalize\", \"as-is\" or \"strict\"",
+            "15: site[0].route[1].path_form.encoded_slashes: unknown key; did you mean `encoded_slash`?",
+        ],
     ),
     (
         r#"[[site.route]]
@@ -168,7 +287,7 @@ request_fields = { set = { a = "${cache}", b = "${remote_addr}" } }"#,
             r#"16: site[0].route[2].redirect.to: must be a URL, as "https://a.example/", or a path, as "/new/"; of values only `${path}` and `${target}` may begin it, or `${scheme}` before `://`"#,
             "17: site[0].route[2].response_fields.set.a: unknown value `${cahe}`; did you mean `${cache}`?",
             "17: site[0].route[2].response_fields.set.b: has a `${` without its `}`; write `$${` for the two characters",
-            r#"17: site[0].route[2].response_fields.set.e: unknown value `${a}`; known here are `authority`, `cache`, `client`, `client.port`, `device`, `ext`, `hits`, `host`, `method`, `path`, `query`, `request_id`, `scheme`, `status`, `target`, `header["x"]`, `cookie["x"]`, `param["x"]` and `response.header["x"]`; `$${` stands for `${`"#,
+            r#"17: site[0].route[2].response_fields.set.e: unknown value `${a}`; known here are `authority`, `cache`, `client`, `client.port`, `device`, `ext`, `hits`, `host`, `method`, `path`, `query`, `reason`, `request_id`, `scheme`, `status`, `target`, `header["x"]`, `cookie["x"]`, `param["x"]` and `response.header["x"]`; `$${` stands for `${`"#,
             "20: site[0].route[3].request_fields.set.a: `${cache}` is known in fields of responses alone; there is none yet here",
             "20: site[0].route[3].request_fields.set.b: unknown value `${remote_addr}`; did you mean `${client}`?",
         ],
@@ -265,6 +384,20 @@ cache = { ttls = "1s", key = { zz9 = 1 }, fold = { encoding = [] } }"#,
             "11: site[0].route[0].cache.ttls: unknown key; did you mean `ttl`?",
             "11: site[0].route[0].cache.key.zz9: unknown key; known here are `query`, `query_allow`, `query_deny`, `query_forward`, `fields` and `cookies`",
             "11: site[0].route[0].cache.fold.encoding: unknown key; known here are `accept_encoding`, `accept_language` and `user_agent`",
+        ],
+    ),
+    (
+        r#"[[site.route]]
+path = "/x"
+origin = "a"
+cache.tags = { field = [], fields = ["x y", "ETag", "Cache-Group-Invalidation"], max = 0, purged_by = ["vary"] }"#,
+        &[
+            "11: site[0].route[0].cache.tags.field: unknown key; did you mean `fields`?",
+            "11: site[0].route[0].cache.tags.fields[0]: is not the name of a field; use letters, digits and hyphens (RFC 9110 §5.1)",
+            "11: site[0].route[0].cache.tags.fields[1]: has a meaning of its own in HTTP; name a field that has tags alone",
+            "11: site[0].route[0].cache.tags.fields[2]: is heeded anyway, as RFC 9875 has it; leave it out",
+            "11: site[0].route[0].cache.tags.max: is out of limits; write 1 to 10000",
+            "11: site[0].route[0].cache.tags.purged_by[0]: has a meaning of its own in HTTP; name a field that has tags alone",
         ],
     ),
     (

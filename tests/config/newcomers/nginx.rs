@@ -47,7 +47,7 @@ origin = "app""#,
 proxy_read_timeout = "60s"
 @site"#,
         &[
-            "5: origins.app.proxy_read_timeout: `proxy_read_timeout` is nginx's; here it is `first_byte_timeout` until the head of an answer and `between_bytes_timeout` within its body, of [origins.NAME]",
+            "5: origins.app.proxy_read_timeout: `proxy_read_timeout` is nginx's; here it is `first_byte_timeout` until the head of an answer and `between_bytes_timeout` within its body, of [origins.NAME], [[site]] or [[site.route]]",
         ],
     ),
     (
@@ -58,7 +58,7 @@ proxy_read_timeout = "60s"
 [server]
 client_max_body_size = "10m""#,
         &[
-            "9: server.client_max_body_size: `client_max_body_size` is nginx's; here it is `body_bytes_max` of [server]",
+            "9: server.client_max_body_size: `client_max_body_size` is nginx's; here it is `body_bytes_max` of [server], [[site]] or [[site.route]]",
         ],
     ),
     (

@@ -6,6 +6,18 @@ pub mod rules;
 /// What may look like a mistake and is none, and the file with it.
 pub const MEANT_SO: &[(&str, &str)] = &[
     (
+        "https that is spoken before us",
+        r#"@listen
+@origin
+[server]
+trusted_proxies = ["10.0.0.0/8"]
+[[site]]
+hosts = ["*"]
+origin = "app"
+https_only = true
+hsts = "1h""#,
+    ),
+    (
         "a front page beside all the rest",
         r#"@listen
 @origin

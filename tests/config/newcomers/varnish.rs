@@ -107,7 +107,7 @@ hash_data = "x-tenant""#,
 [server]
 acl = ["127.0.0.1"]"#,
         &[
-            "9: server.acl: `acl` is Varnish's; here lists of networks stand where they are used: `purge_from` of [server]",
+            "9: server.acl: `acl` is Varnish's; here it is [list.NAME], or networks where they are used: `purge_from`, `allow`, `deny` of [server]",
         ],
     ),
     (

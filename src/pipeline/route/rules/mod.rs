@@ -206,6 +206,11 @@ impl Chain {
         matched
     }
 
+    /// Whether a rule edits this field of requests.
+    pub(in crate::pipeline) fn touch(&self, name: &http::HeaderName) -> bool {
+        self.rules.iter().any(|it| it.request.fields.touch(name))
+    }
+
     /// Whether a rule fills in this field of requests with what is in no key. For all else that fills
     /// in fields the configuration's check has made sure that a key tells it.
     pub(in crate::pipeline) fn fills(&self, name: &http::HeaderName) -> bool {

@@ -19,6 +19,20 @@ pass = true"#,
         ],
     ),
     (
+        "https that nobody speaks",
+        r#"@listen
+@origin
+[[site]]
+hosts = ["*"]
+origin = "app"
+https_only = true
+hsts = "1h""#,
+        &[
+            "8: site[0].https_only: note: sends all clients on to https, which no [[listen]] speaks; write one with `tls = true`, or the networks of what speaks it before us as `trusted_proxies`",
+            "9: site[0].hsts: note: is told to no client, as no [[listen]] speaks https; write one with `tls = true`",
+        ],
+    ),
+    (
         "followers who give up too soon",
         r#"@listen
 @origin
@@ -217,7 +231,7 @@ request_fields = { remove = ["cookie"] }"#,
 @route
 response_fields = { remove = ["set-cookie"] }"#,
         &[
-            r#"10: site[0].route[0].response_fields.remove[0]: note: takes cookies off, and yet responses with Set-Cookie are not stored; add `cache = { set_cookie = "store" }`"#,
+            r#"10: site[0].route[0].response_fields.remove[0]: note: takes cookies off, and yet responses with Set-Cookie are not stored; write `cache = { set_cookie = "drop" }` in place of this"#,
         ],
     ),
     (
