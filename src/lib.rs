@@ -19,6 +19,8 @@ pub mod semantics;
 
 pub mod lists;
 
+pub mod rules;
+
 pub mod config;
 pub mod telemetry;
 

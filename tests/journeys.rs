@@ -14,8 +14,11 @@ mod journeys {
     mod demo;
     mod routes_and_sites;
     mod routing;
+    mod rules;
+    mod rules_at_work;
     mod several_files;
     mod templates;
+    mod trying;
 
     // What is stored, for whom, and for how long.
     mod conditional;

@@ -29,7 +29,8 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("semantics", &[]),
     ("lists", &["semantics"]),
-    ("config", &["semantics", "lists"]),
+    ("rules", &["semantics", "lists"]),
+    ("config", &["semantics", "lists", "rules"]),
     ("telemetry", &["semantics", "config"]),
     ("acme", &["clock", "config", "telemetry"]),
     ("body", &["clock", "semantics", "config"]),
@@ -46,6 +47,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "telemetry",
             "config",
             "lists",
+            "rules",
         ],
     ),
     (
@@ -111,13 +113,14 @@ const DOORS: &[(&str, &[&str])] = &[
     ("instant_acme", &["acme/"]),
     ("rcgen", &["acme/challenges.rs", "acme/order.rs"]),
     ("base64", &["config/authority.rs", "pipeline/login.rs"]),
+    ("regex", &["rules/", "store/pattern.rs"]),
     (
         "bcrypt",
         &["config/gate/basic_auth.rs", "pipeline/login.rs"],
     ),
     ("x509_parser", &["config/pair.rs"]),
     ("notify", &["server/tls/notice.rs"]),
-    ("toml", &["config/"]),
+    ("toml", &["config/", "cli/test/cases.rs"]),
     ("serde_json", &["admin/", "cli/", "acme/"]),
     ("sd_notify", &["app/service_manager.rs"]),
     (
@@ -149,6 +152,7 @@ const HYPER: &[&str] = &[
     "origin/health/probe.rs",
     "cli/client.rs",
     "cli/demo/",
+    "cli/test/",
     "acme/caller.rs",
 ];
 

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use copal::body::Body;
-use copal::config::{Config, Flags};
+use copal::config;
 use copal::origin::Registry;
 use copal::pipeline::{self, Client, Scheme, Site, SiteHandle};
 use copal::store::Store;
@@ -25,15 +25,36 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/html\
     Content-Length: 1024\r\nETag: \"6560f1c0-400\"\r\nCache-Control: max-age=3600\r\n\
     Vary: Accept-Encoding\r\nConnection: close\r\n\r\n";
 
+/// Ten conditions as sites have them, with two regular expressions: none is true of the request.
+const TEN: [&str; 10] = [
+    r#"path.startsWith("/wp-admin") || path.startsWith("/cart")"#,
+    r#"path.matches("\\.(css|js|png|jpg|gif|svg|woff2)$")"#,
+    r#"header["user-agent"].matches("(?i)(badbot|scrapy|crawler)")"#,
+    r#"cookie.any("wordpress_logged_in_*", "comment_author_*", "wp-postpass_*")"#,
+    r#""preview" in param"#,
+    r#"method in ["POST", "PUT", "DELETE"]"#,
+    r#"host == "www.shop.example""#,
+    r#"ip in ["10.0.0.0/8", "192.168.0.0/16"]"#,
+    r#"header["x-requested-with"] == "XMLHttpRequest""#,
+    r#""session" in cookie && path.startsWith("/products")"#,
+];
+
 pub(crate) fn run(criterion: &mut Criterion) {
-    let site = site(origin());
-    warm(&site);
+    let origin = origin();
     let mut group = criterion.benchmark_group("hit");
     let if_none_match: &[_] = &[("if-none-match", "\"6560f1c0-400\"")];
-    for (name, more, status) in [
-        ("1KiB", &[][..], StatusCode::OK),
-        ("not_modified", if_none_match, StatusCode::NOT_MODIFIED),
+    let (ten, many) = (
+        rules(TEN.map(str::to_owned)),
+        rules((0..1_000).map(by_path)),
+    );
+    for (name, rules, more, status) in [
+        ("1KiB", "", &[][..], StatusCode::OK),
+        ("not_modified", "", if_none_match, StatusCode::NOT_MODIFIED),
+        ("10_rules", &ten, &[], StatusCode::OK),
+        ("1000_rules", &many, &[], StatusCode::OK),
     ] {
+        let site = site(origin, rules);
+        warm(&site);
         let mut headers = request();
         headers.extend(fields(more));
         group.bench_function(name, |bencher| {
@@ -50,6 +71,19 @@ pub(crate) fn run(criterion: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+/// One of many rules for a host or for paths of their own.
+fn by_path(number: usize) -> String {
+    match number % 2 {
+        0 => format!("host == \"shop-{number}.example\""),
+        _ => format!("path.startsWith(\"/section-{number}/\")"),
+    }
+}
+
+fn rules(conditions: impl IntoIterator<Item = String>) -> String {
+    let rule = |it: String| format!("[[rule]]\nwhen = '{it}'\npass = true\n");
+    conditions.into_iter().map(rule).collect()
 }
 
 /// An origin on a free port that answers each connection once with 1 KiB.
@@ -75,13 +109,12 @@ fn answer(mut stream: TcpStream) {
     stream.write_all(&message).expect("a client that reads");
 }
 
-fn site(origin: SocketAddr) -> SiteHandle {
-    let flags = Flags {
-        listen: vec!["127.0.0.1:0".to_owned()],
-        origins: vec![format!("http://{origin}")],
-        ..Flags::default()
-    };
-    let config = Config::from_flags(&flags).expect("flags that are right");
+fn site(origin: SocketAddr, rules: &str) -> SiteHandle {
+    let text = format!(
+        "listen = [{{ address = '127.0.0.1:0' }}]\nsite = [{{ hosts = ['*'], origin = 'app' }}]\n\
+         [origins.app]\nservers = ['http://{origin}']\n{rules}"
+    );
+    let config = config::parse(&text, "bench").expect("a configuration");
     let telemetry = Telemetry::open(&config.log).expect("no file to open");
     let site = Site::build(
         &config,

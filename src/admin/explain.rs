@@ -13,7 +13,7 @@ use super::Admin;
 use super::answer::{Answer, complaint, json, text};
 use super::call::Call;
 use super::explain_text::{ExplainText, lossy};
-use crate::pipeline::{Forecast, Handler};
+use crate::pipeline::{Forecast, Handler, RuleSeen};
 use crate::semantics::query;
 use crate::store::{Inspection, Object};
 
@@ -102,6 +102,7 @@ fn explanation(url: &str, forecast: &Forecast, stored: &Inspection) -> Value {
         "url": url,
         "key": forecast.key,
         "route": forecast.handler.as_ref().map(route),
+        "rules": forecast.rules.iter().map(rule).collect::<Vec<_>>(),
         "next": {
             "outcome": forecast.outcome.as_str(),
             "cache_status": forecast.cache_status,
@@ -127,6 +128,14 @@ fn route(handler: &Handler) -> Value {
         "target": handler.target,
         "gate": table(&handler.gate),
         "rules": handler.rules.as_ref().map(table),
+    })
+}
+
+fn rule(rule: &RuleSeen) -> Value {
+    json!({
+        "name": rule.name,
+        "true": rule.is_true,
+        "why": rule.why,
     })
 }
 

@@ -37,6 +37,9 @@ impl Display for ExplainText<'_> {
         writeln!(f, "            Cache-Status: {}", forecast.cache_status)?;
         writeln!(f, "  route     {}", Plain(&route_in_words(forecast)))?;
         writeln!(f, "  key       {}", Plain(&forecast.key))?;
+        for rule in &forecast.rules {
+            writeln!(f, "  rule      {}", Plain(&rule.to_string()))?;
+        }
         if let Some(left) = stored.hit_for_miss {
             let left = left.as_secs();
             writeln!(f, "  marked    hit-for-miss for another {left} s")?;

@@ -23,6 +23,7 @@ pub(super) fn scrape(admin: &Admin, call: &Call) -> Answer {
     families.extend(site.families());
     families.extend(admin.telemetry.tls.families());
     families.extend(admin.telemetry.acme.families());
+    families.extend(admin.telemetry.rules.families());
     families.extend(admin.telemetry.http2.families());
     let accept = call.head.headers.get_all(ACCEPT).iter();
     let accept: Vec<_> = accept.filter_map(|it| it.to_str().ok()).collect();

@@ -17,7 +17,7 @@ use super::BAD_CONFIGURATION;
 use super::explain::field;
 use crate::config::{Access, Config, Log};
 use crate::origin::Registry;
-use crate::pipeline::{Forecast, Handler, Site};
+use crate::pipeline::{Forecast, Handler, RuleSeen, Site};
 use crate::store::Store;
 use crate::telemetry::{Outcome, Telemetry};
 
@@ -182,6 +182,8 @@ impl Met<'_> {
                 rules.collect::<Vec<_>>().join(", ")
             ));
         }
+        let rules = forecast.rules.iter().map(|it| format!("  rule    {it}"));
+        lines.extend(rules);
         lines.iter().map(|line| plain(line) + "\n").collect()
     }
 
@@ -197,6 +199,7 @@ impl Met<'_> {
             "key": self.is_looked_up().then_some(&forecast.key),
             "key_parts": self.is_looked_up().then(|| self.key_parts()),
             "why": (!self.is_looked_up()).then_some(&forecast.why),
+            "rules": forecast.rules.iter().map(rule).collect::<Vec<_>>(),
         })
     }
 }
@@ -213,6 +216,10 @@ fn of_route(handler: &Handler) -> [String; 2] {
         format!("  site    {hosts}"),
         format!("  route   {path}: {action} {target}"),
     ]
+}
+
+fn rule(rule: &RuleSeen) -> Value {
+    json!({ "name": rule.name, "true": rule.is_true, "why": rule.why })
 }
 
 fn route(handler: &Handler) -> Value {

@@ -17,6 +17,7 @@ mod reload;
 mod run;
 mod servers;
 mod tcp;
+mod test;
 mod tls;
 
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ enum Command {
     Run(run::Arguments),
     /// Check a configuration file: tell every complaint and note with its line, and what a URL meets.
     Check(check::Arguments),
+    /// Run cases through a configuration: requests, what origins would answer, and what is expected.
+    Test(test::Arguments),
     /// Show what it does in five acts: a slow origin, and the proxy before it.
     Demo(demo::Arguments),
     /// Balance TCP connections over servers, whatever they speak.
@@ -69,6 +72,7 @@ impl Cli {
         match self.command {
             Command::Run(arguments) => run::run(arguments),
             Command::Check(arguments) => check::run(arguments),
+            Command::Test(arguments) => test::run(&arguments),
             Command::Demo(arguments) => demo::run(&arguments),
             Command::Tcp(arguments) => tcp::run(arguments),
             Command::Purge(arguments) => purge::run(&arguments),

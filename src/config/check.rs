@@ -13,6 +13,7 @@ use super::listen::{RawListen, RawProtocol};
 use super::listen_address;
 use super::path::PathPattern;
 use super::report::{Place, ROOT, Report, join};
+use super::rules;
 use super::site::{HostPattern, RawSite};
 use super::table::Written;
 use super::wording;
@@ -35,6 +36,9 @@ pub(super) fn check(raw: &RawConfig, report: &mut Report) {
         let named = routes.iter().filter_map(|it| it.get_ref().origin.as_ref());
         origins_are_known(named, raw, report);
     }
+    let rules = rules::everywhere(&raw.rule, &raw.site);
+    let chosen = rules.filter_map(|it| it.get_ref().origin.as_ref());
+    origins_are_known(chosen, raw, report);
 }
 
 fn something_to_serve(raw: &RawConfig, report: &mut Report) {
@@ -109,7 +113,7 @@ fn limits_differ(raw: &RawConfig, report: &mut Report) {
     complain_of_repeats(names, "this name", report);
 }
 
-/// Wherever one is referred to: `[server]`, sites and routes.
+/// Wherever one is referred to: `[server]`, sites, routes and rules.
 fn limits_are_known(raw: &RawConfig, report: &mut Report) {
     let names = raw.limit.iter().filter_map(|it| it.get_ref().name.as_ref());
     let names: Vec<&str> = names.map(|name| name.get_ref().as_str()).collect();
@@ -120,7 +124,9 @@ fn limits_are_known(raw: &RawConfig, report: &mut Report) {
         let routes = site.route.iter().flat_map(|it| &it.get_ref().limit);
         site.limit.iter().chain(routes)
     });
-    for limit in raw.server.limit.iter().chain(of_sites) {
+    let rules = rules::everywhere(&raw.rule, &raw.site);
+    let of_rules = rules.flat_map(|it| &it.get_ref().limit);
+    for limit in raw.server.limit.iter().chain(of_sites).chain(of_rules) {
         let is_known = names.contains(&limit.get_ref().as_str());
         if !is_known && !is_told_already {
             report.at(limit.span(), unknown("limit", limit.get_ref(), &names));

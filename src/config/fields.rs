@@ -27,13 +27,15 @@ const NOT_EDITABLE: [HeaderName; 7] = [
 /// Names and values as written.
 pub(super) type RawFields = BTreeMap<Spanned<String>, Spanned<String>>;
 
-/// What to change in the fields of a message: first `remove`, then `set`, then `filled`.
+/// What to change in the fields of a message: first `remove`, then `set`, then `filled`, then `add`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Edits {
     /// Each replaces all fields of its name.
     pub set: Vec<(HeaderName, HeaderValue)>,
     /// The same for values that are filled in for each request.
     pub filled: Vec<(HeaderName, Template)>,
+    /// Each is a line more.
+    pub add: Vec<(HeaderName, Template)>,
     /// All fields of these names go; none of them is in `set` or `filled`.
     pub remove: Vec<HeaderName>,
 }
@@ -43,20 +45,50 @@ pub struct Edits {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawEdits {
     pub(super) set: RawFields,
+    pub(super) add: RawFields,
     remove: Vec<Spanned<String>>,
+}
+
+// === impl Edits ===
+
+impl Edits {
+    /// Whether nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// All that is filled in.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.filled.iter().chain(&self.add).map(|it| &it.1)
+    }
 }
 
 // === impl RawEdits ===
 
 impl RawEdits {
     pub(super) fn resolve(&self, purpose: Purpose, report: &mut Report) -> Edits {
-        let mut seen = HashSet::new();
-        let mut edits = resolve_fields(&self.set, &mut seen, purpose, report);
-        for text in &self.remove {
-            edits.remove.extend(resolve_name(text, &mut seen, report));
-        }
-        edits
+        resolve((&self.set, &self.add, &self.remove), purpose, report)
     }
+}
+
+/// Edits of what is to be set, added and removed. What is set or removed may be added to.
+pub(super) fn resolve(
+    (set, add, remove): (&RawFields, &RawFields, &[Spanned<String>]),
+    purpose: Purpose,
+    report: &mut Report,
+) -> Edits {
+    let mut seen = HashSet::new();
+    let mut edits = resolve_fields(set, &mut seen, purpose, report);
+    let mut added = HashSet::new();
+    for text in remove {
+        edits.remove.extend(resolve_name(text, &mut seen, report));
+    }
+    for (name, text) in add {
+        let name = resolve_name(name, &mut added, report);
+        let value = resolve_value(text, purpose, report);
+        edits.add.extend(name.zip(value.map(|it| it.0)));
+    }
+    edits
 }
 
 /// Whether a field frames messages or belongs to one connection.

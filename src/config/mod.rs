@@ -61,6 +61,8 @@ mod report;
 mod resolver;
 mod retry;
 mod route;
+mod rule;
+mod rules;
 mod secret;
 mod server;
 mod site;
@@ -130,13 +132,14 @@ pub use self::pem::{revocation_lists, roots};
 pub use self::resolver::Resolver;
 pub use self::retry::{Retry, RetryOn, TRIES_MAX};
 pub use self::route::Route;
+pub use self::rule::{End, Lifetime, RequestCookies, RequestEffects, ResponseEffects, Rule};
 pub use self::secret::Secret;
 pub use self::server::{Resolve, Server as OriginServer, ServerUrl, service_domain};
 pub use self::site::{HostPattern, Site};
 pub use self::socket_options::SocketOptions;
 pub use self::sticky::Sticky;
 pub use self::store::Store;
-pub use self::template::{Form, Part, Template, Value};
+pub use self::template::{Cut, Form, Part, Template, Value};
 pub use self::ticket_keys::ticket_keys;
 pub use self::tls::{ClientAuth, ClientAuthMode, ListenTls, TlsRules, TlsVersion};
 pub use self::tls_names::suite_name;
@@ -155,6 +158,7 @@ use self::notes::Machine;
 use self::origin::RawOrigin;
 use self::report::{Given, Report};
 use self::resolver::RawResolver;
+use self::rule::RawRules;
 use self::site::RawSite;
 use self::store::RawStore;
 use self::table::{Table, Written};
@@ -197,6 +201,8 @@ pub struct Config {
     pub origins: BTreeMap<Arc<str>, Origin>,
     /// Which hosts and paths lead where; one at least, unless all listeners are for TCP.
     pub sites: Vec<Site>,
+    /// What is done where conditions hold, on all sites.
+    pub rules: Vec<Rule>,
     /// How it was written, for people; no part of what it is.
     pub document: Document,
     /// What is legal and was surely meant otherwise.
@@ -236,6 +242,7 @@ struct RawConfig {
     map: RawMaps,
     origins: BTreeMap<Spanned<String>, Written<RawOrigin>>,
     site: Vec<Written<RawSite>>,
+    rule: RawRules,
 }
 
 /// Reads, parses and checks the file at `path`, and the certificates that it names.
@@ -354,6 +361,12 @@ impl RawConfig {
             .filter_map(|it| RawListen::resolve(it, care, report))
             .collect();
         let acme = self.acme.as_ref();
+        let mut sites: Vec<_> = self
+            .site
+            .iter()
+            .map(|it| RawSite::resolve(it, &base, &around, care, report))
+            .collect();
+        let rules = rules::resolve((&self.rule, &self.site), &mut sites, &lists, report);
         Config {
             profile: self.profile,
             acme: acme.map(|it| it.get_ref().resolve(it.span(), &listen, report)),
@@ -378,11 +391,8 @@ impl RawConfig {
                 .collect(),
             lists: lists.clone(),
             origins: self.resolve_origins(report),
-            sites: self
-                .site
-                .iter()
-                .map(|it| RawSite::resolve(it, &base, &around, care, report))
-                .collect(),
+            sites,
+            rules,
             document: Document::default(),
             notes: Vec::new(),
         }

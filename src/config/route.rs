@@ -20,6 +20,7 @@ use super::limit;
 use super::path::PathPattern;
 use super::path_form::{self, RawPathForm};
 use super::report::{Given, Place, Report};
+use super::rule::{RawRules, Rule};
 use super::table::{Table, Written};
 use super::template::Purpose;
 use super::text_or::TextOr;
@@ -60,6 +61,8 @@ pub struct Route {
     pub gate: Gate,
     /// By which rules responses are cached.
     pub cache: CacheRules,
+    /// What is done where conditions hold, behind the rules of its site.
+    pub rules: Vec<Rule>,
 }
 
 /// One `[[site.route]]` as written.
@@ -95,6 +98,7 @@ pub(super) struct RawRoute {
     error_json: Option<bool>,
     intercept: Given<Vec<Spanned<String>>>,
     cache: Option<Written<RawCacheRules>>,
+    pub(super) rule: RawRules,
 }
 
 // === impl RawRoute ===
@@ -164,6 +168,8 @@ impl RawRoute {
             https: around.https.over(raw.https_only, &raw.hsts, report),
             gate: raw.gate().over(&around.gate, around.lists, report),
             cache: cache.as_ref().unwrap_or(base).rules.clone(),
+            // They come when all routes are known.
+            rules: Vec::new(),
         })
     }
 
@@ -298,7 +304,7 @@ impl RawRoute {
 
     fn check_host_is_not_set(&self, report: &mut Report) {
         let edits = self.request_fields.iter().map(Spanned::get_ref);
-        for name in edits.flat_map(|it| it.set.keys()) {
+        for name in edits.flat_map(|it| it.set.keys().chain(it.add.keys())) {
             if name.get_ref().eq_ignore_ascii_case("host") {
                 report.at(
                     name.span(),

@@ -18,6 +18,7 @@ use super::limit;
 use super::path_form::{self, RawPathForm};
 use super::report::{Given, Place, Report};
 use super::route::{RawRoute, Route};
+use super::rule::{RawRules, Rule};
 use super::table::Written;
 use super::text_or::TextOr;
 use super::tls::{ClientAuth, RawSiteTls};
@@ -34,6 +35,8 @@ pub struct Site {
     pub limits: Vec<Arc<str>>,
     /// Its routes in the order written; no two have the same path.
     pub routes: Vec<Route>,
+    /// What is done where conditions hold, behind the rules of the top.
+    pub rules: Vec<Rule>,
 }
 
 /// Which hosts a site is for. An exact host comes before the longest fitting suffix, and that
@@ -76,6 +79,7 @@ pub(super) struct RawSite {
     pub(super) tunnel_idle_timeout: Given<Period>,
     pub(super) tunnel_lifetime: Given<Period>,
     pub(super) route: Vec<Written<RawRoute>>,
+    pub(super) rule: RawRules,
 }
 
 // === impl HostPattern ===
@@ -165,6 +169,8 @@ impl RawSite {
             client_auth: client_auth.map(Arc::new),
             limits,
             routes,
+            // They come when all routes are known.
+            rules: Vec::new(),
         }
     }
 

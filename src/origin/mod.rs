@@ -38,6 +38,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use answer::Answer;
+pub use dial::Dialer;
 pub use dial::tls::BadTls;
 pub use error::{Error, Kind, Phase, Retry, Why};
 pub use hint::{Asked, Belongs, Hint};

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
+use super::dial::Dialer;
 use super::handover::InForce;
 use super::overload::OverloadState;
 use super::permit::Ceiling;
@@ -22,6 +23,8 @@ pub struct Registry {
     origins: Arc<Mutex<HashMap<Arc<str>, Origin>>>,
     names: Arc<Names>,
     ceiling: Arc<Ceiling>,
+    /// How servers are reached that are in this process.
+    dialer: Option<Dialer>,
 }
 
 /// An origin's name and a server's authority.
@@ -37,6 +40,18 @@ impl Registry {
     /// descriptors.
     pub fn limit_connections(&self, max: usize) {
         self.ceiling.limit(max);
+    }
+
+    /// The same, by which all servers are reached without a socket.
+    #[must_use]
+    pub fn dialling(self, dialer: Dialer) -> Self {
+        let dialer = Some(dialer);
+        Self { dialer, ..self }
+    }
+
+    /// The way to servers in this process, if that is where they are.
+    pub(super) fn dialer(&self) -> Option<&Dialer> {
+        self.dialer.as_ref()
     }
 
     /// The names of servers.

@@ -3,11 +3,14 @@
 //! Pure: Receive acts on it, an explanation tells it. What is done by what is stored is decided in
 //! `next.rs`.
 
+use http::header::COOKIE;
 use http::{HeaderMap, Method};
 
 use super::next::wants_stored_only;
 use super::reasons::Bypass;
 use super::route::caching::Caching;
+use super::ruled::Ruled;
+use crate::config::RequestCookies;
 use crate::semantics::headers;
 
 /// What is to be done first.
@@ -32,8 +35,9 @@ impl Dispatch {
         method: &Method,
         fields: &HeaderMap,
         has_content: bool,
+        ruled: Ruled<'_>,
     ) -> Self {
-        match bypass(caching, method, fields, has_content) {
+        match bypass(caching, method, fields, has_content, ruled) {
             Some(why) if why != Bypass::Method && wants_stored_only(fields) => Self::OnlyIfCached,
             Some(why) => Self::Pass(why),
             None if headers::is_query(method) => Self::Query,
@@ -48,9 +52,13 @@ fn bypass(
     method: &Method,
     fields: &HeaderMap,
     has_content: bool,
+    ruled: Ruled<'_>,
 ) -> Option<Bypass> {
     if !caching.enabled {
         return Some(Bypass::Disabled);
+    }
+    if let Some(rule) = ruled.passes() {
+        return Some(Bypass::Rule(rule));
     }
     let is_query = headers::is_query(method) && caching.query_content_bytes_max > 0;
     let is_read = method == Method::GET || method == Method::HEAD;
@@ -60,12 +68,17 @@ fn bypass(
     if !is_query && has_content {
         return Some(Bypass::RequestBody);
     }
-    caching.personal(fields).map(|_| Bypass::Cookie)
+    let is_personal = match ruled.cookies() {
+        Some(RequestCookies::Ignore) => false,
+        Some(RequestCookies::Pass) => fields.contains_key(COOKIE),
+        None => caching.personal(fields).is_some(),
+    };
+    is_personal.then_some(Bypass::Cookie)
 }
 
 #[cfg(test)]
 mod tests {
-    use http::header::{CACHE_CONTROL, COOKIE, HeaderName, HeaderValue};
+    use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 
     use super::*;
     use crate::config;
@@ -83,7 +96,8 @@ mod tests {
         let caching = Caching::new(&config.sites[0].routes[0].cache);
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let field = field.map(|(name, value)| (name, HeaderValue::from_static(value)));
-        Dispatch::of(&caching, &method, &field.into_iter().collect(), content)
+        let fields = field.into_iter().collect();
+        Dispatch::of(&caching, &method, &fields, content, Ruled::new(None, &[]))
     }
 
     #[test]

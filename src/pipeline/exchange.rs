@@ -9,9 +9,10 @@ use std::time::SystemTime;
 
 use http::header::{HOST, STRICT_TRANSPORT_SECURITY};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, Version};
+use http::{HeaderMap, HeaderValue, Request, Response, Version};
 
 use super::client::{Client, ForwardedBy};
+use super::route::rules::Matched;
 use super::site::{Site, SiteHandle};
 use super::tunnel::{self, Tunnel, Wish};
 use crate::body::{Body, Meter, Progress};
@@ -42,6 +43,12 @@ pub(super) struct Exchange {
     /// Strict-Transport-Security of the response, where that is not the origin's to say: `Some(None)`
     /// for none.
     pub(super) hsts: Option<Option<HeaderValue>>,
+    /// The rules that are true of it, by their numbers among those of its route.
+    pub(super) matched: Matched,
+    /// Its fields as they came, where rules of its delivery want them.
+    pub(super) original: Option<Box<HeaderMap>>,
+    /// The rule that decided what becomes of the answer, as Cache-Status has it.
+    pub(super) decided_by: Option<&'static str>,
     /// The wall time of arrival, by which freshness is judged.
     pub(super) now: SystemTime,
     /// What it is called, once somebody has asked.
@@ -113,6 +120,9 @@ impl Exchange {
             spelling: None,
             wish: None,
             hsts: None,
+            matched: Matched::new(),
+            original: None,
+            decided_by: None,
             now,
             request_id,
         })

@@ -126,7 +126,17 @@ impl Site {
         }
     }
 
-    fn key(
+    /// A target that is not the client's, in the form that is seen by what leads there.
+    pub(super) fn as_seen_at(&self, destination: Option<&Destination>, target: String) -> String {
+        let form = destination.map(|it| self.routes.scope(it).path_rule.form);
+        match path_form::normal(&target) {
+            Some(normal) if form != Some(PathForm::AsIs) => normal.target,
+            _ => target,
+        }
+    }
+
+    /// The key of a request that leads there, if it asks for `target`.
+    pub(super) fn key(
         &self,
         destination: Option<&Destination>,
         scheme: Scheme,

@@ -8,6 +8,7 @@
 mod flow;
 mod step;
 
+mod asking;
 mod client;
 mod error_page;
 mod exchange;
@@ -15,6 +16,7 @@ mod gate;
 mod login;
 mod request_id;
 mod route;
+mod ruled;
 mod site;
 mod tunnel;
 mod values;
@@ -33,7 +35,7 @@ mod explain;
 mod fetch;
 
 pub use client::{Client, Session};
-pub use explain::Forecast;
+pub use explain::{Forecast, RuleSeen};
 pub use flow::{refuse, serve, tell};
 pub use purging::Unpurgeable;
 pub use route::{BadPath, Handler};

@@ -62,6 +62,8 @@ pub(super) struct Asker<'a> {
     pub(super) method: &'a Method,
     pub(super) fields: &'a HeaderMap,
     pub(super) caching: &'a Caching,
+    /// Whether a rule has its origin asked, whatever is stored.
+    pub(super) refreshes: bool,
     pub(super) now: SystemTime,
 }
 
@@ -135,6 +137,7 @@ impl Asker<'_> {
         let term = object.term();
         let is_fresh = term.is_fresh(self.now);
         let demand = match self.caching.obeys_requests {
+            _ if self.refreshes => Demand::Validated,
             true => Directives::of_request(self.fields).demand(term, self.now),
             false => Demand::Content,
         };

@@ -19,6 +19,8 @@ pub(super) enum Bypass {
     Method,
     /// A GET with a body: what it asks for is not told by its URL.
     RequestBody,
+    /// A rule says so: what Cache-Status calls it.
+    Rule(&'static str),
     /// Somebody's cookies came with it.
     Cookie,
     /// A HEAD that nothing stored answers: there is nothing, or only something stale.
@@ -70,9 +72,12 @@ impl Bypass {
 
     pub(super) fn fwd(self) -> Fwd {
         match self {
-            Self::Disabled | Self::RequestBody | Self::Cookie | Self::Upgrade | Self::Range => {
-                Fwd::Bypass
-            }
+            Self::Disabled
+            | Self::Rule(_)
+            | Self::RequestBody
+            | Self::Cookie
+            | Self::Upgrade
+            | Self::Range => Fwd::Bypass,
             Self::Method => Fwd::Method,
             Self::Head { stale: true } => Fwd::Stale,
             Self::Head { stale: false } | Self::NotStored(_) => Fwd::UriMiss,
@@ -84,6 +89,7 @@ impl Bypass {
             Self::Disabled => Some("disabled"),
             Self::Method => None,
             Self::RequestBody => Some("request-body"),
+            Self::Rule(detail) => Some(detail),
             Self::Cookie => Some("cookie"),
             Self::Head { .. } => Some("head"),
             Self::Upgrade => Some("upgrade"),

@@ -14,7 +14,7 @@ use super::gate::{Gatekeeper, Switches};
 use super::login::Logins;
 use super::request_id::RequestIds;
 use super::route::limit::Bounds;
-use super::route::{BadPath, Destination, Routes};
+use super::route::{BadPath, Destination, Parts, Routes};
 use super::tunnel::Tunnels;
 use crate::clock;
 use crate::config::{self, Config};
@@ -88,12 +88,13 @@ impl Site {
             .map(|(name, origin)| Ok((Arc::clone(name), Pool::new(origin, servers, &resolver)?)))
             .collect::<Result<_, BadTls>>()?;
         let bounds = Bounds::new(config, before.map(|it| &it.bounds));
-        let routes = Routes::build(
-            &config.sites,
-            &bounds,
-            |name| pools.get(name).cloned(),
-            |name| telemetry.metrics.site(name),
-        )?;
+        let parts = Parts {
+            bounds: &bounds,
+            pool: &|name| pools.get(name).cloned(),
+            number: &|name| telemetry.metrics.site(name),
+            tally: &|name| telemetry.rules.tally(name),
+        };
+        let routes = Routes::build(&config.sites, &config.rules, &parts)?;
         let trusted_proxies = TrustedProxies::new(&config.server);
         Ok(Self {
             routes,

@@ -12,7 +12,10 @@ use super::exchange::Exchange;
 use super::locator::Locator;
 use super::next::Asker;
 use super::route::caching::Caching;
+use super::route::rules::Rule;
 use super::route::{Route, RouteId};
+use super::ruled::{ResponseRules, Ruled, with_parts};
+use super::values::Values;
 use crate::origin::Pool;
 use crate::semantics::facet::Facet;
 use crate::semantics::key::KeyBuf;
@@ -93,10 +96,23 @@ impl Wanted {
 
     /// Takes off what must not shape a stored response, and notes what else is part of the key.
     pub(super) fn reduce(&mut self) {
+        let parts = match self.exchange.matched.is_empty() {
+            true => Vec::new(),
+            false => self.ruled().key_parts(&Values::of(&self.exchange)),
+        };
         let exchange = &mut *self.exchange;
-        let caching = &exchange.entry.site.routes[self.route].caching;
-        self.facet = caching.reduce(&mut exchange.request.headers);
-        self.is_classed = caching.is_classed(&exchange.request.headers);
+        let route = &exchange.entry.site.routes[self.route];
+        if route
+            .scope
+            .rules
+            .as_ref()
+            .is_some_and(|it| it.needs_original)
+        {
+            exchange.original = Some(Box::new(exchange.request.headers.clone()));
+        }
+        let facet = route.caching.reduce(&mut exchange.request.headers);
+        self.facet = with_parts(facet, &parts);
+        self.is_classed = route.caching.is_classed(&exchange.request.headers);
         self.is_reduced = true;
         if self.is_sent_as_spelt {
             self.tell_spellings_apart();
@@ -123,6 +139,29 @@ impl Wanted {
         !self.is_sent_as_spelt
     }
 
+    /// What the rules that are true of it say.
+    pub(super) fn ruled(&self) -> Ruled<'_> {
+        Ruled::new(self.route().scope.rules.as_deref(), &self.exchange.matched)
+    }
+
+    /// The rules that are true of it and edit its fields.
+    pub(super) fn editors(&self) -> Vec<Arc<Rule>> {
+        let chain = self.route().scope.rules.as_ref();
+        let matched = self.exchange.matched.iter();
+        let rules = chain
+            .into_iter()
+            .flat_map(|it| matched.clone().map(|no| it.rule(*no)));
+        rules
+            .filter(|it| !it.request.fields.is_empty())
+            .map(Arc::clone)
+            .collect()
+    }
+
+    /// The rules that hold for its answer.
+    pub(super) fn response_rules(&self) -> Option<Arc<ResponseRules>> {
+        ResponseRules::of(&self.exchange, self.route(), self.locator.own_key())
+    }
+
     /// The path and query that the origin is asked for: of a request that was looked up no more than
     /// its key says, for what others do not ask for must not shape what they get.
     pub(super) fn target(&self) -> Cow<'_, str> {
@@ -147,6 +186,7 @@ impl Wanted {
             method: &request.method,
             fields: &request.headers,
             caching: self.caching(),
+            refreshes: self.ruled().refreshes(),
             now: self.exchange.now,
         }
     }

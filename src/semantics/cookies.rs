@@ -106,7 +106,7 @@ fn replace(request: &mut HeaderMap, kept: &[u8]) {
 /// The cookies of all lines, in order.
 ///
 /// HTTP/2 lets a client divide the field into lines (RFC 9113 §8.2.3), which are one list still.
-fn pairs(request: &HeaderMap) -> impl Iterator<Item = Pair<'_>> {
+pub fn pairs(request: &HeaderMap) -> impl Iterator<Item = Pair<'_>> {
     pieces(request).map(divide)
 }
 

@@ -18,6 +18,9 @@ use super::{cookies, normal};
 /// cookie begins like this.
 const CONTENT: u8 = b'?';
 
+/// Begins what a rule has added, likewise.
+const RULE: u8 = b'[';
+
 /// Begins the facet of a request whose path is spelt otherwise than in the key: it is the path itself.
 const SPELLING: u8 = b'/';
 
@@ -137,6 +140,26 @@ impl Facet {
         Self(bytes)
     }
 
+    /// The same with what rules have added: name by name, each with a value.
+    #[must_use]
+    pub fn with_parts<'a>(mut self, parts: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        for (rule, value) in parts {
+            self.0.push(RULE);
+            self.0.extend_from_slice(rule.as_bytes());
+            self.0.push(1);
+            for byte in value {
+                match byte {
+                    // A NUL ends a part, so there is none in it.
+                    0 => self.0.extend_from_slice(&[2, 1]),
+                    2 => self.0.extend_from_slice(&[2, 2]),
+                    byte => self.0.push(*byte),
+                }
+            }
+            self.0.push(0);
+        }
+        self
+    }
+
     /// The same for a request whose path an origin sees as `path`, and the key in normal form: what it
     /// says of the one spelling is not known to be true of the other.
     #[must_use]
@@ -174,6 +197,9 @@ pub(super) fn in_words(facet: &[u8]) -> String {
     for piece in rest.split(|byte| *byte == 0) {
         match piece {
             [] => {}
+            [RULE, part @ ..] => {
+                words.push(String::from_utf8_lossy(part).replacen('\u{1}', "=", 1));
+            }
             [b';', cookies @ ..] => {
                 let cookies = String::from_utf8_lossy(cookies);
                 // Of a class there is its name alone.
@@ -269,6 +295,7 @@ mod tests {
             (facet(&[("x-currency", "")]), "x-currency="),
             (facet(&[]), "x-currency"),
             (Facet::NONE, ""),
+            (Facet::NONE.with_parts([("beta", &b"on"[..]), ("lang", b"")]), "beta=on, lang="),
             (Facet::NONE.with_content(&HeaderMap::new(), b"a"), "content"),
             (facet(&[("x-currency", "EUR")]).with_spelling("/%61"), "/%61, x-currency=EUR"),
         ];
@@ -294,5 +321,13 @@ mod tests {
         assert_ne!(of("text/plain", b"a"), of("text/plain", b"b"));
         assert_ne!(of("text/plain", b"a"), of("text/html", b"a"));
         assert_ne!(of("text/plain", b""), Facet::NONE);
+        let ruled = |name: &'static str, value: &'static str| {
+            Facet::NONE.with_parts([(name, value.as_bytes())])
+        };
+        assert_ne!(ruled("a", "b"), ruled("b", "a"));
+        assert_ne!(
+            ruled("a", "b\0[c\u{1}d"),
+            ruled("a", "b").with_parts([("c", &b"d"[..])])
+        );
     }
 }

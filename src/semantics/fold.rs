@@ -190,6 +190,14 @@ impl Fold {
     }
 }
 
+/// The kind of client, as its User-Agent has it: `desktop`, `mobile`, `tablet` or `bot`.
+pub fn device(fields: &HeaderMap) -> &'static str {
+    let agent = fields
+        .get(USER_AGENT)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    Device::of(agent).name()
+}
+
 // === impl Device ===
 
 impl Device {
@@ -212,6 +220,15 @@ impl Device {
             Self::Mobile
         } else {
             Self::Desktop
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Desktop => "desktop",
+            Self::Mobile => "mobile",
+            Self::Tablet => "tablet",
+            Self::Bot => "bot",
         }
     }
 

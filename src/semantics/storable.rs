@@ -67,13 +67,15 @@ pub enum WhyNot {
     TooManyTags,
     /// The memory for objects on their way in is used up.
     NoRoom,
+    /// A rule of the operator's says so.
+    Rule,
 }
 
 // === impl WhyNot ===
 
 impl WhyNot {
     /// Every reason, in order.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Method,
         Self::Status,
         Self::RequestNoStore,
@@ -94,6 +96,7 @@ impl WhyNot {
         Self::HeadTooLarge,
         Self::TooManyTags,
         Self::NoRoom,
+        Self::Rule,
     ];
 
     /// Whether other requests for the same will likely fare the same: then none is worth waiting
@@ -129,6 +132,7 @@ impl WhyNot {
             Self::HeadTooLarge => "head-too-large",
             Self::TooManyTags => "too-many-tags",
             Self::NoRoom => "no-room",
+            Self::Rule => "rule",
         }
     }
 }

@@ -138,6 +138,7 @@ fn json(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     json_millis(out, "ttfb_ms", record.first_byte)?;
     write!(out, r#","outcome":"{}""#, record.outcome.as_str())?;
     json_text(out, "detail", record.detail.map(str::as_bytes))?;
+    json_rules(out, record.asked.as_deref().map_or(&[], |it| &it.rules))?;
     let fetched = record.fetched.as_ref();
     let server = fetched.and_then(|it| it.server.as_ref());
     json_text(out, "origin", fetched.map(|it| it.origin.as_bytes()))?;
@@ -183,6 +184,16 @@ fn json_request(out: &mut Vec<u8>, record: &Record) -> io::Result<()> {
     json_text(out, "trace_id", trace.map(str::as_bytes))?;
     json_tls(out, asked.and_then(|it| it.tls.as_deref()))?;
     json_proxy(out, asked.and_then(|it| it.proxy.as_deref()))
+}
+
+/// A list, which most often is empty. Names of rules need no escapes.
+fn json_rules(out: &mut Vec<u8>, rules: &[&str]) -> io::Result<()> {
+    out.write_all(br#","rules":["#)?;
+    for (at, name) in rules.iter().enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        write!(out, r#"{comma}"{name}""#)?;
+    }
+    out.write_all(b"]")
 }
 
 fn json_tls(out: &mut Vec<u8>, tls: Option<&TlsFacts>) -> io::Result<()> {
@@ -331,6 +342,7 @@ mod tests {
                 host: Some(HeaderValue::from_static("shop.example")),
                 referer: None,
                 user_agent: Some(HeaderValue::from_static("say \"hi\"\\")),
+                rules: vec!["logged-in", "css"],
                 request_id: Some(HeaderValue::from_static("a1")),
                 traceparent: Some(HeaderValue::from_static(
                     "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
@@ -405,7 +417,8 @@ mod tests {
                     r#""sni":"shop.example","proxy_authority":"shop.example","proxy_alpn":null,"#,
                     r#""proxy_tls_version":null,"proxy_unique_id":"id\"","status":200,"bytes":512,"#,
                     r#""duration_ms":12.345,"ttfb_ms":9.007,"outcome":"miss","#,
-                    r#""detail":"no-store","origin":"shop","server":"10.0.0.1:80","#,
+                    r#""detail":"no-store","rules":["logged-in","css"],"#,
+                    r#""origin":"shop","server":"10.0.0.1:80","#,
                     r#""origin_ms":9.000,"received":3,"tunnel_end":"idle","complete":true}"#,
                 ),
             ),
@@ -420,7 +433,7 @@ mod tests {
                     r#""tls_version":null,"tls_suite":null,"tls_group":null,"#,
                     r#""sni":null,"proxy_authority":null,"proxy_alpn":null,"#,
                     r#""proxy_tls_version":null,"proxy_unique_id":null,"status":0,"bytes":0,"duration_ms":0.000,"#,
-                    r#""ttfb_ms":null,"outcome":"error","detail":null,"origin":null,"#,
+                    r#""ttfb_ms":null,"outcome":"error","detail":null,"rules":[],"origin":null,"#,
                     r#""server":null,"origin_ms":null,"received":null,"tunnel_end":null,"#,
                     r#""complete":false}"#,
                 ),

@@ -350,7 +350,7 @@ fn take(sum: &mut u64, cell: &AtomicU64) {
 }
 
 /// The place of this thread among the shards: threads are numbered as they first count something.
-fn seat() -> usize {
+pub(super) fn seat() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static SEAT: usize = NEXT.fetch_add(1, Relaxed));
     SEAT.with(|seat| *seat)

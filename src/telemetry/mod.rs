@@ -13,6 +13,7 @@ mod losses;
 mod metrics;
 mod recent;
 mod record;
+mod rules;
 mod sites;
 mod tls;
 mod trace;
@@ -39,6 +40,7 @@ pub use metrics::{Durations, Metrics, STATUS_CLASSES, Snapshot};
 use recent::Recent;
 pub use recent::Seen;
 pub use record::{Asked, Fetched, Outcome, Record, Refreshed, TlsFacts};
+pub use rules::{RuleTally, Rules};
 pub use sites::SiteId;
 pub use tls::{BadFile, Certificates, HandshakeFailure, ServedCertificate, Tls};
 pub use trace::{end, follow, init};
@@ -53,6 +55,8 @@ pub struct Telemetry {
     pub tls: Tls,
     /// Figures of orders at CAs.
     pub acme: Acme,
+    /// Counters of rules.
+    pub rules: Rules,
     /// Figures of HTTP/2 towards clients.
     pub http2: Http2,
     /// Client connections that were ended, and for what.
@@ -80,6 +84,7 @@ impl Telemetry {
             metrics: Metrics::new(),
             tls: Tls::default(),
             acme: Acme::default(),
+            rules: Rules::default(),
             http2: Http2::default(),
             endings: Endings::default(),
             wants_lines: AtomicBool::new(access_log.is_some()),

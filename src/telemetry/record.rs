@@ -110,6 +110,8 @@ pub struct Asked {
     pub user_agent: Option<HeaderValue>,
     /// What the request is called; `None` where requests have no ids.
     pub request_id: Option<HeaderValue>,
+    /// The names of the rules that were true of it and of its response, in order.
+    pub rules: Vec<&'static str>,
     /// `traceparent` field (W3C Trace Context §3.2).
     pub traceparent: Option<HeaderValue>,
     /// Who has logged in; `None` where nobody has to.
@@ -229,6 +231,7 @@ impl Asked {
             referer: field(&head.headers, REFERER),
             user_agent: field(&head.headers, USER_AGENT),
             request_id: None,
+            rules: Vec::new(),
             traceparent: field(&head.headers, TRACEPARENT),
             user: None,
             tls: None,

@@ -3,6 +3,7 @@
 
 mod acme;
 mod origins;
+mod rules;
 mod sites;
 mod tls;
 
@@ -22,6 +23,16 @@ fn mistakes_in_tables() {
 fn mistakes_in_sites() {
     for (lines, said) in sites::ROWS {
         assert_said(&format!("{MINIMAL}{lines}\n"), lines, said);
+    }
+}
+
+#[test]
+fn mistakes_in_rules() {
+    for (lines, said) in rules::ROWS {
+        assert_said(&format!("{MINIMAL}{lines}\n"), lines, said);
+    }
+    for lines in rules::GOOD {
+        assert_said(&format!("{MINIMAL}{lines}\n"), lines, &[]);
     }
 }
 
@@ -183,7 +194,7 @@ rate = "1/s""#,
     (
         "zz = 1",
         &[
-            "1: zz: unknown key; known here are `include`, `profile`, `name`, `listen`, `certificate`, `tls`, `acme`, `server`, `admin`, `log`, `store`, `resolver`, `cache`, `limit`, `list`, `map`, `origins` and `site`",
+            "1: zz: unknown key; known here are `include`, `profile`, `name`, `listen`, `certificate`, `tls`, `acme`, `server`, `admin`, `log`, `store`, `resolver`, `cache`, `limit`, `list`, `map`, `origins`, `site` and `rule`",
         ],
     ),
     (

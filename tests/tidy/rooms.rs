@@ -27,7 +27,8 @@ pub const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "pipeline",
-        "reasons client request_id gate route tunnel login site exchange values error_page locator next wanted dispatch locate purge_forms purging answer fetch flow step explain",
+        "reasons client request_id gate route tunnel login site asking exchange locate values ruled error_page locator next wanted \
+         dispatch purge_forms purging answer fetch flow step explain",
     ),
     (
         "server",

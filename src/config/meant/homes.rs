@@ -25,6 +25,7 @@ use super::super::origin_tls::RawTls;
 use super::super::resolver::RawResolver;
 use super::super::retry::RawRetry;
 use super::super::route::RawRoute;
+use super::super::rule::RawRule;
 use super::super::server::RawServerTable;
 use super::super::site::RawSite;
 use super::super::sticky::RawSticky;
@@ -81,7 +82,7 @@ const TOP: &str = "the top of the file";
 const CACHE: &str = "[cache] and of a route's `cache`";
 
 /// All tables. Read from the types, so that no key is forgotten here.
-fn all() -> [Home; 33] {
+fn all() -> [Home; 34] {
     [
         home::<RawConfig>("", TOP),
         home::<RawListen>("listen", "[[listen]]"),
@@ -112,6 +113,7 @@ fn all() -> [Home; 33] {
         home::<RawHsts>("site.hsts", "`hsts` of [[site]]"),
         home::<RawBasicAuth>("site.basic_auth", "`basic_auth` of [[site]]"),
         home::<RawRedirects>("site.redirects", "`redirects` of [[site]]"),
+        home::<RawRule>("rule", "[[rule]]"),
         home::<RawSite>("site", "[[site]]"),
         home::<RawRoute>("site.route", "[[site.route]]"),
         home::<RawRedirect>("site.route.redirect", "`redirect` of [[site.route]]"),

@@ -11,6 +11,7 @@ mod hosts;
 mod machine;
 mod networks;
 mod paths;
+mod rules;
 mod servers;
 mod sizes;
 mod timeouts;
@@ -49,6 +50,7 @@ pub(super) fn of(config: &Config, report: &Report, machine: Option<&Machine>) ->
     };
     for look in [
         paths::look,
+        rules::look,
         hosts::look,
         variables::look,
         unused::look,

@@ -20,7 +20,8 @@ fn origins(config: &Config, book: &mut Notebook) {
         Protocol::Tcp(tunnel) => Some(&tunnel.origin),
         Protocol::Http => None,
     });
-    let named: HashSet<_> = of_routes.chain(of_listeners).collect();
+    let of_rules = config.rules().filter_map(|it| it.request.origin.as_ref());
+    let named: HashSet<_> = of_routes.chain(of_listeners).chain(of_rules).collect();
     for name in config.origins.keys().filter(|name| !named.contains(name)) {
         let text = format!(
             "is used by no route and no listener; add `origin = \"{name}\"` to a [[site.route]], or \
@@ -36,7 +37,9 @@ fn limits(config: &Config, book: &mut Notebook) {
         let of_routes = site.routes.iter().flat_map(|it| &it.limits);
         site.limits.iter().chain(of_routes)
     });
-    let named: HashSet<_> = config.server.limits.iter().chain(of_sites).collect();
+    let of_rules = config.rules().flat_map(|it| &it.request.limits);
+    let of_server = config.server.limits.iter();
+    let named: HashSet<_> = of_server.chain(of_sites).chain(of_rules).collect();
     for (at, limit) in config.limits.iter().enumerate() {
         if !named.contains(&limit.name) {
             let name = &limit.name;

@@ -3,11 +3,13 @@
 //! They are compiled once, into parts; nothing is looked up by name later. What the values are is the
 //! pipeline's to say, which fills them in.
 
+mod cut;
 mod url;
 mod value;
 
 use std::fmt;
 
+pub use cut::Cut;
 pub use url::Form;
 pub use value::Value;
 
@@ -39,7 +41,11 @@ pub(super) enum Purpose {
     RequestField,
     /// A field of the response to the client.
     ResponseField,
-    /// The target of a redirect.
+    /// A field of a response that is stored: the same for all who get it.
+    StoredField,
+    /// How long a response lives.
+    Lifetime,
+    /// The target of a redirect or of a request.
     Redirect,
     /// A page that says that something failed.
     Page,
@@ -63,9 +69,10 @@ impl Template {
                 continue;
             }
             literal.push_str(before);
-            let (name, behind) = found[2..]
-                .split_once('}')
+            let found = &found[2..];
+            let end = cut::end_of_expression(found)
                 .ok_or("has a `${` without its `}`; write `$${` for the two characters")?;
+            let (name, behind) = (&found[..end], &found[end + 1..]);
             if !literal.is_empty() {
                 parts.push(Part::Text(std::mem::take(&mut literal).into()));
             }
@@ -89,7 +96,7 @@ impl Template {
     pub(super) fn sample(&self) -> String {
         let sample = |part: &Part| match part {
             Part::Text(text) => text.to_string(),
-            Part::Value(value, _) => match value {
+            Part::Value(value, _) => match value.whole() {
                 Value::Authority | Value::Host => "a.example".to_owned(),
                 Value::Path => "/a".to_owned(),
                 Value::Scheme => "https".to_owned(),
@@ -98,6 +105,14 @@ impl Template {
             },
         };
         self.parts.iter().map(sample).collect()
+    }
+
+    /// The values that it is filled in with.
+    pub fn values(&self) -> impl Iterator<Item = &Value> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Value(value, _) => Some(value),
+        })
     }
 
     /// Its parts, in order.
@@ -206,8 +221,8 @@ mod tests {
                 "${whatever}",
                 RequestField,
                 "unknown value `${whatever}`; known here are `authority`, `client`, `client.port`, \
-                 `host`, `method`, `path`, `query`, `request_id`, `scheme`, `target` and \
-                 `header[\"x-name\"]`; `$${` stands for `${`",
+                 `device`, `ext`, `host`, `method`, `path`, `query`, `request_id`, `scheme`, `target`, \
+                 `header[\"x\"]`, `cookie[\"x\"]` and `param[\"x\"]`; `$${` stands for `${`",
             ),
         ] {
             assert_eq!(complaint(text, purpose), said, "{text}");

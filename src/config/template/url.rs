@@ -3,7 +3,7 @@
 
 use http::Uri;
 
-use super::{Part, Purpose, Template, Value};
+use super::{Cut, Part, Purpose, Template, Value};
 
 const NO_URL: &str = "must be a URL, as \"https://a.example/\", or a path, as \"/new/\"";
 
@@ -12,6 +12,10 @@ const NO_URL: &str = "must be a URL, as \"https://a.example/\", or a path, as \"
 pub enum Form {
     /// As it is: it is for a field, which may hold it.
     Plain,
+    /// As a host of which a part was taken: the whole where nothing is left.
+    Host,
+    /// As a path from its root, to which a slash is put if it begins with none.
+    Root,
     /// As a part of a URI of the same kind: only what no URI may hold is percent-encoded.
     Uri,
     /// As one segment or one parameter of a URI: all that has a meaning there is percent-encoded.
@@ -37,11 +41,16 @@ impl Template {
     pub(in crate::config) fn parse_url(text: &str) -> Result<Self, String> {
         let mut template = Self::parse(text, Purpose::Redirect)?;
         let (mut at, mut before_host) = template.begins_at()?;
-        for part in &mut template.parts {
+        if let Some(Part::Value(value @ Value::Cut(..), _)) = template.parts.first() {
+            at = at.take(value)?.1;
+        }
+        for (index, part) in template.parts.iter_mut().enumerate() {
             match part {
                 Part::Text(text) => at = at.after(&text[std::mem::take(&mut before_host)..]),
                 // What stands before `://` is not a part of the host.
                 Part::Value(Value::Scheme, _) if before_host > 0 => {}
+                // Of a path that was cut nobody knows how it begins.
+                Part::Value(Value::Cut(..), form) if index == 0 => *form = Form::Root,
                 Part::Value(value, form) => (*form, at) = at.take(value)?,
             }
         }
@@ -59,7 +68,7 @@ impl Template {
             [Part::Text(text), ..] if text.starts_with('/') || front(text).is_some() => {
                 Ok(front(text).map_or((At::Path, 0), |it| (At::Authority, it.len())))
             }
-            [Part::Value(Value::Path | Value::Target, _), ..] => Ok((At::Path, 0)),
+            [Part::Value(value, _), ..] if is_of_path(value) => Ok((At::Path, 0)),
             [Part::Value(Value::Scheme, _), Part::Text(text), ..] if text.starts_with("://") => {
                 Ok((At::Authority, "://".len()))
             }
@@ -79,6 +88,10 @@ impl Template {
             _ => 1,
         }
     }
+}
+
+fn is_of_path(value: &Value) -> bool {
+    matches!(value.whole(), Value::Path | Value::Target)
 }
 
 // === impl At ===
@@ -109,6 +122,11 @@ impl At {
         match (self, value) {
             // No host that the key of a request may hold has another meaning in a URL.
             (Self::Authority, Value::Host | Value::Authority) => Ok((Form::Plain, self)),
+            (Self::Authority, Value::Cut(of, Cut::After(_) | Cut::Before(_)))
+                if **of == Value::Host =>
+            {
+                Ok((Form::Host, self))
+            }
             // Both begin with a slash.
             (Self::Authority | Self::Path, Value::Path) => Ok((Form::Uri, Self::Path)),
             (Self::Authority | Self::Path, Value::Target) => Ok((Form::Uri, Self::Query)),
@@ -117,6 +135,13 @@ impl At {
                  and other values behind a `/`"
                     .to_owned(),
             ),
+            (Self::Path, Value::Cut(..)) if is_of_path(value) => Ok((
+                Form::Uri,
+                match value.whole() {
+                    Value::Target => Self::Query,
+                    _ => Self::Path,
+                },
+            )),
             (Self::Query, Value::Query) => Ok((Form::Uri, Self::Query)),
             (at, _) => Ok((Form::Component, at)),
         }
@@ -138,7 +163,7 @@ mod tests {
 
     #[test]
     fn no_value_chooses_the_host_of_a_redirect() {
-        use Form::{Component, Plain, Uri};
+        use Form::{Component, Host, Plain, Root, Uri};
         for (text, expected) in [
             ("/new", Some(vec![])),
             ("https://a.example/", Some(vec![])),
@@ -162,6 +187,18 @@ mod tests {
             ("https://a.example${query}", None),
             ("https://a.example.${query}/", None),
             (r#"https://${header["x-host"]}/"#, None),
+            (
+                r#"https://${host.after("www.")}${target}"#,
+                Some(vec![Host, Uri]),
+            ),
+            (r#"https://${path.after("/")}/"#, None),
+            (r#"https://${host.lower()}/"#, None),
+            (r#"/new/${path.after("/old/")}"#, Some(vec![Uri])),
+            (
+                r#"${path.replace("^/a", "/b")}?x=${path.after("/")}"#,
+                Some(vec![Root, Component]),
+            ),
+            (r#"${header["x"].after("/")}"#, None),
             ("https://${client}/", None),
             ("//${client}/", None),
             ("//cdn.example${path}", Some(vec![Uri])),

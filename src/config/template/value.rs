@@ -3,7 +3,9 @@
 use http::HeaderName;
 
 use super::Purpose;
+use super::cut::Cut;
 use crate::config::{names, wording};
+use crate::rules::Read;
 
 /// What can be filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +18,14 @@ pub enum Value {
     Client,
     /// `client.port`: its port, where it is known.
     ClientPort,
+    /// `cookie["…"]`: the value of a cookie of the request.
+    Cookie(Box<str>),
+    /// A value of which a part is taken, as `host.after("www.")`.
+    Cut(Box<Value>, Cut),
+    /// `device`: `desktop`, `mobile`, `tablet` or `bot`, by User-Agent.
+    Device,
+    /// `ext`: what follows the last dot of the path's last segment, in lower case.
+    Ext,
     /// `header["…"]`: the value of a request field, of several lines the first.
     Header(HeaderName),
     /// `hits`: how often the stored response was used.
@@ -24,6 +34,8 @@ pub enum Value {
     Host,
     /// `method`.
     Method,
+    /// `param["…"]`: the value of a parameter of the query, decoded.
+    Param(Box<str>),
     /// `path`: the path asked for, beginning with a slash.
     Path,
     /// `query`: what follows the first `?` of the target.
@@ -32,6 +44,8 @@ pub enum Value {
     Reason,
     /// `request_id`.
     RequestId,
+    /// `response.header["…"]`: the value of a response field, of several lines the first.
+    ResponseHeader(HeaderName),
     /// `scheme`: `http` or `https`.
     Scheme,
     /// `status`: that of the response.
@@ -40,32 +54,49 @@ pub enum Value {
     Target,
 }
 
-/// The values without an argument: name, value, whether it is only known of a response.
-const VALUES: [(&str, Value, bool); 14] = [
-    ("authority", Value::Authority, false),
-    ("cache", Value::Cache, true),
-    ("client", Value::Client, false),
-    ("client.port", Value::ClientPort, false),
-    ("hits", Value::Hits, true),
-    ("host", Value::Host, false),
-    ("method", Value::Method, false),
-    ("path", Value::Path, false),
-    ("query", Value::Query, false),
-    ("reason", Value::Reason, true),
-    ("request_id", Value::RequestId, false),
-    ("scheme", Value::Scheme, false),
-    ("status", Value::Status, true),
-    ("target", Value::Target, false),
+/// When a value is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// With the request, and the same for all who get one stored response.
+    Url,
+    /// With the request.
+    Request,
+    /// With the response.
+    Response,
+    /// With the fields of the response, which a page does not know.
+    Fields,
+    /// When it is known how the client is served.
+    Delivery,
+}
+
+/// The values without an argument: name, value, when it is known.
+const VALUES: [(&str, Value, Known); 17] = [
+    ("authority", Value::Authority, Known::Url),
+    ("cache", Value::Cache, Known::Delivery),
+    ("client", Value::Client, Known::Request),
+    ("client.port", Value::ClientPort, Known::Request),
+    ("device", Value::Device, Known::Request),
+    ("ext", Value::Ext, Known::Url),
+    ("hits", Value::Hits, Known::Delivery),
+    ("host", Value::Host, Known::Url),
+    ("method", Value::Method, Known::Request),
+    ("outcome", Value::Cache, Known::Delivery),
+    ("path", Value::Path, Known::Url),
+    ("query", Value::Query, Known::Url),
+    ("reason", Value::Reason, Known::Response),
+    ("request_id", Value::RequestId, Known::Request),
+    ("scheme", Value::Scheme, Known::Url),
+    ("status", Value::Status, Known::Response),
+    ("target", Value::Target, Known::Url),
 ];
 
 /// What other programs call them.
-const ELSEWHERE: [(&str, &str); 15] = [
+const ELSEWHERE: [(&str, &str); 14] = [
     ("args", "query"),
     ("client_ip", "client"),
     ("client.ip", "client"),
     ("http_host", "authority"),
     ("ip", "client"),
-    ("outcome", "cache"),
     ("query_string", "query"),
     ("remote_addr", "client"),
     ("remote_ip", "client"),
@@ -77,38 +108,121 @@ const ELSEWHERE: [(&str, &str); 15] = [
     ("url", "target"),
 ];
 
-const HEADER: &str = r#"header["x-name"]"#;
+/// Those with an argument, and when they are known.
+const TABLES: [(&str, Known); 4] = [
+    ("header", Known::Request),
+    ("cookie", Known::Request),
+    ("param", Known::Request),
+    ("response.header", Known::Fields),
+];
 
-// === impl Value ===
+// === impl Purpose ===
 
-impl Value {
-    /// The value of a name, or what is wrong with it and how to mend it.
-    pub(super) fn parse(name: &str, purpose: Purpose) -> Result<Self, String> {
-        if let Some(field) = argument(name) {
-            return Ok(Self::Header(
-                names::field(field).map_err(|complaint| format!("`{field}` {complaint}"))?,
-            ));
+impl Purpose {
+    fn knows(self, known: Known) -> bool {
+        match (self, known) {
+            (Self::ResponseField, _) | (_, Known::Url) => true,
+            (Self::Page, known) => known != Known::Fields,
+            (Self::StoredField | Self::Lifetime, known) => {
+                matches!(known, Known::Response | Known::Fields)
+            }
+            (Self::RequestField | Self::Redirect, known) => known == Known::Request,
         }
-        let of_response = matches!(purpose, Purpose::ResponseField | Purpose::Page);
-        match VALUES.iter().find(|(known, ..)| *known == name) {
-            Some((_, value, needs_response)) if of_response || !needs_response => Ok(value.clone()),
-            Some(_) => Err(format!(
+    }
+
+    /// What is said of a value that is known elsewhere.
+    fn unknown(self, name: &str) -> String {
+        match self {
+            Self::StoredField | Self::Lifetime => format!(
+                "`${{{name}}}` is not the same for all who get the stored response; leave it to `deliver`"
+            ),
+            Self::Page => format!(
+                "`${{{name}}}` is known in fields of responses alone; a page has none of the origin's"
+            ),
+            _ => format!(
                 "`${{{name}}}` is known in fields of responses alone; there is none yet here"
-            )),
-            None => Err(unknown(name, of_response)),
+            ),
         }
     }
 }
 
-/// The field of `header["…"]`.
-fn argument(name: &str) -> Option<&str> {
-    name.strip_prefix("header[\"")?.strip_suffix("\"]")
+// === impl Value ===
+
+impl Value {
+    /// The value of an expression, or what is wrong with it and how to mend it.
+    pub(super) fn parse(text: &str, purpose: Purpose) -> Result<Self, String> {
+        let (name, cuts) = Cut::divide(text)?;
+        let value = Self::named(name, purpose)?;
+        let cut = |value, cut| Self::Cut(Box::new(value), cut);
+        Ok(cuts.into_iter().fold(value, cut))
+    }
+
+    fn named(name: &str, purpose: Purpose) -> Result<Self, String> {
+        if let Some((table, argument)) = argument(name) {
+            return Self::of_table(table, argument, purpose);
+        }
+        match VALUES.iter().find(|(known, ..)| *known == name) {
+            Some((_, value, known)) if purpose.knows(*known) => Ok(value.clone()),
+            Some(_) => Err(purpose.unknown(name)),
+            None => Err(unknown(name, purpose)),
+        }
+    }
+
+    fn of_table(table: &str, argument: &str, purpose: Purpose) -> Result<Self, String> {
+        let is_known = TABLES
+            .iter()
+            .find(|it| it.0 == table)
+            .map(|it| purpose.knows(it.1));
+        let field =
+            || names::field(argument).map_err(|complaint| format!("`{argument}` {complaint}"));
+        match (table, is_known) {
+            // A lifetime is never the client's to choose, so there is one meaning.
+            ("header", _) if purpose == Purpose::Lifetime => Ok(Self::ResponseHeader(field()?)),
+            (_, Some(false)) => Err(purpose.unknown(&format!("{table}[\"{argument}\"]"))),
+            ("header", _) => Ok(Self::Header(field()?)),
+            ("response.header", _) => Ok(Self::ResponseHeader(field()?)),
+            ("cookie", _) => Ok(Self::Cookie(argument.into())),
+            ("param", _) => Ok(Self::Param(argument.into())),
+            _ => Err(unknown(table, purpose)),
+        }
+    }
+
+    /// The value of which parts are taken, or itself.
+    pub fn whole(&self) -> &Self {
+        match self {
+            Self::Cut(of, _) => of.whole(),
+            whole => whole,
+        }
+    }
+
+    /// What it reads, in the words of conditions.
+    pub fn read(&self) -> Read {
+        match self.whole() {
+            Self::Authority | Self::Host | Self::Path | Self::Ext | Self::Scheme => Read::Url,
+            Self::Query | Self::Target => Read::Query,
+            Self::Client | Self::ClientPort | Self::RequestId => Read::Client,
+            Self::Cookie(name) => Read::Cookie(name.clone()),
+            Self::Param(name) => Read::Param(name.clone()),
+            Self::Header(name) => Read::header(name),
+            Self::Device => Read::Device,
+            Self::Method => Read::Method,
+            Self::Reason | Self::Status | Self::ResponseHeader(_) => Read::Response,
+            // What is cut is whole by now.
+            Self::Cache | Self::Hits | Self::Cut(..) => Read::Delivery,
+        }
+    }
 }
 
-fn unknown(name: &str, of_response: bool) -> String {
-    let mut known: Vec<&str> = VALUES
+/// The table and the name of `header["…"]` and its like.
+fn argument(name: &str) -> Option<(&str, &str)> {
+    name.strip_suffix("\"]")?.split_once("[\"")
+}
+
+fn unknown(name: &str, purpose: Purpose) -> String {
+    let known: Vec<&str> = VALUES
         .iter()
-        .filter(|(.., needs_response)| of_response || !needs_response)
+        // One word is enough to be shown.
+        .filter(|(name, _, known)| *name != "outcome" && purpose.knows(*known))
         .map(|(known, ..)| *known)
         .collect();
     let elsewhere = ELSEWHERE.iter().find(|(other, _)| *other == name);
@@ -118,10 +232,17 @@ fn unknown(name: &str, of_response: bool) -> String {
     if let Some(meant) = meant.or_else(|| wording::closest(name, &known)) {
         return format!("unknown value `${{{name}}}`; did you mean `${{{meant}}}`?");
     }
-    if name.starts_with("header") || name.starts_with("http_") {
-        return format!("unknown value `${{{name}}}`; a request field is `${{{HEADER}}}`");
+    let tables = TABLES.iter().filter(|it| purpose.knows(it.1));
+    let tables: Vec<String> = tables.map(|it| format!("{}[\"x\"]", it.0)).collect();
+    if (name.starts_with("header") || name.starts_with("http_")) && purpose.knows(Known::Request) {
+        return format!(
+            "unknown value `${{{name}}}`; a request field is `${{header[\"x-name\"]}}`"
+        );
     }
-    known.push(HEADER);
-    let known = wording::list(&known, "`", "and");
+    let all: Vec<&str> = known
+        .into_iter()
+        .chain(tables.iter().map(String::as_str))
+        .collect();
+    let known = wording::list(&all, "`", "and");
     format!("unknown value `${{{name}}}`; known here are {known}; `$${{` stands for `${{`")
 }

@@ -5,6 +5,7 @@
 //! all else. What is said after that is `connect/`'s business for requests, `health/`'s for probes.
 
 pub(super) mod introduce;
+mod memory;
 pub(super) mod tls;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use tokio::time::timeout;
 use super::error::{Error, Kind};
 use super::resolve::{Name, Names, Question};
 use crate::config;
+pub use memory::Dialer;
 use tls::{BadTls, Protocol, Terms, Tls};
 
 /// As many addresses of one name as are tried.
@@ -35,6 +37,8 @@ pub(super) enum Dial {
         whereabouts: Whereabouts,
     },
     Unix(Arc<str>),
+    /// To the origin of this name in this process.
+    Memory(Dialer, Arc<str>),
 }
 
 /// Where a host is.
@@ -125,7 +129,7 @@ impl Dial {
     fn whereabouts(&self) -> Option<&Whereabouts> {
         match self {
             Self::Tcp { whereabouts, .. } => Some(whereabouts),
-            Self::Unix(_) => None,
+            Self::Unix(_) | Self::Memory(..) => None,
         }
     }
 
@@ -174,7 +178,7 @@ impl Dial {
         match self {
             Self::Tcp { host, port, .. } if host.contains(':') => Some(format!("[{host}]:{port}")),
             Self::Tcp { host, port, .. } => Some(format!("{host}:{port}")),
-            Self::Unix(_) => None,
+            Self::Unix(_) | Self::Memory(..) => None,
         }
     }
 
@@ -240,6 +244,10 @@ impl Dial {
                 tls,
                 ..
             } => (whereabouts, *port, tls),
+            Self::Memory(dialer, origin) => {
+                let stream = dialer.connect(origin).map_err(Error::unconnected)?;
+                return Ok((Box::new(stream), known));
+            }
             Self::Unix(path) => {
                 let mut stream = connect_unix(path).await?;
                 write(&mut stream, header).await?;

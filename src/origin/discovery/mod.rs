@@ -72,8 +72,12 @@ impl Discovery {
     ) -> Result<Self, BadTls> {
         let terms = Terms::of(origin)?;
         let template = |server: &config::OriginServer| {
+            let dial = match registry.dialer() {
+                Some(dialer) => Dial::Memory(dialer.clone(), Arc::clone(&origin.name)),
+                None => Dial::new(server, origin, terms.as_ref(), registry.names())?,
+            };
             Ok(Template {
-                dial: Dial::new(server, origin, terms.as_ref(), registry.names())?,
+                dial,
                 authority: server.url.authority().into(),
                 share: Share {
                     weight: server.weight,

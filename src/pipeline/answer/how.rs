@@ -75,7 +75,7 @@ impl How {
         &self,
         fields: &mut HeaderMap,
         hop: &Hop,
-        object: &Object,
+        (object, detail): (&Object, Option<&'static str>),
         arrived: SystemTime,
     ) {
         // A hit is judged by the time it arrived; all else has taken its time.
@@ -88,11 +88,15 @@ impl How {
             let age = object.term().age(now).secs();
             fields.insert(AGE, HeaderValue::from(age));
         }
-        fields.append(CACHE_STATUS, self.cache_status(hop, object, now));
+        fields.append(CACHE_STATUS, self.cache_status(hop, (object, detail), now));
     }
 
-    fn cache_status(&self, hop: &Hop, object: &Object, now: SystemTime) -> HeaderValue {
-        let detail = self.detail(object);
+    fn cache_status(
+        &self,
+        hop: &Hop,
+        (object, detail): (&Object, Option<&'static str>),
+        now: SystemTime,
+    ) -> HeaderValue {
         let status = CacheStatus {
             ttl: Some(object.term().ttl_secs(now)),
             detail,
@@ -130,10 +134,16 @@ impl How {
         .to_value(hop)
     }
 
-    /// What is worth saying beyond the parameters of RFC 9211.
-    pub(in crate::pipeline) fn detail(&self, object: &Object) -> Option<&'static str> {
+    /// What is worth saying beyond the parameters of RFC 9211; `rule` is the one that decided on the
+    /// answer, if this request has brought it.
+    pub(in crate::pipeline) fn detail(
+        &self,
+        object: &Object,
+        rule: Option<&'static str>,
+    ) -> Option<&'static str> {
         match self {
             Self::Stale(excuse) => Some(excuse.detail()),
+            Self::Miss { .. } | Self::Revalidated { .. } if rule.is_some() => rule,
             _ => {
                 let term = object.term();
                 let by_route = || term.is_overridden().then_some("ttl-by-route");

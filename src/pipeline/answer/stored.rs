@@ -23,7 +23,7 @@ use crate::telemetry::Outcome;
 pub(in crate::pipeline) fn respond(
     request: &Parts,
     arrived: SystemTime,
-    hop: &Hop,
+    (hop, detail): (&Hop, Option<&'static str>),
     object: &Arc<Object>,
     how: How,
 ) -> (Response<Body>, Outcome) {
@@ -39,7 +39,7 @@ pub(in crate::pipeline) fn respond(
     let mut response = Response::new(Body::empty());
     *response.status_mut() = object.head().status();
     *response.headers_mut() = object.head().to_fields(3);
-    how.stamp(response.headers_mut(), hop, object, arrived);
+    how.stamp(response.headers_mut(), hop, (object, detail), arrived);
     match verdict {
         Precondition::NotModified => not_modified(&mut response),
         Precondition::Failed => refused(&mut response, StatusCode::PRECONDITION_FAILED),

@@ -27,6 +27,8 @@ pub(super) enum Ahead {
     Personal(String),
     /// With what another request has brought meanwhile.
     Join(Fwd, Arc<Object>),
+    /// A rule answers; what Cache-Status calls it.
+    Ended(&'static str),
     /// Waiting for another request's answer.
     Follow(Fwd),
     /// By what the store has.
@@ -55,7 +57,9 @@ impl Ahead {
 
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::NoRoute | Self::Refused(_) | Self::Own | Self::Moved(_) => Outcome::Synth,
+            Self::NoRoute | Self::Refused(_) | Self::Own | Self::Moved(_) | Self::Ended(_) => {
+                Outcome::Synth
+            }
             Self::Pass(why) => outcome_of(why.fwd()),
             Self::Personal(_) => outcome_of(Bypass::Cookie.fwd()),
             Self::Join(_, object) if object.is_whole() => Outcome::Hit,
@@ -89,6 +93,7 @@ impl Ahead {
             Self::NoRoute => return own(hop, "no-route"),
             Self::Refused(why) => return own(hop, why),
             Self::Own => return own(hop, "synth"),
+            Self::Ended(detail) => return own(hop, detail),
             Self::Moved(_) => return own(hop, "moved"),
             Self::Next(Next::OnlyIfCached) => return own(hop, "only-if-cached"),
             Self::Pass(why) | Self::Next(Next::Pass { why, .. }) => why.cache_status(),

@@ -6,18 +6,25 @@
 
 mod ahead;
 mod forecast;
+mod rules;
 mod why;
+
+use std::net::{IpAddr, Ipv4Addr};
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Method};
 
+use super::asking::Asking;
 use super::dispatch::Dispatch;
 use super::locate::Located;
 use super::locator::Locator;
 use super::next::{Asker, Next};
 use super::reasons::Bypass;
+use super::route::rules::Number;
 use super::route::{Destination, Route, describe};
+use super::ruled::{KeyPart, Ruled, with_parts};
 use super::site::Site;
+use super::values::Values;
 use crate::clock;
 use crate::semantics::facet::Facet;
 use crate::semantics::path_form::{Normal, divide};
@@ -25,7 +32,11 @@ use crate::semantics::reference::{BadUrl, Target};
 use crate::semantics::vary::Selecting;
 use crate::store::{Found, Inspection};
 use ahead::Ahead;
-pub use forecast::Forecast;
+pub use forecast::{Forecast, RuleSeen};
+use rules::Seen;
+
+/// An address that no client has: of an imagined request nobody knows who makes it.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 // === impl Site ===
 
@@ -50,8 +61,7 @@ impl Site {
             authority,
             path_and_query,
         } = &target;
-        let located = self.locate(*scheme, authority, path_and_query);
-        let (located, refusal) = match located {
+        let (located, refusal) = match self.locate(*scheme, authority, path_and_query) {
             Ok(located) => (located, None),
             Err(why) => {
                 let key = self.key_of(*scheme, authority, path_and_query);
@@ -63,33 +73,59 @@ impl Site {
             destination,
             spelling,
         } = located;
+        let seen_as = spelling.as_ref().map(|it| it.normal.target.as_str());
+        let asking = Asking {
+            method: method.as_str(),
+            scheme: *scheme,
+            authority,
+            target: seen_as.unwrap_or(path_and_query),
+            fields: &fields,
+            client: NOBODY,
+        };
+        let redirects = self.redirects(destination);
+        let moved = redirects.and_then(|it| it.find(asking.target));
+        let is_led_on = refusal.is_none() && moved.is_none();
+        let seen = match is_led_on {
+            true => rules::foresee(self, destination, &asking),
+            false => Seen::default(),
+        };
+        let parts = seen
+            .ruled(self, destination)
+            .key_parts(&Values::asked(&asking));
+        let destination = seen.destination(self, destination);
+        let (key, spelling) = match &seen.target {
+            Some(target) => (
+                self.key(destination.as_ref(), *scheme, authority, target),
+                None,
+            ),
+            None => (key, spelling.filter(|it| it.is_sent)),
+        };
         let mut locator = Locator::new(key);
         let mut facet = Facet::NONE;
-        let seen_as = spelling.as_ref().map(|it| it.normal.target.as_str());
-        let redirects = self.redirects(destination);
-        let moved = redirects.and_then(|it| it.find(seen_as.unwrap_or(path_and_query)));
-        let (ahead, stored) = match (moved, destination) {
-            (Some((_, to)), _) => (Ahead::Moved(to), self.inspect(&locator, &fields)),
-            (None, None) => {
-                let ahead = refusal.map_or(Ahead::NoRoute, Ahead::Refused);
-                (ahead, self.inspect(&locator, &fields))
-            }
+        let early = match (moved, seen.end) {
+            (Some((_, to)), _) => Some(Ahead::Moved(to)),
+            (None, Some(rule)) => Some(Ahead::Ended(rule)),
+            (None, None) => refusal.map(Ahead::Refused),
+        };
+        let (ahead, stored) = match (early, &destination) {
+            (Some(ahead), _) => (ahead, self.inspect(&locator, &fields)),
+            (None, None) => (Ahead::NoRoute, self.inspect(&locator, &fields)),
             (None, Some(Destination::Own(_))) => (Ahead::Own, self.inspect(&locator, &fields)),
             (None, Some(Destination::Origin(id))) => {
                 let route = &self.routes[*id];
-                let spelt = spelling.filter(|it| it.is_sent);
-                let spelt = spelt
-                    .as_ref()
-                    .map(|it| (&it.normal, divide(path_and_query).0));
-                let seen = self.foresee(route, method, &mut locator, &mut fields, spelt);
-                facet = seen.0;
-                (seen.1, seen.2)
+                let asked = (&**route, &seen.matched[..], &parts[..]);
+                let spelt = spelling.as_ref();
+                let spelt = spelt.map(|it| (&it.normal, divide(path_and_query).0));
+                let foreseen = self.foresee(asked, method, &mut locator, &mut fields, spelt);
+                facet = foreseen.0;
+                (foreseen.1, foreseen.2)
             }
         };
         let forecast = Forecast {
             key: locator.key().to_key().display().to_string(),
             key_parts: facet.in_words(),
-            handler: destination.map(|it| describe(&self.routes, it)),
+            handler: destination.as_ref().map(|it| describe(&self.routes, it)),
+            rules: seen.rules,
             outcome: ahead.outcome(),
             cache_status: ahead.cache_status(&self.hop, stored.at),
             why: why::told(&ahead, &stored),
@@ -110,18 +146,19 @@ impl Site {
     /// The same way as Receive and Lookup take it.
     fn foresee(
         &self,
-        route: &Route,
+        (route, matched, parts): (&Route, &[Number], &[KeyPart]),
         method: &Method,
         locator: &mut Locator,
         fields: &mut HeaderMap,
         spelt: Option<(&Normal, &str)>,
     ) -> (Facet, Ahead, Inspection) {
         let now = clock::now();
+        let ruled = Ruled::new(route.scope.rules.as_deref(), matched);
         route.pool.take_sticky(fields, now);
-        let dispatch = Dispatch::of(&route.caching, method, fields, false);
+        let dispatch = Dispatch::of(&route.caching, method, fields, false, ruled);
         let named = |name| String::from_utf8_lossy(name).into_owned();
         let cookie = route.caching.personal(fields).map(named);
-        let mut facet = route.caching.reduce(fields);
+        let mut facet = with_parts(route.caching.reduce(fields), parts);
         if let Some((normal, path)) = spelt {
             let selecting = Selecting {
                 headers: fields,
@@ -151,6 +188,7 @@ impl Site {
                     method,
                     fields,
                     caching: &route.caching,
+                    refreshes: ruled.refreshes(),
                     now,
                 };
                 Ahead::of(&asker, locator.for_this_uri(found), &stored, sick)

@@ -19,6 +19,8 @@ pub(super) fn told(ahead: &Ahead, stored: &Inspection) -> String {
             )
         }
         Ahead::Own => "The route answers by itself: no origin, no cache.".to_owned(),
+        Ahead::Ended(rule) => format!("By {rule} it is answered at once: no origin, no cache."),
+        Ahead::Pass(Bypass::Rule(rule)) => format!("By {rule} it goes past the cache."),
         Ahead::Moved(to) => format!("A map of `redirects` sends it to {to}."),
         Ahead::Pass(why) => why_passed(*why).to_owned(),
         Ahead::Personal(cookie) => why_personal(cookie),
@@ -112,6 +114,7 @@ fn of_renewal(object: &Object) -> &'static str {
 
 fn why_passed(why: Bypass) -> &'static str {
     match why {
+        Bypass::Rule(_) => "A rule passes it.",
         Bypass::Disabled => "Caching is switched off on this route.",
         Bypass::Cookie => "The request has a cookie by which its answer may be somebody's own.",
         Bypass::Method => "The method is neither GET nor HEAD.",

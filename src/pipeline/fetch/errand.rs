@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::{Method, Request};
 
 use super::outbound;
@@ -18,6 +19,7 @@ use crate::clock;
 use crate::origin::{self, Answer, Interim};
 use crate::pipeline::route::Route;
 use crate::pipeline::route::concurrency::Permit;
+use crate::pipeline::ruled::Ruling;
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::combine;
 use crate::semantics::conditional;
@@ -54,6 +56,8 @@ pub(in crate::pipeline) struct Brought {
     pub(in crate::pipeline) arrived: Arrived,
     /// `None` when nobody was asked.
     pub(in crate::pipeline) fetched: Option<Fetched>,
+    /// What rules have said of the answer.
+    pub(in crate::pipeline) ruling: Ruling,
 }
 
 // === impl Errand ===
@@ -109,6 +113,7 @@ impl Errand {
             return Brought {
                 arrived: self.settlement.full(),
                 fetched: None,
+                ruling: Ruling::default(),
             };
         };
         let began = clock::instant();
@@ -127,6 +132,7 @@ impl Errand {
             arrival.response = permit.hold(arrival.response);
             arrival
         });
+        let ruling = self.settlement.ruling.clone();
         let first = self.slicing.and_then(|slicing| slicing.into_first());
         let arrived = match (answer, first) {
             (Ok(arrival), Some(first)) => self.settlement.keep_slice(first, arrival),
@@ -140,7 +146,11 @@ impl Errand {
                 self.settlement.fail(&error)
             }
         };
-        Brought { arrived, fetched }
+        Brought {
+            arrived,
+            fetched,
+            ruling,
+        }
     }
 
     /// Asks for a slice where slices are kept, and for anything else where none can be had.
@@ -155,17 +165,25 @@ impl Errand {
         loop {
             let mut arrival = self.ask(server).await?;
             let Some(mut slicing) = self.slicing.take() else {
+                self.settlement.heed_rules(&mut arrival);
                 return Ok(arrival);
             };
             let response = &mut arrival.response;
             match combine::Brought::of(slicing.range(), response.status(), response.headers()) {
-                combine::Brought::Other => return Ok(arrival),
+                combine::Brought::Other => {
+                    self.settlement.heed_rules(&mut arrival);
+                    return Ok(arrival);
+                }
                 combine::Brought::Whole => {
                     slices::declare_whole(response);
+                    self.settlement.heed_rules(&mut arrival);
                     return Ok(arrival);
                 }
                 combine::Brought::Part { complete, version } => {
                     slices::declare_whole(response);
+                    let length = HeaderValue::from(complete);
+                    response.headers_mut().insert(CONTENT_LENGTH, length);
+                    self.settlement.heed_rules(&mut arrival);
                     slicing.first = self.first(&slicing, &arrival, complete, version);
                     if slicing.first.is_some() {
                         self.slicing = Some(slicing);
@@ -198,12 +216,12 @@ impl Errand {
         let Storable::Yes(term) = verdict else {
             return None;
         };
-        if settlement.refused {
+        if settlement.veto().is_some() {
             return None;
         }
         let (head, variant) = settlement.describe(response, arrival.received_at).ok()?;
-        let rules = &settlement.rules;
-        let sliced = slicing.sliced(&self.request, rules, complete, version);
+        let judged_by = (&settlement.rules, settlement.ruled());
+        let sliced = slicing.sliced(&self.request, judged_by, complete, version);
         Some(First {
             index: slicing.index,
             term,

@@ -9,6 +9,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Uri, Version};
 
 use crate::body::Body;
+use crate::config::Template;
 use crate::origin;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::route::Route;
@@ -22,7 +23,8 @@ use crate::semantics::upgrade;
 
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
-/// The request's head for the origin, with an empty body.
+/// The request's head for the origin, with an empty body. What is done to it for the store comes before
+/// it is edited.
 pub(in crate::pipeline) fn request(wanted: &Wanted) -> Request<Body> {
     let (exchange, route, pool) = (&*wanted.exchange, wanted.route(), wanted.pool());
     let authority = wanted.key().authority();
@@ -60,10 +62,6 @@ pub(in crate::pipeline) fn request(wanted: &Wanted) -> Request<Body> {
     if exchange.body.is_empty() && expects_content(&exchange.request.method) {
         fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    edit(wanted, &mut fields);
-    if let Some(wish) = &exchange.wish {
-        upgrade::write(&mut fields, wish.protocols.clone());
-    }
     if let Some(timeouts) = route.timeouts {
         request.extensions_mut().insert(timeouts);
     }
@@ -86,12 +84,20 @@ pub(in crate::pipeline) fn request(wanted: &Wanted) -> Request<Body> {
     request
 }
 
-/// Sets and removes what the route says.
-pub(super) fn edit(wanted: &Wanted, fields: &mut HeaderMap) {
-    wanted.route().request_fields.apply(fields, |template| {
+/// Sets, adds and removes what the route says, and then what its rules say. To be done once, and last.
+pub(in crate::pipeline) fn edit(wanted: &Wanted, fields: &mut HeaderMap) {
+    let value = |template: &Template, fields: &HeaderMap| {
         let values = Values::of(&wanted.exchange);
-        values.asking_for(wanted.target()).field(template)
-    });
+        values.asking_for(wanted.target()).field(template, fields)
+    };
+    wanted.route().request_fields.apply(fields, value);
+    for rule in wanted.ruled().rules() {
+        rule.request.fields.apply(fields, value);
+    }
+    // Whatever is edited, it is the connection's own.
+    if let Some(wish) = &wanted.exchange.wish {
+        upgrade::write(fields, wish.protocols.clone());
+    }
 }
 
 /// The target in origin-form, without the prefix that the route strips.
@@ -133,7 +139,10 @@ fn name_client(fields: &mut HeaderMap, exchange: &Exchange, authority: &str) {
 fn strip_mimics(fields: &mut HeaderMap, exchange: &Exchange, route: &Route) {
     let site = exchange.site();
     mimicry::strip(fields, &site.server.allow_fields, |name| {
-        route.request_fields.touch(name) || site.request_ids.field() == Some(name)
+        let rules = route.scope.rules.as_ref();
+        route.request_fields.touch(name)
+            || rules.is_some_and(|it| it.touch(name))
+            || site.request_ids.field() == Some(name)
     });
 }
 

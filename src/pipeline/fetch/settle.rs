@@ -19,6 +19,7 @@ use crate::body::Body;
 use crate::clock;
 use crate::origin::{self, Phase};
 use crate::pipeline::route::{Route, concurrency};
+use crate::pipeline::ruled::{ResponseRules, Ruling};
 use crate::pipeline::site::Site;
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::facet::Facet;
@@ -41,6 +42,10 @@ pub(in crate::pipeline) struct Settlement {
     asked: HeaderMap,
     facet: Facet,
     pub(in crate::pipeline) rules: Arc<Rules>,
+    /// The rules of the configuration that hold for the answer.
+    ruled: Option<Arc<ResponseRules>>,
+    /// What they have said of it.
+    pub(super) ruling: Ruling,
     tags: Arc<TagRule>,
     /// The URI's own key, where a response may say which URIs are one with it.
     own: Option<Box<KeyBuf>>,
@@ -98,6 +103,8 @@ impl Settlement {
             asked: wanted.exchange.request.headers.clone(),
             facet: wanted.facet.clone(),
             rules: Arc::clone(caching.rules_of(wanted.is_classed)),
+            ruled: wanted.response_rules(),
+            ruling: Ruling::default(),
             tags: Arc::clone(&caching.tags),
             own: caching
                 .no_vary_search
@@ -127,6 +134,9 @@ impl Settlement {
             asked,
             facet,
             rules: Arc::new(rules),
+            // They have been heeded already.
+            ruled: None,
+            ruling: Ruling::default(),
             tags: Arc::clone(&caching.tags),
             own: caching
                 .no_vary_search
@@ -134,6 +144,44 @@ impl Settlement {
             stale: None,
             refused: false,
             patience: wanted.exchange.site().server.send_timeout,
+        }
+    }
+
+    /// Has rules edit an answer that has just come, and say how it is judged. A 304 is a part of what is
+    /// stored, and has to be put together with that first.
+    pub(super) fn heed_rules(&mut self, arrival: &mut Arrival) {
+        if !arrival.is_not_modified() {
+            let status = arrival.response.status();
+            let mut fields = std::mem::take(arrival.response.headers_mut());
+            self.rule(status, &mut fields, arrival);
+            *arrival.response.headers_mut() = fields;
+        }
+    }
+
+    fn rule(&mut self, status: StatusCode, fields: &mut HeaderMap, arrival: &Arrival) {
+        let Some(ruled) = self.ruled.take() else {
+            return;
+        };
+        let base = Arc::clone(&self.rules);
+        let lifetime = |fields: &HeaderMap| match self.judge_by(&base, status, fields, arrival) {
+            Storable::Yes(term) => Some(term.lifetime().0.as_secs()),
+            Storable::No(_) => None,
+        };
+        self.ruling = ruled.apply(status, fields, &base, &lifetime);
+        self.rules = self.ruling.rules.take().unwrap_or(base);
+        self.ruled = Some(ruled);
+    }
+
+    /// The rules that hold for further parts of the answer.
+    pub(super) fn ruled(&self) -> Option<&Arc<ResponseRules>> {
+        self.ruled.as_ref()
+    }
+
+    /// Why the answer is not to be stored, whatever it says itself.
+    pub(super) fn veto(&self) -> Option<WhyNot> {
+        match self.refused {
+            true => Some(WhyNot::RequestNoStore),
+            false => self.ruling.declined.map(|_| WhyNot::Rule),
         }
     }
 
@@ -151,10 +199,11 @@ impl Settlement {
             return self.stand_in(arrival.response);
         }
         let verdict = self.judge(status, arrival.response.headers(), &arrival);
-        let admitted = match verdict {
-            _ if self.refused => Err(WhyNot::RequestNoStore),
-            Storable::Yes(term) => self.admit(&arrival.response, now).map(|kept| (term, kept)),
-            Storable::No(why) => Err(why),
+        let admitted = match (verdict, self.veto()) {
+            (_, Some(why)) | (Storable::No(why), _) => Err(why),
+            (Storable::Yes(term), None) => {
+                self.admit(&arrival.response, now).map(|kept| (term, kept))
+            }
         };
         match admitted {
             Ok((term, kept)) => self.keep(term, kept, arrival, asked),
@@ -164,6 +213,16 @@ impl Settlement {
 
     pub(in crate::pipeline) fn judge(
         &self,
+        status: StatusCode,
+        fields: &HeaderMap,
+        arrival: &Arrival,
+    ) -> Storable {
+        self.judge_by(&self.rules, status, fields, arrival)
+    }
+
+    fn judge_by(
+        &self,
+        rules: &Rules,
         status: StatusCode,
         fields: &HeaderMap,
         arrival: &Arrival,
@@ -178,7 +237,7 @@ impl Settlement {
             requested_at: arrival.requested_at,
             received_at: arrival.received_at,
         };
-        judge(&asked, &answered, &self.rules)
+        judge(&asked, &answered, rules)
     }
 
     fn selecting(&self) -> Selecting<'_> {
@@ -208,6 +267,7 @@ impl Settlement {
         outbound::is_written_by_us(name)
             || self.site.request_ids.field() == Some(name)
             || self.route.request_fields.fill(name)
+            || (self.route.scope.rules.as_ref()).is_some_and(|it| it.fills(name))
     }
 
     /// Whether there is room, and the parts of the object to be.
@@ -314,9 +374,10 @@ impl Settlement {
     }
 
     /// A 304: the stored response lives on under the fields it brought (RFC 9111 §4.3.4).
-    fn confirm(self, stale: &Arc<Object>, arrival: &Arrival) -> Arrived {
+    fn confirm(mut self, stale: &Arc<Object>, arrival: &Arrival) -> Arrived {
         let (answer, now) = (arrival.response.headers(), arrival.received_at);
-        let merged = conditional::merge(stale.head().to_all_fields(answer.len()), answer);
+        let mut merged = conditional::merge(stale.head().to_all_fields(answer.len()), answer);
+        self.rule(stale.head().status(), &mut merged, arrival);
         let verdict = self.judge(stale.head().status(), &merged, arrival);
         let term = match &verdict {
             Storable::Yes(term) => *term,
@@ -330,7 +391,7 @@ impl Settlement {
         // The origin has just confirmed it for this request, whatever it varies by from now on.
         let variant = self.variant(&fields);
         let why_not = match (&verdict, &variant) {
-            _ if self.refused => Some(WhyNot::RequestNoStore),
+            _ if self.veto().is_some() => self.veto(),
             (Storable::No(why), _) | (_, Err(why)) => Some(*why),
             _ if !self.tags.fit(&fields) => Some(WhyNot::TooManyTags),
             _ => None,

@@ -18,6 +18,8 @@ use crate::clock;
 use crate::origin::{Answer, Pool, Timeouts};
 use crate::pipeline::route::Route;
 use crate::pipeline::route::caching::OnRange;
+use crate::pipeline::route::rules::Rule;
+use crate::pipeline::ruled::ResponseRules;
 use crate::pipeline::site::Site;
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::combine;
@@ -43,6 +45,8 @@ pub(super) struct Slicing {
     own: HeaderMap,
     site: Weak<Site>,
     route: Arc<Route>,
+    /// The rules that are true of the request and edit its fields.
+    ruled: Vec<Arc<Rule>>,
     /// The field that names the client's request.
     request_id: Option<HeaderName>,
     pub(super) first: Option<First>,
@@ -57,6 +61,9 @@ pub(super) struct First {
     pub(super) sliced: Sliced,
 }
 
+/// What answers are judged by: the route's rules of caching, and those that edit them before.
+type JudgedBy<'a> = (&'a Arc<Rules>, Option<&'a Arc<ResponseRules>>);
+
 /// What the origin is asked for the other slices: the request for the first one, without what was
 /// said of its client alone. It holds a pool and rules, and of the site that they are of only knows
 /// whether it is in force.
@@ -64,6 +71,7 @@ struct Template {
     site: Weak<Site>,
     pool: Arc<Pool>,
     rules: Arc<Rules>,
+    ruled: Option<Arc<ResponseRules>>,
     target: Uri,
     timeouts: Option<Timeouts>,
     /// Packed like the head of a stored response, of which it is as good as a part.
@@ -75,6 +83,7 @@ struct SliceFetch {
     site: Weak<Site>,
     pool: Arc<Pool>,
     rules: Arc<Rules>,
+    ruled: Option<Arc<ResponseRules>>,
 }
 
 // === impl Slicing ===
@@ -102,6 +111,7 @@ impl Slicing {
             own,
             site: Arc::downgrade(wanted.exchange.entry.site.site()),
             route: Arc::clone(wanted.route()),
+            ruled: wanted.editors(),
             request_id: wanted.exchange.site().request_ids.field().cloned(),
             first: None,
         };
@@ -123,7 +133,7 @@ impl Slicing {
     pub(super) fn sliced(
         &self,
         request: &Request<Bytes>,
-        rules: &Arc<Rules>,
+        judged_by: JudgedBy<'_>,
         complete: u64,
         version: combine::Version,
     ) -> Result<Sliced, TooLong> {
@@ -131,11 +141,15 @@ impl Slicing {
             complete,
             slice_bytes: self.slice_bytes,
             version,
-            source: Box::new(self.template(request, rules)?),
+            source: Box::new(self.template(request, judged_by)?),
         })
     }
 
-    fn template(&self, request: &Request<Bytes>, rules: &Arc<Rules>) -> Result<Template, TooLong> {
+    fn template(
+        &self,
+        request: &Request<Bytes>,
+        (rules, ruled): JudgedBy<'_>,
+    ) -> Result<Template, TooLong> {
         let mut fields = request.headers().clone();
         conditional::strip(&mut fields);
         fields.remove(X_FORWARDED_FOR);
@@ -150,11 +164,16 @@ impl Slicing {
         let edits = &self.route.request_fields;
         edits.apply_fixed(&mut fields);
         edits.forget_client(&mut fields);
+        for edits in self.ruled.iter().map(|it| &it.request.fields) {
+            edits.apply_fixed(&mut fields);
+            edits.forget_client(&mut fields);
+        }
         Ok(Template {
             timeouts: self.route.timeouts,
             site: Weak::clone(&self.site),
             pool: Arc::clone(&self.route.pool),
             rules: Arc::clone(rules),
+            ruled: ruled.cloned(),
             target: request.uri().clone(),
             fields: Head::pack(StatusCode::OK, &fields)?,
         })
@@ -200,6 +219,7 @@ impl Source for Template {
             site: Weak::clone(&self.site),
             pool: Arc::clone(&self.pool),
             rules: Arc::clone(&self.rules),
+            ruled: self.ruled.clone(),
         };
         tokio::spawn(fetch.run(self.request(&slot), slot));
     }
@@ -262,13 +282,17 @@ impl SliceFetch {
         {
             return false;
         }
+        let mut fields = fields.clone();
+        if let Some(ruled) = &self.ruled {
+            ruled.apply(StatusCode::OK, &mut fields, &self.rules, &|_| None);
+        }
         let asked = Asked {
             method: &Method::GET,
             headers: &HeaderMap::new(),
         };
         let answered = Answered {
             status: StatusCode::OK,
-            headers: fields,
+            headers: &fields,
             requested_at,
             received_at: clock::now(),
         };

@@ -113,20 +113,42 @@ impl Bounds {
         fields: &HeaderMap,
     ) -> Result<(), Limited> {
         let limits = route.map_or(&self.everywhere, |it| &it.limits);
-        for limit in limits {
-            let address = client.to_canonical();
-            if limit.allows(address) {
-                continue;
-            }
-            let key = limit.key(address, fields, route);
-            if let Err(until) = limit.limiter.check_key(&key) {
-                limit.refused.fetch_add(1, Relaxed);
-                let wait = until.wait_time_from(limit.limiter.clock().now());
-                let limit = Arc::clone(limit);
-                return Err(Limited { limit, wait });
-            }
+        limits
+            .iter()
+            .try_for_each(|limit| Self::ask(limit, route, client, fields))
+    }
+
+    /// The same for the limit of a name, which a rule has a request meet.
+    pub(in crate::pipeline) fn check_named(
+        &self,
+        name: &str,
+        route: Option<&RouteBounds>,
+        client: IpAddr,
+        fields: &HeaderMap,
+    ) -> Result<(), Limited> {
+        // The configuration's check has made sure that it is there.
+        let limit = self.limits.get(name);
+        limit.map_or(Ok(()), |limit| Self::ask(limit, route, client, fields))
+    }
+
+    fn ask(
+        limit: &Arc<Limit>,
+        route: Option<&RouteBounds>,
+        client: IpAddr,
+        fields: &HeaderMap,
+    ) -> Result<(), Limited> {
+        let address = client.to_canonical();
+        if limit.allows(address) {
+            return Ok(());
         }
-        Ok(())
+        let key = limit.key(address, fields, route);
+        let Err(until) = limit.limiter.check_key(&key) else {
+            return Ok(());
+        };
+        limit.refused.fetch_add(1, Relaxed);
+        let wait = until.wait_time_from(limit.limiter.clock().now());
+        let limit = Arc::clone(limit);
+        Err(Limited { limit, wait })
     }
 
     /// What holds on a route of a site: the server's limits, then the site's, then its own.

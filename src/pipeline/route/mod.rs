@@ -8,26 +8,26 @@ pub(super) mod buckets;
 pub(super) mod caching;
 pub(super) mod concurrency;
 mod describe;
+mod edits;
 pub(super) mod limit;
+pub(super) mod rules;
 mod table;
 
 use std::sync::Arc;
 
-use http::header::VARY;
-use http::{HeaderMap, HeaderName, HeaderValue};
-
 pub use describe::Handler;
 pub(super) use describe::describe;
+pub(super) use edits::{Edits, declare};
 pub use table::BadPath;
-pub(super) use table::{Destination, RouteId, Routes, without_port};
+pub(super) use table::{Destination, Parts, RouteId, Routes, without_port};
 
-use crate::config::{self, ExchangeLimits, Part, Template, Value};
+use crate::config::{self, ExchangeLimits};
 use crate::origin::{Pool, Timeouts};
 use crate::semantics::path_form::PathRule;
-use crate::semantics::vary::Vary;
 use crate::telemetry::SiteId;
 use caching::Caching;
 use limit::RouteBounds;
+use rules::Chain;
 
 /// A route to an origin.
 pub(super) struct Route {
@@ -40,6 +40,8 @@ pub(super) struct Route {
     /// How long servers may be silent, where the route says it.
     pub(super) timeouts: Option<Timeouts>,
     pub(super) caching: Caching,
+    /// The same route to the origins that its rules may choose, by their names.
+    pub(super) others: Box<[(Arc<str>, RouteId)]>,
 }
 
 /// A route that is answered here, without an origin.
@@ -69,14 +71,8 @@ pub(super) struct Scope {
     /// What stands before its action; `None` where nothing does.
     pub(super) gate: Option<Box<config::Gate>>,
     pub(super) response_fields: Edits,
-}
-
-/// Fields to set and to remove.
-#[derive(Debug)]
-pub(in crate::pipeline) struct Edits {
-    set: Box<[(HeaderName, HeaderValue)]>,
-    filled: Box<[(HeaderName, Template)]>,
-    remove: Box<[HeaderName]>,
+    /// What is done where conditions hold; `None` without rules.
+    pub(super) rules: Option<Arc<Chain>>,
 }
 
 // === impl OwnAnswer ===
@@ -103,7 +99,14 @@ impl Route {
             upgrade: config.upgrade.iter().map(|it| it.as_str().into()).collect(),
             request_fields: Edits::new(&config.request_fields),
             caching: Caching::new(&config.cache),
+            others: Box::default(),
         }
+    }
+
+    /// The same route to another origin; itself where there is none of that name.
+    pub(super) fn to_origin(&self, name: &str) -> Option<RouteId> {
+        let found = self.others.iter().find(|it| *it.0 == *name);
+        found.map(|it| it.1)
     }
 }
 
@@ -119,10 +122,16 @@ fn timeouts(limits: &ExchangeLimits, of_origin: Timeouts) -> Option<Timeouts> {
 // === impl Scope ===
 
 impl Scope {
+    /// Whether rules do something with what clients get.
+    pub(super) fn delivers(&self) -> bool {
+        self.rules.as_ref().is_some_and(|it| it.delivers)
+    }
+
     fn new(
         config: &config::Route,
         (hosts, site): (&Arc<str>, SiteId),
         bounds: RouteBounds,
+        rules: Option<Arc<Chain>>,
     ) -> Self {
         Self {
             hosts: Arc::clone(hosts),
@@ -134,94 +143,7 @@ impl Scope {
             https: config.https.clone(),
             gate: (!config.gate.is_open()).then(|| Box::new(config.gate.clone())),
             response_fields: Edits::new(&config.response_fields),
-        }
-    }
-}
-
-// === impl Edits ===
-
-impl Edits {
-    fn new(config: &config::Edits) -> Self {
-        Self {
-            set: config.set.as_slice().into(),
-            filled: config.filled.as_slice().into(),
-            remove: config.remove.as_slice().into(),
-        }
-    }
-
-    /// Removes, then sets. A field for which there is no value is removed: what somebody else has
-    /// said in it is not to stand for ours.
-    pub(in crate::pipeline) fn apply(
-        &self,
-        fields: &mut HeaderMap,
-        value: impl Fn(&Template) -> Option<HeaderValue>,
-    ) {
-        self.apply_fixed(fields);
-        for (name, template) in &self.filled {
-            match value(template) {
-                Some(value) => fields.insert(name.clone(), value),
-                None => fields.remove(name),
-            };
-        }
-    }
-
-    /// The same without what is filled in.
-    pub(in crate::pipeline) fn apply_fixed(&self, fields: &mut HeaderMap) {
-        for name in &self.remove {
-            fields.remove(name);
-        }
-        for (name, value) in &self.set {
-            fields.insert(name.clone(), value.clone());
-        }
-    }
-
-    /// Whether this field is set or removed.
-    pub(in crate::pipeline) fn touch(&self, name: &HeaderName) -> bool {
-        self.fill(name) || self.set.iter().any(|(set, _)| set == name) || self.remove.contains(name)
-    }
-
-    /// Whether this field is filled in, so that its value is not the client's and not in the key.
-    pub(in crate::pipeline) fn fill(&self, name: &HeaderName) -> bool {
-        self.filled.iter().any(|(filled, _)| filled == name)
-    }
-
-    /// Takes off what was filled in for one client or one request alone.
-    pub(in crate::pipeline) fn forget_client(&self, fields: &mut HeaderMap) {
-        for (name, template) in &self.filled {
-            if template.parts().iter().any(is_personal) {
-                fields.remove(name);
-            }
-        }
-    }
-
-    /// Tells caches behind us which request fields a response depends on that was filled in with
-    /// them (RFC 9110 §12.5.5).
-    pub(in crate::pipeline) fn declare(&self, fields: &mut HeaderMap) {
-        for (_, template) in &self.filled {
-            declare(template, fields);
-        }
-    }
-}
-
-fn is_personal(part: &Part) -> bool {
-    let Part::Value(value, _) = part else {
-        return false;
-    };
-    matches!(value, Value::Client | Value::ClientPort | Value::RequestId)
-}
-
-/// The same for one template.
-pub(super) fn declare(template: &Template, fields: &mut HeaderMap) {
-    for part in template.parts() {
-        let Part::Value(Value::Header(name), _) = part else {
-            continue;
-        };
-        let is_told = match Vary::of(fields) {
-            Vary::Fields(names) => names.contains(name),
-            Vary::Star => true,
-        };
-        if !is_told {
-            fields.append(VARY, HeaderValue::from(name.clone()));
+            rules,
         }
     }
 }

@@ -8,12 +8,13 @@ use std::ops::Index;
 use std::sync::Arc;
 
 use super::limit::Bounds;
+use super::rules::{Chain, Rule};
 use super::{OwnAnswer, OwnRoute, Route, Scope};
 use crate::config;
 use crate::origin::Pool;
 use crate::pipeline::client::Session;
 use crate::semantics::key::KeyBuf;
-use crate::telemetry::SiteId;
+use crate::telemetry::{RuleTally, SiteId};
 
 /// All sites' routes.
 pub(in crate::pipeline) struct Routes {
@@ -25,6 +26,8 @@ pub(in crate::pipeline) struct Routes {
     has_client_auth: bool,
     /// Those that lead to an origin, by their numbers.
     to_origins: Vec<Arc<Route>>,
+    /// The rules of requests that no route is for.
+    elsewhere: Option<Arc<Chain>>,
 }
 
 /// The number of a route to an origin. It is good for the table that gave it, and spares each
@@ -37,6 +40,23 @@ pub(in crate::pipeline) struct RouteId(usize);
 pub(in crate::pipeline) enum Destination {
     Origin(RouteId),
     Own(Arc<OwnRoute>),
+}
+
+/// What routes are built with.
+pub(in crate::pipeline) struct Parts<'a> {
+    pub(in crate::pipeline) bounds: &'a Bounds,
+    /// Finds an origin's pool by its name.
+    pub(in crate::pipeline) pool: &'a dyn Fn(&str) -> Option<Arc<Pool>>,
+    /// What a site is counted by.
+    pub(in crate::pipeline) number: &'a dyn Fn(&str) -> SiteId,
+    /// What a rule is counted by.
+    pub(in crate::pipeline) tally: &'a dyn Fn(&str) -> &'static RuleTally,
+}
+
+/// The rules of the places around a route.
+struct Around<'a> {
+    rules: &'a [Arc<Rule>],
+    chain: &'a Option<Arc<Chain>>,
 }
 
 /// One site's routes.
@@ -58,24 +78,28 @@ pub struct BadPath {
 // === impl Routes ===
 
 impl Routes {
-    /// Compiles the sites; `pool` finds an origin's pool by name, `number` what a site is counted by.
+    /// Compiles the sites, with the rules of all.
     pub(in crate::pipeline) fn build(
         sites: &[config::Site],
-        bounds: &Bounds,
-        pool: impl Fn(&str) -> Option<Arc<Pool>>,
-        number: impl Fn(&str) -> SiteId,
+        rules: &[config::Rule],
+        parts: &Parts<'_>,
     ) -> Result<Self, BadPath> {
+        let rules = compiled(rules, parts);
+        let everywhere = Chain::new(&rules);
         let mut routes = Self {
             exact: HashMap::default(),
             suffixes: Vec::new(),
             any: None,
             has_client_auth: sites.iter().any(|it| it.client_auth.is_some()),
             to_origins: Vec::new(),
+            elsewhere: everywhere.clone(),
+        };
+        let top = Around {
+            rules: &rules,
+            chain: &everywhere,
         };
         for site in sites {
-            let name = site.hosts.first().map(written).unwrap_or_default();
-            let number = number(&name);
-            let paths = Paths::build((site, number), bounds, &pool, &mut routes.to_origins)?;
+            let paths = Paths::build(site, &top, parts, &mut routes.to_origins)?;
             let paths = Arc::new(paths);
             for host in &site.hosts {
                 routes.add(host, &paths);
@@ -144,6 +168,17 @@ impl Routes {
         }
     }
 
+    /// The rules of requests that lead there, or nowhere.
+    pub(in crate::pipeline) fn rules<'a>(
+        &'a self,
+        destination: Option<&'a Destination>,
+    ) -> Option<&'a Arc<Chain>> {
+        match destination {
+            Some(destination) => self.scope(destination).rules.as_ref(),
+            None => self.elsewhere.as_ref(),
+        }
+    }
+
     /// Whether two lookups have come to one route.
     pub(in crate::pipeline) fn are_same(
         &self,
@@ -205,9 +240,9 @@ pub(in crate::pipeline) fn without_port(authority: &str) -> &str {
 
 impl Paths {
     fn build(
-        (site, number): (&config::Site, SiteId),
-        bounds: &Bounds,
-        pool: &impl Fn(&str) -> Option<Arc<Pool>>,
+        site: &config::Site,
+        top: &Around<'_>,
+        parts: &Parts<'_>,
         to_origins: &mut Vec<Arc<Route>>,
     ) -> Result<Self, BadPath> {
         let mut paths = Self {
@@ -215,19 +250,22 @@ impl Paths {
             exact: matchit::Router::new(),
             prefixes: Vec::new(),
         };
+        let rules = [top.rules, &compiled(&site.rules, parts)].concat();
+        let chain = match site.rules.is_empty() {
+            true => top.chain.clone(),
+            false => Chain::new(&rules),
+        };
+        let around = Around {
+            rules: &rules,
+            chain: &chain,
+        };
         let hosts: Vec<_> = site.hosts.iter().map(written).collect();
-        let hosts = Arc::from(hosts.join(", "));
+        let number = (parts.number)(hosts.first().map_or("", String::as_str));
+        let named = (&Arc::from(hosts.join(", ")), number);
         for config in &site.routes {
-            let scope = Scope::new(config, (&hosts, number), bounds.of_route(site, config));
-            let destination = match &config.action {
-                config::Action::Origin(name) => {
-                    // The configuration's check has made sure that the origin exists.
-                    let Some(pool) = pool(name) else { continue };
-                    to_origins.push(Arc::new(Route::new(config, scope, pool)));
-                    Destination::Origin(RouteId(to_origins.len() - 1))
-                }
-                config::Action::Redirect(it) => own(scope, OwnAnswer::Redirect(it.clone())),
-                config::Action::Answer(it) => own(scope, OwnAnswer::fixed(it)),
+            let Some(destination) = destination((site, config), named, &around, parts, to_origins)
+            else {
+                continue;
             };
             let router = paths.router(config.path.depth());
             for pattern in config.path.patterns() {
@@ -269,8 +307,51 @@ impl Paths {
     }
 }
 
-fn own(scope: Scope, answer: OwnAnswer) -> Destination {
-    Destination::Own(Arc::new(OwnRoute { scope, answer }))
+/// Where a route leads; `None` where its origin is none, which the configuration's check has made sure
+/// of.
+fn destination(
+    (site, config): (&config::Site, &config::Route),
+    named: (&Arc<str>, SiteId),
+    around: &Around<'_>,
+    parts: &Parts<'_>,
+    to_origins: &mut Vec<Arc<Route>>,
+) -> Option<Destination> {
+    let rules = match config.rules.is_empty() {
+        true => around.chain.clone(),
+        false => Chain::new(&[around.rules, &compiled(&config.rules, parts)].concat()),
+    };
+    let scope = || {
+        let bounds = parts.bounds.of_route(site, config);
+        Scope::new(config, named, bounds, rules.clone())
+    };
+    let own = |answer| {
+        let scope = scope();
+        Destination::Own(Arc::new(OwnRoute { scope, answer }))
+    };
+    Some(match &config.action {
+        config::Action::Origin(name) => {
+            let mut route = Route::new(config, scope(), (parts.pool)(name)?);
+            let chosen = rules.as_ref().map(|it| it.origins()).unwrap_or_default();
+            let mut others = Vec::with_capacity(chosen.len());
+            for origin in chosen {
+                let Some(pool) = (parts.pool)(&origin) else {
+                    continue;
+                };
+                to_origins.push(Arc::new(Route::new(config, scope(), pool)));
+                others.push((origin, RouteId(to_origins.len() - 1)));
+            }
+            route.others = others.into();
+            to_origins.push(Arc::new(route));
+            Destination::Origin(RouteId(to_origins.len() - 1))
+        }
+        config::Action::Redirect(it) => own(OwnAnswer::Redirect(it.clone())),
+        config::Action::Answer(it) => own(OwnAnswer::fixed(it)),
+    })
+}
+
+fn compiled(rules: &[config::Rule], parts: &Parts<'_>) -> Vec<Arc<Rule>> {
+    let rules = rules.iter().map(|it| Rule::new(it, parts.tally));
+    rules.collect()
 }
 
 #[cfg(test)]

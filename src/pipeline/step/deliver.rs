@@ -18,6 +18,7 @@ use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
 use crate::pipeline::reasons::outcome_of;
 use crate::pipeline::route::RouteId;
+use crate::pipeline::ruled;
 use crate::pipeline::values::{Answered, Values};
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::cache_status::CacheStatus;
@@ -71,13 +72,16 @@ impl Deliver {
             route,
             what,
         } = self;
-        let (mut response, outcome, hits, told) = match what {
+        let (mut response, outcome, hits, told, ttl_secs) = match what {
             What::Stored { object, how } => {
-                exchange.entry.record.detail = how.detail(&object);
+                let detail = how.detail(&object, exchange.decided_by);
+                exchange.entry.record.detail = detail;
                 let (hop, now) = (&exchange.site().hop, exchange.now);
                 let (response, outcome) =
-                    answer::respond(&exchange.request, now, hop, &object, how);
-                (response, outcome, object.hits(), object.head().status())
+                    answer::respond(&exchange.request, now, (hop, detail), &object, how);
+                let ttl_secs = u64::try_from(object.term().ttl_secs(now)).ok();
+                let told = object.head().status();
+                (response, outcome, object.hits(), told, ttl_secs)
             }
             What::Passed { response, status } => {
                 let (mut response, outcome) = passed(&mut exchange, response, &status);
@@ -85,15 +89,15 @@ impl Deliver {
                 tags.hide(response.headers_mut());
                 stick(&exchange, route, response.headers_mut());
                 let told = response.status();
-                (response, outcome, 0, told)
+                (response, outcome, 0, told, None)
             }
         };
         let scope = &exchange.site().routes[route].scope;
-        let edits = &scope.response_fields;
         let answered = Answered {
             outcome,
             status: response.status(),
             hits,
+            ttl_secs,
         };
         // What is made of a stored page for one client, as a 416, is no error of the origin's.
         if let Some(pages) = scope.gate.as_ref().and_then(|it| it.errors.as_deref())
@@ -102,11 +106,29 @@ impl Deliver {
             response = intercepted(&exchange, pages, answered, response);
         }
         // Filled in here and never stored: a hit says that it is one.
-        edits.apply(response.headers_mut(), |template| {
-            Values::of(&exchange).answered(answered).field(template)
+        let edits = &exchange.site().routes[route].scope.response_fields;
+        edits.apply(response.headers_mut(), |template, fields| {
+            let values = Values::of(&exchange).answered(answered);
+            values.field(template, fields)
         });
         edits.declare(response.headers_mut());
+        deliver_by_rules(&mut exchange, route, answered, response.headers_mut());
         Step::Done(exchange.finish(response, outcome))
+    }
+}
+
+fn deliver_by_rules(
+    exchange: &mut Exchange,
+    route: RouteId,
+    answered: Answered,
+    fields: &mut HeaderMap,
+) {
+    if !exchange.site().routes[route].scope.delivers() {
+        return;
+    }
+    let site = exchange.entry.site.clone();
+    if let Some(chain) = &site.routes[route].scope.rules {
+        ruled::deliver(exchange, chain, answered, fields);
     }
 }
 

@@ -77,10 +77,18 @@ impl Fetch {
                 ControlFlow::Break(step) => return step,
             },
         };
-        let Some(Brought { arrived, fetched }) = brought else {
+        let Some(Brought {
+            arrived,
+            fetched,
+            ruling,
+        }) = brought
+        else {
             return Step::Synth(Synth::internal(wanted.exchange, fwd));
         };
         wanted.exchange.entry.record.fetched = fetched;
+        ruling.note(&mut wanted.exchange);
+        let decided_by = ruling.declined.or(ruling.timed);
+        wanted.exchange.decided_by = decided_by.map(|it| it.detail());
         deliver(wanted, arrived, fwd, asks)
     }
 }
@@ -118,7 +126,10 @@ fn private(wanted: Wanted, response: Response<Body>, why: WhyNot, fwd: Fwd, asks
     let status = CacheStatus {
         fwd: Some(fwd),
         fwd_status: Some(response.status()),
-        detail: Some(why.as_str()),
+        detail: match why {
+            WhyNot::Rule => wanted.exchange.decided_by.or(Some(why.as_str())),
+            why => Some(why.as_str()),
+        },
         ..CacheStatus::default()
     };
     let response = answer::under_conditions(request, response);

@@ -96,6 +96,7 @@ impl Pass {
 
     async fn send(&mut self) -> Result<Answer, origin::Error> {
         let mut request = outbound::request(&self.wanted);
+        outbound::edit(&self.wanted, request.headers_mut());
         let exchange = &mut self.wanted.exchange;
         if trailers::are_asked_for(&exchange.request.headers) {
             trailers::ask_for(request.headers_mut());
@@ -108,10 +109,11 @@ impl Pass {
         self.wanted.pool().send(request, upload, interim).await
     }
 
-    fn answered(self, response: Response<Body>, began: &Began) -> Step {
+    fn answered(mut self, mut response: Response<Body>, began: &Began) -> Step {
         if self.has_switched_unasked(&response) {
             return self.failed(MALFORMED);
         }
+        self.heed_rules(&mut response);
         if self.can_be_stood_in_for(response.status()) {
             return self.stand_in(failed(Some(response.status())));
         }
@@ -126,6 +128,17 @@ impl Pass {
         }
         let status = self.why.cache_status();
         Step::Deliver(Deliver::passed(self.wanted, response, status))
+    }
+
+    /// What rules make of an answer counts here as well, though nothing is stored of it.
+    fn heed_rules(&mut self, response: &mut Response<Body>) {
+        let Some(rules) = self.wanted.response_rules() else {
+            return;
+        };
+        let status = response.status();
+        let base = Arc::clone(&self.wanted.caching().rules);
+        let ruling = rules.apply(status, response.headers_mut(), &base, &|_| None);
+        ruling.note(&mut self.wanted.exchange);
     }
 
     /// Whether the origin goes on with a protocol that nobody has asked for.
@@ -227,7 +240,9 @@ impl Pass {
         let target = self.target();
         let location = response.headers().get(CONTENT_LOCATION);
         let points_to = location.and_then(|it| target.resolve(it.to_str().ok()?));
-        self.wanted.caching().enabled
+        // What a GET would be looked up by, rules have yet to say.
+        self.wanted.route().scope.rules.is_none()
+            && self.wanted.caching().enabled
             && self.wanted.exchange.request.method == Method::POST
             && response.status() == StatusCode::OK
             && points_to == Some(target)

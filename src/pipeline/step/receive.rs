@@ -1,6 +1,7 @@
 //! Step Receive, the first: is this a request we may act upon, whose is it, and what is to be done?
 //!
-//! Comes from the server. Goes to Login, Lookup, Query, Pass, Purge or Synth.
+//! Comes from the server. Goes to Login, Lookup, Query, Pass, Purge or Synth. Rules are looked at when all
+//! else is sound, and before a request is led on.
 
 use std::net::IpAddr;
 
@@ -15,14 +16,15 @@ use super::purge::Purge;
 use super::query::Query;
 use super::synth::{Refusal, Synth};
 use crate::pipeline::dispatch::Dispatch;
-use crate::pipeline::exchange::Exchange;
+use crate::pipeline::exchange::{Entry, Exchange};
 use crate::pipeline::flow::Step;
 use crate::pipeline::gate::{Denial, TurnedAway};
 use crate::pipeline::login::Look;
 use crate::pipeline::purge_forms::{self, Unclear};
 use crate::pipeline::reasons::Bypass;
 use crate::pipeline::route::limit::Limited;
-use crate::pipeline::route::{Destination, without_port};
+use crate::pipeline::route::{Destination, RouteId, without_port};
+use crate::pipeline::ruled::{self, Ruled, matched, note};
 use crate::pipeline::tunnel::Wish;
 use crate::pipeline::wanted::Wanted;
 use crate::semantics::key::{KeyBuf, Scheme};
@@ -43,7 +45,7 @@ impl Receive {
 
     pub(in crate::pipeline) fn run(self) -> Step {
         let mut exchange = self.exchange;
-        let (key, destination) = match check(&exchange).and_then(|()| locate(&mut exchange)) {
+        let (mut key, destination) = match check(&exchange).and_then(|()| locate(&mut exchange)) {
             Ok(located) => located,
             Err(refusal) => return Step::Synth(Synth::refusal(exchange, refusal)),
         };
@@ -58,6 +60,8 @@ impl Receive {
             return Step::Synth(Synth::refusal(exchange, refusal));
         }
         if wants_a_purge(&exchange) {
+            exchange.matched = matched(&exchange, &key, destination.as_ref(), true);
+            rewrite(&mut exchange, &mut key, destination.as_ref());
             return purge(exchange, &key);
         }
         if let Err(limited) = limit(&exchange, destination.as_ref()) {
@@ -109,11 +113,79 @@ pub(super) fn go_on(
     if let Some((status, to)) = redirects.and_then(|it| it.find(&exchange.target())) {
         return Step::Synth(Synth::moved(exchange, status, to));
     }
+    match exchange.site().routes.rules(destination.as_ref()) {
+        None => lead(exchange, key, destination),
+        Some(_) => ruled(exchange, key, destination),
+    }
+}
+
+/// Looks at the rules that hold there, and does what they say before it is led on.
+fn ruled(mut exchange: Box<Exchange>, mut key: KeyBuf, destination: Option<Destination>) -> Step {
+    let destination_ref = destination.as_ref();
+    exchange.matched = matched(&exchange, &key, destination_ref, false);
+    note_matched(&mut exchange, destination_ref);
+    if let Err(limited) = limit_by_rules(&exchange, destination_ref) {
+        return Step::Synth(Synth::limited(exchange, &limited));
+    }
+    if Ruled::of(&exchange, destination_ref).end().is_some() {
+        return Step::Synth(Synth::of_rule(exchange, destination_ref));
+    }
+    rewrite(&mut exchange, &mut key, destination_ref);
+    lead(exchange, key, destination)
+}
+
+/// Where its route leads.
+fn lead(exchange: Box<Exchange>, key: KeyBuf, destination: Option<Destination>) -> Step {
     match destination {
-        Some(Destination::Origin(route)) => onward(Wanted::new(exchange, key, route)),
+        Some(Destination::Origin(route)) => {
+            let route = chosen(&exchange, route);
+            onward(Wanted::new(exchange, key, route))
+        }
         Some(Destination::Own(route)) => Step::Synth(Synth::of_route(exchange, &route)),
         None => Step::Synth(Synth::no_route(exchange)),
     }
+}
+
+fn note_matched(exchange: &mut Exchange, destination: Option<&Destination>) {
+    let Exchange { entry, matched, .. } = exchange;
+    let Entry { site, record, .. } = entry;
+    let chain = site.routes.rules(destination).map(|it| &**it);
+    let log = record.asked.as_mut().map(|it| &mut it.rules);
+    note(Ruled::new(chain, matched).rules(), log);
+}
+
+/// The route to the origin that rules have chosen.
+fn chosen(exchange: &Exchange, route: RouteId) -> RouteId {
+    let destination = Destination::Origin(route);
+    let origin = Ruled::of(exchange, Some(&destination)).origin();
+    let chosen = origin.and_then(|it| exchange.site().routes[route].to_origin(it));
+    chosen.unwrap_or(route)
+}
+
+/// Has a request ask for what rules make of its path.
+fn rewrite(exchange: &mut Exchange, key: &mut KeyBuf, destination: Option<&Destination>) {
+    let Some(template) = Ruled::of(exchange, destination).rewrite() else {
+        return;
+    };
+    let Some(uri) = ruled::rewritten(exchange, destination, template) else {
+        return;
+    };
+    exchange.request.uri = uri;
+    // What the client wrote has no part in it.
+    exchange.spelling = None;
+    let (site, scheme) = (exchange.site(), exchange.client.scheme);
+    *key = site.key(destination, scheme, key.authority(), &exchange.target());
+}
+
+fn limit_by_rules(exchange: &Exchange, destination: Option<&Destination>) -> Result<(), Limited> {
+    let site = exchange.site();
+    let route = destination.map(|it| &site.routes.scope(it).bounds);
+    let client = exchange.client.address.ip();
+    let mut limits = Ruled::of(exchange, destination).limits();
+    limits.try_for_each(|name| {
+        let fields = &exchange.request.headers;
+        site.bounds.check_named(name, route, client, fields)
+    })
 }
 
 /// The request's key, and where it leads, if anywhere. From here on its target is seen as the route sees
@@ -361,6 +433,7 @@ fn onward(mut wanted: Wanted) -> Step {
         &request.method,
         &request.headers,
         has_content,
+        wanted.ruled(),
     ) {
         Dispatch::Lookup => {
             wanted.reduce();

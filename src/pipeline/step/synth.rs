@@ -13,14 +13,17 @@ use http::header::{
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::body::{self, Body};
-use crate::config::{self, Template};
+use crate::config;
 use crate::origin::Kind;
 use crate::pipeline::error_page::ErrorPage;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::flow::Step;
 use crate::pipeline::gate::{Denial, TurnedAway};
 use crate::pipeline::route::limit::Limited;
-use crate::pipeline::route::{self, OwnAnswer, OwnRoute};
+use crate::pipeline::route::rules::RuledEnd;
+use crate::pipeline::route::{self, Destination, Edits, OwnAnswer, OwnRoute, Scope};
+use crate::pipeline::ruled::{self, Ruled};
+use crate::pipeline::site::SiteHandle;
 use crate::pipeline::values::{Answered, Values};
 use crate::semantics::cache_status::{self, CacheStatus, Fwd};
 use crate::store::{Failure, Invalidation};
@@ -77,31 +80,36 @@ pub enum Refusal {
 
 impl Synth {
     /// The redirect or the fixed answer of a route.
-    pub(in crate::pipeline) fn of_route(exchange: Box<Exchange>, route: &OwnRoute) -> Self {
-        let mut answer = match &route.answer {
-            OwnAnswer::Redirect(redirect) => redirected(&exchange, redirect),
-            OwnAnswer::Fixed(config, _) => Answer {
-                status: config.status,
-                fields: config.fields.clone(),
-                body: config.body.clone(),
-                told: None,
-            },
+    pub(in crate::pipeline) fn of_route(mut exchange: Box<Exchange>, route: &OwnRoute) -> Self {
+        let (mut answer, edits) = match &route.answer {
+            OwnAnswer::Redirect(redirect) => (redirected(&exchange, redirect), None),
+            OwnAnswer::Fixed(config, edits) => (Answer::fixed(config), Some(edits)),
         };
-        let answered = Answered {
-            outcome: Outcome::Synth,
-            status: answer.status,
-            hits: 0,
-        };
-        let value = |template: &Template| Values::of(&exchange).answered(answered).field(template);
-        let of_answer = match &route.answer {
-            OwnAnswer::Fixed(_, edits) => Some(edits),
-            OwnAnswer::Redirect(_) => None,
-        };
-        for edits in of_answer.into_iter().chain([&route.scope.response_fields]) {
-            edits.apply(&mut answer.fields, value);
-            edits.declare(&mut answer.fields);
-        }
+        answer.edit(&mut exchange, edits, Some(&route.scope));
         Self::own(exchange, answer, Outcome::Synth, "synth")
+    }
+
+    /// What the rule says that has ended the way of a request to this destination.
+    pub(in crate::pipeline) fn of_rule(
+        mut exchange: Box<Exchange>,
+        destination: Option<&Destination>,
+    ) -> Self {
+        let routes = SiteHandle::clone(&exchange.entry.site);
+        let chain = routes.routes.rules(destination);
+        let numbers = exchange.matched.clone();
+        let ruled = Ruled::new(chain.map(|it| &**it), &numbers);
+        let Some((rule, end)) = ruled.end() else {
+            // Whoever calls this has seen that there is one.
+            return Self::internal(exchange, Fwd::Bypass);
+        };
+        let (mut answer, edits) = match end {
+            RuledEnd::Redirect(redirect) => (redirected(&exchange, redirect), None),
+            RuledEnd::Answer(config, edits) => (Answer::fixed(config), Some(edits)),
+            RuledEnd::Deny(status) => (Answer::text(*status, "a rule refuses this request"), None),
+        };
+        let scope = destination.map(|it| routes.routes.scope(it));
+        answer.edit(&mut exchange, edits, scope);
+        Self::own(exchange, answer, Outcome::Synth, rule.tally.detail())
     }
 
     /// What was asked for has moved, by a map.
@@ -423,6 +431,40 @@ fn redirected(exchange: &Exchange, redirect: &config::Redirect) -> Answer {
 // === impl Answer ===
 
 impl Answer {
+    /// An answer of the configuration.
+    fn fixed(config: &config::Answer) -> Self {
+        Self {
+            status: config.status,
+            fields: config.fields.clone(),
+            body: config.body.clone(),
+            told: None,
+        }
+    }
+
+    /// Edits its fields: by what is its own, by its route, and by rules of what clients get.
+    fn edit(&mut self, exchange: &mut Exchange, own: Option<&Edits>, scope: Option<&Scope>) {
+        let answered = Answered {
+            outcome: Outcome::Synth,
+            status: self.status,
+            hits: 0,
+            ttl_secs: None,
+        };
+        let of_route = scope.map(|it| &it.response_fields);
+        for edits in own.into_iter().chain(of_route) {
+            edits.apply(&mut self.fields, |template, fields| {
+                let values = Values::of(exchange).answered(answered);
+                values.field(template, fields)
+            });
+            edits.declare(&mut self.fields);
+        }
+        if let Some(chain) = scope
+            .and_then(|it| it.rules.as_ref())
+            .filter(|it| it.delivers)
+        {
+            ruled::deliver(exchange, chain, answered, &mut self.fields);
+        }
+    }
+
     /// A line of text that is not to be stored anywhere.
     fn text(status: StatusCode, text: &'static str) -> Self {
         let mut fields = HeaderMap::new();
@@ -448,6 +490,7 @@ impl Answer {
             outcome,
             status: self.status,
             hits: 0,
+            ttl_secs: None,
         };
         let pages = exchange.site().error_pages(exchange);
         if let Some(page) = pages.and_then(|it| ErrorPage::of(exchange, it, answered, Some(told))) {

@@ -84,6 +84,7 @@ mod tests {
             hosts: vec![hosts],
             client_auth: ca.map(auth).map(Arc::new),
             limits: vec![],
+            rules: Vec::new(),
             routes: vec![],
         }
     }

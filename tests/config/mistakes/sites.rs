@@ -287,7 +287,7 @@ request_fields = { set = { a = "${cache}", b = "${remote_addr}" } }"#,
             r#"16: site[0].route[2].redirect.to: must be a URL, as "https://a.example/", or a path, as "/new/"; of values only `${path}` and `${target}` may begin it, or `${scheme}` before `://`"#,
             "17: site[0].route[2].response_fields.set.a: unknown value `${cahe}`; did you mean `${cache}`?",
             "17: site[0].route[2].response_fields.set.b: has a `${` without its `}`; write `$${` for the two characters",
-            r#"17: site[0].route[2].response_fields.set.e: unknown value `${a}`; known here are `authority`, `cache`, `client`, `client.port`, `hits`, `host`, `method`, `path`, `query`, `reason`, `request_id`, `scheme`, `status`, `target` and `header["x-name"]`; `$${` stands for `${`"#,
+            r#"17: site[0].route[2].response_fields.set.e: unknown value `${a}`; known here are `authority`, `cache`, `client`, `client.port`, `device`, `ext`, `hits`, `host`, `method`, `path`, `query`, `reason`, `request_id`, `scheme`, `status`, `target`, `header["x"]`, `cookie["x"]`, `param["x"]` and `response.header["x"]`; `$${` stands for `${`"#,
             "20: site[0].route[3].request_fields.set.a: `${cache}` is known in fields of responses alone; there is none yet here",
             "20: site[0].route[3].request_fields.set.b: unknown value `${remote_addr}`; did you mean `${client}`?",
         ],
@@ -370,9 +370,9 @@ request_fields = { set = { Host = "b", A = "1" }, remove = ["a", "connection"] }
         r#"[[site.route]]
 path = "/x"
 origin = "a"
-response_fields = { add = { } }"#,
+response_fields = { append = { } }"#,
         &[
-            "11: site[0].route[0].response_fields.add: unknown key; known here are `set` and `remove`",
+            "11: site[0].route[0].response_fields.append: unknown key; known here are `set`, `add` and `remove`",
         ],
     ),
     (

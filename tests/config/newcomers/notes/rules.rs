@@ -5,6 +5,20 @@ use super::super::Row;
 /// What it is, the file with it, and what is noted.
 pub const ROWS: &[Row] = &[
     (
+        "a rule behind one that answers all",
+        r#"@listen
+@origin
+@site
+[[rule]]
+name = "all"
+deny = 503
+[[rule]]
+pass = true"#,
+        &[
+            "11: rule[1]: note: is never looked at, for rule `all` before it answers all requests; give that one a `when`, or move it to the end",
+        ],
+    ),
+    (
         "https that nobody speaks",
         r#"@listen
 @origin
