@@ -170,6 +170,7 @@ fn rewrite(exchange: &mut Exchange, key: &mut KeyBuf, destination: Option<&Desti
     let Some(uri) = ruled::rewritten(exchange, destination, template) else {
         return;
     };
+    exchange.target_before = Some(exchange.target().into());
     exchange.request.uri = uri;
     // What the client wrote has no part in it.
     exchange.spelling = None;
