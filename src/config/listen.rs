@@ -389,7 +389,7 @@ impl RawServer {
             receive_rate_min: units::bytes(&self.receive_rate_min, RATE_MIN, RATES, report),
             send_rate_min: units::bytes(&self.send_rate_min, RATE_MIN, RATES, report),
             rate_window: units::timeout(&self.rate_window, 10, report),
-            connection_lifetime: unless_zero(units::period(&self.connection_lifetime, HOUR)),
+            connection_lifetime: units::unless_zero(units::period(&self.connection_lifetime, HOUR)),
             requests_per_connection_max: units::count(
                 &self.requests_per_connection_max,
                 0,
@@ -424,7 +424,10 @@ impl RawServer {
             allow_fields: self.resolve_allowed(report),
             tunnels_max: units::count(&self.tunnels_max, 8192, TUNNELS, report),
             tunnel_idle_timeout: units::timeout(&self.tunnel_idle_timeout, 600, report),
-            tunnel_lifetime: unless_zero(units::period(&self.tunnel_lifetime, Duration::ZERO)),
+            tunnel_lifetime: units::unless_zero(units::period(
+                &self.tunnel_lifetime,
+                Duration::ZERO,
+            )),
         };
         self.check_target_fits(&server, report);
         server
@@ -488,11 +491,6 @@ impl RawServer {
             report.at(target.span(), text);
         }
     }
-}
-
-/// Zero stands for no limit.
-fn unless_zero(time: Duration) -> Option<Duration> {
-    Some(time).filter(|it| !it.is_zero())
 }
 
 /// `usize` for limits that are checked to be far below its end.

@@ -269,6 +269,11 @@ pub(super) fn period(given: &Given<Period>, default: Duration) -> Duration {
     given_period(given).unwrap_or(default)
 }
 
+/// The same where zero stands for no limit.
+pub(super) fn unless_zero(time: Duration) -> Option<Duration> {
+    Some(time).filter(|it| !it.is_zero())
+}
+
 /// A length of time, zero included, if one is given.
 pub(super) fn given_period(given: &Given<Period>) -> Option<Duration> {
     given.as_ref().map(|it| it.get_ref().0)

@@ -51,7 +51,7 @@ impl Site {
     /// then: a request does not carry them along.
     pub(super) fn error_pages(&self, exchange: &Exchange) -> Option<&ErrorPages> {
         let authority = exchange.authority().ok();
-        let located = authority.map(|it| self.routes.lead(&it, &exchange.target()));
+        let located = authority.map(|it| self.routes.lead(&it, &exchange.target_as_routed()));
         self.gate(located.flatten())?.errors.as_deref()
     }
 }

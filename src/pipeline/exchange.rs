@@ -40,6 +40,8 @@ pub(super) struct Exchange {
     pub(super) wish: Option<Box<Wish>>,
     /// The form in which its target is seen, where that is not the client's.
     pub(super) spelling: Option<Box<Spelling>>,
+    /// The target by which its route was found, where rules have written another in its place.
+    pub(super) target_before: Option<Box<str>>,
     /// Strict-Transport-Security of the response, where that is not the origin's to say: `Some(None)`
     /// for none.
     pub(super) hsts: Option<Option<HeaderValue>>,
@@ -118,6 +120,7 @@ impl Exchange {
             interim: None,
             belongs: None,
             spelling: None,
+            target_before: None,
             wish: None,
             hsts: None,
             matched: Matched::new(),
@@ -197,6 +200,14 @@ impl Exchange {
         match &self.spelling {
             Some(spelling) => Cow::Borrowed(&spelling.normal.target),
             None => self.target_as_sent(),
+        }
+    }
+
+    /// The same as they were before rules have written others in their place.
+    pub(super) fn target_as_routed(&self) -> Cow<'_, str> {
+        match &self.target_before {
+            Some(target) => Cow::Borrowed(target),
+            None => self.target(),
         }
     }
 

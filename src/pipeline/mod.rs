@@ -40,7 +40,7 @@ pub use flow::{refuse, serve, tell};
 pub use purging::Unpurgeable;
 pub use route::{BadPath, Handler};
 pub use site::{BadSite, Current, Site, SiteHandle};
-pub use step::synth::Refusal;
+pub use step::refusal::Refusal;
 pub use tunnel::{Books, Tunnel, TunnelLimits};
 
 pub use crate::origin::{Interim, Sink};

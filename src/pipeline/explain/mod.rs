@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use super::asking::Asking;
 use super::dispatch::Dispatch;
+use super::exchange::Spelling;
 use super::locate::Located;
 use super::locator::Locator;
 use super::next::{Asker, Next};
@@ -27,6 +28,7 @@ use super::site::Site;
 use super::values::Values;
 use crate::clock;
 use crate::semantics::facet::Facet;
+use crate::semantics::key::KeyBuf;
 use crate::semantics::path_form::{Normal, divide};
 use crate::semantics::reference::{BadUrl, Target};
 use crate::semantics::vary::Selecting;
@@ -37,6 +39,20 @@ use rules::Seen;
 
 /// An address that no client has: of an imagined request nobody knows who makes it.
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// Where a request would be led, and by what it would be looked up.
+struct Led {
+    key: KeyBuf,
+    destination: Option<Destination>,
+    /// How its path and that of its key differ, where origins would see the former.
+    spelling: Option<Box<Spelling>>,
+    /// What rules would make of it.
+    seen: Seen,
+    /// What they would add to its key.
+    parts: Vec<KeyPart>,
+    /// What would become of it before anything is looked up.
+    at_once: Option<Ahead>,
+}
 
 // === impl Site ===
 
@@ -56,58 +72,17 @@ impl Site {
         // Every request has one, and a response may vary by it.
         let host = HeaderValue::try_from(&target.authority).map_err(|_| BadUrl)?;
         fields.entry(HOST).or_insert(host);
-        let Target {
-            scheme,
-            authority,
-            path_and_query,
-        } = &target;
-        let (located, refusal) = match self.locate(*scheme, authority, path_and_query) {
-            Ok(located) => (located, None),
-            Err(why) => {
-                let key = self.key_of(*scheme, authority, path_and_query);
-                (Located::nowhere(key), Some(why))
-            }
-        };
-        let Located {
+        let Led {
             key,
             destination,
             spelling,
-        } = located;
-        let seen_as = spelling.as_ref().map(|it| it.normal.target.as_str());
-        let asking = Asking {
-            method: method.as_str(),
-            scheme: *scheme,
-            authority,
-            target: seen_as.unwrap_or(path_and_query),
-            fields: &fields,
-            client: NOBODY,
-        };
-        let redirects = self.redirects(destination);
-        let moved = redirects.and_then(|it| it.find(asking.target));
-        let is_led_on = refusal.is_none() && moved.is_none();
-        let seen = match is_led_on {
-            true => rules::foresee(self, destination, &asking),
-            false => Seen::default(),
-        };
-        let parts = seen
-            .ruled(self, destination)
-            .key_parts(&Values::asked(&asking));
-        let destination = seen.destination(self, destination);
-        let (key, spelling) = match &seen.target {
-            Some(target) => (
-                self.key(destination.as_ref(), *scheme, authority, target),
-                None,
-            ),
-            None => (key, spelling.filter(|it| it.is_sent)),
-        };
+            seen,
+            parts,
+            at_once,
+        } = self.lead(method, &target, &fields);
         let mut locator = Locator::new(key);
         let mut facet = Facet::NONE;
-        let early = match (moved, seen.end) {
-            (Some((_, to)), _) => Some(Ahead::Moved(to)),
-            (None, Some(rule)) => Some(Ahead::Ended(rule)),
-            (None, None) => refusal.map(Ahead::Refused),
-        };
-        let (ahead, stored) = match (early, &destination) {
+        let (ahead, stored) = match (at_once, &destination) {
             (Some(ahead), _) => (ahead, self.inspect(&locator, &fields)),
             (None, None) => (Ahead::NoRoute, self.inspect(&locator, &fields)),
             (None, Some(Destination::Own(_))) => (Ahead::Own, self.inspect(&locator, &fields)),
@@ -115,7 +90,7 @@ impl Site {
                 let route = &self.routes[*id];
                 let asked = (&**route, &seen.matched[..], &parts[..]);
                 let spelt = spelling.as_ref();
-                let spelt = spelt.map(|it| (&it.normal, divide(path_and_query).0));
+                let spelt = spelt.map(|it| (&it.normal, divide(&target.path_and_query).0));
                 let foreseen = self.foresee(asked, method, &mut locator, &mut fields, spelt);
                 facet = foreseen.0;
                 (foreseen.1, foreseen.2)
@@ -131,6 +106,59 @@ impl Site {
             why: why::told(&ahead, &stored),
         };
         Ok((forecast, stored))
+    }
+
+    /// The same way as Receive takes it.
+    fn lead(&self, method: &Method, target: &Target, fields: &HeaderMap) -> Led {
+        let Target {
+            scheme,
+            authority,
+            path_and_query,
+        } = target;
+        let (located, refusal) = match self.locate(*scheme, authority, path_and_query) {
+            Ok(located) => (located, None),
+            Err(why) => {
+                let key = self.key_of(*scheme, authority, path_and_query);
+                (Located::nowhere(key), Some(why))
+            }
+        };
+        let (destination, spelling) = (located.destination, located.spelling);
+        let seen_as = spelling.as_ref().map(|it| it.normal.target.as_str());
+        let asking = Asking {
+            method: method.as_str(),
+            scheme: *scheme,
+            authority,
+            target: seen_as.unwrap_or(path_and_query),
+            fields,
+            client: NOBODY,
+        };
+        let redirects = self.redirects(destination);
+        let moved = redirects.and_then(|it| it.find(asking.target));
+        let moved = moved.map(|(_, to)| Ahead::Moved(to));
+        let at_once = refusal.map(Ahead::Refused).or(moved);
+        let seen = match at_once {
+            None => rules::foresee(self, destination, &asking),
+            Some(_) => Seen::default(),
+        };
+        let parts = seen
+            .ruled(self, destination)
+            .key_parts(&Values::asked(&asking));
+        let destination = seen.destination(self, destination);
+        let (key, spelling) = match &seen.target {
+            Some(target) => {
+                let key = self.key(destination.as_ref(), *scheme, authority, target);
+                (key, None)
+            }
+            None => (located.key, spelling.filter(|it| it.is_sent)),
+        };
+        Led {
+            key,
+            destination,
+            spelling,
+            parts,
+            at_once: at_once.or(seen.end.map(Ahead::Ended)),
+            seen,
+        }
     }
 
     /// What lies under a key that no request is looked up by.

@@ -298,12 +298,20 @@ impl Settlement {
         Ok((head, variant))
     }
 
-    /// The fields as they are stored; without cookies, where those are not kept.
+    /// The fields as they are stored: without what belongs to one connection or one moment, and without
+    /// cookies, where those are not kept. The body knows its length, and the age is computed on each hit.
     fn to_store(&self, mut fields: HeaderMap, now: SystemTime) -> HeaderMap {
         if self.rules.drop_set_cookie {
             fields.remove(SET_COOKIE);
         }
-        to_store(fields, now)
+        headers::strip_hop_by_hop(&mut fields);
+        fields.remove(CONTENT_LENGTH);
+        fields.remove(AGE);
+        // "A recipient with a clock that receives a response message without a Date header field MUST
+        // record the time it was received and append a corresponding Date header field to the
+        // message's header section if it is cached or forwarded downstream." (RFC 9110 §6.6.1)
+        fields.entry(DATE).or_insert_with(|| date::format(now));
+        fields
     }
 
     /// Readers and store get the body as it arrives, from a task of its own.
@@ -489,17 +497,4 @@ impl Arrival {
     pub(in crate::pipeline) fn is_not_modified(&self) -> bool {
         self.response.status() == StatusCode::NOT_MODIFIED
     }
-}
-
-/// The fields as they are stored: without what belongs to one connection or one moment. The body
-/// knows its length, and the age is computed on each hit.
-fn to_store(mut fields: HeaderMap, now: SystemTime) -> HeaderMap {
-    headers::strip_hop_by_hop(&mut fields);
-    fields.remove(CONTENT_LENGTH);
-    fields.remove(AGE);
-    // "A recipient with a clock that receives a response message without a Date header field MUST
-    // record the time it was received and append a corresponding Date header field to the
-    // message's header section if it is cached or forwarded downstream." (RFC 9110 §6.6.1)
-    fields.entry(DATE).or_insert_with(|| date::format(now));
-    fields
 }

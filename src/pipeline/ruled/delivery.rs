@@ -44,7 +44,8 @@ fn late(exchange: &Exchange, chain: &Chain, answered: Answered, fields: &HeaderM
         return SmallVec::new();
     }
     let request = &exchange.request;
-    let (authority, target) = (exchange.authority().unwrap_or_default(), exchange.target());
+    let authority = exchange.authority().unwrap_or_default();
+    let target = exchange.target_as_routed();
     let lifetime = || answered.ttl_secs;
     let facts = Facts::of(Request {
         method: request.method.as_str(),

@@ -11,5 +11,6 @@ pub(super) mod pass;
 pub(super) mod purge;
 pub(super) mod query;
 pub(super) mod receive;
+pub(super) mod refusal;
 pub(super) mod synth;
 pub(super) mod wait;

@@ -14,7 +14,8 @@ use super::lookup::Lookup;
 use super::pass::Pass;
 use super::purge::Purge;
 use super::query::Query;
-use super::synth::{Refusal, Synth};
+use super::refusal::Refusal;
+use super::synth::Synth;
 use crate::pipeline::dispatch::Dispatch;
 use crate::pipeline::exchange::{Entry, Exchange};
 use crate::pipeline::flow::Step;
@@ -170,6 +171,7 @@ fn rewrite(exchange: &mut Exchange, key: &mut KeyBuf, destination: Option<&Desti
     let Some(uri) = ruled::rewritten(exchange, destination, template) else {
         return;
     };
+    exchange.target_before = Some(exchange.target().into());
     exchange.request.uri = uri;
     // What the client wrote has no part in it.
     exchange.spelling = None;

@@ -415,7 +415,7 @@ path = "/x"
 origin = "a"
 cache = { cookies = "keep", key = { cookies = ["*", "a b", "c**"] } }"#,
         &[
-            r#"11: site[0].route[0].cache.cookies: `keep` is not known; write "pass", "ignore" or a table, as `{ ignore = ["_ga*"] }`"#,
+            r#"11: site[0].route[0].cache.cookies: `keep` is not known; write "pass", "ignore", "forward" or a table, as `{ ignore = ["_ga*"] }`"#,
             "11: site[0].route[0].cache.key.cookies[0]: makes pages of its own for each visitor; name the cookies that choose the page",
             "11: site[0].route[0].cache.key.cookies[1]: is not the name of a cookie; write the part before its `=` (RFC 6265 §4.1.1)",
             "11: site[0].route[0].cache.key.cookies[2]: `**` says no more than `*`; write one",
