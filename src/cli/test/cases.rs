@@ -52,7 +52,7 @@ pub(super) struct Step {
     after: Option<Length>,
     /// Its method; GET without one.
     pub(super) method: Option<String>,
-    /// Its URL, as "https://shop.example/a".
+    /// Its URL, as `https://shop.example/a`.
     pub(super) url: String,
     /// Its fields.
     #[serde(default)]
